@@ -1,0 +1,129 @@
+/**
+ * Server of the control socket: what the command line asks of the running gateway. A Unix socket that only the owner
+ * of the home can reach; every request is bounded, validated, and may be cancelled by hanging up.
+ */
+import { chmodSync, rmSync } from 'node:fs'
+import { createServer, type Server, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Log } from '../../core/ambient.ts'
+import { type OperationContext, operationParams, type Operations, type Verb } from '../../core/control.ts'
+import { type ControlAnswer, type ControlRequest, jsonLines, requestSchema } from '../../core/control-wire.ts'
+import { MyceliumError } from '../../core/errors.ts'
+import { limits } from '../../core/limits.ts'
+
+export interface ControlOptions {
+  readonly socketPath: string
+  readonly operations: Operations
+  readonly log: Log
+}
+
+/** The caller holds the home's lock, so that a socket found at this path is a dead one. */
+export async function openControl({ socketPath, operations, log }: ControlOptions): Promise<AsyncDisposable> {
+  rmSync(socketPath, { force: true })
+  const open = new Set<Socket>()
+  const running = new Set<Promise<void>>()
+  const server = createServer((socket) => {
+    if (open.size >= limits.controlConnectionsMax) {
+      socket.destroy()
+      return
+    }
+    open.add(socket)
+    socket.once('close', () => open.delete(socket))
+    void serve(socket, running, { operations, log })
+  })
+  await listen(server, socketPath)
+  return {
+    async [Symbol.asyncDispose]() {
+      const closed = new Promise((resolve) => server.close(resolve))
+      await Promise.race([Promise.all(running), sleep(limits.controlDrainMs, undefined, { ref: false })])
+      for (const socket of open) socket.destroySoon()
+      const forced = setTimeout(() => open.forEach((socket) => socket.destroy()), limits.controlDrainMs)
+      await closed
+      clearTimeout(forced)
+    },
+  }
+}
+
+async function listen(server: Server, socketPath: string): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    // No moment at which others can connect. `listen` binds before it returns, and the mask is the whole process's:
+    // any longer, and folders that others make now could not be entered.
+    const previous = process.umask(0o177)
+    try {
+      server.listen(socketPath, resolve)
+    } finally {
+      process.umask(previous)
+    }
+  })
+  chmodSync(socketPath, 0o600)
+}
+
+async function serve(
+  socket: Socket,
+  running: Set<Promise<void>>,
+  { operations, log }: Pick<ControlOptions, 'operations' | 'log'>,
+): Promise<void> {
+  const gone = new AbortController()
+  socket.once('close', () => gone.abort(new MyceliumError('shutting-down')))
+  socket.on('error', () => socket.destroy())
+  let own = 0
+  socket.setTimeout(limits.controlIdleMs, () => {
+    if (own === 0) socket.destroy()
+  })
+  const send = (answer: ControlAnswer): void => {
+    if (!socket.writable) return
+    socket.write(`${JSON.stringify(answer)}\n`)
+  }
+  try {
+    for await (const line of jsonLines(socket, limits.controlRequestBytesMax)) {
+      const request = parseRequest(line)
+      if (request === undefined || own >= limits.controlRequestsMax) {
+        socket.destroy()
+        return
+      }
+      own += 1
+      const answered = answer(request, operations, { signal: gone.signal, send, log }).finally(() => {
+        own -= 1
+        running.delete(answered)
+      })
+      running.add(answered)
+    }
+  } catch {
+    socket.destroy() // an endless line, or the other side went away
+  }
+}
+
+function parseRequest(line: string): ControlRequest | undefined {
+  try {
+    return requestSchema.safeParse(JSON.parse(line)).data
+  } catch {
+    return undefined
+  }
+}
+
+const isVerb = (text: string): text is Verb => Object.hasOwn(operationParams, text)
+
+async function answer(
+  { id, verb, params }: ControlRequest,
+  operations: Operations,
+  { signal, send, log }: { signal: AbortSignal; send: (answer: ControlAnswer) => void; log: Log },
+): Promise<void> {
+  const refuse = (at: string): void => send({ id, error: { code: 'usage', details: { at } } })
+  if (!isVerb(verb)) return refuse('verb')
+  const parsed = operationParams[verb].safeParse(params)
+  if (!parsed.success) return refuse(parsed.error.issues[0]!.path.join('.') || 'params')
+  try {
+    const context: OperationContext = { signal, progress: (progress) => send({ id, progress }) }
+    // `parsed` came from this verb's own schema; TypeScript cannot follow the pairing through the index.
+    const run = operations[verb] as (params: unknown, context: OperationContext) => Promise<unknown>
+    send({ id, result: await run(parsed.data, context) })
+  } catch (error) {
+    if (error instanceof MyceliumError) {
+      send({ id, error: { code: error.code, details: error.details } })
+      return
+    }
+    log.error('control.failed', { verb, error: error instanceof Error ? error.name : typeof error })
+    send({ id, error: { code: 'internal', details: {} } })
+  }
+}

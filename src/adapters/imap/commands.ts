@@ -1,0 +1,61 @@
+/** Every command by name; `UID` variants under their full name. */
+import type { Command } from './command.ts'
+import { capability, check, enable, id, logout, namespace, noop } from './commands/basic.ts'
+import { compress } from './commands/compress.ts'
+import { copy, move, uidCopy, uidMove } from './commands/copy.ts'
+import { expunge, uidExpunge } from './commands/expunge.ts'
+import { fetch, uidFetch } from './commands/fetch.ts'
+import { idle } from './commands/idle.ts'
+import { list, lsub } from './commands/list.ts'
+import { authenticate, login, starttls } from './commands/login.ts'
+import { create, remove, rename, subscribe, unsubscribe } from './commands/mailboxes.ts'
+import { getQuota, getQuotaRoot } from './commands/quota.ts'
+import { search, uidSearch } from './commands/search.ts'
+import { close, examine, select, unselect } from './commands/select.ts'
+import { status } from './commands/status.ts'
+import { store, uidStore } from './commands/store.ts'
+
+const commands: ReadonlyMap<string, Command> = new Map(
+  Object.entries({
+    CAPABILITY: capability,
+    NOOP: noop,
+    CHECK: check,
+    LOGOUT: logout,
+    ID: id,
+    ENABLE: enable,
+    NAMESPACE: namespace,
+    STARTTLS: starttls,
+    LOGIN: login,
+    AUTHENTICATE: authenticate,
+    SELECT: select,
+    EXAMINE: examine,
+    UNSELECT: unselect,
+    CLOSE: close,
+    CREATE: create,
+    DELETE: remove,
+    RENAME: rename,
+    SUBSCRIBE: subscribe,
+    UNSUBSCRIBE: unsubscribe,
+    LIST: list,
+    LSUB: lsub,
+    STATUS: status,
+    IDLE: idle,
+    COMPRESS: compress,
+    GETQUOTA: getQuota,
+    GETQUOTAROOT: getQuotaRoot,
+    FETCH: fetch,
+    'UID FETCH': uidFetch,
+    STORE: store,
+    'UID STORE': uidStore,
+    COPY: copy,
+    'UID COPY': uidCopy,
+    MOVE: move,
+    'UID MOVE': uidMove,
+    EXPUNGE: expunge,
+    'UID EXPUNGE': uidExpunge,
+    SEARCH: search,
+    'UID SEARCH': uidSearch,
+  }),
+)
+
+export const commandNamed = (name: string): Command | undefined => commands.get(name)

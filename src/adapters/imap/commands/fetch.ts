@@ -1,0 +1,177 @@
+/** FETCH and UID FETCH: lookup and concatenation for lists of messages, streams for their bodies. */
+import type { ContentId, ModSeq, Uid } from '../../../core/ids.ts'
+import { type Arguments, BadSyntax } from '../arguments.ts'
+import type { Command } from '../command.ts'
+import { flags as flagsItem, modSeq as modSeqItem, uid as uidItem } from '../fetch/columns.ts'
+import type { FetchItem } from '../fetch/item.ts'
+import { ordered, readItems } from '../fetch/items.ts'
+import { formatNumberSet, type NumberSet } from '../number-set.ts'
+import { no, ok, type Tagged } from '../responses.ts'
+import type { Session } from '../session.ts'
+import { Summary } from '../summary.ts'
+import { vanishedSince } from './select.ts'
+
+interface Modifiers {
+  readonly changedSince: ModSeq | undefined
+  readonly vanished: boolean
+}
+
+const fetching = (kind: 'uid' | 'seq'): Command => ({
+  when: 'selected',
+  // 2026-11-21: UID FETCH may carry EXPUNGE (RFC 9051 §7.5.1), but need not. Held until IDLE or NOOP, where Thunderbird
+  // was seen to act on it; what it makes of one inside the fetch of new messages' flags has not been established.
+  holdsExpunge: true,
+  async run(session, args) {
+    args.sp()
+    const set = args.set()
+    const uids = session.resolve(set, kind)
+    args.sp()
+    const asked = readItems(args)
+    const { changedSince, vanished } = readModifiers(session, args, kind)
+    args.end()
+    const items = [...asked]
+    if (kind === 'uid') items.push(uidItem)
+    if (changedSince !== undefined) items.push(modSeqItem)
+    if (items.includes(modSeqItem)) session.enabled.add('CONDSTORE')
+    if (vanished && set !== '$') writeVanished(session, changedSince!, set)
+    const fetcher = new Fetcher(session, ordered(items))
+    return await fetcher.fetch(
+      uids,
+      changedSince,
+      asked.some(({ setsSeen }) => setsSeen === true),
+    )
+  },
+})
+
+export const fetch: Command = fetching('seq')
+export const uidFetch: Command = fetching('uid')
+
+function readModifiers(session: Session, args: Arguments, kind: 'uid' | 'seq'): Modifiers {
+  let changedSince: ModSeq | undefined
+  let vanished = false
+  if (args.isNext(' ')) {
+    args.sp()
+    args.list(() => {
+      const name = args.name()
+      if (name === 'VANISHED') vanished = true
+      else if (name === 'CHANGEDSINCE') {
+        args.sp()
+        changedSince = args.number(Number.MAX_SAFE_INTEGER) as ModSeq
+      } else throw new BadSyntax('Unknown modifier')
+    })
+  }
+  if (vanished && (kind === 'seq' || changedSince === undefined || !session.enabled.has('QRESYNC'))) {
+    throw new BadSyntax('VANISHED needs UID FETCH, CHANGEDSINCE and QRESYNC')
+  }
+  return { changedSince, vanished }
+}
+
+function writeVanished(session: Session, since: ModSeq, set: NumberSet): void {
+  const gone = vanishedSince(session, session.selected, since, set)
+  if (gone.length > 0) session.out.line(`* VANISHED (EARLIER) ${formatNumberSet(gone)}`)
+}
+
+class Fetcher {
+  readonly #session: Session
+  readonly #items: readonly FetchItem[]
+  readonly #needsSummary: boolean
+  /** The same items with FLAGS, for messages that this FETCH has marked as seen. */
+  readonly #itemsWithFlags: readonly FetchItem[]
+  #markedSeen: ReadonlySet<Uid> = new Set()
+  #missing = false
+  #refused: Tagged | undefined
+
+  constructor(session: Session, items: readonly FetchItem[]) {
+    this.#session = session
+    this.#items = items
+    this.#itemsWithFlags = ordered([...items, flagsItem])
+    this.#needsSummary = items.some(({ needs }) => needs !== 'columns')
+  }
+
+  async fetch(uids: readonly Uid[], changedSince: ModSeq | undefined, setsSeen: boolean): Promise<Tagged> {
+    const session = this.#session
+    const view = session.selected
+    if (setsSeen && !view.isReadOnly) await this.#markSeen(uids)
+    if (view.hasNewKeywords) session.writeKeywords()
+    for (const uid of uids) {
+      if (changedSince !== undefined) {
+        const columns = view.columns()
+        const index = columns.indexOf(uid)
+        if (index >= 0 && columns.modSeqAt(index) <= changedSince) continue
+      }
+      const waits = this.#write(uid)
+      if (waits !== undefined) await waits
+      if (session.out.isFull) await session.out.ready()
+    }
+    if (this.#refused !== undefined) return this.#refused
+    return this.#missing ? no('Some of the messages are gone', 'EXPUNGEISSUED') : ok('Fetched')
+  }
+
+  async #markSeen(uids: readonly Uid[]): Promise<void> {
+    const { mailboxes, account, selected: view } = this.#session
+    const columns = view.columns()
+    const unseen = uids.filter((uid) => {
+      const index = columns.indexOf(uid)
+      return index >= 0 && !columns.flagsOf(columns.flagSetAt(index)).includes('\\Seen')
+    })
+    if (unseen.length === 0) return
+    const { changed } = await mailboxes.setFlags(account, view.mailbox, unseen, { mode: 'add', flags: ['\\Seen'] })
+    this.#markedSeen = new Set(changed)
+    const now = view.columns()
+    for (const uid of changed) {
+      const index = now.indexOf(uid)
+      if (index >= 0) view.isOwn(now.modSeqAt(index))
+    }
+  }
+
+  #write(uid: Uid): void | Promise<void> {
+    const { mailboxes, account, selected: view } = this.#session
+    const columns = view.columns()
+    const index = columns.indexOf(uid)
+    if (index < 0) return this.#writeGone(uid)
+    if (!this.#needsSummary) return this.#respond(uid, undefined, undefined)
+    const content = columns.contentAt(index)
+    const summary = mailboxes.summaryNow(account, content)
+    if (summary !== undefined) return this.#respond(uid, content, new Summary(summary))
+    return mailboxes.summary(account, content).then((made) => this.#respond(uid, content, new Summary(made)))
+  }
+
+  /** A message that others expunged: its number stands until the client may be told, but only its UID is still known. */
+  #writeGone(uid: Uid): void {
+    if (this.#items.every((item) => item === uidItem)) {
+      this.#session.out.line(`* ${this.#session.selected.seqOf(uid)} FETCH (UID ${uid})`)
+    } else this.#missing = true
+  }
+
+  #respond(uid: Uid, content: ContentId | undefined, summary: Summary | undefined): void | Promise<void> {
+    const session = this.#session
+    const columns = session.selected.columns()
+    const index = columns.indexOf(uid)
+    if (index < 0) return this.#writeGone(uid)
+    const items = this.#markedSeen.has(uid) ? this.#itemsWithFlags : this.#items
+    if (summary !== undefined) {
+      for (const item of items) {
+        const refused = item.refuse?.(summary)
+        if (refused === undefined) continue
+        this.#refused = refused
+        return
+      }
+    }
+    session.out.text(`* ${session.selected.seqOf(uid)} FETCH (`)
+    const target = { session, columns, index, uid, content, summary }
+    for (let at = 0; at < items.length; at += 1) {
+      if (at > 0) session.out.text(' ')
+      const waits = items[at]!.write(target)
+      if (waits !== undefined) return waits.then(() => this.#finish(items, at + 1, target))
+    }
+    session.out.text(')\r\n')
+  }
+
+  async #finish(items: readonly FetchItem[], from: number, target: Parameters<FetchItem['write']>[0]): Promise<void> {
+    for (let at = from; at < items.length; at += 1) {
+      this.#session.out.text(' ')
+      await items[at]!.write(target)
+    }
+    this.#session.out.text(')\r\n')
+  }
+}

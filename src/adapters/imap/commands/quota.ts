@@ -1,0 +1,41 @@
+/** GETQUOTA and GETQUOTAROOT (RFC 9208): one root for the whole account. */
+import type { Command } from '../command.ts'
+import { no, ok, Refusal } from '../responses.ts'
+import type { Session } from '../session.ts'
+
+const root = '"account"'
+
+function writeQuota(session: Session): void {
+  const { services } = session.context
+  if (services.quota === undefined) throw new Refusal(no('There are no quotas here', 'CANNOT'))
+  const { usedBytes, limitBytes } = services.quota(session.account)
+  const limit =
+    limitBytes === undefined ? '' : `STORAGE ${Math.ceil(usedBytes / 1024)} ${Math.floor(limitBytes / 1024)}`
+  session.out.line(`* QUOTA ${root} (${limit})`)
+}
+
+export const getQuota: Command = {
+  when: 'user',
+  run(session, args) {
+    args.sp()
+    const name = args.astring()
+    args.end()
+    if (name !== 'account') return no('No such quota root', 'NONEXISTENT')
+    writeQuota(session)
+    return ok('Listed')
+  },
+}
+
+export const getQuotaRoot: Command = {
+  when: 'user',
+  run(session, args) {
+    args.sp()
+    const name = session.readMailbox(args)
+    args.end()
+    if (session.mailboxes.byName(session.account, name) === undefined) return no('No such mailbox', 'NONEXISTENT')
+    if (session.context.services.quota === undefined) return no('There are no quotas here', 'CANNOT')
+    session.out.line(`* QUOTAROOT ${session.writeMailbox(name)} ${root}`)
+    writeQuota(session)
+    return ok('Listed')
+  },
+}

@@ -1,0 +1,179 @@
+/** SELECT, EXAMINE, UNSELECT, CLOSE, with the resynchronisation of QRESYNC (RFC 7162 §3.2.5). */
+import type { MailboxInfo } from '../../../core/mailbox/mailbox.ts'
+import type { ModSeq, Uid } from '../../../core/ids.ts'
+import type { Arguments } from '../arguments.ts'
+import { BadSyntax } from '../arguments.ts'
+import type { Command } from '../command.ts'
+import { formatNumberSet, type NumberSet, resolveNumberSet } from '../number-set.ts'
+import { no, ok, Refusal, type Tagged } from '../responses.ts'
+import type { Session } from '../session.ts'
+import { View } from '../view.ts'
+
+interface Resync {
+  readonly uidValidity: number
+  readonly modSeq: number
+  readonly known: NumberSet | undefined
+}
+
+const opening = (isReadOnly: boolean): Command => ({
+  when: 'user',
+  run(session, args) {
+    args.sp()
+    const name = session.readMailbox(args)
+    const resync = readParameters(session, args)
+    args.end()
+    closeView(session)
+    const info = session.mailboxes.byName(session.account, name)
+    if (info === undefined) throw new Refusal(no('No such mailbox', 'NONEXISTENT'))
+    return open(session, info, isReadOnly, resync)
+  },
+})
+
+export const select: Command = opening(false)
+export const examine: Command = opening(true)
+
+function readParameters(session: Session, args: Arguments): Resync | undefined {
+  if (!args.isNext(' ')) return undefined
+  args.sp()
+  let resync: Resync | undefined
+  args.list(() => {
+    const name = args.name()
+    if (name === 'QRESYNC') {
+      if (!session.enabled.has('QRESYNC')) throw new BadSyntax('QRESYNC was not enabled')
+      args.sp()
+      resync = readResync(args)
+    } else if (name === 'CONDSTORE') session.enabled.add('CONDSTORE')
+    else throw new BadSyntax('Unknown parameter')
+  })
+  return resync
+}
+
+function readResync(args: Arguments): Resync {
+  args.openList()
+  const uidValidity = args.number()
+  args.sp()
+  const modSeq = args.number(Number.MAX_SAFE_INTEGER)
+  let known: NumberSet | undefined
+  if (args.skip(' ')) {
+    if (args.isSetNext()) known = plainSet(args)
+    const hasPairs = known === undefined ? args.isListNext() : args.skip(' ')
+    if (hasPairs) {
+      // Sequence numbers matched to UIDs only narrow what must be listed as vanished; we list all.
+      args.openList()
+      plainSet(args)
+      args.sp()
+      plainSet(args)
+      args.closeList()
+    }
+  }
+  args.closeList()
+  return { uidValidity, modSeq, known }
+}
+
+function plainSet(args: Arguments): NumberSet {
+  const set = args.set()
+  if (set === '$') throw new BadSyntax('Expected a number set')
+  return set
+}
+
+function closeView(session: Session): void {
+  if (session.view === undefined) return
+  session.view.close()
+  session.view = undefined
+  session.savedSearch = []
+  session.out.line('* OK [CLOSED] The mailbox that was selected is closed')
+}
+
+function open(session: Session, info: MailboxInfo, isReadOnly: boolean, resync: Resync | undefined): Tagged {
+  const { out, mailboxes } = session
+  const view = new View(mailboxes, session.account, info.id, { isReadOnly, onChange: session.notifyIdle })
+  session.view = view
+  session.savedSearch = []
+  if (!session.isRev2) view.claimRecent(session.context.recents)
+  session.writeKeywords()
+  out.line(`* ${view.count} EXISTS`)
+  if (!session.isRev2) {
+    out.line(`* ${view.recentCount} RECENT`)
+    const unseen = firstUnseen(view, info)
+    if (unseen > 0) out.line(`* OK [UNSEEN ${unseen}] First unseen`)
+  }
+  out.line(`* OK [UIDVALIDITY ${info.uidValidity}] UIDs are valid`)
+  out.line(`* OK [UIDNEXT ${info.uidNext}] Predicted next UID`)
+  out.line(`* OK [HIGHESTMODSEQ ${info.highestModSeq}] Highest`)
+  out.line(`* OK [MAILBOXID (${info.id})] Id`)
+  if (session.isRev2) out.line(`* LIST () "/" ${session.writeMailbox(info.name)}`)
+  if (resync !== undefined && resync.uidValidity === info.uidValidity) writeResync(session, view, resync)
+  return ok(isReadOnly ? 'Examined' : 'Selected', isReadOnly ? 'READ-ONLY' : 'READ-WRITE')
+}
+
+function firstUnseen(view: View, info: MailboxInfo): number {
+  if (info.unseen === 0) return 0
+  const columns = view.columns()
+  const seen = new Map<number, boolean>()
+  for (let index = 0; index < columns.count; index += 1) {
+    const flagSet = columns.flagSetAt(index)
+    if (!seen.has(flagSet)) seen.set(flagSet, columns.flagsOf(flagSet).includes('\\Seen'))
+    if (seen.get(flagSet) === false) return view.seqOf(columns.uidAt(index))
+  }
+  return 0
+}
+
+function writeResync(session: Session, view: View, { modSeq, known }: Resync): void {
+  const vanished = vanishedSince(session, view, modSeq as ModSeq, known)
+  if (vanished.length > 0) session.out.line(`* VANISHED (EARLIER) ${formatNumberSet(vanished)}`)
+  const columns = view.columns()
+  const isKnown = known === undefined ? undefined : setTest(resolveNumberSet(known, view.highestUid))
+  for (let index = 0; index < columns.count; index += 1) {
+    const uid = columns.uidAt(index)
+    if (columns.modSeqAt(index) > modSeq && isKnown?.(uid) !== false) session.writeFlags(uid)
+  }
+}
+
+const setTest =
+  (ranges: NumberSet) =>
+  (value: number): boolean =>
+    ranges.some(({ from, to }) => value >= from && value <= to)
+
+/** UIDs that a client, in step at `modSeq`, must forget; among `known` where given. Without tombstones, all that do not exist. */
+export function vanishedSince(session: Session, view: View, modSeq: ModSeq, known: NumberSet | undefined): number[] {
+  const { mailboxes, account } = session
+  const uidNext = mailboxes.byId(account, view.mailbox)!.uidNext
+  const ranges = resolveNumberSet(known ?? [{ from: 1, to: Infinity }], uidNext - 1)
+  const remembered = mailboxes.expungedSince(account, view.mailbox, modSeq)
+  if (remembered !== undefined) {
+    const test = setTest(ranges)
+    return remembered.filter(test).toSorted((a, b) => a - b)
+  }
+  const missing: number[] = []
+  for (const { from, to } of ranges) {
+    for (let uid = from; uid <= Math.min(to, uidNext - 1); uid += 1) if (view.seqOf(uid) === 0) missing.push(uid)
+  }
+  return missing
+}
+
+export const unselect: Command = {
+  when: 'selected',
+  run(session, args) {
+    args.end()
+    session.selected.close()
+    session.view = undefined
+    session.savedSearch = []
+    return ok('Unselected')
+  },
+}
+
+export const close: Command = {
+  when: 'selected',
+  async run(session, args) {
+    args.end()
+    const view = session.selected
+    if (!view.isReadOnly) {
+      const known = view.uids()
+      await session.mailboxes.expunge(session.account, view.mailbox, Array.from(known) as Uid[])
+    }
+    view.close()
+    session.view = undefined
+    session.savedSearch = []
+    return ok('Closed')
+  },
+}

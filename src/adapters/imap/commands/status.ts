@@ -1,0 +1,49 @@
+/** STATUS, also as part of LIST (RFC 5819): answered from running counters. */
+import { limits } from '../../../core/limits.ts'
+import type { MailboxInfo } from '../../../core/mailbox/mailbox.ts'
+import { type Arguments, BadSyntax } from '../arguments.ts'
+import type { Command } from '../command.ts'
+import { no, ok, Refusal } from '../responses.ts'
+import type { Session } from '../session.ts'
+
+const items: Readonly<Record<string, (info: MailboxInfo, session: Session) => string | number>> = {
+  MESSAGES: (info) => info.messages,
+  RECENT: (info, session) => info.uidNext - session.context.recents.from(info.id, info.uidNext),
+  UIDNEXT: (info) => info.uidNext,
+  UIDVALIDITY: (info) => info.uidValidity,
+  UNSEEN: (info) => info.unseen,
+  DELETED: (info) => info.deleted,
+  SIZE: (info) => info.size,
+  HIGHESTMODSEQ: (info) => info.highestModSeq,
+  MAILBOXID: (info) => `(${info.id})`,
+  APPENDLIMIT: (_info, session) => session.context.services.messageBytesMax ?? limits.mailBytesMax,
+}
+
+export function readStatusItems(session: Session, args: Arguments): readonly string[] {
+  return args.list(() => {
+    const name = args.name()
+    if (!Object.hasOwn(items, name)) throw new BadSyntax('Unknown status item')
+    if (name === 'HIGHESTMODSEQ') session.enabled.add('CONDSTORE')
+    return name
+  })
+}
+
+export function writeStatus(session: Session, info: MailboxInfo, names: readonly string[]): void {
+  const values = names.map((name) => `${name} ${items[name]!(info, session)}`)
+  session.out.line(`* STATUS ${session.writeMailbox(info.name)} (${values.join(' ')})`)
+}
+
+export const status: Command = {
+  when: 'user',
+  run(session, args) {
+    args.sp()
+    const name = session.readMailbox(args)
+    args.sp()
+    const names = readStatusItems(session, args)
+    args.end()
+    const info = session.mailboxes.byName(session.account, name)
+    if (info === undefined) throw new Refusal(no('No such mailbox', 'NONEXISTENT'))
+    writeStatus(session, info, names)
+    return ok('Listed')
+  },
+}

@@ -1,0 +1,113 @@
+/** How values are written to the client: quoted strings, literals, dates, mailbox names; and the buffered output itself. */
+import { fromLatin1, fromUtf8, toLatin1, toUtf8 } from '../../core/bytes.ts'
+import { encodeUtf7 } from './utf7.ts'
+
+const quotable = /^[\x20-\x7e]*$/
+const atomic = /^[A-Za-z\d!#$&'+,./:;<=>?@^_`|~[\]-]+$/
+const quotedOctetsMax = 1000 // ours: longer strings travel as literals
+
+const quote = (text: string): string => `"${text.replaceAll(/["\\]/g, '\\$&')}"`
+
+/** An IMAP string of any octets but NUL, which never travels: quoted where allowed, else a literal. One character per octet. */
+export function imapString(octets: string): string {
+  if (octets.length <= quotedOctetsMax && quotable.test(octets)) return quote(octets)
+  const allowed = octets.replaceAll('\0', '')
+  return `{${allowed.length}}\r\n${allowed}`
+}
+
+/** The same for Unicode text: its UTF-8 octets, one character each. */
+export const imapText = (text: string): string => imapString(toLatin1(fromUtf8(text)))
+
+export const imapNString = (text: string | undefined): string => (text === undefined ? 'NIL' : imapText(text))
+
+export const astring = (text: string): string => (atomic.test(text) && !/^nil$/i.test(text) ? text : imapText(text))
+
+/** As the client reads names: UTF-8 once it enabled that (RFC 6855, IMAP4rev2), else modified UTF-7. */
+export function mailboxName(name: string, { utf8 }: { readonly utf8: boolean }): string {
+  if (!utf8) return astring(encodeUtf7(name))
+  // RFC 6855 §3: such a client takes UTF-8 in quoted strings.
+  return quotable.test(name) ? astring(name) : toLatin1(fromUtf8(quote(name)))
+}
+
+const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
+const two = (value: number): string => (value < 10 ? `0${value}` : String(value))
+
+/** `"17-Jul-1996 02:44:25 +0000"` (RFC 9051 §9 date-time), always in UTC. */
+export function dateTime(ms: number): string {
+  const at = new Date(ms)
+  const day = at.getUTCDate()
+  const date = `${day < 10 ? ` ${day}` : day}-${months[at.getUTCMonth()]}-${String(at.getUTCFullYear()).padStart(4, '0')}`
+  return `"${date} ${two(at.getUTCHours())}:${two(at.getUTCMinutes())}:${two(at.getUTCSeconds())} +0000"`
+}
+
+/** UTF-8 octets of quoted or literal strings back to text. */
+export const textOf = (octets: Uint8Array): string => toUtf8(octets) ?? toLatin1(octets)
+
+export interface Sink {
+  send(bytes: Uint8Array): void
+  readonly isCongested: boolean
+  flush(): Promise<void>
+}
+
+const chunkBytes = 32 * 1024
+
+/**
+ * Collects responses into large writes. Text is one character per octet. Nothing waits in `text` and `bytes`;
+ * `ready()` does, and belongs between responses and inside long literals.
+ */
+export class Output {
+  readonly #sink: Sink
+  #chunk: Buffer = Buffer.alloc(0)
+  #used = 0
+
+  constructor(sink: Sink) {
+    this.#sink = sink
+  }
+
+  text(octets: string): void {
+    const { length } = octets
+    if (!this.#makeRoom(length)) this.#sink.send(fromLatin1(octets))
+    else this.#used += this.#chunk.write(octets, this.#used, 'latin1')
+  }
+
+  /** Copied, unless large: then the caller must not change them. */
+  bytes(bytes: Uint8Array): void {
+    if (!this.#makeRoom(bytes.length)) this.#sink.send(bytes)
+    else {
+      this.#chunk.set(bytes, this.#used)
+      this.#used += bytes.length
+    }
+  }
+
+  line(octets: string): void {
+    this.text(`${octets}\r\n`)
+  }
+
+  /** True when the client lags: await `ready()` before producing more. */
+  get isFull(): boolean {
+    return this.#sink.isCongested
+  }
+
+  /** Hands everything to the connection, and waits while the client does not read. @throws `timeout`, `connection-closed` */
+  async ready(): Promise<void> {
+    this.push()
+    await this.#sink.flush()
+  }
+
+  /** Hands everything to the connection without waiting. */
+  push(): void {
+    if (this.#used === 0) return
+    this.#sink.send(this.#chunk.subarray(0, this.#used))
+    this.#chunk = this.#chunk.subarray(this.#used)
+    this.#used = 0
+  }
+
+  /** False when it would not fit even an empty chunk; everything before it has then left. */
+  #makeRoom(length: number): boolean {
+    if (this.#used + length <= this.#chunk.length) return true
+    this.push()
+    if (length > chunkBytes) return false
+    this.#chunk = Buffer.allocUnsafeSlow(chunkBytes)
+    return true
+  }
+}

@@ -1,0 +1,192 @@
+/** State of one connection (RFC 9051 §3): who is logged in, what was enabled, what is selected, and what the client must still be told. */
+import type { Login } from '../../core/account/logins.ts'
+import type { Identity, Uid } from '../../core/ids.ts'
+import { limits } from '../../core/limits.ts'
+import type { Mailboxes } from '../../core/mailbox/mailbox.ts'
+import type { Channel } from '../wire/channel.ts'
+import type { Arguments } from './arguments.ts'
+import { Decoder, type DecoderBounds } from './decoder.ts'
+import { mailboxName, Output } from './encoder.ts'
+import { formatNumberSet, type NumberSet } from './number-set.ts'
+import { bad, no, Refusal } from './responses.ts'
+import type { ServerContext } from './services.ts'
+import { decodeUtf7 } from './utf7.ts'
+import type { View } from './view.ts'
+
+export type Extension = 'CONDSTORE' | 'QRESYNC' | 'UTF8=ACCEPT' | 'IMAP4REV2'
+
+export const systemFlags = ['\\Answered', '\\Flagged', '\\Deleted', '\\Seen', '\\Draft'] as const
+
+export class Session {
+  readonly channel: Channel
+  readonly context: ServerContext
+  readonly out: Output
+  readonly decoder: Decoder
+  readonly enabled = new Set<Extension>()
+  /** Ends when the connection does. */
+  readonly signal: AbortSignal
+  view: View | undefined
+  /** Result of SEARCH RETURN (SAVE), RFC 5182. */
+  savedSearch: readonly Uid[] = []
+  /** Of the command that runs now. */
+  tag = ''
+  isCompressed = false
+  isLoggingOut = false
+  #login: Login | undefined
+  #admitted: Disposable | undefined
+  #unwatchLogin: (() => void) | undefined
+  #idle: (() => void) | undefined
+
+  constructor(channel: Channel, context: ServerContext, signal: AbortSignal) {
+    this.channel = channel
+    this.context = context
+    this.signal = signal
+    this.out = new Output(channel)
+    this.decoder = new Decoder(channel.reader, () => {
+      this.out.line('+ Go on')
+      this.out.push()
+    })
+  }
+
+  close(): void {
+    this.view?.close()
+    this.view = undefined
+    this.#unwatchLogin?.()
+    this.#admitted?.[Symbol.dispose]()
+  }
+
+  get mailboxes(): Mailboxes {
+    return this.context.services.mailboxes
+  }
+  get login(): Login | undefined {
+    return this.#login
+  }
+  /** Of the account that is logged in: commands that need one are not run before. */
+  get account(): Identity {
+    return this.#login!.account
+  }
+  get selected(): View {
+    return this.view!
+  }
+  get utf8(): boolean {
+    return this.enabled.has('UTF8=ACCEPT') || this.enabled.has('IMAP4REV2')
+  }
+  get isRev2(): boolean {
+    return this.enabled.has('IMAP4REV2')
+  }
+  get knowsModSeq(): boolean {
+    return this.enabled.has('CONDSTORE')
+  }
+  get bounds(): DecoderBounds {
+    return this.#login === undefined
+      ? {
+          lineOctetsMax: limits.imapLineBeforeLoginOctetsMax,
+          literalBytesMax: limits.imapLiteralBeforeLoginBytesMax,
+          idleMs: limits.imapLoginMs,
+        }
+      : {
+          lineOctetsMax: limits.imapLineOctetsMax,
+          literalBytesMax: limits.imapLiteralBytesMax,
+          idleMs: limits.imapIdleMs,
+        }
+  }
+
+  /** @throws Refusal when the account has too many connections */
+  logIn(login: Login): void {
+    const admitted = this.context.admit(login)
+    if (admitted === undefined) throw new Refusal(no('Too many connections of this account', 'LIMIT'))
+    this.#admitted = admitted
+    this.#login = login
+    this.#unwatchLogin = this.context.services.logins.watch(login, () => this.channel.destroy())
+  }
+
+  /** A mailbox name as the client writes it → UTF-8, INBOX in one spelling. @throws Refusal */
+  readMailbox(args: Arguments): string {
+    return this.toMailboxName(args.astring())
+  }
+  toMailboxName(written: string): string {
+    // Names outside ASCII are UTF-8 already: only a client that believes in it sends them.
+    const name = this.utf8 || !/^[ -~]*$/.test(written) ? written : decodeUtf7(written)
+    if (name === undefined || Buffer.byteLength(name) > limits.imapMailboxNameOctetsMax || /\p{Cc}/u.test(name)) {
+      throw new Refusal(no('This is not a mailbox name', 'CANNOT'))
+    }
+    const trimmed = name.length > 1 && name.endsWith('/') ? name.slice(0, -1) : name
+    return /^inbox(?=\/|$)/i.test(trimmed) ? `INBOX${trimmed.slice(5)}` : trimmed.normalize('NFC')
+  }
+  /** The same for a pattern of LIST. @throws Refusal */
+  toMailboxPattern(written: string): string {
+    const pattern = this.utf8 || !/^[ -~]*$/.test(written) ? written : (decodeUtf7(written) ?? written)
+    if (Buffer.byteLength(pattern) > limits.imapMailboxNameOctetsMax) throw new Refusal(bad('Pattern too long'))
+    return /^inbox(?=\/|$)/i.test(pattern) ? `INBOX${pattern.slice(5)}` : pattern.normalize('NFC')
+  }
+  writeMailbox(name: string): string {
+    return mailboxName(name, { utf8: this.utf8 })
+  }
+
+  /** Messages that a set names, ascending. Naming a message that does not exist is a mistake, except by UID. @throws Refusal */
+  resolve(set: NumberSet | '$', kind: 'uid' | 'seq'): readonly Uid[] {
+    if (set === '$') return this.savedSearch.filter((uid) => this.selected.seqOf(uid) > 0)
+    const uids = this.selected.resolve(set, kind)
+    if (uids === undefined) throw new Refusal(bad('No such message number'))
+    return uids
+  }
+
+  /** `FETCH` response that says which flags a message has now. Not for messages that are gone. */
+  writeFlags(uid: Uid, extra = ''): void {
+    const view = this.selected
+    const columns = view.columns()
+    const index = columns.indexOf(uid)
+    if (index < 0) return
+    if (view.hasNewKeywords) this.writeKeywords()
+    const modSeq = this.knowsModSeq ? ` MODSEQ (${columns.modSeqAt(index)})` : ''
+    this.out.line(`* ${view.seqOf(uid)} FETCH (UID ${uid} FLAGS (${this.flagsAt(index, uid)})${modSeq}${extra})`)
+  }
+
+  /** Flags of a message, space-separated. */
+  flagsAt(index: number, uid: Uid): string {
+    const view = this.selected
+    const columns = view.columns()
+    const flags = view.flagText(columns, columns.flagSetAt(index))
+    if (this.isRev2 || !view.isRecent(uid)) return flags
+    return flags === '' ? '\\Recent' : `${flags} \\Recent`
+  }
+
+  /** Names every flag that FETCH may show from now on. */
+  writeKeywords(): void {
+    const flags = [...systemFlags, ...this.selected.takeKeywords()].join(' ')
+    this.out.line(`* FLAGS (${flags})`)
+    const permanent = this.selected.isReadOnly ? '' : `${flags} \\*`
+    this.out.line(`* OK [PERMANENTFLAGS (${permanent})] Flags that are kept`)
+  }
+
+  /** Tells what changed since the client was last told. */
+  writeUpdates(allowExpunge: boolean): void {
+    const { view, out } = this
+    if (view === undefined) return
+    if (this.mailboxes.byId(view.account, view.mailbox) === undefined) {
+      view.close()
+      this.view = undefined
+      out.line('* OK [CLOSED] The selected mailbox was removed')
+      return
+    }
+    const updates = view.takeUpdates(allowExpunge)
+    if (updates.expunged.length > 0) {
+      if (this.enabled.has('QRESYNC')) out.line(`* VANISHED ${formatNumberSet(updates.expunged.map(({ uid }) => uid))}`)
+      else for (const { seq } of updates.expunged) out.line(`* ${seq} EXPUNGE`)
+    }
+    if (updates.exists !== undefined) {
+      out.line(`* ${updates.exists} EXISTS`)
+      if (!this.isRev2) {
+        view.claimRecent(this.context.recents)
+        out.line(`* ${view.recentCount} RECENT`)
+      }
+    }
+    for (const uid of updates.flags) this.writeFlags(uid)
+  }
+
+  /** While set, `onChange` is called on every change of the selected mailbox. */
+  setIdle(onChange: (() => void) | undefined): void {
+    this.#idle = onChange
+  }
+  readonly notifyIdle = (): void => this.#idle?.()
+}

@@ -1,0 +1,102 @@
+/** `status`, `peers`, `doctor`, `stop`: what is running, who is connected, what is wrong. */
+import type { Command } from 'commander'
+import { homeDirectory } from '../config.ts'
+import type { DoctorCheck, Results } from '../core/control.ts'
+import { hasCode, MyceliumError } from '../core/errors.ts'
+import { type CommonOptions, type Environment, print, withCommon, withOperations } from './context.ts'
+import { lineFor } from './errors.ts'
+import { printable, table, time } from './format.ts'
+
+export function addStatus(program: Command, environment: Environment): void {
+  withCommon(program.command('status'))
+    .description('Shows what is running.')
+    .action(async (options: CommonOptions) => {
+      const status = await withOperations(environment, options, (operations, context) => operations.status({}, context))
+      print(environment, options, status, statusText)
+    })
+
+  withCommon(program.command('peers'))
+    .description('Shows which gateways are connected, and how.')
+    .action(async (options: CommonOptions) => {
+      const peers = await withOperations(environment, options, (operations, context) => operations.peers({}, context))
+      print(environment, options, peers, peersText)
+    })
+
+  withCommon(program.command('stop'))
+    .description('Ends the running gateway of this home.')
+    .action(async (options: CommonOptions) => {
+      const stopped = await withOperations(environment, options, (operations, context) => operations.stop({}, context))
+      print(environment, options, stopped, () => 'Stopping.')
+    })
+
+  withCommon(program.command('doctor'))
+    .description('Checks this gateway and says what to do. Fails when there is a problem.')
+    .action(async (options: CommonOptions) => {
+      const checks = await diagnose(environment, options)
+      print(environment, options, checks, doctorText)
+      const problems = checks.filter(({ state }) => state === 'problem').length
+      if (problems > 0) throw new Error(`doctor found ${problems} problem${problems === 1 ? '' : 's'}`)
+    })
+}
+
+/** A home that cannot even be opened is a finding too. */
+async function diagnose(environment: Environment, options: CommonOptions): Promise<readonly DoctorCheck[]> {
+  try {
+    return await withOperations(environment, options, (operations, context) => operations.doctor({}, context))
+  } catch (error) {
+    if (!(error instanceof MyceliumError) || hasCode(error, 'key-store-locked')) throw error
+    const detail = homeDirectory(options.home)
+    return [{ name: 'home', state: 'problem', detail, remedy: lineFor(error) }]
+  }
+}
+
+function statusText(status: Results['status']): string {
+  const endpoints = Object.entries(status.listeners).flatMap(([name, at]) =>
+    Array.isArray(at) ? (at as string[]).map((address) => [name, address]) : [[name, `${at.host}:${at.port}`]],
+  )
+  return [
+    `Version   ${status.version}`,
+    `Home      ${status.home} (key store: ${status.keyStore})`,
+    status.running ? `Running   since ${time(status.startedAtMs)} as process ${status.pid}` : 'Running   no',
+    `Peers     ${status.peersConnected} connected`,
+    `Queue     ${status.queued} waiting`,
+    '',
+    table(
+      ['ACCOUNT', 'ADDRESS', 'CONTACTS', 'REQUESTS', ''],
+      status.accounts.map(({ localName, addresses, contacts, requests, disabled, recoveryConfirmed }) => [
+        localName,
+        addresses[0] ?? '–',
+        String(contacts),
+        String(requests),
+        disabled ? 'disabled' : recoveryConfirmed ? '' : 'recovery words not confirmed',
+      ]),
+    ),
+    ...(endpoints.length === 0 ? [] : ['', table(['LISTENER', 'AT'], endpoints)]),
+  ].join('\n')
+}
+
+function peersText(peers: Results['peers']): string {
+  return table(
+    ['GATEWAY', 'CONTACTS', 'STATE', 'HOW', 'TRANSPORT', 'RTT', 'SINCE', 'LAST ERROR'],
+    peers.map(({ gateway, contacts, state, how, transport, rttMs, sinceMs, lastError }) => [
+      gateway.slice(-8),
+      contacts.join(' '),
+      state,
+      how ?? '–',
+      transport ?? '–',
+      rttMs === undefined ? '–' : `${rttMs.toFixed(1)} ms`,
+      time(sinceMs),
+      lastError ?? '–',
+    ]),
+  )
+}
+
+function doctorText(checks: readonly DoctorCheck[]): string {
+  const marks = { ok: 'ok      ', warning: 'warning ', problem: 'PROBLEM ' } as const
+  return checks
+    .map(
+      ({ name, state, detail, remedy }) =>
+        `${marks[state]}${name}: ${printable(detail)}${remedy === undefined ? '' : `\n        → ${printable(remedy)}`}`,
+    )
+    .join('\n')
+}

@@ -1,0 +1,234 @@
+/**
+ * Configuration: schema, defaults, file and command line → one frozen value, of which each part receives its own
+ * section. Only this file reads the environment. Later wins: defaults, file, `--ports auto`, `--set`.
+ */
+import { readFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { isAbsolute, join, resolve } from 'node:path'
+import * as z from 'zod'
+import { limits } from './core/limits.ts'
+
+const port = z.int().min(0).max(65_535)
+const multiaddr = z.string().startsWith('/').max(limits.locatorOctetsMax)
+
+const listener = (defaultPort: number, what: string) =>
+  z
+    .strictObject({
+      enabled: z.boolean().default(true),
+      host: z.string().min(1).max(255).default('127.0.0.1').describe('Address to listen on; loopback unless changed.'),
+      port: port.default(defaultPort).describe('TCP port; 0 picks a free one.'),
+    })
+    .prefault({})
+    .describe(what)
+
+const schema = z.strictObject({
+  $schema: z.string().optional().describe('For editors; ignored.'),
+  smtp: listener(1025, 'SMTP submission with STARTTLS.'),
+  smtps: listener(1465, 'SMTP submission, implicit TLS.'),
+  imap: listener(1143, 'IMAP with STARTTLS.'),
+  imaps: listener(1993, 'IMAP, implicit TLS.'),
+  http: listener(8008, 'HTTP for clients: settings for mail programs, /healthz, /metrics.'),
+  https: listener(8443, 'The same over TLS.'),
+  overlay: z
+    .strictObject({
+      host: z.string().min(1).max(255).default('0.0.0.0').describe('Address on which other gateways connect.'),
+      port: port.default(4001).describe('TCP and UDP port for other gateways; 0 picks free ones.'),
+      webSocketPort: port.default(4002).describe('TCP port for other gateways over WebSocket; 0 picks a free one.'),
+      mdns: z.boolean().default(true).describe('Find contacts on the local network.'),
+      bootstrap: z
+        .array(multiaddr)
+        .max(32)
+        .default([])
+        .describe('Gateways to connect to at start, as multiaddrs with /p2p.'),
+      announce: z
+        .array(multiaddr)
+        .max(limits.locatorsMax)
+        .default([])
+        .describe('Addresses to give to contacts beside the ones found, e.g. of a forwarded port.'),
+      loopback: z
+        .boolean()
+        .default(false)
+        .describe('Give out and dial loopback addresses too: for several gateways on one machine.'),
+    })
+    .prefault({})
+    .describe('How other gateways reach this one.'),
+  certificates: z
+    .strictObject({
+      hostnames: z
+        .array(z.string().min(1).max(253))
+        .max(8)
+        .default([])
+        .describe('Further names for the local certificate, for listeners on the local network.'),
+    })
+    .prefault({})
+    .describe('The local certificate authority.'),
+  mail: z
+    .strictObject({
+      messageBytesMax: z
+        .int()
+        .min(64 * 1024)
+        .max(limits.mailBytesMax)
+        .default(limits.mailBytesMax)
+        .describe('Largest mail that a client may submit or append, bytes.'),
+      expiryDays: z
+        .int()
+        .min(1)
+        .max(60)
+        .default(limits.messageExpiryMs / 86_400_000)
+        .describe('How long an undelivered mail is tried, days.'),
+    })
+    .prefault({})
+    .describe('Mail.'),
+  store: z
+    .strictObject({
+      bytesMax: z
+        .int()
+        .min(64 * 1024 * 1024)
+        .max(2 ** 44)
+        .default(2 ** 38)
+        .describe('Most that the database file may grow to, bytes; space is taken as needed.'),
+    })
+    .prefault({})
+    .describe('The store in the home directory.'),
+  log: z
+    .strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') })
+    .prefault({})
+    .describe('NDJSON on standard error; never contains content.'),
+})
+
+export type Config = z.output<typeof schema>
+
+/** Names of the listeners for local clients. */
+export const listenerNames = ['smtp', 'smtps', 'imap', 'imaps', 'http', 'https'] as const
+
+/** One line for a person: which key is wrong and what was expected. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+}
+
+export interface ConfigSources {
+  /** Path of a JSON file. */
+  readonly file?: string | undefined
+  readonly portsAuto?: boolean
+  /** `KEY=VALUE` with a dotted key; VALUE is JSON, or else a string. */
+  readonly set?: readonly string[]
+}
+
+/** @throws ConfigError */
+export function loadConfig({ file, portsAuto = false, set = [] }: ConfigSources): Config {
+  const input = file === undefined ? {} : readFile(file)
+  if (portsAuto) {
+    for (const name of listenerNames) assign(input, [name, 'port'], 0)
+    assign(input, ['overlay', 'port'], 0)
+    assign(input, ['overlay', 'webSocketPort'], 0)
+  }
+  for (const entry of set) {
+    const equals = entry.indexOf('=')
+    if (equals <= 0) throw new ConfigError(`--set takes KEY=VALUE, e.g. imap.port=0, not '${entry}'`)
+    assign(input, entry.slice(0, equals).split('.'), jsonOrText(entry.slice(equals + 1)))
+  }
+  const parsed = schema.safeParse(input)
+  if (!parsed.success) throw new ConfigError(explain(parsed.error.issues[0]!))
+  return deepFreeze(parsed.data)
+}
+
+/** JSON Schema (2020-12) of the configuration file. */
+export const configJsonSchema = (): object => ({
+  title: 'mycelium-gateway configuration',
+  ...z.toJSONSchema(schema, { io: 'input' }),
+})
+
+/**
+ * The home directory: as given, else `$MYCELIUM_HOME`, else the platform's place for application data.
+ * An unset or empty variable counts as absent.
+ */
+export function homeDirectory(given: string | undefined, env: NodeJS.ProcessEnv = process.env): string {
+  const chosen = given ?? (env['MYCELIUM_HOME'] === '' ? undefined : env['MYCELIUM_HOME'])
+  if (chosen !== undefined) return resolve(chosen)
+  if (process.platform === 'darwin') return join(homedir(), 'Library', 'Application Support', 'mycelium-gateway')
+  if (process.platform === 'win32') {
+    return join(env['LOCALAPPDATA'] ?? join(homedir(), 'AppData', 'Local'), 'mycelium-gateway')
+  }
+  const data = env['XDG_DATA_HOME']
+  const base = data !== undefined && isAbsolute(data) ? data : join(homedir(), '.local', 'share')
+  return join(base, 'mycelium-gateway')
+}
+
+function readFile(file: string): Record<string, unknown> {
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new ConfigError(`cannot read ${file}: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}`)
+  }
+  try {
+    const value: unknown = JSON.parse(text)
+    if (isRecord(value)) return value
+  } catch (error) {
+    throw new ConfigError(`${file} is not JSON: ${(error as Error).message}`)
+  }
+  throw new ConfigError(`${file} must hold one JSON object`)
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+function assign(target: Record<string, unknown>, path: readonly string[], value: unknown): void {
+  let at = target
+  for (const [index, key] of path.entries()) {
+    if (key === '__proto__' || key === '') throw new ConfigError(`unknown key '${path.join('.')}'`)
+    if (index === path.length - 1) {
+      at[key] = value
+      return
+    }
+    const next = Object.hasOwn(at, key) ? at[key] : undefined
+    const child = isRecord(next) ? next : {}
+    at[key] = child
+    at = child
+  }
+}
+
+function jsonOrText(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}
+
+function explain(issue: z.core.$ZodIssue): string {
+  const path = issue.path.map(String)
+  if (issue.code !== 'unrecognized_keys') return `${path.join('.') || 'configuration'}: ${issue.message}`
+  const unknown = [...path, issue.keys[0]!].join('.')
+  const nearest = knownKeys()
+    .map((key) => ({ key, distance: editDistance(unknown, key) }))
+    .toSorted((a, b) => a.distance - b.distance)[0]!
+  return `unknown key '${unknown}'; did you mean '${nearest.key}'?`
+}
+
+/** Every section and every dotted key. */
+function knownKeys(): string[] {
+  return Object.entries(schema.parse({})).flatMap(([section, value]) => [
+    section,
+    ...Object.keys(value as object).map((key) => `${section}.${key}`),
+  ])
+}
+
+/** Levenshtein distance; both texts are short. */
+function editDistance(a: string, b: string): number {
+  let previous = Array.from({ length: b.length + 1 }, (_, index) => index)
+  for (let i = 1; i <= a.length; i += 1) {
+    const current = [i]
+    for (let j = 1; j <= b.length; j += 1) {
+      const substitution = previous[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)
+      current.push(Math.min(previous[j]! + 1, current[j - 1]! + 1, substitution))
+    }
+    previous = current
+  }
+  return previous[b.length]!
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) for (const child of Object.values(value)) deepFreeze(child)
+  return Object.freeze(value)
+}

@@ -1,0 +1,287 @@
+/**
+ * What the command line can ask of a gateway: one operation per verb, the same over the control socket of a running
+ * gateway and on a stopped home. Parameters are validated here, at the edge; results are plain JSON. Secrets in
+ * results (words, app passwords, invitation links) go to the person who asked and never to a log.
+ */
+import * as z from 'zod'
+import { limits } from './limits.ts'
+
+const name = z.string().trim().min(1).max(limits.displayNameOctetsMax)
+const address = z.string().min(3).max(limits.addressOctetsMax)
+/** An account of this gateway: localName, address or identity. May be left out where the gateway has one account. */
+const account = z.string().min(1).max(limits.addressOctetsMax).optional()
+/** A contact: address, given name or identity (64 hex digits, or an unambiguous beginning of at least 8). */
+const contact = z.string().min(1).max(limits.addressOctetsMax)
+/** A reference to one message for one recipient, as `queue list` shows it. */
+const queueId = z.string().min(1).max(limits.controlIdCharsMax)
+const nothing = z.strictObject({})
+const byAccount = z.strictObject({ account })
+const byContact = z.strictObject({ account, contact })
+
+/** Parameters of each operation. */
+export const operationParams = {
+  status: nothing,
+  peers: nothing,
+  doctor: nothing,
+  /** Drains and ends the running gateway; answered before it ends. Fails with `not-running` on a stopped home. */
+  stop: nothing,
+
+  accountAdd: z.strictObject({ address, displayName: name.optional() }),
+  accountList: nothing,
+  /** Also removes its mail, contacts and keys. */
+  accountRemove: z.strictObject({ account: contact }),
+  /** A disabled account cannot log in, and neither sends nor receives; nothing is removed. */
+  accountDisable: z.strictObject({ account: contact, disabled: z.boolean() }),
+
+  passwordAdd: z.strictObject({ account, name: name.optional() }),
+  passwordList: byAccount,
+  passwordRevoke: z.strictObject({ account, name }),
+
+  inviteCreate: z.strictObject({
+    account,
+    expiresMs: z.int().min(limits.inviteExpiryMsMin).max(limits.inviteExpiryMsMax).default(limits.inviteExpiryMs),
+  }),
+  inviteAccept: z.strictObject({ account, link: z.string().min(1).max(limits.inviteLinkCharsMax) }),
+  inviteList: byAccount,
+  inviteRevoke: z.strictObject({ account, id: z.string().min(1).max(limits.controlIdCharsMax) }),
+
+  contactList: byAccount,
+  contactShow: byContact,
+  /** The other's 60 digits, compared in person: spaces are ignored. */
+  contactVerify: z.strictObject({ account, contact, digits: z.string().regex(/^[\d\s]{60,100}$/) }),
+  /** Online confirmation: waits for the other side (progress `waiting`), then gives the string that both must see. */
+  contactConfirmStart: byContact,
+  /** `same`: this side's person said that both strings are equal. */
+  contactConfirmEnd: z.strictObject({ account, contact, same: z.boolean() }),
+  contactRename: z.strictObject({ account, contact, name }),
+  contactBlock: byContact,
+  contactUnblock: byContact,
+  contactRemove: byContact,
+  contactRequests: byAccount,
+  contactAccept: byContact,
+
+  queueList: byAccount,
+  queueShow: z.strictObject({ account, id: queueId }),
+  /** Without `id`: everything that waits. */
+  queueRetry: z.strictObject({ account, id: queueId.optional() }),
+  queueCancel: z.strictObject({ account, id: queueId }),
+
+  trustExport: nothing,
+
+  /** The words, where they could not be shown at creation and nobody has confirmed them; else `words-confirmed`. */
+  recoveryShow: byAccount,
+  /** Which words a confirmation takes: some while they are kept here, else all; `words-confirmed` when it is done. */
+  recoveryAsk: byAccount,
+  /** The words by position (1 … 24); when they are right, the gateway forgets all words for good. */
+  recoveryConfirm: z.strictObject({
+    account,
+    words: z
+      .array(z.strictObject({ position: z.int().min(1).max(24), word: z.string().min(1).max(16) }))
+      .min(3)
+      .max(24),
+  }),
+} as const
+
+export type Verb = keyof typeof operationParams
+export const operationVerbs = Object.keys(operationParams) as readonly Verb[]
+export type Params<V extends Verb> = z.output<(typeof operationParams)[V]>
+
+/** Strongest first (DESIGN §4): who bound the address to the identity. */
+export const tiers = ['in-person', 'zone', 'vouched', 'unverified'] as const
+export type Tier = (typeof tiers)[number]
+
+export interface AccountView {
+  readonly localName: string
+  /** The first one is what mail clients are told to use. */
+  readonly addresses: readonly string[]
+  readonly displayName: string
+  readonly identity: string
+  /** 60 decimal digits in groups of five. */
+  readonly fingerprint: string
+  readonly disabled: boolean
+  readonly recoveryConfirmed: boolean
+}
+
+/** What `init` and `account add` print once. */
+export interface NewAccount {
+  readonly address: string
+  readonly identity: string
+  readonly fingerprint: string
+  /** 24 words, separated by spaces. */
+  readonly mnemonic: string
+  readonly appPassword: string
+}
+
+export interface ContactView {
+  readonly name: string
+  readonly identity: string
+  /** What both sides read to each other: 60 digits in groups of five; the same on both sides. */
+  readonly fingerprint: string
+  readonly addresses: readonly { readonly address: string; readonly tier: Tier; readonly conflicting: boolean }[]
+  /** `pending`: invited, first contact not made; `key-changed`: nothing is sent until it is verified again. */
+  readonly state: 'pending' | 'active' | 'blocked' | 'key-changed'
+  readonly devices: number
+  readonly connected: boolean
+  readonly lastSeenMs: number | undefined
+}
+
+export interface ContactRequestView {
+  readonly identity: string
+  readonly address: string
+  readonly fingerprint: string
+  readonly receivedAtMs: number
+  readonly messages: number
+}
+
+export interface InviteAccepted {
+  readonly address: string
+  readonly identity: string
+  readonly fingerprint: string
+  readonly tier: Tier
+  readonly state: ContactView['state']
+}
+
+export interface InvitationView {
+  readonly id: string
+  readonly createdAtMs: number
+  readonly expiresAtMs: number
+  readonly state: 'open' | 'used' | 'expired'
+}
+
+export interface QueueItem {
+  readonly id: string
+  readonly account: string
+  readonly recipient: string
+  readonly queuedAtMs: number
+  readonly expiresAtMs: number
+  readonly bytes: number
+  readonly attempts: number
+  /** In words for a person, e.g. `recipient's gateway is unreachable`. */
+  readonly reason: string
+  readonly nextAttemptMs: number | undefined
+}
+
+export interface PeerView {
+  readonly gateway: string
+  readonly state: 'connected' | 'connecting' | 'disconnected'
+  readonly how: 'direct' | 'relayed' | undefined
+  readonly transport: string | undefined
+  readonly remote: string | undefined
+  readonly sinceMs: number | undefined
+  readonly rttMs: number | undefined
+  readonly lastError: string | undefined
+  /** Names of the contacts that live there. */
+  readonly contacts: readonly string[]
+}
+
+/** Where each listener is; only those that are on. Names are the keys of the configuration. */
+export interface Listeners {
+  readonly smtp?: Endpoint
+  readonly smtps?: Endpoint
+  readonly imap?: Endpoint
+  readonly imaps?: Endpoint
+  readonly http?: Endpoint
+  readonly https?: Endpoint
+  /** Multiaddrs with /p2p. */
+  readonly overlay: readonly string[]
+}
+export interface Endpoint {
+  readonly host: string
+  readonly port: number
+}
+
+export interface DoctorCheck {
+  readonly name: string
+  readonly state: 'ok' | 'warning' | 'problem'
+  readonly detail: string
+  /** What to do; present unless `ok`. */
+  readonly remedy?: string
+}
+
+/** Result of each operation. */
+export interface Results {
+  readonly status: {
+    readonly running: boolean
+    readonly version: string
+    readonly home: string
+    readonly pid: number | undefined
+    readonly startedAtMs: number | undefined
+    readonly keyStore: 'passphrase' | 'key-file'
+    readonly accounts: readonly (AccountView & { readonly contacts: number; readonly requests: number })[]
+    readonly listeners: Listeners
+    readonly peersConnected: number
+    readonly queued: number
+  }
+  readonly peers: readonly PeerView[]
+  readonly doctor: readonly DoctorCheck[]
+  readonly stop: { readonly stopping: true }
+
+  readonly accountAdd: NewAccount
+  readonly accountList: readonly AccountView[]
+  readonly accountRemove: { readonly removed: string }
+  readonly accountDisable: AccountView
+
+  readonly passwordAdd: { readonly name: string; readonly password: string }
+  readonly passwordList: readonly {
+    readonly name: string
+    readonly createdAtMs: number
+    readonly lastUsedMs: number | undefined
+  }[]
+  readonly passwordRevoke: { readonly revoked: string }
+
+  readonly inviteCreate: { readonly link: string; readonly expiresAtMs: number }
+  readonly inviteAccept: InviteAccepted
+  readonly inviteList: readonly InvitationView[]
+  readonly inviteRevoke: { readonly revoked: string }
+
+  readonly contactList: readonly ContactView[]
+  readonly contactShow: ContactView
+  readonly contactVerify: ContactView
+  readonly contactConfirmStart: { readonly text: string; readonly expiresAtMs: number }
+  readonly contactConfirmEnd: {
+    readonly state: 'confirmed' | 'refused' | 'waiting-for-other'
+    readonly contact: ContactView
+  }
+  readonly contactRename: ContactView
+  readonly contactBlock: ContactView
+  readonly contactUnblock: ContactView
+  readonly contactRemove: { readonly removed: string }
+  readonly contactRequests: readonly ContactRequestView[]
+  readonly contactAccept: ContactView
+
+  readonly queueList: readonly QueueItem[]
+  readonly queueShow: QueueItem & {
+    readonly messageId: string
+    readonly devices: readonly { readonly device: string; readonly state: string }[]
+  }
+  readonly queueRetry: { readonly retried: number }
+  readonly queueCancel: { readonly cancelled: string }
+
+  readonly trustExport: {
+    readonly certificate: string
+    /** SHA-256, upper-case hex with colons. */
+    readonly fingerprint: string
+    readonly notAfterMs: number
+  }
+
+  readonly recoveryShow: { readonly mnemonic: string }
+  readonly recoveryAsk: { readonly positions: readonly number[] }
+  readonly recoveryConfirm: { readonly confirmed: true }
+}
+
+/** A step of something that takes long: shown to a person, e.g. `{ step: 'waiting' }`. */
+export interface Progress {
+  readonly step: string
+  readonly done?: number
+  readonly total?: number
+}
+
+export interface OperationContext {
+  readonly signal: AbortSignal
+  readonly progress: (progress: Progress) => void
+}
+
+/** Each throws `MyceliumError`; `undefined` fields of a result are left out of its JSON. */
+export type Operations = {
+  readonly [V in Verb]: (params: Params<V>, context: OperationContext) => Promise<Results[V]>
+}

@@ -1,0 +1,116 @@
+/**
+ * ◆ Content over 16 KB as it travels: chunks sealed under the blob's own key, a Merkle tree over the sealed chunks, and
+ * the question and answer by which one chunk is fetched. Whoever knows the root may fetch; only holders of the key can
+ * read. docs/protocol/delivery.md
+ */
+import { array, bytes, decode, encode, fixed, hexId, record, u32, Writer } from '../codec.ts'
+import { equalConstantTime, toHex } from '../bytes.ts'
+import { open, seal } from '../crypto/aead.ts'
+import { labelledHash } from '../crypto/kdf.ts'
+import type { BlobRoot } from '../ids.ts'
+import { limits } from '../limits.ts'
+
+const chunkSizes = [
+  { upTo: 1024 * 1024, chunkBytes: 64 * 1024 },
+  { upTo: 64 * 1024 * 1024, chunkBytes: 256 * 1024 },
+  { upTo: Infinity, chunkBytes: 1024 * 1024 },
+] as const
+const chunkBytesMax = 1024 * 1024
+const hashBytes = 32
+
+export const chunkBytesFor = (size: number): number => chunkSizes.find(({ upTo }) => size <= upTo)!.chunkBytes
+export const chunkCount = (size: number, chunkBytes: number): number => Math.max(1, Math.ceil(size / chunkBytes))
+
+function numbered(index: number): Uint8Array {
+  const nonce = new Uint8Array(12)
+  new DataView(nonce.buffer).setUint32(8, index)
+  return nonce
+}
+const nothing = new Uint8Array()
+
+/** The same key, index and plaintext always give the same bytes: chunks are made anew for each asker, never stored. */
+export const sealChunk = (key: Uint8Array, index: number, plaintext: Uint8Array): Uint8Array =>
+  seal(key, numbered(index), plaintext, nothing)
+export const openChunk = (key: Uint8Array, index: number, sealed: Uint8Array): Uint8Array | undefined =>
+  open(key, numbered(index), sealed, nothing)
+
+export function leafOf(index: number, sealed: Uint8Array): Uint8Array {
+  const number = new Writer(4)
+  number.u32(index)
+  return labelledHash('mycelium/blob-leaf/1', number.finish(), sealed)
+}
+const parentOf = (left: Uint8Array, right: Uint8Array): Uint8Array => labelledHash('mycelium/blob-node/1', left, right)
+
+/** An odd node at the end of a level rises unchanged. */
+function levelAbove(level: readonly Uint8Array[]): readonly Uint8Array[] {
+  return Array.from({ length: Math.ceil(level.length / 2) }, (_, at) => {
+    const right = level[at * 2 + 1]
+    return right === undefined ? level[at * 2]! : parentOf(level[at * 2]!, right)
+  })
+}
+
+function rootOver(top: Uint8Array, size: number, chunkBytes: number): BlobRoot {
+  const shape = new Writer(12)
+  shape.u64(size)
+  shape.u32(chunkBytes)
+  return toHex(labelledHash('mycelium/blob-root/1', shape.finish(), top)) as BlobRoot
+}
+
+export function merkleRoot(leaves: readonly Uint8Array[], size: number, chunkBytes: number): BlobRoot {
+  let level = leaves
+  while (level.length > 1) level = levelAbove(level)
+  return rootOver(level[0]!, size, chunkBytes)
+}
+
+/** Siblings from the leaf upwards; levels where the node has none are left out. */
+export function merkleProof(leaves: readonly Uint8Array[], index: number): readonly Uint8Array[] {
+  const proof: Uint8Array[] = []
+  let level = leaves
+  for (let at = index; level.length > 1; at >>= 1) {
+    const sibling = level[at ^ 1]
+    if (sibling !== undefined) proof.push(sibling)
+    level = levelAbove(level)
+  }
+  return proof
+}
+
+export interface BlobShape {
+  readonly root: BlobRoot
+  readonly size: number
+  readonly chunkBytes: number
+}
+
+export function proofHolds(shape: BlobShape, index: number, sealed: Uint8Array, proof: readonly Uint8Array[]): boolean {
+  let node = leafOf(index, sealed)
+  let width = chunkCount(shape.size, shape.chunkBytes)
+  let used = 0
+  for (let at = index; width > 1; at >>= 1, width = Math.ceil(width / 2)) {
+    if ((at ^ 1) >= width) continue
+    const sibling = proof[used]
+    if (sibling === undefined) return false
+    used += 1
+    node = at % 2 === 0 ? parentOf(node, sibling) : parentOf(sibling, node)
+  }
+  const root = rootOver(node, shape.size, shape.chunkBytes)
+  return used === proof.length && equalConstantTime(Buffer.from(root, 'hex'), Buffer.from(shape.root, 'hex'))
+}
+
+export interface ChunkRequest {
+  readonly root: BlobRoot
+  readonly index: number
+}
+export interface ChunkAnswer {
+  readonly proof: readonly Uint8Array[]
+  readonly sealed: Uint8Array
+}
+const requestCodec = record<ChunkRequest>({ root: hexId<BlobRoot>(hashBytes), index: u32 })
+const answerCodec = record<ChunkAnswer>({
+  proof: array(fixed(hashBytes), limits.merkleDepthMax),
+  sealed: bytes(chunkBytesMax + 16),
+})
+
+export const chunkAnswerBytesMax = chunkBytesMax + 16 + 8 + limits.merkleDepthMax * hashBytes
+export const encodeChunkRequest = (request: ChunkRequest): Uint8Array => encode(requestCodec, request)
+export const decodeChunkRequest = (encoded: Uint8Array): ChunkRequest => decode(requestCodec, encoded)
+export const encodeChunkAnswer = (answer: ChunkAnswer): Uint8Array => encode(answerCodec, answer)
+export const decodeChunkAnswer = (encoded: Uint8Array): ChunkAnswer => decode(answerCodec, encoded)

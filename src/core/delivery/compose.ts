@@ -1,0 +1,136 @@
+/** Mail that the gateway itself writes: trace fields, non-delivery reports (RFC 3464), the wrapper around mail with a false From, notices. */
+import { concat, fromLatin1, fromUtf8, toHex } from '../bytes.ts'
+import type { Address } from '../ids.ts'
+import { domainOf } from '../message/address.ts'
+
+export interface ComposeContext {
+  readonly nowMs: number
+  /** 16 random bytes: boundary and Message-ID. */
+  readonly token: Uint8Array
+}
+
+const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
+const days = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat']
+const two = (value: number): string => String(value).padStart(2, '0')
+
+/** RFC 5322 §3.3 in UTC. */
+export function mailDate(ms: number): string {
+  const at = new Date(ms)
+  const day = `${days[at.getUTCDay()]}, ${at.getUTCDate()} ${months[at.getUTCMonth()]} ${at.getUTCFullYear()}`
+  return `${day} ${two(at.getUTCHours())}:${two(at.getUTCMinutes())}:${two(at.getUTCSeconds())} +0000`
+}
+
+/** Names of the fields that only the gateway writes; in sent bytes they count as a false From. */
+export const traceFields: ReadonlySet<string> = new Set(['return-path', 'authentication-results', 'mycelium-trust'])
+
+/**
+ * One block before the sent bytes: who handed it over and how well that is known, as it was at delivery (RFC 5321
+ * §4.4, RFC 8601 §2.2).
+ */
+export function traceBlock({
+  from,
+  header,
+  tier,
+  nowMs,
+}: {
+  /** Under which the mail was handed over. */
+  readonly from: Address
+  /** In its From field. */
+  readonly header: Address
+  readonly tier: string
+  readonly nowMs: number
+}): Uint8Array {
+  return fromUtf8(
+    `Return-Path: <${from}>\r\n` +
+      `Authentication-Results: localhost; x-mycelium=pass header.from=${domainOf(header)}\r\n` +
+      `Mycelium-Trust: ${tier}; at delivery; ${mailDate(nowMs)}\r\n`,
+  )
+}
+
+const gatewaySender = 'Mycelium gateway <gateway@localhost>'
+
+function head(context: ComposeContext, to: Address, subject: string, contentType: string): string {
+  return (
+    `Return-Path: <>\r\nFrom: ${gatewaySender}\r\nTo: <${to}>\r\nSubject: ${subject}\r\nDate: ${mailDate(context.nowMs)}\r\n` +
+    `Message-ID: <${toHex(context.token)}@localhost>\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n` +
+    `Content-Type: ${contentType}\r\n`
+  )
+}
+
+const boundaryOf = (context: ComposeContext): string => `=_myc_${toHex(context.token)}`
+const textPart = (boundary: string, text: string): string =>
+  `--${boundary}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n${text}\r\n`
+
+/** A text from the gateway to its user. */
+export function notice(context: ComposeContext, to: Address, subject: string, text: string): Uint8Array {
+  return fromUtf8(
+    `${head(context, to, subject, 'text/plain; charset=utf-8')}Content-Transfer-Encoding: 8bit\r\n\r\n${text}\r\n`,
+  )
+}
+
+/**
+ * Mail whose From is not the sender's is kept whole inside a warning, so that no client can show it as what it claims
+ * to be: these bytes go before and after the original.
+ */
+export function falseFromWrapper(
+  context: ComposeContext,
+  to: Address,
+  sender: string,
+): { readonly before: Uint8Array; readonly after: Uint8Array } {
+  const boundary = boundaryOf(context)
+  const text =
+    `This message came from ${sender}, but its From line names somebody else or cannot be read.\r\n` +
+    'It is attached as it arrived. Do not trust the name that it shows.'
+  const before =
+    `${head(context, to, 'Warning: a message with a false sender', `multipart/mixed; boundary="${boundary}"`)}\r\n` +
+    `${textPart(boundary, text)}--${boundary}\r\nContent-Type: message/rfc822\r\nContent-Disposition: attachment\r\n\r\n`
+  return { before: fromUtf8(before), after: fromUtf8(`\r\n--${boundary}--\r\n`) }
+}
+
+export type DsnAction = 'failed' | 'delayed' | 'delivered'
+
+export interface DsnRecipient {
+  readonly address: Address
+  readonly originalRecipient: string | undefined
+  readonly action: DsnAction
+  /** RFC 3463, e.g. 4.4.7. */
+  readonly status: string
+  readonly reason: string
+}
+
+export interface DsnInput {
+  readonly to: Address
+  readonly arrivedAtMs: number
+  readonly envelopeId: string | undefined
+  readonly recipient: DsnRecipient
+  /** Header section, or the whole original message. */
+  readonly original: { readonly kind: 'full' | 'headers'; readonly bytes: Uint8Array }
+}
+
+const subjects: Record<DsnAction, string> = {
+  failed: 'Not delivered',
+  delayed: 'Delayed: still trying to deliver',
+  delivered: 'Delivered',
+}
+
+/** A delivery status notification (RFC 3464 §2): words, fields for programs, and what it is about. */
+export function deliveryStatus(context: ComposeContext, input: DsnInput): Uint8Array {
+  const boundary = boundaryOf(context)
+  const { recipient } = input
+  const type = `multipart/report; report-type=delivery-status; boundary="${boundary}"`
+  const fields =
+    'Reporting-MTA: dns; localhost\r\n' +
+    (input.envelopeId === undefined ? '' : `Original-Envelope-Id: ${input.envelopeId}\r\n`) +
+    `Arrival-Date: ${mailDate(input.arrivedAtMs)}\r\n\r\n` +
+    (recipient.originalRecipient === undefined ? '' : `Original-Recipient: ${recipient.originalRecipient}\r\n`) +
+    `Final-Recipient: rfc822; ${recipient.address}\r\nAction: ${recipient.action}\r\nStatus: ${recipient.status}\r\n`
+  const originalType = input.original.kind === 'full' ? 'message/rfc822' : 'text/rfc822-headers'
+  return concat(
+    fromUtf8(`${head(context, input.to, subjects[recipient.action], type)}\r\n`),
+    fromUtf8(textPart(boundary, `${recipient.address}:\r\n\r\n${recipient.reason}`)),
+    fromUtf8(`--${boundary}\r\nContent-Type: message/delivery-status\r\n\r\n${fields}\r\n`),
+    fromUtf8(`--${boundary}\r\nContent-Type: ${originalType}\r\n\r\n`),
+    input.original.bytes,
+    fromLatin1(`\r\n--${boundary}--\r\n`),
+  )
+}

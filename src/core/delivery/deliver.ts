@@ -1,0 +1,200 @@
+/**
+ * The last step of every message: into a mailbox of the account, in the caller's transaction, once. From must be
+ * exactly one mailbox that is bound to the sending identity here; everything else goes to Requests, wrapped.
+ */
+import { concat, fromUtf8 } from '../bytes.ts'
+import type { Ambient } from '../ambient.ts'
+import { hasCode, MyceliumError } from '../errors.ts'
+import type { Address, Identity, MessageId } from '../ids.ts'
+import type { AppendItem, Flag, Mailboxes, StoredContent } from '../mailbox/mailbox.ts'
+import { type Tier, tierWords } from '../identity/trust.ts'
+import type { ReadTx, WriteTx } from '../store/store.ts'
+import { falseFromWrapper, notice, traceBlock } from './compose.ts'
+import type { Refusal } from './items.ts'
+import type { Directory, SenderStanding } from './needs.ts'
+import { soleSender } from './sender.ts'
+import type { Tombstones } from './tombstones.ts'
+
+export const requestsMailbox = 'Requests'
+
+/** The content of an arrived mail: in hand, or stored already with its trace block in front. */
+export type ArrivedContent =
+  | { readonly kind: 'inline'; readonly bytes: Uint8Array }
+  | { readonly kind: 'stored'; readonly stored: StoredContent; readonly head: Uint8Array }
+
+export interface ArrivedMail {
+  readonly account: Identity
+  readonly author: Identity
+  readonly id: MessageId
+  readonly from: Address
+  readonly content: ArrivedContent
+}
+
+export type Delivered =
+  | { readonly kind: 'accepted' }
+  | { readonly kind: 'duplicate' }
+  | { readonly kind: 'refused'; readonly reason: Refusal }
+
+/** What the From of a mail is worth here. */
+type Judged =
+  | (Extract<SenderStanding, { kind: 'bound' | 'request' }> & { readonly sender: Address })
+  | Extract<SenderStanding, { kind: 'false' | 'blocked' }>
+
+const raw = (hex: string): Uint8Array => Buffer.from(hex, 'hex')
+const tierKeyword = (word: string): Flag => `$MyceliumTrust-${word}`
+const wordOf = (tier: Tier | 'local'): string => (tier === 'local' ? tier : tierWords[tier])
+
+export class Deliverer {
+  readonly #mailboxes: Mailboxes
+  readonly #directory: Directory
+  readonly #tombstones: Tombstones
+  readonly #ambient: Ambient
+
+  constructor(parts: {
+    readonly mailboxes: Mailboxes
+    readonly directory: Directory
+    readonly tombstones: Tombstones
+    readonly ambient: Ambient
+  }) {
+    this.#mailboxes = parts.mailboxes
+    this.#directory = parts.directory
+    this.#tombstones = parts.tombstones
+    this.#ambient = parts.ambient
+  }
+
+  /** The key under which (author, id) is remembered at this account. */
+  tombstoneOf(tx: ReadTx, { account, author, id }: Pick<ArrivedMail, 'account' | 'author' | 'id'>): Uint8Array {
+    return tx.opaque(raw(account), raw(author), raw(id))
+  }
+
+  /** Has this account ever taken it? Answers through expunge, for the life of the tombstone. */
+  hasTaken(tx: ReadTx, tombstone: Uint8Array): boolean {
+    return this.#tombstones.has(tx, tombstone)
+  }
+
+  /** What goes around the sent bytes when they are stored: trace fields in front, or a warning on both sides. */
+  frame(
+    tx: ReadTx,
+    mail: Pick<ArrivedMail, 'account' | 'author' | 'from'>,
+    head: Uint8Array,
+  ): { readonly before: Uint8Array; readonly after: Uint8Array } {
+    return this.#frameFor(tx, mail, this.#judge(tx, mail, head))
+  }
+
+  deliver(tx: WriteTx, mail: ArrivedMail): Delivered {
+    const tombstone = this.tombstoneOf(tx, mail)
+    return this.hasTaken(tx, tombstone) ? { kind: 'duplicate' } : this.take(tx, mail, tombstone)
+  }
+
+  /** As `deliver`, for mail that the caller knows not to have been taken before. */
+  take(tx: WriteTx, mail: ArrivedMail, tombstone: Uint8Array): Delivered {
+    const head = mail.content.kind === 'inline' ? mail.content.bytes : mail.content.head
+    const standing = this.#judge(tx, mail, head)
+    if (standing.kind === 'blocked') return { kind: 'refused', reason: 'blocked' }
+    try {
+      this.#append(tx, mail, standing)
+    } catch (error) {
+      if (hasCode(error, 'mailbox-full') || hasCode(error, 'too-large'))
+        return { kind: 'refused', reason: 'mailbox-full' }
+      throw error
+    }
+    this.#tombstones.put(tx, tombstone)
+    return { kind: 'accepted' }
+  }
+
+  /** A mail written by the gateway, into INBOX. */
+  deliverOwn(tx: WriteTx, account: Identity, bytes: Uint8Array): void {
+    const stored = this.#mailboxes.storeInline(tx, account, bytes)
+    this.#appendTo(tx, account, 'INBOX', { ...stored, flags: [], internalDateMs: this.#ambient.clock.nowMs() })
+  }
+
+  #append(tx: WriteTx, mail: ArrivedMail, standing: Judged): void {
+    const internalDateMs = this.#ambient.clock.nowMs()
+    const stored = this.#store(tx, mail, standing)
+    switch (standing.kind) {
+      case 'bound':
+        this.#appendTo(tx, mail.account, 'INBOX', {
+          ...stored,
+          flags: [tierKeyword(wordOf(standing.tier))],
+          internalDateMs,
+        })
+        return
+      case 'request':
+        this.#noticeOnce(tx, mail, standing.sender)
+        this.#appendTo(tx, mail.account, requestsMailbox, {
+          ...stored,
+          flags: [tierKeyword('unverified')],
+          internalDateMs,
+        })
+        return
+      case 'false':
+      case 'blocked':
+        this.#appendTo(tx, mail.account, requestsMailbox, { ...stored, flags: [tierKeyword('false')], internalDateMs })
+    }
+  }
+
+  #store(tx: WriteTx, mail: ArrivedMail, standing: Judged): StoredContent {
+    if (mail.content.kind === 'stored') return mail.content.stored
+    const { before, after } = this.#frameFor(tx, mail, standing)
+    return this.#mailboxes.storeInline(tx, mail.account, concat(before, mail.content.bytes, after))
+  }
+
+  #frameFor(
+    tx: ReadTx,
+    mail: Pick<ArrivedMail, 'account' | 'author' | 'from'>,
+    standing: Judged,
+  ): { readonly before: Uint8Array; readonly after: Uint8Array } {
+    const nowMs = this.#ambient.clock.nowMs()
+    if (standing.kind === 'bound' || standing.kind === 'request') {
+      // the address outside the letter is the sender's word too: it stands only where it is theirs
+      const outside = this.#directory.standing(tx, mail.account, mail.author, mail.from)
+      const from = outside.kind === standing.kind ? mail.from : standing.sender
+      return {
+        before: traceBlock({ from, header: standing.sender, tier: wordOf(tierOf(standing)), nowMs }),
+        after: new Uint8Array(),
+      }
+    }
+    const context = { nowMs, token: this.#ambient.random.bytes(16) }
+    return falseFromWrapper(
+      context,
+      this.#directory.primaryAddress(mail.account),
+      `identity ${mail.author.slice(0, 16)}`,
+    )
+  }
+
+  #judge(tx: ReadTx, mail: Pick<ArrivedMail, 'account' | 'author' | 'from'>, head: Uint8Array): Judged {
+    const sender = soleSender(head)
+    const standing = this.#directory.standing(tx, mail.account, mail.author, sender ?? mail.from)
+    if (standing.kind === 'blocked') return standing
+    return sender === undefined || standing.kind === 'false' ? { kind: 'false' } : { ...standing, sender }
+  }
+
+  /** One notice in INBOX for each stranger, however many mails they send. */
+  #noticeOnce(tx: WriteTx, mail: ArrivedMail, sender: Address): void {
+    const key = tx.opaque(fromUtf8('request-notice'), raw(mail.account), raw(mail.author))
+    if (this.#tombstones.has(tx, key)) return
+    this.#tombstones.put(tx, key)
+    const context = { nowMs: this.#ambient.clock.nowMs(), token: this.#ambient.random.bytes(16) }
+    const text =
+      `Somebody you do not know yet wrote to you as ${sender}.\r\nTheir messages are in the folder ${requestsMailbox}.\r\n\r\n` +
+      'To accept them:  mycelium-gateway contact accept\r\nTo refuse them:  mycelium-gateway contact block'
+    this.deliverOwn(
+      tx,
+      mail.account,
+      notice(context, this.#directory.primaryAddress(mail.account), 'Contact request', text),
+    )
+  }
+
+  #appendTo(tx: WriteTx, account: Identity, name: string, item: AppendItem): void {
+    // a person may have removed the folder for strangers: they do not get into the inbox by that
+    const mailbox =
+      this.#mailboxes.byName(account, name) ??
+      this.#mailboxes.bySpecialUse(account, '\\Junk') ??
+      this.#mailboxes.byName(account, 'INBOX')
+    if (mailbox === undefined) throw new MyceliumError('no-such-mailbox')
+    this.#mailboxes.append(tx, account, mailbox.id, [item])
+  }
+}
+
+const tierOf = (standing: Judged): 'local' | Extract<SenderStanding, { kind: 'bound' }>['tier'] =>
+  standing.kind === 'bound' ? standing.tier : 'claimed'

@@ -1,0 +1,287 @@
+/**
+ * How two devices come to share a session: fetching a bundle, sending and answering the first flight. What was agreed
+ * is durable before the flight or its answer leaves.
+ */
+import type { Ambient } from '../ambient.ts'
+import { sign, verify } from '../crypto/sign.ts'
+import { hasCode, MyceliumError } from '../errors.ts'
+import { type Identity, short } from '../ids.ts'
+import { choosePrekey } from '../identity/prekeys.ts'
+import { limits } from '../limits.ts'
+import { payloadBytesMax } from '../session/frame.ts'
+import { compareTranscripts, flightCacheKey, initiate, readFlight } from '../session/handshake.ts'
+import { mayReset, readReset, signReset } from '../session/reset.ts'
+import { Session } from '../session/session.ts'
+import type { Store, WriteTx } from '../store/store.ts'
+import { tables } from '../store/tables.ts'
+import {
+  bundleAskContent,
+  bundleAskLabel,
+  decodeBundleAsk,
+  decodeGreeting,
+  decodeHandshakeAsk,
+  encodeBundleAsk,
+  encodeGreeting,
+  decodeSeen,
+  encodeHandshakeAsk,
+  encodeSeen,
+  type BundleProof,
+  type Greeting,
+} from './asks.ts'
+import { packItem } from './items.ts'
+import type { Keyring, PeerContact, PeerDevice } from './needs.ts'
+import type { AskHandler, GatewayAddress, Overlay } from './ports.ts'
+import { type Pair, pairName, type SessionBook, type SessionRow, takeOver } from './session-book.ts'
+
+interface FirstContactParts {
+  readonly store: Store
+  readonly book: SessionBook
+  readonly keyring: Keyring
+  readonly overlay: Overlay
+  readonly ambient: Ambient
+  /** A session of this pair was made or replaced, here or by the peer. */
+  readonly onSession: (pair: Pair) => void
+}
+
+export class FirstContact {
+  readonly #parts: FirstContactParts
+  /** Ids of the sessions whose flights wait for an answer, by pair. */
+  readonly #underWay = new Map<string, string>()
+
+  constructor(parts: FirstContactParts) {
+    this.#parts = parts
+  }
+
+  /** Fetches and learns a contact's bundle. @throws `unreachable`, `peer-misbehaved`, what learning throws */
+  async fetchBundle(
+    account: Identity,
+    contact: PeerContact,
+    at: GatewayAddress,
+    { signal }: { readonly signal: AbortSignal },
+  ): Promise<void> {
+    const { overlay, store, keyring } = this.#parts
+    const ask = encodeBundleAsk({ identity: contact.identity, proof: this.#proof(account, contact) })
+    const bundle = await overlay.ask(at, 'bundle', ask, { signal, answerBytesMax: limits.bundleBytesMax })
+    await store.write((tx) => keyring.learn(tx, account, bundle, contact.identity))
+  }
+
+  /**
+   * Makes a new session with one device. It takes the place of the one before only once the device has answered: a flight
+   * or an answer that is lost changes nothing here. @throws `unreachable`, `handshake-refused`
+   */
+  async shakeHands(
+    account: Identity,
+    contact: PeerContact,
+    device: PeerDevice,
+    { signal }: { readonly signal: AbortSignal },
+  ): Promise<void> {
+    const { store, book, overlay, ambient, keyring } = this.#parts
+    const own = keyring.own(account)
+    const pair: Pair = { account, device: own.party.device, peer: contact.identity, peerDevice: device.device }
+    const nowMs = ambient.clock.nowMs()
+    const prekey = choosePrekey(device.prekeys, nowMs)
+    if (prekey === undefined || contact.logHead === undefined || device.where === undefined)
+      throw new MyceliumError('unreachable')
+    const old = store.read((tx) => book.read(tx, pair))
+    const reset = this.#resetFor(old, pair, nowMs)
+    const here = { gateway: overlay.self, locators: overlay.locators() }
+    const greeting: Greeting = {
+      capability: contact.invitation?.capability,
+      reset,
+      introduction: keyring.introduction(account, here),
+    }
+    const { session, flight } = initiate({
+      self: own.party,
+      peer: {
+        identity: contact.identity,
+        device: device.device,
+        deviceDhPublic: device.dhPublic,
+        logHead: contact.logHead,
+        prekey: { id: prekey.id, dh: prekey.dhPublic, kem: prekey.kemPublic },
+      },
+      introduction: encodeGreeting(greeting),
+      random: ambient.random,
+      nowMs,
+    })
+    const name = pairName(pair)
+    this.#underWay.set(name, session.id)
+    try {
+      const request = encodeHandshakeAsk({ device: device.device, flight })
+      const answer = await overlay.ask(device.where, 'handshake', request, { signal, answerBytesMax: 4096 })
+      await this.#welcomed(pair, session, { answer, old })
+    } finally {
+      if (this.#underWay.get(name) === session.id) this.#underWay.delete(name)
+    }
+  }
+
+  /** The responder's first frame: from here on the session works both ways. */
+  async #welcomed(
+    pair: Pair,
+    session: Session,
+    { answer, old }: { readonly answer: Uint8Array; readonly old: SessionRow | undefined },
+  ): Promise<void> {
+    const { store, book, keyring, ambient } = this.#parts
+    const nowMs = ambient.clock.nowMs()
+    const opened = session.open(answer, { random: ambient.random, nowMs })
+    if (opened.kind === 'refused') throw new MyceliumError('handshake-refused')
+    const isReset = old !== undefined && !isUntouched(Session.decode(old.current))
+    await store.write((tx) => {
+      const row = book.read(tx, pair)
+      // meanwhile the peer's own flight made another session: both sides hold that one
+      if (currentId(row) !== currentId(old)) return
+      book.replace(tx, takeOver(row, pair, session, { nowMs, reset: isReset }))
+      keyring.invitationDone(tx, pair.account, pair.peer)
+    })
+    this.#parts.onSession(pair)
+  }
+
+  /** A statement that the current session is given up; `undefined` when there is none. */
+  #resetFor(old: SessionRow | undefined, pair: Pair, nowMs: number): Uint8Array | undefined {
+    if (old === undefined) return undefined
+    const session = Session.decode(old.current)
+    if (!isUntouched(session) && !mayReset(old.resetAtMs === 0 ? undefined : old.resetAtMs, nowMs))
+      throw new MyceliumError('handshake-refused', { reason: 'too soon' })
+    this.#parts.ambient.log.warn('session.reset', { device: short(pair.peerDevice), by: 'us' })
+    const about = { from: pair.device, to: pair.peerDevice, session: session.id, atMs: nowMs }
+    return signReset(this.#parts.keyring.own(pair.account).signing, about, this.#parts.ambient)
+  }
+
+  #proof(account: Identity, contact: PeerContact): BundleProof {
+    if (contact.invitation !== undefined) return { kind: 'capability', capability: contact.invitation.capability }
+    const { party, signing } = this.#parts.keyring.own(account)
+    const atMs = this.#parts.ambient.clock.nowMs()
+    const content = bundleAskContent({ asker: account, asked: contact.identity, atMs })
+    return {
+      kind: 'contact',
+      identity: account,
+      device: party.device,
+      atMs,
+      signature: sign(signing, bundleAskLabel, content),
+    }
+  }
+
+  readonly answerBundle: AskHandler = async (request) =>
+    quietly(() => {
+      const { identity, proof } = decodeBundleAsk(request)
+      const { keyring, overlay } = this.#parts
+      if (!keyring.accounts().includes(identity) || !this.#mayHave(identity, proof)) return undefined
+      return Promise.resolve(keyring.bundle(identity, { gateway: overlay.self, locators: overlay.locators() }))
+    })
+
+  #mayHave(account: Identity, proof: BundleProof): boolean {
+    if (proof.kind === 'capability') return this.#parts.keyring.capabilityOpens(account, proof.capability)
+    const contact = this.#parts.keyring.contact(account, proof.identity)
+    const isTheirs = contact?.state === 'active' && contact.devices.some(({ device }) => device === proof.device)
+    const age = Math.abs(this.#parts.ambient.clock.nowMs() - proof.atMs)
+    const content = bundleAskContent({ asker: proof.identity, asked: account, atMs: proof.atMs })
+    return (
+      isTheirs &&
+      age <= limits.bundleAskAgeMs &&
+      verify(Buffer.from(proof.device, 'hex'), bundleAskLabel, content, proof.signature)
+    )
+  }
+
+  readonly answerHandshake: AskHandler = async (request) =>
+    quietly(async () => {
+      const { device, flight } = decodeHandshakeAsk(request)
+      const account = this.#parts.keyring.accountOfDevice(device)
+      if (account === undefined) return undefined
+      const answered = await this.#parts.store.write((tx) => this.#accept(tx, account, Uint8Array.from(flight)))
+      if (answered === undefined) return undefined
+      this.#parts.onSession(answered.pair)
+      return answered.frame
+    })
+
+  /** Everything that a first flight changes, in one transaction; a replayed or unwelcome one changes nothing. */
+  #accept(
+    tx: WriteTx,
+    account: Identity,
+    flight: Uint8Array,
+  ): { readonly pair: Pair; readonly frame: Uint8Array } | undefined {
+    const { book, keyring, ambient } = this.#parts
+    const moment = { random: ambient.random, nowMs: ambient.clock.nowMs() }
+    const seenKey = flightCacheKey(flight)
+    if (seenKey === undefined || tx.has(tables.handshakes, seenKey)) return undefined
+    const { party } = keyring.own(account)
+    const claim = readFlight(flight, { self: party, prekey: (id) => keyring.prekey(account, id) })
+    // a log that never was ours would bind the session to a forged past
+    if (!keyring.hasHadHead(account, claim.seenLogHead)) return undefined
+    const greeting = decodeGreeting(claim.introduction)
+    const contact = keyring.meet(tx, account, greeting.introduction, claim.identity, greeting.capability)
+    const peer = contact.devices.find((one) => one.device === claim.device)
+    if (peer === undefined || contact.logHead === undefined)
+      throw new MyceliumError('handshake-refused', { reason: 'device' })
+    const session = claim.finish({ deviceDhPublic: peer.dhPublic, logHead: contact.logHead }, moment)
+    const pair: Pair = { account, device: party.device, peer: contact.identity, peerDevice: claim.device }
+    const old = book.read(tx, pair)
+    const isReset = this.#takesPlace(old, session, greeting, pair, moment.nowMs) === 'reset'
+    const [payload] = packItem({ kind: 'welcome' }, payloadBytesMax(512), () => moment.random.bytes(16))
+    const frame = session.seal(payload!, moment)
+    book.replace(tx, takeOver(old, pair, session, { nowMs: moment.nowMs, reset: isReset }))
+    const prekeyId = new DataView(flight.buffer, flight.byteOffset).getUint32(1)
+    keyring.prekeyUsed(tx, account, prekeyId)
+    tx.put(tables.handshakes, seenKey, encodeSeen({ account, prekeyId }))
+    return { pair, frame }
+  }
+
+  /**
+   * Whether the peer's new session may take the place of what is there. docs/protocol/delivery.md gives the rules.
+   * @throws `handshake-refused`
+   */
+  #takesPlace(
+    old: SessionRow | undefined,
+    session: Session,
+    { reset }: Greeting,
+    pair: Pair,
+    nowMs: number,
+  ): 'first' | 'reset' {
+    const refuse = (reason: string): MyceliumError => new MyceliumError('handshake-refused', { reason })
+    const ours = this.#underWay.get(pairName(pair))
+    // both began at once: the lower id is made on both sides, the other one on neither
+    if (ours !== undefined && compareTranscripts(ours, session.id) < 0) throw refuse('simultaneous')
+    if (old === undefined) return 'first'
+    const current = Session.decode(old.current)
+    if (current.role === 'responder' && Math.abs(nowMs - current.createdAtMs) < limits.handshakeMsMin)
+      throw refuse('too soon')
+    // our answer to its earlier flight never arrived, so it begins again
+    if (current.role === 'responder' && current.received === 0) return 'first'
+    if (reset === undefined) throw refuse('no reset')
+    const statement = readReset(reset)
+    if (statement.from !== pair.peerDevice || statement.to !== pair.device) throw refuse('reset')
+    // sent before our last handshake was made, and overtaken by it
+    if (old.archived.some((encoded) => Session.decode(encoded).id === statement.session)) throw refuse('outdated')
+    const isFree = statement.session === current.id && isUntouched(current)
+    if (!isFree && !mayReset(old.resetAtMs === 0 ? undefined : old.resetAtMs, nowMs)) throw refuse('too soon')
+    this.#parts.ambient.log.warn('session.reset', { device: short(pair.peerDevice), by: 'peer' })
+    return isFree ? 'first' : 'reset'
+  }
+
+  /** Forgets flights whose prekey is gone: nobody can open those any more. Called about once an hour. */
+  async sweep(): Promise<void> {
+    const { store, keyring } = this.#parts
+    await store.write((tx) => {
+      const keys: Uint8Array[] = []
+      for (const { key, value } of tx.range(tables.handshakes, {})) {
+        const { account, prekeyId } = decodeSeen(value)
+        if (keyring.prekey(account, prekeyId) === undefined) keys.push(key)
+      }
+      for (const key of keys) tx.remove(tables.handshakes, key)
+    })
+  }
+}
+
+const currentId = (row: SessionRow | undefined): string | undefined =>
+  row === undefined ? undefined : Session.decode(row.current).id
+
+/** Nothing but the handshake itself was ever received in it: replacing it loses nothing. */
+const isUntouched = ({ role, received }: Session): boolean => received <= (role === 'initiator' ? 1 : 0)
+
+/** Whatever is wrong with a stranger's question, the answer is a refusal; only a failing store is our own trouble. */
+async function quietly(answer: () => Promise<Uint8Array | undefined> | undefined): Promise<Uint8Array | undefined> {
+  try {
+    return await answer()
+  } catch (error) {
+    if (!(error instanceof MyceliumError) || hasCode(error, 'store-corrupt') || hasCode(error, 'disk-full')) throw error
+    return undefined
+  }
+}

@@ -1,0 +1,32 @@
+/** What goes of the delivery path when an account goes: its mail on the way out and in, what that mail holds, its sessions. */
+import type { Ambient } from '../ambient.ts'
+import type { Identity } from '../ids.ts'
+import type { Mailboxes } from '../mailbox/mailbox.ts'
+import type { Store, WriteTx } from '../store/store.ts'
+import { forgetArrivals } from './arrivals.ts'
+import { BlobSource } from './blob-source.ts'
+import { Outbox } from './outbox.ts'
+import { forgetSessions } from './session-book.ts'
+
+/** Tombstones stay until their time is over: their keys do not say whose they are. */
+export function forgetAccount(
+  tx: WriteTx,
+  account: Identity,
+  parts: {
+    readonly store: Store
+    readonly mailboxes: Mailboxes
+    readonly ambient: Ambient
+    readonly contacts: readonly Identity[]
+  },
+): void {
+  const outbox = new Outbox()
+  const blobSource = new BlobSource(parts)
+  for (const contact of parts.contacts) {
+    for (const { seq, ref } of outbox.refs(tx, account, contact, 0, Infinity)) {
+      const gone = outbox.remove(tx, seq, ref)
+      if (gone?.root !== undefined) blobSource.release(tx, gone.root)
+    }
+  }
+  forgetArrivals(tx, account, parts.mailboxes)
+  forgetSessions(tx, account)
+}

@@ -1,0 +1,301 @@
+/**
+ * Frames become durable facts: one transaction opens a batch, takes what it says, and seals the answers; only after its
+ * commit does an answer leave or a listener hear of it.
+ */
+import type { Ambient } from '../ambient.ts'
+import { MyceliumError } from '../errors.ts'
+import { type Identity, type MessageId, short } from '../ids.ts'
+import { limits } from '../limits.ts'
+import { decodeMessage, type Message, messageIdOf, type Part } from '../message/message.ts'
+import { payloadBytesMax } from '../session/frame.ts'
+import { Session } from '../session/session.ts'
+import type { Store, WriteTx } from '../store/store.ts'
+import type { Arrivals } from './arrivals.ts'
+import { Assembler, type AssemblerDraft } from './assembler.ts'
+import { chunkBytesFor } from './blob-chunks.ts'
+import type { Delivered, Deliverer } from './deliver.ts'
+import { decodeItem, type Item, packItem, type Refusal, unpackPayload } from './items.ts'
+import { type Pair, pairName, type SessionBook, type SessionRow, type Tagged } from './session-book.ts'
+
+/** One frame as it came off a link, copied out of the link's buffers. */
+export interface TaggedFrame {
+  readonly to: Tagged
+  readonly frame: Uint8Array
+}
+
+/** Items that others handle, in the same transaction. */
+export interface ItemHandlers {
+  readonly received: (tx: WriteTx, pair: Pair, ids: readonly MessageId[]) => void
+  readonly refused: (tx: WriteTx, pair: Pair, id: MessageId, reason: Refusal) => void
+  readonly bundle: (tx: WriteTx, pair: Pair, bundle: Uint8Array) => void
+  readonly confirmation: (tx: WriteTx, pair: Pair, step: Uint8Array) => void
+  /** The session works in both directions. */
+  readonly welcome: (tx: WriteTx, pair: Pair) => void
+}
+
+interface InboundParts {
+  readonly store: Store
+  readonly book: SessionBook
+  readonly deliverer: Deliverer
+  readonly arrivals: Arrivals
+  readonly handlers: ItemHandlers
+  readonly ambient: Ambient
+  /** Is this a device of a contact of an account of ours, as of now? */
+  readonly mayMeet: (pair: Pair) => boolean
+  /** How many bytes of mail this pair's person may send in a day. */
+  readonly dayBytesMax: (pair: Pair) => number
+}
+
+interface Batch {
+  readonly pair: Pair
+  readonly frames: TaggedFrame[]
+}
+
+/** Answers of one batch, gathered so that many acknowledgements share a frame. */
+interface Answers {
+  readonly received: MessageId[]
+  readonly refused: { readonly id: MessageId; readonly reason: Refusal }[]
+  /** The last one of the batch: it says all that the earlier ones did. */
+  bundle: Uint8Array | undefined
+}
+
+/** A message that was not taken before; without `message` when it cannot be read. */
+interface Incoming {
+  readonly id: MessageId
+  readonly tombstone: Uint8Array
+  readonly message: Message | undefined
+}
+
+const largestPayload = payloadBytesMax(4096)
+
+export class Inbound {
+  readonly #parts: InboundParts
+  readonly #assemblers = new Map<string, Assembler>()
+  readonly #bundles = new Map<string, { minute: number; count: number }>()
+  /** Mail bytes taken or promised per contact and day: bounded, in memory. */
+  readonly #promised = new Map<string, { day: number; bytes: number }>()
+
+  constructor(parts: InboundParts) {
+    this.#parts = parts
+  }
+
+  /** @returns for each pair the sealed answers, to be sent now: everything before them is durable */
+  async take(
+    frames: readonly TaggedFrame[],
+  ): Promise<readonly { readonly pair: Pair; readonly tag: Uint8Array; readonly frames: readonly Uint8Array[] }[]> {
+    const batches = byPair(frames)
+    return await this.#parts.store.write((tx) =>
+      batches.flatMap((batch) => {
+        const sealed = this.#takeBatch(tx, batch)
+        return sealed === undefined ? [] : [{ pair: batch.pair, ...sealed }]
+      }),
+    )
+  }
+
+  #takeBatch(
+    tx: WriteTx,
+    { pair, frames }: Batch,
+  ): { readonly tag: Uint8Array; readonly frames: readonly Uint8Array[] } | undefined {
+    const row = this.#parts.book.read(tx, pair)
+    if (row === undefined || !this.#parts.mayMeet(pair)) return undefined
+    const sessions = new OpenSessions(row)
+    const draft = this.#assembler(pair).draft()
+    const answers: Answers = { received: [], refused: [], bundle: undefined }
+    for (const { to, frame } of frames) this.#takeFrame(tx, pair, sessions.byId(to.sessionId), frame, draft, answers)
+    this.#guarded(pair, () => this.#takeBundle(tx, pair, answers.bundle))
+    tx.afterCommit(() => draft.keep())
+    const out = this.#sealAnswers(sessions.current, answers)
+    this.#parts.book.update(tx, sessions.row())
+    return { tag: sessions.current.sendTag(this.#parts.ambient.clock.nowMs()), frames: out }
+  }
+
+  #takeFrame(
+    tx: WriteTx,
+    pair: Pair,
+    session: Session | undefined,
+    frame: Uint8Array,
+    draft: AssemblerDraft,
+    answers: Answers,
+  ): void {
+    const { ambient } = this.#parts
+    const opened = session?.open(frame, { random: ambient.random, nowMs: ambient.clock.nowMs() })
+    if (opened === undefined || opened.kind === 'control') return
+    if (opened.kind === 'refused') {
+      ambient.log.info('frame.refused', { device: short(pair.peerDevice), code: opened.code })
+      return
+    }
+    this.#guarded(pair, () => {
+      const item = itemOf(opened.payload, draft)
+      if (item !== undefined) this.#takeItem(tx, pair, item, answers)
+    })
+  }
+
+  /** A contact's device speaks nonsense inside its own session: its loss, nobody else's. */
+  #guarded(pair: Pair, take: () => void): void {
+    try {
+      take()
+    } catch (error) {
+      if (!(error instanceof MyceliumError) || error.code === 'store-corrupt' || error.code === 'disk-full') throw error
+      this.#parts.ambient.log.warn('item.refused', { device: short(pair.peerDevice), code: error.code })
+    }
+  }
+
+  /** A few a minute are plenty: a device sends one on each new link and when it moves. */
+  #takeBundle(tx: WriteTx, pair: Pair, bundle: Uint8Array | undefined): void {
+    if (bundle === undefined) return
+    const minute = Math.floor(this.#parts.ambient.clock.monotonicMs() / 60_000)
+    const known = this.#bundles.get(pairName(pair))
+    const count = known?.minute === minute ? known.count + 1 : 1
+    this.#bundles.set(pairName(pair), { minute, count })
+    if (count > limits.bundlesPerMinuteMax) throw new MyceliumError('throttled')
+    this.#parts.handlers.bundle(tx, pair, bundle)
+  }
+
+  #takeItem(tx: WriteTx, pair: Pair, item: Item, answers: Answers): void {
+    const { handlers } = this.#parts
+    switch (item.kind) {
+      case 'message':
+        this.#takeMessage(tx, pair, item.encoded, answers)
+        return
+      case 'received':
+        handlers.received(tx, pair, item.ids)
+        return
+      case 'refused':
+        handlers.refused(tx, pair, item.id, item.reason)
+        return
+      case 'bundle':
+        answers.bundle = item.bundle
+        return
+      case 'confirmation':
+        handlers.confirmation(tx, pair, item.step)
+        return
+      case 'welcome':
+        handlers.welcome(tx, pair)
+    }
+  }
+
+  #takeMessage(tx: WriteTx, pair: Pair, encoded: Uint8Array, answers: Answers): void {
+    const id = messageIdOf(encoded)
+    const tombstone = this.#parts.deliverer.tombstoneOf(tx, { account: pair.account, author: pair.peer, id })
+    if (this.#parts.deliverer.hasTaken(tx, tombstone)) {
+      answers.received.push(id)
+      return
+    }
+    const outcome = this.#settle(tx, pair, { id, tombstone, message: readMessage(encoded, pair.peer) })
+    if (outcome?.kind === 'refused') answers.refused.push({ id, reason: outcome.reason })
+    else if (outcome !== undefined) answers.received.push(id)
+  }
+
+  /** `undefined` while its content is still to be fetched. */
+  #settle(tx: WriteTx, pair: Pair, { id, tombstone, message }: Incoming): Delivered | undefined {
+    const part = message?.parts.length === 1 ? message.parts[0] : undefined
+    if (message === undefined || part?.kind !== 'mail') return { kind: 'refused', reason: 'malformed' }
+    const mail = { account: pair.account, author: pair.peer, id, from: part.from }
+    const { content } = part
+    if (content.kind === 'inline') {
+      if (this.#isOverQuota(pair, Math.max(content.bytes.length, limits.mailCountedBytesMin)))
+        return { kind: 'refused', reason: 'mailbox-full' }
+      return this.#parts.deliverer.take(tx, { ...mail, content }, tombstone)
+    }
+    if (this.#parts.arrivals.has(tx, pair.account, id)) return undefined
+    const reason = this.#blobRefusal(pair, content)
+    if (reason !== undefined) return { kind: 'refused', reason }
+    this.#parts.arrivals.addRemote(tx, mail, message.device, content)
+    return undefined
+  }
+
+  #blobRefusal(
+    pair: Pair,
+    { size, chunkBytes }: Extract<Extract<Part, { kind: 'mail' }>['content'], { kind: 'blob' }>,
+  ): Refusal | undefined {
+    if (size > limits.mailBytesMax + limits.mailHeaderBytesMax) return 'message-too-large'
+    if (size < 1 || chunkBytes !== chunkBytesFor(size)) return 'malformed'
+    // each one is fetched by itself, however small it says it is
+    return this.#isOverQuota(pair, Math.max(size, limits.messageInlineBytesMax)) ? 'mailbox-full' : undefined
+  }
+
+  /** Counts what it lets through. */
+  #isOverQuota(pair: Pair, size: number): boolean {
+    const day = Math.floor(this.#parts.ambient.clock.nowMs() / 86_400_000)
+    const key = pair.account + pair.peer
+    const known = this.#promised.get(key)
+    const bytes = (known?.day === day ? known.bytes : 0) + size
+    if (bytes > this.#parts.dayBytesMax(pair)) return true
+    this.#promised.set(key, { day, bytes })
+    return false
+  }
+
+  #sealAnswers(session: Session, answers: Answers): Uint8Array[] {
+    const { random, clock } = this.#parts.ambient
+    const moment = { random, nowMs: clock.nowMs() }
+    if (!session.canSend) return []
+    const items: Item[] = []
+    for (let at = 0; at < answers.received.length; at += limits.itemIdsMax) {
+      items.push({ kind: 'received', ids: answers.received.slice(at, at + limits.itemIdsMax) })
+    }
+    for (const { id, reason } of answers.refused) items.push({ kind: 'refused', id, reason })
+    const payloads = items.flatMap((item) => packItem(item, largestPayload, () => random.bytes(16)))
+    return [...payloads.map((payload) => session.seal(payload, moment)), ...session.maintenance(moment)]
+  }
+
+  #assembler(pair: Pair): Assembler {
+    const name = pairName(pair)
+    const known = this.#assemblers.get(name)
+    if (known !== undefined) return known
+    const made = new Assembler()
+    this.#assemblers.set(name, made)
+    return made
+  }
+}
+
+/** The sessions of one row, decoded when a frame needs them, and the row with what changed. */
+class OpenSessions {
+  readonly #row: SessionRow
+  readonly current: Session
+  #archived: Session[] | undefined
+
+  constructor(row: SessionRow) {
+    this.#row = row
+    this.current = Session.decode(row.current)
+  }
+
+  byId(id: string): Session | undefined {
+    if (this.current.id === id) return this.current
+    this.#archived ??= this.#row.archived.map((encoded) => Session.decode(encoded))
+    return this.#archived.find((session) => session.id === id)
+  }
+
+  row(): SessionRow {
+    const archived = this.#archived?.map((session) => session.encode()) ?? this.#row.archived
+    return { ...this.#row, current: this.current.encode(), archived }
+  }
+}
+
+function byPair(frames: readonly TaggedFrame[]): readonly Batch[] {
+  const batches = new Map<string, Batch>()
+  for (const frame of frames) {
+    const name = pairName(frame.to.pair)
+    const batch = batches.get(name)
+    if (batch === undefined) batches.set(name, { pair: frame.to.pair, frames: [frame] })
+    else batch.frames.push(frame)
+  }
+  return [...batches.values()]
+}
+
+function itemOf(payload: Uint8Array, draft: AssemblerDraft): Item | undefined {
+  const unpacked = unpackPayload(payload)
+  if (unpacked.kind === 'item') return unpacked.item
+  const whole = draft.add(unpacked.fragment)
+  return whole === undefined ? undefined : decodeItem(whole)
+}
+
+/** `undefined` when it cannot be read or names another author than the session's. */
+function readMessage(encoded: Uint8Array, peer: Identity): Message | undefined {
+  try {
+    const message = decodeMessage(encoded)
+    return message.author === peer ? message : undefined
+  } catch (error) {
+    if (error instanceof MyceliumError) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * ◆ What two devices say to each other inside a session: items, and the payloads that carry them. A payload is one
+ * whole item or one fragment of a longer one; padding and order are the session's business. docs/protocol/delivery.md
+ */
+import { array, bytes, type Codec, decode, encode, fixed, hexId, literal, record, u16, union } from '../codec.ts'
+import { MyceliumError } from '../errors.ts'
+import type { MessageId } from '../ids.ts'
+import { limits } from '../limits.ts'
+
+/** Why a device will not take a message, for good: the sender reports it instead of trying again. */
+export const refusals = ['mailbox-full', 'message-too-large', 'blocked', 'malformed'] as const
+export type Refusal = (typeof refusals)[number]
+
+export type Item =
+  /** An encoded canonical message. */
+  | { readonly kind: 'message'; readonly encoded: Uint8Array }
+  /** These are durable here (now or long since): the sender may forget them. */
+  | { readonly kind: 'received'; readonly ids: readonly MessageId[] }
+  /** This will never be taken here. */
+  | { readonly kind: 'refused'; readonly id: MessageId; readonly reason: Refusal }
+  /** The sender's signed records as they are now: log, prekeys, locators (docs/protocol/identity.md). */
+  | { readonly kind: 'bundle'; readonly bundle: Uint8Array }
+  /** One step of an online confirmation (docs/protocol/identity.md). */
+  | { readonly kind: 'confirmation'; readonly step: Uint8Array }
+  /** First answer to a handshake: the session works in both directions. */
+  | { readonly kind: 'welcome' }
+
+const refusalCodec: Codec<Refusal> = {
+  write: (out, value) => out.u8(refusals.indexOf(value)),
+  read: (from) => {
+    const reason = refusals[from.u8()]
+    if (reason === undefined) throw new MyceliumError('malformed', { at: from.position })
+    return reason
+  },
+}
+const messageId = hexId<MessageId>(32)
+
+const itemCodec: Codec<Item> = union<Item>({
+  message: { tag: 0, codec: record({ kind: literal('message'), encoded: bytes(limits.itemBytesMax) }) },
+  received: { tag: 1, codec: record({ kind: literal('received'), ids: array(messageId, limits.itemIdsMax) }) },
+  refused: { tag: 2, codec: record({ kind: literal('refused'), id: messageId, reason: refusalCodec }) },
+  bundle: { tag: 3, codec: record({ kind: literal('bundle'), bundle: bytes(limits.itemBytesMax) }) },
+  confirmation: {
+    tag: 4,
+    codec: record({ kind: literal('confirmation'), step: bytes(limits.confirmationStepBytesMax) }),
+  },
+  welcome: { tag: 5, codec: record({ kind: literal('welcome') }) },
+})
+
+const encodeItem = (item: Item): Uint8Array => encode(itemCodec, item)
+/** @throws `malformed`, `too-large` */
+export const decodeItem = (encoded: Uint8Array): Item => decode(itemCodec, encoded)
+
+const whole = 0
+const fragment = 1
+const transferIdBytes = 16
+
+export interface Fragment {
+  /** Random, one for each time an item is sent. */
+  readonly transfer: Uint8Array
+  readonly index: number
+  readonly count: number
+  readonly bytes: Uint8Array
+}
+
+const fragmentCodec = record<Fragment>({
+  transfer: fixed(transferIdBytes),
+  index: u16,
+  count: u16,
+  bytes: bytes(limits.itemBytesMax),
+})
+const fragmentOverheadBytes = 1 + transferIdBytes + 2 + 2 + 4
+
+/** The payloads that carry one item, each at most `payloadBytesMax` long. */
+export function packItem(item: Item, payloadBytesMax: number, newTransferId: () => Uint8Array): readonly Uint8Array[] {
+  const encoded = encodeItem(item)
+  if (encoded.length > limits.itemBytesMax) throw new MyceliumError('too-large', { bytes: encoded.length })
+  if (encoded.length + 1 <= payloadBytesMax) {
+    const payload = new Uint8Array(encoded.length + 1)
+    payload[0] = whole
+    payload.set(encoded, 1)
+    return [payload]
+  }
+  const room = payloadBytesMax - fragmentOverheadBytes
+  const count = Math.ceil(encoded.length / room)
+  const transfer = newTransferId()
+  return Array.from({ length: count }, (_, index) => {
+    const piece = encode(fragmentCodec, {
+      transfer,
+      index,
+      count,
+      bytes: encoded.subarray(index * room, (index + 1) * room),
+    })
+    const payload = new Uint8Array(piece.length + 1)
+    payload[0] = fragment
+    payload.set(piece, 1)
+    return payload
+  })
+}
+
+/** @throws `malformed`, `too-large` */
+export function unpackPayload(
+  payload: Uint8Array,
+): { readonly kind: 'item'; readonly item: Item } | { readonly kind: 'fragment'; readonly fragment: Fragment } {
+  const rest = payload.subarray(1)
+  const form = payload[0] ?? -1
+  switch (form) {
+    case whole:
+      return { kind: 'item', item: decodeItem(rest) }
+    case fragment: {
+      const piece = decode(fragmentCodec, rest)
+      if (piece.index >= piece.count || piece.count > limits.itemFragmentsMax)
+        throw new MyceliumError('malformed', { index: piece.index })
+      return { kind: 'fragment', fragment: piece }
+    }
+    default:
+      throw new MyceliumError('malformed', { form })
+  }
+}

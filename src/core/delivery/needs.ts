@@ -1,0 +1,102 @@
+/** The few abilities that the delivery path uses of accounts and contacts; the gateway wires the real ones. */
+import type { Address, DeviceId, Identity } from '../ids.ts'
+import type { SigningKey } from '../crypto/sign.ts'
+import type { Prekey } from '../identity/prekeys.ts'
+import type { Tier } from '../identity/trust.ts'
+import type { Party, PrekeySecrets } from '../session/handshake.ts'
+import type { ReadTx, WriteTx } from '../store/store.ts'
+import type { GatewayAddress } from './ports.ts'
+
+/** How an account stands to whoever sent it something under an address. */
+export type SenderStanding =
+  | { readonly kind: 'bound'; readonly tier: Tier | 'local' }
+  /** A stranger: outside the inbox until accepted. */
+  | { readonly kind: 'request' }
+  | { readonly kind: 'blocked' }
+  /** The address is not bound to that identity here. */
+  | { readonly kind: 'false' }
+
+/** Where an address leads from one account. */
+export type Route =
+  | { readonly kind: 'local'; readonly account: Identity }
+  | { readonly kind: 'contact'; readonly contact: Identity }
+  | { readonly kind: 'refused'; readonly code: 'no-such-recipient' | 'identity-conflict' | 'key-changed' | 'blocked' }
+
+export interface Directory {
+  ownsAddress(account: Identity, address: Address): boolean
+  /** Also a disabled one. */
+  isOwn(account: Identity): boolean
+  /** The first address: where reports to this account go. */
+  primaryAddress(account: Identity): Address
+  deviceOf(account: Identity): DeviceId
+  route(account: Identity, address: Address): Route
+  standing(tx: ReadTx, account: Identity, author: Identity, from: Address): SenderStanding
+}
+
+/** A device of a contact, as its signed records say. */
+export interface PeerDevice {
+  readonly device: DeviceId
+  /** X25519, 32 bytes. */
+  readonly dhPublic: Uint8Array
+  readonly prekeys: readonly Prekey[]
+  readonly where: GatewayAddress | undefined
+}
+
+export interface PeerContact {
+  readonly identity: Identity
+  readonly state: 'pending' | 'active' | 'blocked' | 'request'
+  readonly logHead: Uint8Array | undefined
+  /** Nothing keeps mail from it: accepted, not blocked, its key the accepted one. */
+  readonly mayMail: boolean
+  /** Active devices; none while pending. */
+  readonly devices: readonly PeerDevice[]
+  /** How to reach it first, from the invitation that was accepted here. */
+  readonly invitation: { readonly capability: Uint8Array; readonly at: GatewayAddress } | undefined
+}
+
+export interface PairOfDevices {
+  readonly account: Identity
+  readonly device: DeviceId
+  readonly peer: Identity
+  readonly peerDevice: DeviceId
+}
+
+export interface OwnDevice {
+  readonly party: Party & { readonly logHead: Uint8Array }
+  readonly signing: SigningKey
+}
+
+/** Keys and contacts, as setting up sessions uses them. */
+export interface Keyring {
+  accounts(): readonly Identity[]
+  own(account: Identity): OwnDevice
+  /** Is this a head that the account's own log has, or has had? */
+  hasHadHead(account: Identity, head: Uint8Array): boolean
+  accountOfDevice(device: DeviceId): Identity | undefined
+  prekey(account: Identity, id: number): PrekeySecrets | undefined
+  prekeyUsed(tx: WriteTx, account: Identity, id: number): void
+  introduction(account: Identity, here: GatewayAddress): Uint8Array
+  bundle(account: Identity, here: GatewayAddress): Uint8Array
+
+  contacts(account: Identity): readonly PeerContact[]
+  contact(account: Identity, identity: Identity): PeerContact | undefined
+  /** Is this our device as of now, and theirs an active one of a contact? Not after a revocation or a removal. */
+  mayMeet(pair: PairOfDevices): boolean
+  /** Merges what a verified bundle proves. @throws `signature-invalid`, `malformed`, `log-fork` */
+  learn(tx: WriteTx, account: Identity, bundle: Uint8Array, from: Identity): void
+  /**
+   * Makes a contact of whoever sent this introduction: at once with a good capability of ours, else as a request.
+   * @throws `too-large` when too many requests wait; `blocked`; what `verifyBundle` throws
+   */
+  meet(
+    tx: WriteTx,
+    account: Identity,
+    introduction: Uint8Array,
+    claimed: Identity,
+    capability: Uint8Array | undefined,
+  ): PeerContact
+  /** The invitation behind a pending contact has done its work. */
+  invitationDone(tx: WriteTx, account: Identity, identity: Identity): void
+  /** May this capability fetch the account's bundle now? Uses nothing up. */
+  capabilityOpens(account: Identity, capability: Uint8Array): boolean
+}

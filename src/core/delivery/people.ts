@@ -1,0 +1,205 @@
+/** Accounts, contacts and invitations as the delivery path asks of them (needs.ts). */
+import type { Accounts } from '../account/accounts.ts'
+import type { Contact } from '../account/contact.ts'
+import type { Contacts } from '../account/contacts.ts'
+import type { Invitations } from '../account/invitations.ts'
+import type { Ambient } from '../ambient.ts'
+import { equalConstantTime } from '../bytes.ts'
+import { MyceliumError, unreachable } from '../errors.ts'
+import type { Address, DeviceId, Identity } from '../ids.ts'
+import { verifyBundle } from '../identity/bundle.ts'
+import { entryHash } from '../identity/log-entry.ts'
+import { limits } from '../limits.ts'
+import type { ReadTx, WriteTx } from '../store/store.ts'
+import type { Directory, Keyring, OwnDevice, PairOfDevices, PeerContact, Route, SenderStanding } from './needs.ts'
+import type { GatewayAddress } from './ports.ts'
+
+interface PeopleParts {
+  readonly accounts: Accounts
+  readonly contacts: Contacts
+  readonly invitations: Invitations
+  readonly ambient: Ambient
+}
+
+export class People implements Directory, Keyring {
+  readonly #accounts: Accounts
+  readonly #contacts: Contacts
+  readonly #invitations: Invitations
+  readonly #ambient: Ambient
+
+  constructor({ accounts, contacts, invitations, ambient }: PeopleParts) {
+    this.#accounts = accounts
+    this.#contacts = contacts
+    this.#invitations = invitations
+    this.#ambient = ambient
+  }
+
+  ownsAddress(account: Identity, address: Address): boolean {
+    return this.#accounts.ownsAddress(account, address)
+  }
+
+  isOwn(account: Identity): boolean {
+    return this.#accounts.has(account)
+  }
+
+  primaryAddress(account: Identity): Address {
+    return this.#accounts.get(account).address
+  }
+
+  deviceOf(account: Identity): DeviceId {
+    return this.#accounts.deviceSecrets(account).id
+  }
+
+  /** Accounts of this gateway need no invitation to write to each other. */
+  route(account: Identity, address: Address): Route {
+    const local = this.#accounts.byUser(address)
+    if (local !== undefined && !local.disabled) return { kind: 'local', account: local.identity }
+    const found = this.#contacts.resolve(account, address)
+    switch (found.kind) {
+      case 'self':
+        return { kind: 'local', account }
+      case 'contact':
+        return this.#contacts.byIdentity(account, found.identity)?.state === 'request'
+          ? { kind: 'refused', code: 'no-such-recipient' }
+          : { kind: 'contact', contact: found.identity }
+      case 'unknown':
+        return { kind: 'refused', code: 'no-such-recipient' }
+      case 'conflict':
+        return { kind: 'refused', code: 'identity-conflict' }
+      case 'key-changed':
+        return { kind: 'refused', code: 'key-changed' }
+      case 'blocked':
+        return { kind: 'refused', code: 'blocked' }
+      default:
+        return unreachable(found)
+    }
+  }
+
+  standing(_tx: ReadTx, account: Identity, author: Identity, from: Address): SenderStanding {
+    if (this.#accounts.has(author))
+      return this.#accounts.ownsAddress(author, from) ? { kind: 'bound', tier: 'local' } : { kind: 'false' }
+    const contact = this.#contacts.byIdentity(account, author)
+    if (contact === undefined || contact.blocked) return { kind: 'blocked' }
+    if (this.#accounts.byUser(from) !== undefined) return { kind: 'false' }
+    const claim = contact.addresses.find(({ address }) => address === from)
+    if (contact.state === 'request') return claim === undefined ? { kind: 'false' } : { kind: 'request' }
+    // an address that several claim and nobody vouches for proves nothing about its sender
+    if (claim === undefined || claim.conflicting) return { kind: 'false' }
+    // what stood behind the address stood behind the key before
+    return { kind: 'bound', tier: contact.keyChanged ? 'claimed' : claim.tier }
+  }
+
+  accounts(): readonly Identity[] {
+    return this.#accounts
+      .list()
+      .filter(({ disabled }) => !disabled)
+      .map(({ identity }) => identity)
+  }
+
+  own(account: Identity): OwnDevice {
+    const { device, state } = this.#accounts.get(account)
+    return {
+      party: { identity: account, device: device.id, deviceDh: device.dh, logHead: state.head },
+      signing: device.signing,
+    }
+  }
+
+  hasHadHead(account: Identity, head: Uint8Array): boolean {
+    return this.#accounts.entries(account).some((entry) => equalConstantTime(entryHash(entry), head))
+  }
+
+  accountOfDevice(device: DeviceId): Identity | undefined {
+    return this.accounts().find((account) => this.deviceOf(account) === device)
+  }
+
+  prekey(account: Identity, id: number): { readonly dh: Uint8Array; readonly kem: Uint8Array } | undefined {
+    const secret = this.#accounts.prekeySecret(account, id)
+    return secret === undefined ? undefined : { dh: secret.dh.secretKey, kem: secret.kem.seed }
+  }
+
+  prekeyUsed(tx: WriteTx, account: Identity, id: number): void {
+    this.#accounts.prekeyUsed(tx, account, id)
+  }
+
+  introduction(account: Identity, here: GatewayAddress): Uint8Array {
+    return this.#accounts.introduction(account, here)
+  }
+
+  bundle(account: Identity, here: GatewayAddress): Uint8Array {
+    return this.#accounts.bundle(account, here)
+  }
+
+  contacts(account: Identity): readonly PeerContact[] {
+    return this.#contacts.list(account).map(peerOf)
+  }
+
+  contact(account: Identity, identity: Identity): PeerContact | undefined {
+    const contact = this.#contacts.byIdentity(account, identity)
+    return contact === undefined ? undefined : peerOf(contact)
+  }
+
+  mayMeet({ account, device, peer, peerDevice }: PairOfDevices): boolean {
+    if (!this.#accounts.has(account)) return false
+    const { disabled, device: own } = this.#accounts.get(account)
+    const theirs = this.#contacts.byIdentity(account, peer)?.devices.some(({ id }) => id === peerDevice)
+    return !disabled && own.id === device && theirs === true
+  }
+
+  learn(tx: WriteTx, account: Identity, bundle: Uint8Array, from: Identity): void {
+    const { keyChanged, fork } = this.#contacts
+      .using(tx)
+      .learn(account, verifyBundle(bundle, from, this.#ambient.clock.nowMs()))
+    if (keyChanged || fork !== undefined)
+      this.#ambient.log.warn('contact.key-changed', { contact: from.slice(0, 8), fork: fork !== undefined })
+  }
+
+  meet(
+    tx: WriteTx,
+    account: Identity,
+    introduction: Uint8Array,
+    claimed: Identity,
+    capability: Uint8Array | undefined,
+  ): PeerContact {
+    const known = this.#contacts.byIdentity(account, claimed)
+    if (known?.blocked === true) throw new MyceliumError('blocked')
+    const invited = capability !== undefined && this.#redeems(tx, account, capability, claimed)
+    const isStranger = known === undefined && !invited
+    if (isStranger && this.#contacts.requests(account).length >= limits.requestsMax)
+      throw new MyceliumError('too-large', { requests: limits.requestsMax })
+    const bundle = verifyBundle(introduction, claimed, this.#ambient.clock.nowMs(), known?.entries)
+    const writer = this.#contacts.using(tx)
+    const { contact } = writer.learn(account, bundle, { stateIfNew: invited ? 'active' : 'request' })
+    return peerOf(invited && contact.state === 'request' ? writer.accept(account, claimed) : contact)
+  }
+
+  #redeems(tx: WriteTx, account: Identity, capability: Uint8Array, by: Identity): boolean {
+    const redemption = this.#invitations.redeem(tx, capability, by)
+    return redemption.kind === 'redeemed' && redemption.account === account
+  }
+
+  invitationDone(tx: WriteTx, account: Identity, identity: Identity): void {
+    if (this.#contacts.byIdentity(account, identity)?.invitation !== undefined)
+      this.#contacts.using(tx).invitationTaken(account, identity)
+  }
+
+  capabilityOpens(account: Identity, capability: Uint8Array): boolean {
+    return this.#invitations.opens(account, capability)
+  }
+}
+
+function peerOf(contact: Contact): PeerContact {
+  const { identity, invitation, log } = contact
+  return {
+    identity,
+    state: contact.blocked ? 'blocked' : contact.state,
+    mayMail: contact.state !== 'request' && !contact.blocked && !contact.keyChanged,
+    logHead: log?.head,
+    devices: contact.devices.map(({ id, dhPublic, prekeys, locators }) => ({
+      device: id,
+      dhPublic,
+      prekeys,
+      where: locators,
+    })),
+    invitation: invitation === undefined ? undefined : { capability: invitation.capability, at: invitation },
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * What the core needs from the network. The overlay carries opaque bytes between gateways: it knows peer ids and
+ * addresses, never identities, accounts or content. Whatever arrives here is hostile until a session has opened it.
+ */
+import type { GatewayId } from '../ids.ts'
+
+/** A multiaddr in text form, without the trailing /p2p part. Never loopback or link-local for another machine's gateway unless the user allowed it. */
+export type Locator = string
+
+export interface GatewayAddress {
+  readonly gateway: GatewayId
+  readonly locators: readonly Locator[]
+}
+
+/**
+ * The one long-lived ordered byte stream to a gateway that is connected now, whichever side opened it. Ends when
+ * `closed` aborts; both sides then open a new one when they have something to say.
+ */
+export interface Link {
+  readonly peer: GatewayId
+  /** True for the side that opened the stream: it sends its hello first. */
+  readonly initiator: boolean
+  readonly closed: AbortSignal
+  /**
+   * Queues bytes; sends of one tick leave coalesced in 4–32 KB writes. Resolves when there is room for more (at once,
+   * unless the peer reads slowly). Order is kept. @throws `unreachable` after close
+   */
+  send(bytes: Uint8Array): Promise<void>
+  /** Arriving bytes in pieces of arbitrary size; a consumer that does not read makes the peer wait. Iterate once. */
+  readonly incoming: AsyncIterable<Uint8Array>
+  close(reason: string): void
+}
+
+/** One request, one answer, on a stream of its own. */
+export const askTopics = ['bundle', 'handshake', 'blob'] as const
+export type AskTopic = (typeof askTopics)[number]
+
+export interface AskHandler {
+  /** `undefined` refuses without saying why. Must bound its own work; `signal` aborts when the asker leaves. */
+  (
+    request: Uint8Array,
+    context: { readonly from: GatewayId; readonly signal: AbortSignal },
+  ): Promise<Uint8Array | undefined>
+}
+
+export interface PeerStatus {
+  readonly gateway: GatewayId
+  readonly state: 'connected' | 'connecting' | 'disconnected'
+  readonly how: 'direct' | 'relayed' | undefined
+  readonly transport: string | undefined
+  readonly remote: string | undefined
+  readonly sinceMs: number | undefined
+  readonly rttMs: number | undefined
+  readonly lastError: string | undefined
+}
+
+export interface Overlay extends AsyncDisposable {
+  readonly self: GatewayId
+  /** Where this gateway listens now, ready to be given to contacts; at most `limits.locatorsMax`. */
+  locators(): readonly Locator[]
+  /** Every listening multiaddr including loopback, with /p2p, for `ready` and for tests. */
+  listeners(): readonly string[]
+  /** The live link to a gateway, dialling when there is none. Concurrent calls share one attempt. @throws `unreachable` */
+  link(to: GatewayAddress, options: { readonly signal: AbortSignal }): Promise<Link>
+  /** @throws `unreachable`, `peer-misbehaved` (refused, oversize, timed out) */
+  ask(
+    to: GatewayAddress,
+    topic: AskTopic,
+    request: Uint8Array,
+    options: { readonly signal: AbortSignal; readonly answerBytesMax: number },
+  ): Promise<Uint8Array>
+  /** Called once, before the overlay accepts anything. */
+  serve(handlers: OverlayHandlers): void
+  peers(): readonly PeerStatus[]
+}
+
+export interface OverlayHandlers {
+  /** A new link, whichever side opened it. */
+  readonly onLink: (link: Link) => void
+  /** A gateway became reachable (connected, or announced on the local network): back-off ends for it. */
+  readonly onReachable: (gateway: GatewayAddress) => void
+  /** Own listening addresses changed: contacts should hear of it. */
+  readonly onLocatorsChanged: () => void
+  readonly answer: Readonly<Record<AskTopic, AskHandler>>
+}

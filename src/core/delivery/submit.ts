@@ -1,0 +1,202 @@
+/**
+ * A client's mail becomes durable: one transaction takes the Sent copy, the canonical message and a reference for each
+ * recipient; sealing and sending come later. Recipients on this gateway get it in the same transaction.
+ */
+import type { Ambient } from '../ambient.ts'
+import { concat } from '../bytes.ts'
+import { MyceliumError } from '../errors.ts'
+import type { Address, Identity, MessageId } from '../ids.ts'
+import { limits } from '../limits.ts'
+import type { Mailboxes, StoredContent } from '../mailbox/mailbox.ts'
+import { type Content, encodeMessage, type Message, messageIdOf } from '../message/message.ts'
+import type { WriteTx } from '../store/store.ts'
+import type { Arrivals } from './arrivals.ts'
+import type { BlobSource } from './blob-source.ts'
+import type { Deliverer } from './deliver.ts'
+import type { Directory } from './needs.ts'
+import type { Outbox, OutboxRef, QueuedRef } from './outbox.ts'
+import { type OutgoingMail, readOutgoing } from './outgoing-mail.ts'
+import type { RunClock } from './run-clock.ts'
+import type { SentCopies } from './sent-copies.ts'
+import type { SharedWrite } from './shared-write.ts'
+import type { RecipientVerdict, Submission, SubmissionRecipient, Submitter } from './submission.ts'
+
+interface SubmitParts {
+  readonly writes: SharedWrite
+  readonly mailboxes: Mailboxes
+  readonly directory: Directory
+  readonly deliverer: Deliverer
+  readonly outbox: Outbox
+  readonly sentCopies: SentCopies
+  readonly blobSource: BlobSource
+  readonly arrivals: Arrivals
+  readonly runClock: RunClock
+  readonly ambient: Ambient
+  /** Called after the commit: there is something to send. */
+  readonly onQueued: (queued: QueuedRef) => void
+}
+
+/** A mail's bytes, small ones in hand and long ones stored. */
+type Gathered =
+  | { readonly kind: 'inline'; readonly bytes: Uint8Array }
+  | { readonly kind: 'stored'; readonly stored: StoredContent }
+
+export function submitter(parts: SubmitParts): Submitter {
+  return {
+    mayUse: (account, address) => parts.directory.ownsAddress(account, address),
+    recipient: (account, address) => verdict(parts.directory, account, address),
+    submit: (account, submission) => submit(parts, account, submission),
+  }
+}
+
+function verdict(directory: Directory, account: Identity, address: Address): RecipientVerdict {
+  const route = directory.route(account, address)
+  return route.kind === 'refused' ? { kind: 'refused', code: route.code } : { kind: 'ok' }
+}
+
+async function submit(
+  parts: SubmitParts,
+  account: Identity,
+  submission: Submission,
+): Promise<{ readonly id: MessageId }> {
+  const { clock, random } = parts.ambient
+  if (!parts.directory.ownsAddress(account, submission.from)) throw new MyceliumError('not-your-address')
+  const mail = await readOutgoing(submission.body, (address) => parts.directory.ownsAddress(account, address), {
+    nowMs: clock.nowMs(),
+    token: random.bytes(16),
+  })
+  const { own, sent } = await gather(parts, account, mail)
+  const prepared = sent.kind === 'inline' ? undefined : await parts.blobSource.prepare(account, sent.stored)
+  const content: Content = sent.kind === 'inline' ? sent : prepared!.content
+  const nowMs = clock.nowMs()
+  const message: Message = {
+    author: account,
+    device: parts.directory.deviceOf(account),
+    nonce: random.bytes(16),
+    sentAtMs: nowMs,
+    expiresAtMs: nowMs + limits.messageExpiryMs,
+    parents: [],
+    parts: [{ kind: 'mail', from: submission.from, content }],
+  }
+  const encoded = encodeMessage(message)
+  const id = messageIdOf(encoded)
+  await parts.writes.run((tx) => {
+    keepSentCopy(tx, parts, account, mail.messageId, own)
+    const refs: Omit<OutboxRef, 'alone'>[] = []
+    const reached = new Set<Identity>()
+    for (const recipient of submission.recipients) {
+      const route = parts.directory.route(account, recipient.address)
+      if (route.kind === 'refused') throw new MyceliumError(route.code)
+      const identity = route.kind === 'local' ? route.account : route.contact
+      // two addresses of one person get one copy
+      if (reached.has(identity)) continue
+      reached.add(identity)
+      if (route.kind === 'local')
+        deliverLocally(tx, parts, { account: identity, author: account, id, from: submission.from }, sent)
+      else refs.push(refOf(parts, { account, recipient: identity, id, message }, recipient))
+    }
+    if (refs.length === 0) return
+    if (prepared !== undefined) parts.blobSource.hold(tx, prepared)
+    const root = prepared?.content.root
+    const head = prepared === undefined ? new Uint8Array() : mail.sentHead.subarray(0, limits.messageInlineBytesMax)
+    const { envelopeId, returned = 'headers' } = submission
+    const queued = parts.outbox.add(tx, id, { encoded, envelopeId, returned, root, head }, refs)
+    tx.afterCommit(() => {
+      for (const one of queued) parts.onQueued(one)
+    })
+  })
+  return { id }
+}
+
+function refOf(
+  parts: SubmitParts,
+  {
+    account,
+    recipient,
+    id,
+    message,
+  }: { readonly account: Identity; readonly recipient: Identity; readonly id: MessageId; readonly message: Message },
+  { address, notify, originalRecipient }: SubmissionRecipient,
+): Omit<OutboxRef, 'alone'> {
+  return {
+    account,
+    recipient,
+    message: id,
+    address,
+    notify: notify ?? ['failure'],
+    originalRecipient,
+    submittedAtMs: message.sentAtMs,
+    submittedRunMs: parts.runClock.runMs(),
+    expiresAtMs: message.expiresAtMs,
+    ackedBy: [],
+    refusedBy: [],
+    delayReported: false,
+  }
+}
+
+/** Both forms of the mail; a long one is on disk when this returns, once unless Bcc makes the two differ. */
+async function gather(
+  parts: SubmitParts,
+  account: Identity,
+  mail: OutgoingMail,
+): Promise<{ readonly own: Gathered; readonly sent: Gathered }> {
+  const { start, more } = await beginning(mail.body, limits.messageInlineBytesMax - mail.ownHead.length)
+  const same = mail.ownHead === mail.sentHead
+  if (more === undefined) {
+    const own: Gathered = { kind: 'inline', bytes: concat(mail.ownHead, start) }
+    return { own, sent: same ? own : { kind: 'inline', bytes: concat(mail.sentHead, start) } }
+  }
+  // a mail of the largest size may have got Message-ID and Date here
+  const options = { bytesMax: limits.mailBytesMax + limits.mailHeaderBytesMax }
+  const stored = await parts.mailboxes.store(account, chain([mail.ownHead, start], more), options)
+  const own: Gathered = { kind: 'stored', stored }
+  if (same) return { own, sent: own }
+  const body = parts.mailboxes.read(account, stored.content, { from: mail.ownHead.length, to: stored.size })
+  return {
+    own,
+    sent: { kind: 'stored', stored: await parts.mailboxes.store(account, chain([mail.sentHead], body), options) },
+  }
+}
+
+/** Up to `bytesMax` bytes; `more` is what follows when there is more than that. */
+async function beginning(
+  source: AsyncIterable<Uint8Array>,
+  bytesMax: number,
+): Promise<{ readonly start: Uint8Array; readonly more: AsyncIterable<Uint8Array> | undefined }> {
+  const iterator = source[Symbol.asyncIterator]()
+  const pieces: Uint8Array[] = []
+  let bytes = 0
+  for (;;) {
+    const next = await iterator.next()
+    if (next.done === true) return { start: concat(...pieces), more: undefined }
+    pieces.push(Uint8Array.from(next.value))
+    bytes += next.value.length
+    if (bytes > bytesMax) return { start: concat(...pieces), more: { [Symbol.asyncIterator]: () => iterator } }
+  }
+}
+
+async function* chain(first: readonly Uint8Array[], rest: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield* first
+  yield* rest
+}
+
+function keepSentCopy(tx: WriteTx, parts: SubmitParts, account: Identity, messageId: string, own: Gathered): void {
+  const stored = own.kind === 'inline' ? parts.mailboxes.storeInline(tx, account, own.bytes) : own.stored
+  parts.sentCopies.keep(tx, account, messageId, stored)
+}
+
+function deliverLocally(
+  tx: WriteTx,
+  parts: SubmitParts,
+  mail: { readonly account: Identity; readonly author: Identity; readonly id: MessageId; readonly from: Address },
+  sent: Gathered,
+): void {
+  if (sent.kind === 'stored') {
+    // its copy, with trace fields in front, is made in the background: content belongs to one account
+    parts.arrivals.addLocal(tx, mail, sent.stored)
+    return
+  }
+  const delivered = parts.deliverer.deliver(tx, { ...mail, content: sent })
+  if (delivered.kind === 'refused')
+    throw new MyceliumError(delivered.reason === 'mailbox-full' ? 'mailbox-full' : 'blocked')
+}

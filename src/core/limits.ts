@@ -1,0 +1,250 @@
+/** Every bound, with its unit and source; one group per part. "ours" means chosen by this project. */
+export const limits = {
+  // canonical message
+  messageInlineBytesMax: 16 * 1024, // DESIGN: longer content travels as a blob
+  storedInlineBytesMax: 24 * 1024, // ours: such content with what a gateway writes around it, in one row
+  messagePartsMax: 64, // ours
+  messageParentsMax: 64, // ours
+  messageExpiryMs: 21 * 24 * 3600_000, // ours: submission + 21 days
+  mailBytesMax: 50 * 1024 * 1024, // ours: announced as SIZE and APPENDLIMIT
+  mailRecipientsMax: 1000, // ours; RFC 5321 §4.5.3.1.8 asks for ≥ 100
+  tombstoneMs: 60 * 24 * 3600_000, // ours: duplicates are recognised for this long, through expunge
+
+  // identity
+  displayNameOctetsMax: 256, // ours
+  addressOctetsMax: 320, // RFC 5321 §4.5.3.1: 64 + 1 + 255
+  locatorsMax: 8, // ours: per contact
+  locatorOctetsMax: 256, // ours
+  logEntriesMax: 256, // ours: an account's log over its whole life
+  logBytesMax: 64 * 1024, // ours
+  identityAddressesMax: 32, // ours: addresses and, apart from them, zones of one identity
+  prekeyPeriodMs: 7 * 24 * 3600_000, // DESIGN §4: weekly
+  prekeysAhead: 8, // DESIGN §4: weeks published ahead of the current one
+  prekeyKeepMs: 35 * 24 * 3600_000, // DESIGN §4: private halves, after last use
+  prekeyDoomMs: 24 * 3600_000, // ours: an expired private half goes only if it is still expired this much later
+  deviceRecordPrekeysMax: 16, // ours: current and coming weeks of one device
+  locatorRecordMs: 28 * 24 * 3600_000, // ours: how long a signed locator record stands
+  logHeadWarnMs: 7 * 24 * 3600_000, // DESIGN §4: an older statement of the head may hide a revocation
+  nameRecordMs: 90 * 24 * 3600_000, // ours: validity of a zone's signature over a name
+  introductionWrittenBytesMax: 12 * 1024, // ours: what we make; readers take introductionBytesMax
+  clockSkewMs: 24 * 3600_000, // ours: how far ahead of us a signed record may be dated
+  claimsPerAddressMax: 16, // ours: identities that claim one address
+  invitationsMax: 1000, // ours: kept per account, used and expired ones included
+  invitationKeepMs: 30 * 24 * 3600_000, // ours: a used or expired invitation stays listed this long
+  rememberedLoginsMax: 1024, // ours: right passwords whose derived key is kept in memory
+  appPasswordsMax: 64, // ours: per account
+  accountsMax: 1000, // ours: per gateway
+  throttleEntriesMax: 10_000, // ours: sources and users remembered
+
+  // HTTP for local programs
+  httpHeaderBytesMax: 16 * 1024, // ours
+  httpRequestMs: 10_000, // ours: until a request is complete
+  httpKeepAliveMs: 5000, // ours
+  httpConnectionsMax: 256, // ours
+  httpRequestsPerConnectionMax: 1000, // ours
+  httpDrainMs: 2000, // ours: for answers on their way at shutdown
+
+  // control socket and command line
+  controlRequestBytesMax: 64 * 1024, // ours
+  controlAnswerBytesMax: 64 * 1024 * 1024, // ours: a list of 100,000 queued messages
+  controlConnectionsMax: 32, // ours
+  controlIdleMs: 60_000, // ours: a connection that asks nothing
+  controlRequestsMax: 16, // ours: at once on one connection
+  controlDrainMs: 2000, // ours: for answers on their way at shutdown
+  controlIdCharsMax: 256, // ours
+  inviteLinkCharsMax: 400, // DESIGN §4
+  inviteExpiryMs: 7 * 24 * 3600_000, // CONTRACT: 7d
+  inviteExpiryMsMin: 60_000, // ours
+  inviteExpiryMsMax: 56 * 24 * 3600_000, // ours: no longer than prekeys are published ahead
+
+  devicesMax: 32, // ours: of one identity
+  deviceReplaceMsMin: 24 * 3600_000, // ours: a home goes on as a new device on a contact's word at most this often
+  // delivery
+  freshRefsMax: 8192, // ours: references kept in memory between submission and sealing, per device
+  sharedWritersMax: 128, // ours: submissions in one transaction
+  sentCopiesMax: 8192, // ours: Message-IDs remembered since start
+  sentCopyMs: 15 * 60_000, // ours: how long after submission a client's own copy may come
+  pendingFramesMax: 1024, // ours: arrived on one link and not yet taken; more makes the peer wait
+  acceptWaitMs: 8_000, // ours: how long `invite accept` waits for the inviter before it says pending
+  queueListMax: 10_000, // ours: shown at once
+  confirmationMs: 10 * 60_000, // ours: how long digits of an online confirmation are good for
+  confirmationStepMs: 15_000, // ours: an online confirmation without its next step for this long begins anew when asked
+  resendTickMs: 500, // ours
+  attemptMs: 30_000, // ours: one attempt to reach a contact
+  handshakeMsMin: 1_000, // ours: between two handshakes that one device begins with us
+  helloMs: 3_000, // ours: one attempt at a hello
+  helloAttempts: 5, // ours
+  unknownFramesMax: 10_000, // ours: frames without a session on one link
+  controlItemsMax: 64, // ours: waiting for the link, per device
+  blobChunkBytesMin: 64 * 1024, // DESIGN §5
+  blobChunkBytesMax: 1024 * 1024, // DESIGN §5
+  tombstoneSliceRows: 2000, // ours: looked at in a minute
+  bundlesPerMinuteMax: 20, // ours: of one device of a contact; each costs a few dozen signature checks
+  itemTransfersBytesMax: 512 * 1024, // ours: of unfinished items per session
+  sweepSliceRows: 500, // ours: references looked at before other work goes on
+  delayReportMs: 24 * 3600_000, // ours: RFC 5321 §4.5.4.1 leaves it open
+  arrivalsAtOnce: 4, // ours: blobs of one author that are fetched at a time
+  chunkAskMs: 60_000, // ours: one chunk of a blob
+  blobChunksMax: 65_536, // ours: 64 GB in chunks of 1 MB
+  clockForwardMsAlarm: 24 * 3600_000, // DESIGN §6
+  clockBackMsAlarm: 60_000, // ours
+  dsnTextOctetsMax: 1000, // RFC 3461 §4.2: ORCPT up to 500 characters, ENVID up to 100
+  itemBytesMax: 64 * 1024, // ours: one item inside a session, before it is cut into fragments
+  itemFragmentsMax: 64, // ours
+  itemTransfersMax: 64, // ours: unfinished items per session
+  itemIdsMax: 120, // ours: acknowledgements that fit one 4,096-byte frame
+  confirmationStepBytesMax: 256, // ours
+  merkleDepthMax: 24, // ours: 16 M chunks
+  fastAttemptsMax: 10, // ours: about ten minutes at the fast pace
+  fastRetryMsMin: 2_000, // DESIGN §6
+  fastRetryMsMax: 120_000,
+  slowRetryMsMin: 5 * 60_000,
+  slowRetryMsMax: 6 * 3600_000,
+  resendMsMin: 2_000, // ours: unanswered on a live link
+  resendMsMax: 120_000,
+  inFlightMax: 900, // DESIGN §5: at most 1,000 unacknowledged frames in a session
+  sealBatchMax: 128, // ours: messages sealed in one transaction
+  mailHeaderBytesMax: 256 * 1024, // ours: header section of a submitted mail
+  bundleAskAgeMs: 10 * 60_000, // ours: how old a contact's signed question may be
+  bundleBytesMax: 128 * 1024, // ours: log ≤ 64 KB, then devices' records
+  handshakeBytesMax: 4 * 4096 + 1024, // DESIGN §5: first flight ≤ 4 frames, and its wrapper
+  requestsMax: 200, // ours: strangers waiting to be accepted, per account
+  contactDayBytesMax: 1024 * 1024 * 1024, // DESIGN §6
+  mailCountedBytesMin: 1024, // ours: what the smallest mail counts against a day's bytes; one that must be fetched, 16 KB
+  strangerDayBytesMax: 16 * 1024 * 1024, // ours: mail of somebody who is not accepted yet
+  blobChunksAtOnce: 4, // ours: chunks asked for in parallel per blob
+
+  // session
+  jumpMax: 2000, // DESIGN §5: how far one frame may be ahead of the last one in its chain
+  skippedKeysMax: 2000, // DESIGN §5: message secrets kept for late frames, per session
+  skippedKeyAgeMsMax: 30 * 24 * 3600_000, // DESIGN §5
+  receivingChainsMax: 5, // DESIGN §5: chains whose late frames still open
+  archivedSessionsMax: 5, // DESIGN §5: per device pair
+  kemEpochMessages: 20, // DESIGN §5: payloads after which a new ML-KEM epoch begins
+  kemEpochMs: 24 * 3600_000, // DESIGN §5: … or this long, if there was any payload
+  kemResendMs: 5_000, // ours: pause before an unconfirmed ML-KEM frame is repeated, and only with traffic
+  kemEpochsMax: 64, // ours: epoch keys kept for late frames
+  introductionBytesMax: 14 * 1024, // ours: log segment and device record in the first flight
+  handshakeFlightBytesMax: 4 * 4096, // DESIGN §5
+  sessionBytesMax: 256 * 1024, // ours: a stored session with 2,000 skipped secrets takes 96 KB
+  receiveOnlyMs: 7 * 24 * 3600_000, // DESIGN §5: the losing session of a simultaneous start, and retired ones
+  resetMsMin: 6 * 3600_000, // DESIGN §5: at most one reset per device pair in this time
+
+  // store
+  storeKeyBytesMax: 500, // ours: below LMDB's 1978 for 4 KB pages
+  storeValueBytesMax: 8 * 1024 * 1024, // ours
+  storeBusyRows: 96, // ours: a flush of so many rows is followed by a pause
+  storePauseMsMax: 4, // ours
+  storeFlushWritersMax: 1024, // ours: writers that share one flush
+  storeFlushBytesMax: 8 * 1024 * 1024, // ours: values that one flush gathers before it is written
+  storeFlushMs: 20, // ours: how long writers run before their flush, so that readers are not kept waiting
+  storeDiskReserveBytes: 16 * 1024 * 1024, // ours: free space below which the store refuses to grow
+  blobChunkBytes: 64 * 1024, // facts/mail.md: clients fetch parts of 64 KB
+  blobBytesMax: 64 * 1024 * 1024 * 1024, // ours: 2^20 chunks
+  blobGraceMs: 3600_000, // DESIGN §8: unreferenced content stays this long
+  mailboxNameOctetsMax: 1000, // ours
+  mailboxDepthMax: 32, // ours: levels of hierarchy
+  mailboxesMax: 10_000, // ours: per account; subscriptions too
+  keywordOctetsMax: 128, // ours
+  keywordsMax: 256, // ours: distinct keywords in one mailbox
+  mailboxFlagSetsMax: 4096, // ours: distinct combinations of flags in use in one mailbox
+  mailboxTombstoneRowsMax: 4096, // ours: expunging transactions that QRESYNC can look back over
+  changeRowsMax: 100_000, // ours: length of an account's durable change feed
+  mailboxColumnsBytesMax: 96 * 1024 * 1024, // ours: index columns in memory; about 1.4 million messages
+  summaryCacheBytesMax: 32 * 1024 * 1024, // ours
+  summaryQueueMax: 20_000, // ours: messages waiting for their summary; later ones get it when asked
+  summaryBytesMax: 64 * 1024, // ours: larger ones are made anew each time; 64 of them fit in one value
+  incomingBlobAgeMs: 30 * 24 * 3600_000, // ours: longer than any message lives
+
+  // listeners for mail clients (SMTP and IMAP)
+  tlsHandshakeMs: 30_000, // ours
+  listenerDrainMs: 5_000, // ours: how long open connections may finish when the gateway stops
+  lingerMs: 2_000, // ours: after our last word, for the peer to read it
+  wireBufferBytes: 64 * 1024, // ours: unread input of one connection before its peer must wait
+  wireWriteMs: 120_000, // ours: a peer that does not read
+  saslResponseOctetsMax: 12_288, // RFC 4954 §4: one base64 line, without CRLF
+  saslNameOctetsMax: 320, // as addressOctetsMax
+  saslPasswordOctetsMax: 1024, // ours
+  saslNonceOctetsMax: 256, // ours: client nonce of SCRAM
+  // mail format
+  headerFieldsMax: 2000, // ours: fields of one header section that are looked at
+  headerNameOctetsMax: 256, // ours
+  headerAddressesMax: 2000, // ours: in one address field
+  mimeDepthMax: 32, // ours: deeper parts are opaque
+  mimePartsMax: 1000, // ours: the rest belongs to the last part
+  mimeParametersMax: 64, // ours: of one field
+  mimeParameterOctetsMax: 8 * 1024, // ours: decoded, of one parameter
+  mimeFieldCharsMax: 16 * 1024, // ours: of a field with parameters
+
+  // IMAP
+  imapLineOctetsMax: 64 * 1024, // ours; RFC 7162 §4 asks for ≥ 8,192
+  imapLineBeforeLoginOctetsMax: 8 * 1024, // ours
+  imapLiteralBytesMax: 1024 * 1024, // ours: literals of one command in memory; APPEND streams
+  imapLiteralBeforeLoginBytesMax: 4 * 1024, // ours
+  imapNestingMax: 64, // ours: parentheses in one command
+  imapSearchKeysMax: 5000, // ours: in one command
+  imapListPatternsMax: 16, // ours: in one LIST
+  imapSetRangesMax: 10_000, // ours: ranges of one number set
+  imapBadCommandsMax: 20, // ours: in a row, then the connection is dropped
+  imapConnectionsMax: 1024, // ours
+  imapConnectionsPerAccountMax: 100, // ours; clients use up to 50
+  imapLoginMs: 60_000, // ours: time to authenticate
+  imapIdleMs: 30 * 60_000, // RFC 9051 §5.4: at least 30 minutes
+  imapStalledMs: 120_000, // ours: a client that does not read, or sends half a command
+  imapKeywordsMax: 64, // ours: in one command
+  imapKeywordOctetsMax: 128, // ours
+  imapMailboxNameOctetsMax: 1024, // ours
+  imapMultiAppendMax: 1000, // ours: messages in one APPEND
+
+  // SMTP submission
+  smtpLineOctetsMax: 12_288 + 64, // RFC 4954 §4: AUTH with an initial response; RFC 5321 asks for 512
+  smtpSkippedOctetsMax: 1024 * 1024, // ours: an endless line is read this far for a proper answer, then cut
+  smtpCommandMs: 5 * 60_000, // RFC 5321 §4.5.3.2.7
+  smtpDataPieceMs: 3 * 60_000, // RFC 5321 §4.5.3.2.5
+  smtpDataMs: 30 * 60_000, // ours: one message, from 354 to its end
+  smtpUnauthenticatedMs: 3 * 60_000, // ours: from connection to login
+  smtpUnauthenticatedCommandsMax: 50, // ours
+  smtpErrorsMax: 30, // ours: refused commands on one connection
+  smtpLoginFailuresMax: 5, // ours: on one connection
+  smtpOversizeFactor: 2, // ours: a message over its limit is read to this multiple for a proper answer, then cut
+  smtpConnectionsMax: 1000, // ours: per listener
+  smtpConnectionsPerAddressMax: 50, // ours: beyond loopback
+  smtpEnvelopeIdOctetsMax: 100, // RFC 3461 §4.4
+  smtpOriginalRecipientOctetsMax: 500, // RFC 3461 §4.2
+
+  // overlay
+  linkSegmentBytesMax: 32 * 1024, // DESIGN §7: sends of 4–32 KB; header included
+  linkWindowBytes: 2 * 1024 * 1024, // ours: unread bytes a peer may have sent us; below the 4 MB at which js-libp2p gives up
+  linkCreditStepBytes: 128 * 1024, // ours: a slow uplink still shows life every few seconds
+  linkQueueBytesMax: 512 * 1024, // ours: `send` waits above this
+  linkQueueBytesHardMax: 16 * 1024 * 1024, // ours: a sender that does not wait is refused
+  linkStallMsMax: 60_000, // ours: a peer that reads nothing for this long loses its link
+  linkQuietMs: 10_000, // ours: silence after which the peer is asked for a sign of life
+  linkPingMsMax: 10_000, // ours: how long it may take to give one
+  linkOpenMsMax: 8_000, // ours: agreeing on a link over an open connection
+  linkOpeningsPerPeerMax: 4, // ours: link streams of one peer not yet agreed on
+  dialMsMax: 6_000, // ours: all locators of one gateway together
+  dialStaggerMs: 250, // RFC 8305 §5: connection attempt delay
+  dialBackOffMsMin: 250, // ours
+  dialBackOffMsMax: 5_000, // ours: the worker's own pace is slower than this
+  askMsMax: 30_000, // ours
+  asksPerPeerMax: 8, // ours: at once, in each direction
+  asksMax: 64, // ours: answered at once, over all peers
+  askRequestBytesMax: 64 * 1024, // ours
+  askAnswerBytesMax: 1024 * 1024 + 64 * 1024, // DESIGN §5: a blob chunk of 1 MB and its proof
+  connectionsMax: 512, // ours
+  connectionsPerAddressMax: 32, // ours: an office behind one address
+  connectionsPerSecondMax: 10, // ours: new ones from one address
+  connectionsPendingMax: 64, // ours: not yet authenticated
+  connectionsPerPeerMax: 4, // ours: one per transport
+  connectionUpgradeMsMax: 5_000, // ours
+  connectionIdleMsMax: 60_000, // ours: a connection nobody uses is closed
+  streamsPerConnectionMax: 64, // ours: open at once by one peer
+  streamNegotiationMsMax: 5_000, // ours
+  peersKnownMax: 1000, // ours: disconnected gateways kept for `peers`
+  interfacePollMs: 5_000, // ours
+  bootstrapRetryMs: 30_000, // ours
+  mdnsQueryMs: 20_000, // ours
+  mdnsPeersMax: 200, // ours: gateways heard of in one query interval
+  misbehaviourMs: 60_000, // ours: a peer that broke a bound is not heard again for this long
+} as const

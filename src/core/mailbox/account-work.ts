@@ -1,0 +1,175 @@
+/** One account's mailboxes inside one write transaction: modseq, quota, names, and the change feed. */
+import type { Clock, Random } from '../ambient.ts'
+import { concat, fromUtf8, toHex } from '../bytes.ts'
+import { decode, encode } from '../codec.ts'
+import { MyceliumError } from '../errors.ts'
+import type { Identity, MailboxId, ModSeq } from '../ids.ts'
+import { limits } from '../limits.ts'
+import { accountKey } from '../store/content-rows.ts'
+import type { WriteTx } from '../store/store.ts'
+import { tables } from '../store/tables.ts'
+import { noFlagSets } from './flag-sets.ts'
+import type { Change, SpecialUse } from './mailbox.ts'
+import { MailboxWork, newCounters } from './mailbox-work.ts'
+import { parentsOf } from './names.ts'
+import { accountCodec, type AccountRow, asModSeq, eventCodec, metaCodec, newAccount, seqKey } from './rows.ts'
+
+const mailboxIdBytes = 16
+const changeTrimRows = 1000
+
+export class AccountWork {
+  readonly account: Identity
+  readonly key: Uint8Array
+  readonly #tx: WriteTx
+  readonly #before: AccountRow
+  #modSeq: ModSeq | undefined
+  #uidValidity: number
+  readonly #mailboxes = new Map<MailboxId, MailboxWork>()
+  #sizeBefore = 0
+  #isRemoved = false
+  /** Mailboxes came, went, or changed their names or subscriptions. */
+  isListChanged = false
+  /** The events of this transaction; filled by `finish`. */
+  changes: readonly Change[] = []
+  /** As written by `finish`. */
+  row: AccountRow
+
+  constructor(tx: WriteTx, account: Identity) {
+    this.#tx = tx
+    this.account = account
+    this.key = accountKey(tx, account)
+    const stored = tx.get(tables.mailboxAccounts, this.key)
+    this.#before = stored === undefined ? newAccount : decode(accountCodec, stored)
+    this.#uidValidity = this.#before.uidValidity
+    this.row = this.#before
+  }
+
+  /** The modseq that everything in this transaction gets. */
+  modSeq(): ModSeq {
+    this.#modSeq ??= asModSeq(this.#before.modSeq + 1)
+    return this.#modSeq
+  }
+
+  get changedMailboxes(): Iterable<MailboxWork> {
+    return this.#mailboxes.values()
+  }
+
+  /** Octets over all mailboxes, as this transaction sees them. */
+  get usedBytes(): number {
+    let size = this.#before.usedBytes - this.#sizeBefore
+    for (const { counters, isRemoved } of this.#mailboxes.values()) if (!isRemoved) size += counters.size
+    return size
+  }
+
+  /** @throws `no-such-mailbox` */
+  mailbox(id: MailboxId): MailboxWork {
+    const known = this.#mailboxes.get(id)
+    if (known?.isRemoved === true) throw new MyceliumError('no-such-mailbox')
+    if (known !== undefined) return known
+    const loaded = MailboxWork.load(id, this.#services())
+    if (loaded === undefined) throw new MyceliumError('no-such-mailbox')
+    this.#sizeBefore += loaded.counters.size
+    this.#mailboxes.set(id, loaded)
+    return loaded
+  }
+
+  #services(): ConstructorParameters<typeof MailboxWork>[1] {
+    return { tx: this.#tx, accountKey: this.key, modSeq: () => this.modSeq() }
+  }
+
+  /** Every mailbox of the account by name: reads all their rows, for the rare changes of names. */
+  names(): Map<string, MailboxId> {
+    const names = new Map<string, MailboxId>()
+    for (const { key, value } of this.#tx.range(tables.mailboxes, { prefix: this.key }))
+      names.set(decode(metaCodec, value).name, toHex(key.subarray(this.key.length)) as MailboxId)
+    for (const { id, meta, isRemoved } of this.#mailboxes.values()) {
+      for (const [name, other] of names) if (other === id) names.delete(name)
+      if (!isRemoved) names.set(meta.name, id)
+    }
+    return names
+  }
+
+  /** Makes a mailbox and the parents that are missing. @throws `mailbox-exists`, `too-large` */
+  create(
+    name: string,
+    { specialUse, random, nowMs }: { specialUse?: SpecialUse | undefined; random: Random; nowMs: number },
+  ): MailboxWork {
+    const names = this.names()
+    if (names.has(name)) throw new MyceliumError('mailbox-exists')
+    for (const parent of parentsOf(name)) if (!names.has(parent)) this.#make(parent, { random, nowMs })
+    if (names.size >= limits.mailboxesMax) throw new MyceliumError('too-large', { mailboxesMax: limits.mailboxesMax })
+    return this.#make(name, { specialUse, random, nowMs })
+  }
+
+  /** For a name that a mailbox has been given: `a/b/c` → `a`, `a/b`. */
+  createParents(name: string, { random, clock }: { random: Random; clock: Clock }): void {
+    const names = this.names()
+    for (const parent of parentsOf(name)) if (!names.has(parent)) this.#make(parent, { random, nowMs: clock.nowMs() })
+  }
+
+  #make(
+    name: string,
+    { specialUse, random, nowMs }: { specialUse?: SpecialUse | undefined; random: Random; nowMs: number },
+  ): MailboxWork {
+    const id = toHex(random.bytes(mailboxIdBytes)) as MailboxId
+    const meta = { name, specialUse, uidValidity: this.nextUidValidity(nowMs), flagSets: noFlagSets }
+    const counters = { ...newCounters, highestModSeq: this.modSeq() }
+    const made = new MailboxWork(id, this.#services(), { meta, counters, isNew: true })
+    this.#mailboxes.set(id, made)
+    this.isListChanged = true
+    return made
+  }
+
+  /** Above every one given out before: seconds of the clock, unless that was set back. */
+  nextUidValidity(nowMs: number): number {
+    this.#uidValidity = Math.max(Math.floor(nowMs / 1000) % 0xffff_ffff, this.#uidValidity + 1)
+    return this.#uidValidity
+  }
+
+  subscribe(name: string, isSubscribed: boolean): void {
+    const key = concat(this.key, this.#tx.opaque(fromUtf8('subscription'), this.key, fromUtf8(name)))
+    if (isSubscribed) this.#tx.put(tables.subscriptions, key, fromUtf8(name))
+    else this.#tx.remove(tables.subscriptions, key)
+    this.modSeq()
+    this.isListChanged = true
+  }
+
+  /** The rows of the account itself, when its mailboxes are gone: `finish` then writes nothing. */
+  removeAccount(): void {
+    for (const table of [tables.changes, tables.subscriptions])
+      for (const key of this.#tx.keys(table, { prefix: this.key })) this.#tx.remove(table, key)
+    this.#tx.remove(tables.mailboxAccounts, this.key)
+    this.#isRemoved = true
+  }
+
+  /** Writes everything that changed, once. */
+  finish(): void {
+    if (this.#isRemoved) return
+    const events = [...this.#mailboxes.values()].flatMap((mailbox) => mailbox.finish())
+    if (this.isListChanged) events.unshift({ kind: 'mailboxes' })
+    if (this.#modSeq === undefined) return
+    let { changeSeq } = this.#before
+    this.changes = events.map((event) => {
+      changeSeq += 1
+      this.#tx.put(tables.changes, seqKey(this.key, changeSeq), encode(eventCodec, event))
+      return { seq: changeSeq, account: this.account, event }
+    })
+    this.row = {
+      modSeq: this.#modSeq,
+      changeSeq,
+      changeFloor: this.#trimChanges(changeSeq),
+      uidValidity: this.#uidValidity,
+      usedBytes: this.usedBytes,
+    }
+    this.#tx.put(tables.mailboxAccounts, this.key, encode(accountCodec, this.row))
+  }
+
+  /** Drops the oldest changes, many at a time. @returns the last one that is gone */
+  #trimChanges(changeSeq: number): number {
+    const { changeFloor } = this.#before
+    if (changeSeq - changeFloor <= limits.changeRowsMax + changeTrimRows) return changeFloor
+    for (let seq = changeFloor + 1; seq <= changeFloor + changeTrimRows; seq += 1)
+      this.#tx.remove(tables.changes, seqKey(this.key, seq))
+    return changeFloor + changeTrimRows
+  }
+}

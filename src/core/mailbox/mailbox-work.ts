@@ -1,0 +1,281 @@
+/**
+ * One mailbox inside one write transaction: rows are read when first needed, changed here, and written once at the
+ * end. Nothing outside the transaction changes until it has committed.
+ */
+import { fromHex } from '../bytes.ts'
+import { decode, encode } from '../codec.ts'
+import { MyceliumError } from '../errors.ts'
+import type { ContentId, MailboxId, ModSeq, Uid } from '../ids.ts'
+import { limits } from '../limits.ts'
+import type { WriteTx } from '../store/store.ts'
+import { tables } from '../store/tables.ts'
+import { FlagSetEditor } from './flag-sets.ts'
+import type { AppendItem, Change, Flag, FlagChange } from './mailbox.ts'
+import { blockOf, type IndexRecord, Records } from './records.ts'
+import {
+  asModSeq,
+  blockKey,
+  blockNumberOf,
+  countersCodec,
+  mailboxKey,
+  metaCodec,
+  type MailboxCounters,
+  type MailboxMeta,
+  seqKey,
+  seqOf,
+  uidsCodec,
+} from './rows.ts'
+import { removeSummaries } from './summary-packs.ts'
+
+/** UID 2³²−1 is never given out, so that UIDNEXT stays a UID. */
+const uidMax = 0xffff_fffe
+
+type Mutable<T> = { -readonly [Name in keyof T]: T[Name] }
+
+export interface MailboxServices {
+  readonly tx: WriteTx
+  readonly accountKey: Uint8Array
+  /** The modseq of this transaction; the first call takes it. */
+  readonly modSeq: () => ModSeq
+}
+
+export class MailboxWork {
+  readonly id: MailboxId
+  readonly key: Uint8Array
+  readonly counters: Mutable<MailboxCounters>
+  readonly #services: MailboxServices
+  readonly #flags: FlagSetEditor
+  #meta: MailboxMeta
+  #isMetaChanged: boolean
+  readonly #blocks = new Map<number, { readonly records: Records; isChanged: boolean }>()
+  readonly #appended = new Set<Uid>()
+  readonly #flagged = new Set<Uid>()
+  readonly #expunged = new Set<Uid>()
+  isRemoved = false
+
+  constructor(
+    id: MailboxId,
+    services: MailboxServices,
+    state: { readonly meta: MailboxMeta; readonly counters: MailboxCounters; readonly isNew: boolean },
+  ) {
+    this.id = id
+    this.key = fromHex(id)!
+    this.#services = services
+    this.#meta = state.meta
+    this.#isMetaChanged = state.isNew
+    this.counters = { ...state.counters }
+    this.#flags = new FlagSetEditor(state.meta.flagSets)
+  }
+
+  /** `undefined` when the account has no such mailbox. */
+  static load(id: MailboxId, services: MailboxServices): MailboxWork | undefined {
+    const key = mailboxKey(services.accountKey, fromHex(id)!)
+    const meta = services.tx.get(tables.mailboxes, key)
+    const counters = services.tx.get(tables.mailboxCounters, key)
+    if (meta === undefined || counters === undefined) return undefined
+    const state = { meta: decode(metaCodec, meta), counters: decode(countersCodec, counters), isNew: false }
+    return new MailboxWork(id, services, state)
+  }
+
+  get meta(): MailboxMeta {
+    return this.#meta
+  }
+  setMeta(change: Partial<Pick<MailboxMeta, 'name' | 'uidValidity'>>): void {
+    this.#meta = { ...this.#meta, ...change }
+    this.#isMetaChanged = true
+    this.counters.highestModSeq = this.#services.modSeq()
+  }
+  get touched(): {
+    readonly appended: ReadonlySet<Uid>
+    readonly flagged: ReadonlySet<Uid>
+    readonly expunged: ReadonlySet<Uid>
+  } {
+    return { appended: this.#appended, flagged: this.#flagged, expunged: this.#expunged }
+  }
+
+  /** The record of a UID as this transaction sees it. */
+  find(uid: Uid): { readonly records: Records; readonly index: number } | undefined {
+    const { records } = this.#block(blockOf(uid))
+    const index = records.indexOf(uid)
+    return index < 0 ? undefined : { records, index }
+  }
+
+  flagsOf(flagSet: number): readonly Flag[] {
+    return this.#flags.flagsOf(flagSet)
+  }
+
+  /** Numbers for the flags of new messages: before anything else changes, because it may refuse. */
+  flagSetOf(flags: readonly Flag[]): number {
+    return this.#flags.idOf(flags, () => this.#flagSetsInUse())
+  }
+
+  /** @throws `mailbox-full` when UIDs run out */
+  checkRoom(messages: number): void {
+    if (this.counters.uidNext + messages - 1 > uidMax) throw new MyceliumError('mailbox-full', { what: 'uids' })
+  }
+
+  append(item: Omit<AppendItem, 'flags'> & { readonly flagSet: number; readonly savedMs: number }): Uid {
+    const uid = this.counters.uidNext as Uid
+    this.counters.uidNext += 1
+    const block = this.#block(blockOf(uid))
+    const { flagSet, size, internalDateMs, savedMs, content } = item
+    block.records.push({ uid, flagSet, modSeq: this.#services.modSeq(), size, internalDateMs, savedMs, content })
+    block.isChanged = true
+    this.#count(flagSet, size, 1)
+    this.#appended.add(uid)
+    return uid
+  }
+
+  /** False when the flags stay as they are. */
+  changeFlags(uid: Uid, change: FlagChange): boolean {
+    const block = this.#block(blockOf(uid))
+    const index = block.records.indexOf(uid)
+    const before = block.records.flagSetAt(index)
+    const flagSet = this.#flags.changed(before, change, () => this.#flagSetsInUse())
+    if (flagSet === before) return false
+    const size = block.records.sizeAt(index)
+    this.#count(before, size, -1)
+    this.#count(flagSet, size, 1)
+    block.records.setFlags(index, { flagSet, modSeq: this.#services.modSeq() })
+    block.isChanged = true
+    if (!this.#appended.has(uid)) this.#flagged.add(uid)
+    return true
+  }
+
+  /** Takes records out; UIDs that are not there are skipped. @returns the contents that lost a use */
+  expunge(uids: Iterable<Uid>): readonly IndexRecord[] {
+    const gone: IndexRecord[] = []
+    const byBlock = Map.groupBy(uids, blockOf)
+    for (const [number, wanted] of byBlock) {
+      const block = this.#block(number)
+      const found = new Set(wanted.filter((uid) => block.records.indexOf(uid) >= 0))
+      if (found.size === 0) continue
+      for (const uid of found) {
+        const record = block.records.recordAt(block.records.indexOf(uid))
+        this.#count(record.flagSet, record.size, -1)
+        this.#forget(uid)
+        gone.push(record)
+      }
+      block.records.remove(found)
+      block.isChanged = true
+    }
+    if (gone.length > 0) this.#services.modSeq()
+    return gone
+  }
+
+  #forget(uid: Uid): void {
+    this.#flagged.delete(uid)
+    if (!this.#appended.delete(uid)) this.#expunged.add(uid)
+  }
+
+  /** Every record as this transaction sees it, ascending. */
+  *all(): Generator<{ readonly records: Records; readonly index: number }> {
+    for (const number of this.#blockNumbers()) {
+      const { records } = this.#block(number)
+      for (let index = 0; index < records.count; index += 1) yield { records, index }
+    }
+  }
+
+  /** @returns contents that lost a use */
+  removeAll(): readonly ContentId[] {
+    const contents = [...this.all()].map(({ records, index }) => records.contentAt(index))
+    const { tx, accountKey } = this.#services
+    for (const table of [tables.mailboxBlocks, tables.mailboxTombstones, tables.summaries])
+      for (const key of tx.keys(table, { prefix: this.key })) tx.remove(table, key)
+    tx.remove(tables.mailboxes, mailboxKey(accountKey, this.key))
+    tx.remove(tables.mailboxCounters, mailboxKey(accountKey, this.key))
+    this.isRemoved = true
+    return contents
+  }
+
+  /** Writes what changed. @returns the events, in the order in which clients must hear of them */
+  finish(): readonly Change['event'][] {
+    if (this.isRemoved) return []
+    const events: Change['event'][] = []
+    for (const [kind, touched] of [
+      ['appended', this.#appended],
+      ['flags', this.#flagged],
+      ['expunged', this.#expunged],
+    ] as const)
+      if (touched.size > 0) events.push({ kind, mailbox: this.id, uids: sorted(touched) })
+    if (events.length === 0 && !this.#isMetaChanged) return events
+    const { tx, accountKey } = this.#services
+    this.counters.highestModSeq = this.#services.modSeq()
+    for (const [number, block] of this.#blocks) if (block.isChanged) this.#writeBlock(number, block.records)
+    if (this.#expunged.size > 0) this.#bury()
+    const key = mailboxKey(accountKey, this.key)
+    tx.put(tables.mailboxCounters, key, encode(countersCodec, this.counters))
+    if (this.#flags.isChanged || this.#isMetaChanged) {
+      this.#meta = { ...this.#meta, flagSets: this.#flags.value }
+      tx.put(tables.mailboxes, key, encode(metaCodec, this.#meta))
+    }
+    return events
+  }
+
+  #writeBlock(number: number, records: Records): void {
+    const { tx } = this.#services
+    if (records.count > 0) tx.put(tables.mailboxBlocks, blockKey(this.key, number), records.packed)
+    else {
+      tx.remove(tables.mailboxBlocks, blockKey(this.key, number))
+      removeSummaries(tx, this.key, number)
+    }
+  }
+
+  /** Tombstones of this transaction's expunges; the older half goes when there are too many. */
+  #bury(): void {
+    const { tx } = this.#services
+    const { counters } = this
+    tx.put(
+      tables.mailboxTombstones,
+      seqKey(this.key, counters.highestModSeq),
+      encode(uidsCodec, sorted(this.#expunged)),
+    )
+    counters.tombstoneRows += 1
+    if (counters.tombstoneRows <= limits.mailboxTombstoneRowsMax) return
+    const oldest = { prefix: this.key, limit: Math.floor(limits.mailboxTombstoneRowsMax / 2) }
+    for (const key of tx.keys(tables.mailboxTombstones, oldest)) {
+      tx.remove(tables.mailboxTombstones, key)
+      counters.tombstoneFloor = seqOf(key)
+      counters.tombstoneRows -= 1
+    }
+  }
+
+  #count(flagSet: number, size: number, sign: 1 | -1): void {
+    const flags = this.#flags.flagsOf(flagSet)
+    this.counters.messages += sign
+    this.counters.size += sign * size
+    if (!flags.includes('\\Seen')) this.counters.unseen += sign
+    if (flags.includes('\\Deleted')) this.counters.deleted += sign
+  }
+
+  #block(number: number): { readonly records: Records; isChanged: boolean } {
+    const known = this.#blocks.get(number)
+    if (known !== undefined) return known
+    const stored = this.#services.tx.get(tables.mailboxBlocks, blockKey(this.key, number))
+    const block = { records: new Records(stored), isChanged: false }
+    this.#blocks.set(number, block)
+    return block
+  }
+
+  #blockNumbers(): number[] {
+    const stored = [...this.#services.tx.keys(tables.mailboxBlocks, { prefix: this.key })].map(blockNumberOf)
+    return [...new Set([...stored, ...this.#blocks.keys()])].sort((a, b) => a - b)
+  }
+
+  #flagSetsInUse(): ReadonlySet<number> {
+    return new Set([...this.all()].map(({ records, index }) => records.flagSetAt(index)))
+  }
+}
+
+export const newCounters: MailboxCounters = {
+  uidNext: 1,
+  highestModSeq: asModSeq(1),
+  messages: 0,
+  unseen: 0,
+  deleted: 0,
+  size: 0,
+  tombstoneFloor: 0,
+  tombstoneRows: 0,
+}
+
+const sorted = (uids: Iterable<Uid>): readonly Uid[] => [...uids].sort((a, b) => a - b)

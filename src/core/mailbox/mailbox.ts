@@ -1,0 +1,173 @@
+/**
+ * Mailboxes as IMAP sees them, over the store: what the delivery path appends to and the IMAP adapter reads. UIDs
+ * ascend strictly and are given out inside the write transaction; every change bumps the account-wide mod-sequence in
+ * the same transaction. Reads are synchronous over in-memory columns of the packed index.
+ */
+import type { ContentId, Identity, MailboxId, ModSeq, Uid } from '../ids.ts'
+import type { StoredContent } from '../store/blobs.ts'
+import type { WriteTx } from '../store/store.ts'
+
+export type { StoredContent } from '../store/blobs.ts'
+
+/** System flags keep RFC 9051 §2.3.2 spelling (`\Seen`); keywords are atoms, compared without case. `\Recent` is not stored here. */
+export type Flag = string
+
+export const specialUses = ['\\Sent', '\\Drafts', '\\Trash', '\\Junk', '\\Archive'] as const
+export type SpecialUse = (typeof specialUses)[number]
+
+export interface MailboxInfo {
+  readonly id: MailboxId
+  /** UTF-8, hierarchy separator `/`, `INBOX` in this spelling. */
+  readonly name: string
+  readonly specialUse: SpecialUse | undefined
+  readonly subscribed: boolean
+  readonly uidValidity: number
+  readonly uidNext: Uid
+  readonly highestModSeq: ModSeq
+  readonly messages: number
+  readonly unseen: number
+  readonly deleted: number
+  /** Sum of message sizes, octets. */
+  readonly size: number
+}
+
+/**
+ * Columns over one mailbox, ordered by UID; index 0 is the lowest UID. Live: it changes with the next commit, so a
+ * session keeps its own list of UIDs and looks up by UID; nothing may be kept across an await.
+ */
+export interface MailboxColumns {
+  readonly count: number
+  uidAt(index: number): Uid
+  /** −1 when no such UID is there. */
+  indexOf(uid: Uid): number
+  modSeqAt(index: number): ModSeq
+  sizeAt(index: number): number
+  /** Unix milliseconds. */
+  internalDateAt(index: number): number
+  /** RFC 8514 SAVEDATE, Unix milliseconds. */
+  savedAt(index: number): number
+  contentAt(index: number): ContentId
+  /** Each distinct combination of flags in a mailbox has a small number, for render caches. */
+  flagSetAt(index: number): number
+  flagsOf(flagSet: number): readonly Flag[]
+  /** Keywords in use in this mailbox, in order of first use. */
+  keywords(): readonly Flag[]
+}
+
+export interface AppendItem {
+  readonly content: ContentId
+  readonly size: number
+  readonly flags: readonly Flag[]
+  readonly internalDateMs: number
+}
+
+export type FlagChange = { readonly mode: 'add' | 'remove' | 'replace'; readonly flags: readonly Flag[] }
+
+/** One committed change, in commit order. `seq` ascends per account and survives restarts. */
+export interface Change {
+  readonly seq: number
+  readonly account: Identity
+  readonly event:
+    | { readonly kind: 'appended'; readonly mailbox: MailboxId; readonly uids: readonly Uid[] }
+    | { readonly kind: 'flags'; readonly mailbox: MailboxId; readonly uids: readonly Uid[] }
+    | { readonly kind: 'expunged'; readonly mailbox: MailboxId; readonly uids: readonly Uid[] }
+    | { readonly kind: 'mailboxes' } // created, renamed, removed, (un)subscribed
+}
+
+export interface Mailboxes {
+  list(account: Identity): readonly MailboxInfo[]
+  byName(account: Identity, name: string): MailboxInfo | undefined
+  byId(account: Identity, id: MailboxId): MailboxInfo | undefined
+  bySpecialUse(account: Identity, use: SpecialUse): MailboxInfo | undefined
+
+  /** Creates missing parents too. @throws `mailbox-exists`, `mailbox-reserved`, `malformed` (name), `too-large` (count) */
+  create(account: Identity, name: string, options?: { readonly specialUse?: SpecialUse }): Promise<MailboxInfo>
+  /** Renames children too; INBOX moves its messages and stays (RFC 9051 §6.3.6). @throws `no-such-mailbox`, `mailbox-exists`, `mailbox-reserved` */
+  rename(account: Identity, from: string, to: string): Promise<void>
+  /** @throws `no-such-mailbox`, `mailbox-reserved` (INBOX) */
+  remove(account: Identity, name: string): Promise<void>
+  subscribe(account: Identity, name: string, subscribed: boolean): Promise<void>
+  /** Subscribed names, also of mailboxes that no longer exist. */
+  subscriptions(account: Identity): readonly string[]
+
+  columns(account: Identity, mailbox: MailboxId): MailboxColumns
+  /** UIDs expunged after `since`, for QRESYNC's VANISHED. `undefined` when tombstones do not reach back so far. */
+  expungedSince(account: Identity, mailbox: MailboxId, since: ModSeq): readonly Uid[] | undefined
+
+  /**
+   * Stores the message durably before it returns (it is unreferenced until appended, and swept after an hour if it
+   * never is). Bytes are kept exactly. @throws `message-too-large`, `disk-full`
+   */
+  store(
+    account: Identity,
+    source: AsyncIterable<Uint8Array>,
+    options: { readonly bytesMax: number },
+  ): Promise<StoredContent>
+  /** The same for bytes in hand, inside a transaction; up to `limits.storedInlineBytesMax`. */
+  storeInline(tx: WriteTx, account: Identity, bytes: Uint8Array): StoredContent
+  /** Keeps content alive beside mailbox copies (the outbox), until `release`. Counted. */
+  retain(tx: WriteTx, account: Identity, content: ContentId): void
+  release(tx: WriteTx, account: Identity, content: ContentId): void
+  /** Appends in the caller's transaction; change events leave after its commit. @throws `no-such-mailbox`, `mailbox-full` */
+  append(tx: WriteTx, account: Identity, mailbox: MailboxId, items: readonly AppendItem[]): readonly Uid[]
+
+  /** Skips UIDs that are gone. `unchangedSince` as CONDSTORE: `failed` lists what changed later. */
+  setFlags(
+    account: Identity,
+    mailbox: MailboxId,
+    uids: readonly Uid[],
+    change: FlagChange,
+    options?: { readonly unchangedSince?: ModSeq },
+  ): Promise<{ readonly changed: readonly Uid[]; readonly failed: readonly Uid[] }>
+  /** Copies keep flags and dates. Pairs are in source order. @throws `no-such-mailbox`, `mailbox-full` */
+  copy(account: Identity, from: MailboxId, uids: readonly Uid[], to: MailboxId): Promise<readonly UidPair[]>
+  /** One transaction: never both places, never neither. */
+  move(account: Identity, from: MailboxId, uids: readonly Uid[], to: MailboxId): Promise<readonly UidPair[]>
+  /** Removes those of `uids` that are flagged \Deleted (all such when `uids` is undefined). */
+  expunge(account: Identity, mailbox: MailboxId, uids?: readonly Uid[]): Promise<readonly Uid[]>
+  /** Removes in the caller's transaction, \Deleted or not: replacing a copy. */
+  discard(tx: WriteTx, account: Identity, mailbox: MailboxId, uids: readonly Uid[]): void
+
+  /** Keeps content while something other than a mailbox refers to it (the outbox). @throws `no-such-message` */
+  retain(tx: WriteTx, account: Identity, content: ContentId): void
+  /** Gives up one `retain`. */
+  release(tx: WriteTx, account: Identity, content: ContentId): void
+  /** Sum of message sizes over all mailboxes, octets: what the quota counts. */
+  usedBytes(account: Identity): number
+  /** Everything this account has here; contents go with the next sweeps. */
+  removeAccount(tx: WriteTx, account: Identity): void
+  /** New UIDVALIDITY everywhere: the home was rolled back, so UIDs may have been given out twice. */
+  bumpUidValidity(tx: WriteTx, account: Identity): void
+
+  /** The message's bytes from `from` (inclusive) to `to` (exclusive), decrypting only what is asked. */
+  read(
+    account: Identity,
+    content: ContentId,
+    range?: { readonly from: number; readonly to: number },
+  ): AsyncIterable<Uint8Array>
+  /** All bytes at once when the message is small enough to be inline; `undefined` for blobs. Synchronous: the hot path. */
+  readInline(account: Identity, content: ContentId): Uint8Array | undefined
+  /** What `summarise` made of the message at delivery, made now where it is missing. */
+  summary(account: Identity, content: ContentId): Promise<Uint8Array>
+  /** The same when it is at hand without waiting. */
+  summaryNow(account: Identity, content: ContentId): Uint8Array | undefined
+
+  /** In-process, after commit, in commit order; returns how to stop. */
+  watch(account: Identity, listener: (change: Change) => void): () => void
+  /** The durable feed from `seq` (exclusive). @throws `expired` when it no longer reaches back so far */
+  changesSince(account: Identity, seq: number, limit: number): readonly Change[]
+}
+
+export interface UidPair {
+  readonly from: Uid
+  readonly to: Uid
+}
+
+/**
+ * Given by the adapter that needs it: turns a message into what that adapter wants back fast (IMAP: ENVELOPE,
+ * BODYSTRUCTURE, part offsets). A change of `version` makes old summaries be made anew. Must not throw on any input.
+ */
+export interface Summariser {
+  readonly version: number
+  summarise(message: Uint8Array): Uint8Array
+}

@@ -1,0 +1,495 @@
+/** Mailboxes over the store: transactions in account-work.ts and mailbox-work.ts, what is in memory in account-cache.ts and columns.ts. */
+import { type Ambient, systemClock, systemRandom } from '../ambient.ts'
+import { fromHex } from '../bytes.ts'
+import { decode } from '../codec.ts'
+import { MyceliumError } from '../errors.ts'
+import type { ContentId, Identity, MailboxId, ModSeq, Uid } from '../ids.ts'
+import { limits } from '../limits.ts'
+import type { Blobs, StoredContent } from '../store/blobs.ts'
+import type { Store, WriteTx } from '../store/store.ts'
+import { tables } from '../store/tables.ts'
+import { AccountCache } from './account-cache.ts'
+import { AccountWork } from './account-work.ts'
+import { Columns, ColumnsCache, type LastAsked, loadRecords } from './columns.ts'
+import type {
+  AppendItem,
+  Change,
+  FlagChange,
+  MailboxColumns,
+  Mailboxes,
+  MailboxInfo,
+  SpecialUse,
+  Summariser,
+  UidPair,
+} from './mailbox.ts'
+import type { MailboxWork } from './mailbox-work.ts'
+import { inbox, parseMailboxName } from './names.ts'
+import { eventCodec, seqKey, seqOf, uidsCodec } from './rows.ts'
+import { Summaries } from './summaries.ts'
+
+export interface MailboxesOptions {
+  readonly summariser?: Summariser
+  /** Octets that an account's messages may take together. */
+  readonly quotaBytes?: (account: Identity) => number
+}
+
+export type MailboxStore = Mailboxes & AsyncDisposable
+
+export async function openMailboxes(
+  store: Store,
+  blobs: Blobs,
+  options: MailboxesOptions,
+  ambient: Ambient,
+): Promise<MailboxStore> {
+  return new StoredMailboxes(store, blobs, options, ambient)
+}
+
+const initialMailboxes: readonly { readonly name: string; readonly specialUse?: SpecialUse }[] = [
+  { name: inbox },
+  { name: 'Sent', specialUse: '\\Sent' },
+  { name: 'Drafts', specialUse: '\\Drafts' },
+  { name: 'Trash', specialUse: '\\Trash' },
+  { name: 'Junk', specialUse: '\\Junk' },
+  { name: 'Archive', specialUse: '\\Archive' },
+]
+
+/** The mailboxes of a new account, all subscribed. */
+export function createAccountMailboxes(
+  tx: WriteTx,
+  account: Identity,
+  { clock, random }: Pick<Ambient, 'clock' | 'random'> = { clock: systemClock, random: systemRandom },
+): void {
+  const work = new AccountWork(tx, account)
+  for (const { name, specialUse } of initialMailboxes) {
+    work.create(name, { specialUse, random, nowMs: clock.nowMs() })
+    work.subscribe(name, true)
+  }
+  work.finish()
+}
+
+class StoredMailboxes implements MailboxStore {
+  readonly #store: Store
+  readonly #blobs: Blobs
+  readonly #options: MailboxesOptions
+  readonly #ambient: Ambient
+  readonly #caches = new Map<Identity, AccountCache>()
+  readonly #columns = new ColumnsCache()
+  readonly #asked: LastAsked = { columns: undefined, index: 0 }
+  readonly #summaries: Summaries
+  readonly #works = new WeakMap<WriteTx, Map<Identity, AccountWork>>()
+  readonly #listeners = new Map<Identity, Set<(change: Change) => void>>()
+
+  constructor(store: Store, blobs: Blobs, options: MailboxesOptions, ambient: Ambient) {
+    this.#store = store
+    this.#blobs = blobs
+    this.#options = options
+    this.#ambient = ambient
+    const summariser = options.summariser ?? noSummary
+    this.#summaries = new Summaries({ store, blobs, summariser, asked: this.#asked, log: ambient.log })
+  }
+
+  // What is there
+
+  list(account: Identity): readonly MailboxInfo[] {
+    return this.#cache(account)?.list() ?? []
+  }
+  byName(account: Identity, name: string): MailboxInfo | undefined {
+    const parsed = parseMailboxName(name)
+    return parsed === undefined ? undefined : this.#cache(account)?.infoByName(parsed)
+  }
+  byId(account: Identity, id: MailboxId): MailboxInfo | undefined {
+    return this.#cache(account)?.info(id)
+  }
+  bySpecialUse(account: Identity, use: SpecialUse): MailboxInfo | undefined {
+    return this.#cache(account)?.infoBySpecialUse(use)
+  }
+  subscriptions(account: Identity): readonly string[] {
+    return this.#cache(account)?.subscriptions ?? []
+  }
+  usedBytes(account: Identity): number {
+    return this.#cache(account)?.row.usedBytes ?? 0
+  }
+
+  columns(account: Identity, mailbox: MailboxId): MailboxColumns {
+    this.#known(account, mailbox)
+    return this.#columns.get(mailbox, () => this.#loadColumns(account, mailbox))
+  }
+
+  #loadColumns(account: Identity, mailbox: MailboxId): Columns {
+    return this.#store.read((tx) => {
+      // From this snapshot, not from memory: a commit may be visible here whose effects have not run yet.
+      const state = AccountCache.load(tx, account)?.state(mailbox)
+      if (state === undefined) throw new MyceliumError('no-such-mailbox')
+      return new Columns(mailbox, {
+        records: loadRecords(tx, mailbox),
+        modSeq: state.counters.highestModSeq,
+        flagSets: () => this.#cache(account)?.state(mailbox)?.meta.flagSets ?? state.meta.flagSets,
+        asked: this.#asked,
+      })
+    })
+  }
+
+  expungedSince(account: Identity, mailbox: MailboxId, since: ModSeq): readonly Uid[] | undefined {
+    const { counters } = this.#known(account, mailbox)
+    if (since < counters.tombstoneFloor) return undefined
+    const prefix = fromHex(mailbox)!
+    return this.#store.read((tx) => {
+      const uids: Uid[] = []
+      for (const { value } of tx.range(tables.mailboxTombstones, { prefix, from: seqKey(prefix, since + 1) }))
+        uids.push(...decode(uidsCodec, value))
+      return uids.sort((a, b) => a - b)
+    })
+  }
+
+  #cache(account: Identity): AccountCache | undefined {
+    const known = this.#caches.get(account)
+    if (known !== undefined) return known
+    const loaded = this.#store.read((tx) => AccountCache.load(tx, account))
+    if (loaded !== undefined) this.#caches.set(account, loaded)
+    return loaded
+  }
+
+  #known(account: Identity, mailbox: MailboxId): NonNullable<ReturnType<AccountCache['state']>> {
+    const state = this.#cache(account)?.state(mailbox)
+    if (state === undefined) throw new MyceliumError('no-such-mailbox')
+    return state
+  }
+
+  // Mailboxes themselves
+
+  async create(
+    account: Identity,
+    name: string,
+    { specialUse }: { readonly specialUse?: SpecialUse } = {},
+  ): Promise<MailboxInfo> {
+    const parsed = validName(name)
+    const id = await this.#store.write((tx) => {
+      const work = this.#work(tx, account)
+      return work.create(parsed, { specialUse, random: this.#ambient.random, nowMs: this.#ambient.clock.nowMs() }).id
+    })
+    return this.byId(account, id)!
+  }
+
+  async rename(account: Identity, from: string, to: string): Promise<void> {
+    const [source, target] = [validName(from), validName(to)]
+    await this.#store.write((tx) => {
+      const work = this.#work(tx, account)
+      const names = work.names()
+      const id = names.get(source)
+      if (id === undefined) throw new MyceliumError('no-such-mailbox')
+      if (names.has(target)) throw new MyceliumError('mailbox-exists')
+      if (target.startsWith(`${source}/`)) throw new MyceliumError('malformed', { what: 'mailbox-name' })
+      if (source === inbox) {
+        this.#emptyInto(work, id, target)
+        return
+      }
+      for (const [name, child] of names) {
+        if (name !== source && !name.startsWith(`${source}/`)) continue
+        const renamed = validName(target + name.slice(source.length))
+        if (names.has(renamed)) throw new MyceliumError('mailbox-exists')
+        work.mailbox(child).setMeta({ name: renamed })
+      }
+      work.createParents(target, this.#ambient)
+      work.isListChanged = true
+    })
+  }
+
+  /** RFC 9051 §6.3.6: renaming INBOX moves its messages to a new mailbox and leaves INBOX empty. */
+  #emptyInto(work: AccountWork, id: MailboxId, target: string): void {
+    const { random, clock } = this.#ambient
+    const source = work.mailbox(id)
+    const made = work.create(target, { random, nowMs: clock.nowMs() })
+    const uids = [...source.all()].map(({ records, index }) => records.uidAt(index))
+    this.#transfer({ source, target: made, uids, isMove: true })
+  }
+
+  async remove(account: Identity, name: string): Promise<void> {
+    const parsed = validName(name)
+    if (parsed === inbox) throw new MyceliumError('mailbox-reserved')
+    await this.#store.write((tx) => {
+      const work = this.#work(tx, account)
+      const id = work.names().get(parsed)
+      if (id === undefined) throw new MyceliumError('no-such-mailbox')
+      for (const content of work.mailbox(id).removeAll()) this.#blobs.release(tx, account, content)
+      work.modSeq()
+      work.isListChanged = true
+    })
+  }
+
+  async subscribe(account: Identity, name: string, subscribed: boolean): Promise<void> {
+    const parsed = validName(name)
+    await this.#store.write((tx) => {
+      const count = subscribed ? this.subscriptions(account).length : 0
+      if (count >= limits.mailboxesMax) throw new MyceliumError('too-large', { mailboxesMax: limits.mailboxesMax })
+      this.#work(tx, account).subscribe(parsed, subscribed)
+    })
+  }
+
+  removeAccount(tx: WriteTx, account: Identity): void {
+    const work = this.#work(tx, account)
+    for (const id of work.names().values())
+      for (const content of work.mailbox(id).removeAll()) this.#blobs.release(tx, account, content)
+    work.removeAccount()
+    tx.afterCommit(() => this.#caches.delete(account))
+  }
+
+  bumpUidValidity(tx: WriteTx, account: Identity): void {
+    const work = this.#work(tx, account)
+    for (const id of work.names().values())
+      work.mailbox(id).setMeta({ uidValidity: work.nextUidValidity(this.#ambient.clock.nowMs()) })
+    work.isListChanged = true
+  }
+
+  // Messages
+
+  async store(
+    account: Identity,
+    source: AsyncIterable<Uint8Array>,
+    options: { readonly bytesMax: number },
+  ): Promise<StoredContent> {
+    return await this.#blobs.store(account, source, options)
+  }
+  storeInline(tx: WriteTx, account: Identity, bytes: Uint8Array): StoredContent {
+    return this.#blobs.storeInline(tx, account, bytes)
+  }
+  retain(tx: WriteTx, account: Identity, content: ContentId): void {
+    this.#blobs.retain(tx, account, content)
+  }
+  release(tx: WriteTx, account: Identity, content: ContentId): void {
+    this.#blobs.release(tx, account, content)
+  }
+
+  append(tx: WriteTx, account: Identity, mailbox: MailboxId, items: readonly AppendItem[]): readonly Uid[] {
+    const work = this.#work(tx, account)
+    const target = work.mailbox(mailbox)
+    // Everything that may refuse comes before anything that changes.
+    this.#checkQuota(
+      work,
+      items.reduce((sum, { size }) => sum + size, 0),
+    )
+    target.checkRoom(items.length)
+    const flagSets = items.map(({ flags }) => target.flagSetOf(flags))
+    this.#retainAll(tx, account, items)
+    const savedMs = this.#ambient.clock.nowMs()
+    return items.map((item, index) => target.append({ ...item, flagSet: flagSets[index]!, savedMs }))
+  }
+
+  #retainAll(tx: WriteTx, account: Identity, items: readonly { readonly content: ContentId }[]): void {
+    let done = 0
+    try {
+      for (const { content } of items) {
+        this.#blobs.retain(tx, account, content)
+        done += 1
+      }
+    } catch (error) {
+      for (const { content } of items.slice(0, done)) this.#blobs.release(tx, account, content)
+      throw error
+    }
+  }
+
+  #checkQuota(work: AccountWork, added: number): void {
+    const quotaBytes = this.#options.quotaBytes?.(work.account)
+    if (quotaBytes !== undefined && work.usedBytes + added > quotaBytes) throw new MyceliumError('mailbox-full')
+  }
+
+  async setFlags(
+    account: Identity,
+    mailbox: MailboxId,
+    uids: readonly Uid[],
+    change: FlagChange,
+    { unchangedSince }: { readonly unchangedSince?: ModSeq } = {},
+  ): Promise<{ readonly changed: readonly Uid[]; readonly failed: readonly Uid[] }> {
+    return await this.#store.write((tx) => {
+      const target = this.#work(tx, account).mailbox(mailbox)
+      const changed: Uid[] = []
+      const failed: Uid[] = []
+      for (const uid of ascending(uids)) {
+        const found = target.find(uid)
+        if (found === undefined) continue
+        if (unchangedSince !== undefined && found.records.modSeqAt(found.index) > unchangedSince) failed.push(uid)
+        else if (target.changeFlags(uid, change)) changed.push(uid)
+      }
+      return { changed, failed }
+    })
+  }
+
+  async copy(account: Identity, from: MailboxId, uids: readonly Uid[], to: MailboxId): Promise<readonly UidPair[]> {
+    return await this.#store.write((tx) => {
+      const work = this.#work(tx, account)
+      const [source, target] = [work.mailbox(from), work.mailbox(to)]
+      const found = ascending(uids).flatMap((uid) => source.find(uid) ?? [])
+      this.#checkQuota(
+        work,
+        found.reduce((sum, { records, index }) => sum + records.sizeAt(index), 0),
+      )
+      this.#retainAll(
+        tx,
+        account,
+        found.map(({ records, index }) => ({ content: records.contentAt(index) })),
+      )
+      return this.#transfer({ source, target, uids, isMove: false })
+    })
+  }
+
+  async move(account: Identity, from: MailboxId, uids: readonly Uid[], to: MailboxId): Promise<readonly UidPair[]> {
+    return await this.#store.write((tx) => {
+      const work = this.#work(tx, account)
+      return this.#transfer({ source: work.mailbox(from), target: work.mailbox(to), uids, isMove: true })
+    })
+  }
+
+  /** The uses of contents are the caller's: a move leaves them as they are. */
+  #transfer({
+    source,
+    target,
+    uids,
+    isMove,
+  }: {
+    source: MailboxWork
+    target: MailboxWork
+    uids: readonly Uid[]
+    isMove: boolean
+  }): readonly UidPair[] {
+    const records = ascending(uids).flatMap((uid) => {
+      const found = source.find(uid)
+      return found === undefined ? [] : [found.records.recordAt(found.index)]
+    })
+    target.checkRoom(records.length)
+    const flagSets = new Map<number, number>()
+    for (const { flagSet } of records)
+      if (!flagSets.has(flagSet)) flagSets.set(flagSet, target.flagSetOf(source.flagsOf(flagSet)))
+    const savedMs = this.#ambient.clock.nowMs()
+    const pairs = records.map((record) => ({
+      from: record.uid,
+      to: target.append({ ...record, flagSet: flagSets.get(record.flagSet)!, savedMs }),
+    }))
+    if (isMove) source.expunge(records.map(({ uid }) => uid))
+    return pairs
+  }
+
+  async expunge(account: Identity, mailbox: MailboxId, uids?: readonly Uid[]): Promise<readonly Uid[]> {
+    return await this.#store.write((tx) => {
+      const target = this.#work(tx, account).mailbox(mailbox)
+      if (target.counters.deleted === 0) return []
+      const candidates = uids === undefined ? target.all() : ascending(uids).flatMap((uid) => target.find(uid) ?? [])
+      const deleted: Uid[] = []
+      for (const { records, index } of candidates)
+        if (target.flagsOf(records.flagSetAt(index)).includes('\\Deleted')) deleted.push(records.uidAt(index))
+      return this.#expunge(tx, account, target, deleted)
+    })
+  }
+
+  discard(tx: WriteTx, account: Identity, mailbox: MailboxId, uids: readonly Uid[]): void {
+    this.#expunge(tx, account, this.#work(tx, account).mailbox(mailbox), ascending(uids))
+  }
+
+  #expunge(tx: WriteTx, account: Identity, target: MailboxWork, uids: readonly Uid[]): readonly Uid[] {
+    const gone = target.expunge(uids)
+    for (const { content } of gone) this.#blobs.release(tx, account, content)
+    return gone.map(({ uid }) => uid)
+  }
+
+  // Content
+
+  read(
+    account: Identity,
+    content: ContentId,
+    range?: { readonly from: number; readonly to: number },
+  ): AsyncIterable<Uint8Array> {
+    return this.#blobs.read(account, content, range)
+  }
+  readInline(account: Identity, content: ContentId): Uint8Array | undefined {
+    return this.#blobs.readInline(account, content)
+  }
+  async summary(account: Identity, content: ContentId): Promise<Uint8Array> {
+    return await this.#summaries.get(account, content)
+  }
+  summaryNow(_account: Identity, content: ContentId): Uint8Array | undefined {
+    return this.#summaries.now(content)
+  }
+
+  // Changes
+
+  watch(account: Identity, listener: (change: Change) => void): () => void {
+    const listeners = this.#listeners.get(account) ?? new Set()
+    this.#listeners.set(account, listeners)
+    listeners.add(listener)
+    return () => listeners.delete(listener)
+  }
+
+  changesSince(account: Identity, seq: number, limit: number): readonly Change[] {
+    const cache = this.#cache(account)
+    if (cache === undefined) return []
+    if (seq < cache.row.changeFloor) throw new MyceliumError('expired')
+    return this.#store.read((tx) => {
+      const range = { prefix: cache.key, from: seqKey(cache.key, seq + 1), limit }
+      return [...tx.range(tables.changes, range)].map(({ key, value }) => ({
+        seq: seqOf(key),
+        account,
+        event: decode(eventCodec, value),
+      }))
+    })
+  }
+
+  /** What this transaction does to the account; written at its end, taken over in memory after its commit. */
+  #work(tx: WriteTx, account: Identity): AccountWork {
+    let works = this.#works.get(tx)
+    if (works === undefined) this.#works.set(tx, (works = new Map()))
+    const known = works.get(account)
+    if (known !== undefined) return known
+    const work = new AccountWork(tx, account)
+    works.set(account, work)
+    tx.beforeCommit(() => {
+      works.delete(account) // what comes later starts from the rows
+      work.finish()
+    })
+    tx.afterCommit(() => this.#committed(work))
+    return work
+  }
+
+  #committed(work: AccountWork): void {
+    const { account } = work
+    this.#store.read((tx) => this.#caches.get(account)?.apply(work, tx))
+    for (const mailbox of work.changedMailboxes) {
+      if (mailbox.isRemoved) this.#columns.drop(mailbox.id)
+      else this.#columns.peek(mailbox.id)?.apply(mailbox)
+      this.#summarise(account, mailbox)
+    }
+    for (const change of work.changes) this.#tell(change)
+  }
+
+  #tell(change: Change): void {
+    for (const listener of this.#listeners.get(change.account) ?? []) {
+      try {
+        listener(change)
+      } catch (error) {
+        // One session's failure must not keep the news from the others.
+        this.#ambient.log.error('mailbox.listener-failed', { error: error instanceof Error ? error.name : 'unknown' })
+      }
+    }
+  }
+
+  #summarise(account: Identity, mailbox: MailboxWork): void {
+    if (this.#options.summariser === undefined || mailbox.isRemoved) return
+    const added = [...mailbox.touched.appended].map((uid) => {
+      const { records, index } = mailbox.find(uid)!
+      return { uid, content: records.contentAt(index) }
+    })
+    if (added.length > 0) this.#summaries.added(account, mailbox.id, added)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#summaries[Symbol.asyncDispose]()
+  }
+}
+
+const noSummary: Summariser = { version: 0, summarise: () => new Uint8Array() }
+
+function validName(text: string): string {
+  const name = parseMailboxName(text)
+  if (name === undefined) throw new MyceliumError('malformed', { what: 'mailbox-name' })
+  return name
+}
+
+/** Ascending and each once. */
+const ascending = (uids: readonly Uid[]): readonly Uid[] => [...new Set(uids)].sort((a, b) => a - b)

@@ -1,0 +1,164 @@
+/**
+ * ◆ The packed index: 68 bytes for each message, ordered by UID, big-endian. The same bytes are rows of up to 256
+ * records in the store and the columns in memory.
+ *
+ *      0  u32  uid             20  f64  internal date, Unix ms
+ *      4  u32  flag set        28  f64  save date, Unix ms
+ *      8  u64  modseq          36  32 bytes content id
+ *     16  u32  size, octets
+ */
+import { toHex } from '../bytes.ts'
+import { MyceliumError } from '../errors.ts'
+import type { ContentId, ModSeq, Uid } from '../ids.ts'
+import { idBytes } from '../store/content-rows.ts'
+
+const recordBytes = 68
+export const blockRecords = 256
+
+export interface IndexRecord {
+  readonly uid: Uid
+  readonly flagSet: number
+  readonly modSeq: ModSeq
+  readonly size: number
+  readonly internalDateMs: number
+  readonly savedMs: number
+  readonly content: ContentId
+}
+
+/** Which row holds a UID: its number says, so no two rows can hold the same UID. */
+export const blockOf = (uid: Uid): number => Math.floor((uid - 1) / blockRecords)
+
+export class Records {
+  #bytes: Buffer
+  #count: number
+
+  /** Takes ownership of `bytes`. @throws `store-corrupt` */
+  constructor(bytes: Uint8Array = new Uint8Array()) {
+    if (bytes.length % recordBytes !== 0) throw new MyceliumError('store-corrupt', { what: 'mailbox-block' })
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    this.#count = bytes.length / recordBytes
+  }
+
+  get count(): number {
+    return this.#count
+  }
+  /** What the records take in memory, octets. */
+  get heldBytes(): number {
+    return this.#bytes.length
+  }
+  /** A view of the records in use. */
+  get packed(): Uint8Array {
+    return this.#bytes.subarray(0, this.#count * recordBytes)
+  }
+
+  uidAt(index: number): Uid {
+    return this.#bytes.readUInt32BE(this.#at(index)) as Uid
+  }
+  flagSetAt(index: number): number {
+    return this.#bytes.readUInt32BE(this.#at(index) + 4)
+  }
+  modSeqAt(index: number): ModSeq {
+    const at = this.#at(index) + 8
+    return (this.#bytes.readUInt32BE(at) * 0x1_0000_0000 + this.#bytes.readUInt32BE(at + 4)) as ModSeq
+  }
+  sizeAt(index: number): number {
+    return this.#bytes.readUInt32BE(this.#at(index) + 16)
+  }
+  internalDateAt(index: number): number {
+    return this.#bytes.readDoubleBE(this.#at(index) + 20)
+  }
+  savedAt(index: number): number {
+    return this.#bytes.readDoubleBE(this.#at(index) + 28)
+  }
+  contentAt(index: number): ContentId {
+    const at = this.#at(index) + 36
+    return toHex(this.#bytes.subarray(at, at + 32)) as ContentId
+  }
+  recordAt(index: number): IndexRecord {
+    return {
+      uid: this.uidAt(index),
+      flagSet: this.flagSetAt(index),
+      modSeq: this.modSeqAt(index),
+      size: this.sizeAt(index),
+      internalDateMs: this.internalDateAt(index),
+      savedMs: this.savedAt(index),
+      content: this.contentAt(index),
+    }
+  }
+
+  /** −1 when no such UID is there. */
+  indexOf(uid: Uid): number {
+    let low = 0
+    let high = this.#count
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.#bytes.readUInt32BE(middle * recordBytes) < uid) low = middle + 1
+      else high = middle
+    }
+    return low < this.#count && this.#bytes.readUInt32BE(low * recordBytes) === uid ? low : -1
+  }
+
+  /** The UID must be above every other. */
+  push(record: IndexRecord): void {
+    this.#reserve(1)
+    const at = this.#count * recordBytes
+    this.#bytes.writeUInt32BE(record.uid, at)
+    this.#bytes.writeUInt32BE(record.flagSet, at + 4)
+    this.#writeModSeq(at, record.modSeq)
+    this.#bytes.writeUInt32BE(record.size, at + 16)
+    this.#bytes.writeDoubleBE(record.internalDateMs, at + 20)
+    this.#bytes.writeDoubleBE(record.savedMs, at + 28)
+    this.#bytes.set(idBytes(record.content), at + 36)
+    this.#count += 1
+  }
+
+  /** Appends a record of other records. */
+  pushFrom(other: Records, index: number): void {
+    this.#reserve(1)
+    const from = other.#at(index)
+    this.#bytes.set(other.#bytes.subarray(from, from + recordBytes), this.#count * recordBytes)
+    this.#count += 1
+  }
+
+  /** Appends all records of others, whose UIDs are above these. */
+  pushAll(other: Records): void {
+    this.#reserve(other.#count)
+    this.#bytes.set(other.packed, this.#count * recordBytes)
+    this.#count += other.#count
+  }
+
+  setFlags(index: number, { flagSet, modSeq }: { flagSet: number; modSeq: ModSeq }): void {
+    const at = this.#at(index)
+    this.#bytes.writeUInt32BE(flagSet, at + 4)
+    this.#writeModSeq(at, modSeq)
+  }
+
+  /** Takes out the records of these UIDs, in one pass. */
+  remove(uids: ReadonlySet<Uid>): void {
+    let kept = 0
+    for (let index = 0; index < this.#count; index += 1) {
+      if (uids.has(this.uidAt(index))) continue
+      if (kept < index) this.#bytes.copyWithin(kept * recordBytes, index * recordBytes, (index + 1) * recordBytes)
+      kept += 1
+    }
+    this.#count = kept
+  }
+
+  #writeModSeq(at: number, modSeq: ModSeq): void {
+    this.#bytes.writeUInt32BE(Math.floor(modSeq / 0x1_0000_0000), at + 8)
+    this.#bytes.writeUInt32BE(modSeq >>> 0, at + 12)
+  }
+
+  #at(index: number): number {
+    if (index < 0 || index >= this.#count) throw new RangeError(`no record ${index} of ${this.#count}`)
+    return index * recordBytes
+  }
+
+  #reserve(records: number): void {
+    const needed = (this.#count + records) * recordBytes
+    if (needed <= this.#bytes.length) return
+    const grown = Buffer.alloc(Math.max(needed, 2 * this.#bytes.length, 16 * recordBytes))
+    grown.set(this.packed)
+    this.#bytes = grown
+  }
+}

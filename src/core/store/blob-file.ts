@@ -1,0 +1,114 @@
+/**
+ * ◆ A blob as a file: chunks of 64 KB, each ChaCha20-Poly1305 under the blob's own key with its number as nonce and the
+ * file id as associated data. The last chunk's nonce says so: chunks cannot be cut off, repeated, reordered or taken
+ * from another file.
+ */
+import { type FileHandle, open } from 'node:fs/promises'
+import { aeadTagBytes, open as openSealed, seal } from '../crypto/aead.ts'
+import { MyceliumError } from '../errors.ts'
+import { limits } from '../limits.ts'
+import type { BlobRow } from './content-rows.ts'
+
+const chunkBytes = limits.blobChunkBytes
+const sealedBytes = chunkBytes + aeadTagBytes
+
+export const chunkCount = (size: number, bytesEach: number = chunkBytes): number =>
+  Math.max(1, Math.ceil(size / bytesEach))
+
+/** u64 chunk number, three zero bytes, 1 for the last chunk. */
+function nonceOf(index: number, isLast: boolean): Uint8Array {
+  const nonce = Buffer.alloc(12)
+  nonce.writeUInt32BE(Math.floor(index / 0x1_0000_0000), 0)
+  nonce.writeUInt32BE(index >>> 0, 4)
+  nonce[11] = isLast ? 1 : 0
+  return nonce
+}
+
+/** Seals plaintext that starts at a multiple of the chunk size; only the end of the blob may be shorter than a chunk. */
+export function sealChunks(
+  blob: Pick<BlobRow, 'file' | 'key'>,
+  { plaintext, offset, isEnd }: { plaintext: Uint8Array; offset: number; isEnd: boolean },
+): { readonly bytes: Uint8Array; readonly position: number } {
+  const first = offset / chunkBytes
+  const pieces: Uint8Array[] = []
+  for (let at = 0; at < plaintext.length; at += chunkBytes) {
+    const piece = plaintext.subarray(at, at + chunkBytes)
+    const isLast = isEnd && at + chunkBytes >= plaintext.length
+    pieces.push(seal(blob.key, nonceOf(first + at / chunkBytes, isLast), piece, blob.file))
+  }
+  return { bytes: Buffer.concat(pieces), position: first * sealedBytes }
+}
+
+/** Writes all of it. @throws `disk-full` */
+export async function writeAt(
+  file: FileHandle,
+  { bytes, position }: { bytes: Uint8Array; position: number },
+): Promise<void> {
+  await spaceChecked(async () => {
+    for (let at = 0; at < bytes.length;) {
+      const { bytesWritten } = await file.write(bytes, at, bytes.length - at, position + at)
+      at += bytesWritten
+    }
+  })
+}
+
+/** @throws `disk-full` where the system says so */
+export async function spaceChecked<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG')
+      throw new MyceliumError('disk-full', {}, { cause: error })
+    throw error
+  }
+}
+
+/**
+ * Plaintext from `from` (inclusive) to `to` (exclusive), reading and decrypting only the chunks that hold it.
+ * @throws `store-corrupt` for a file that is missing, cut off or changed
+ */
+export async function* readBlob(
+  path: string,
+  blob: BlobRow,
+  { from, to }: { from: number; to: number },
+): AsyncGenerator<Uint8Array> {
+  const end = Math.min(to, blob.size)
+  if (from >= end) return
+  const file = await openBlob(path)
+  try {
+    const last = chunkCount(blob.size) - 1
+    for (let index = Math.floor(from / chunkBytes); index * chunkBytes < end; index += 1) {
+      const start = index * chunkBytes
+      const length = Math.min(chunkBytes, blob.size - start)
+      const sealed = Buffer.allocUnsafe(length + aeadTagBytes)
+      const { bytesRead } = await file.read(sealed, 0, sealed.length, index * sealedBytes)
+      const plaintext =
+        bytesRead === sealed.length
+          ? openSealed(blob.key, nonceOf(index, index === last), sealed, blob.file)
+          : undefined
+      if (plaintext === undefined) throw new MyceliumError('store-corrupt', { what: 'blob', chunk: index })
+      yield plaintext.subarray(Math.max(0, from - start), Math.min(length, end - start))
+    }
+  } finally {
+    await file.close()
+  }
+}
+
+async function openBlob(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, 'r')
+  } catch (error) {
+    throw new MyceliumError('store-corrupt', { what: 'blob-file' }, { cause: error })
+  }
+}
+
+/** Makes names in a directory durable. */
+export async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r')
+  try {
+    await directory.sync()
+  } finally {
+    await directory.close()
+  }
+}

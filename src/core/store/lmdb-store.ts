@@ -1,0 +1,272 @@
+/**
+ * The store on LMDB: one tree, values sealed at rest, concurrent writers in one durable commit.
+ *
+ * 2026-11: commits are synchronous (`transactionSync`), not on lmdb-js's write thread. Measured: 12 % less CPU per row
+ * and 0.18 against 0.24 ms for one row; and a full disk, which the write thread answers with heap corruption and an
+ * abort at the second failing commit, is an error here. The writers of one turn run against an overlay first, so LMDB's
+ * write lock is held for the commit alone and a row that many of them change is sealed once.
+ */
+import { statfsSync } from 'node:fs'
+import { open } from 'lmdb'
+import type { Ambient, Log } from '../ambient.ts'
+import type { Secret } from '../crypto/secret.ts'
+import { MyceliumError } from '../errors.ts'
+import { limits } from '../limits.ts'
+import { migrate, type Migration } from './migrations.ts'
+import { Overlay } from './overlay.ts'
+import { guarded, Transaction, type Tree } from './rows.ts'
+import { checkRowKey, homeKeyBytes, ValueSeal } from './seal.ts'
+import type { ReadTx, Store, WriteTx } from './store.ts'
+import { extend, prepareTreeFile, type TreeFile } from './tree-file.ts'
+
+export interface StoreOptions {
+  /** Directory of the store; made with owner-only permissions. */
+  readonly path: string
+  /** The home's key, 32 bytes; lent for the call. */
+  readonly key: Secret
+  /** Upper bound of the data file, octets; without it only the disk limits. */
+  readonly mapSizeBytes?: number
+  readonly steps?: readonly Migration[]
+}
+
+/**
+ * Opens or creates a store and brings it to the newest version.
+ * @throws `store-corrupt` with `what`: `wrong-key`, `header`, `truncated`, `check`, `tree`, `value`, `schema`, `newer-version`
+ * @throws `disk-full`
+ */
+export async function openStore(options: StoreOptions, ambient: Ambient): Promise<Store> {
+  options.key.read((key) => {
+    if (key.length !== homeKeyBytes) throw new TypeError(`home key of ${key.length} bytes`)
+  })
+  await using parts = new AsyncDisposableStack()
+  const file = prepareTreeFile(options.path)
+  const tree = guarded(() =>
+    open<Uint8Array, Uint8Array>({
+      path: file.directory,
+      noSubdir: false,
+      keyEncoding: 'binary',
+      encoding: 'binary',
+      overlappingSync: false,
+    }),
+  )
+  const seal = new ValueSeal(options.key, ambient.random)
+  const store = parts.use(new LmdbStore(tree, seal, { file, fileBytesMax: options.mapSizeBytes, log: ambient.log }))
+  const isNew = await store.checkKey()
+  await migrate(store, { isNew, ...(options.steps === undefined ? {} : { steps: options.steps }) })
+  parts.move()
+  return store
+}
+
+const pathBytesMax = 5 * 4096 // a row's pages from the root down, each copied at most once in a commit
+const growthMarginBytes = 64 * 4096 // the list of free pages
+const extensionBytes = 1024 * 1024
+
+interface Job {
+  /** Runs the writer; false when it threw. Never throws itself. */
+  readonly run: (tx: Transaction) => boolean
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
+class LmdbStore implements Store {
+  readonly #tree: Tree
+  readonly #seal: ValueSeal
+  readonly #file: TreeFile
+  readonly #fileBytesMax: number | undefined
+  readonly #log: Log
+  #jobs: Job[] = []
+  #fileBytes = 0
+  /** Upper bound of what the file must hold after the commits since it was last measured. */
+  #usedBytesMax = 0
+  #isScheduled = false
+  #pauseMs = 0
+  #isClosed = false
+  #closing: Promise<void> | undefined
+  #idle: (() => void) | undefined
+
+  constructor(
+    tree: Tree,
+    seal: ValueSeal,
+    { file, fileBytesMax, log }: { file: TreeFile; fileBytesMax: number | undefined; log: Log },
+  ) {
+    this.#tree = tree
+    this.#seal = seal
+    this.#file = file
+    this.#fileBytesMax = fileBytesMax
+    this.#log = log
+  }
+
+  /** True for a store that has just been created. @throws `store-corrupt` */
+  async checkKey(): Promise<boolean> {
+    const stored = guarded(() => this.#tree.getBinary(Buffer.from(checkRowKey)))
+    if (stored === undefined) {
+      const hasRows = guarded(() => [...this.#tree.getKeys({ limit: 1 })].length > 0)
+      if (hasRows) throw new MyceliumError('store-corrupt', { what: 'check' })
+      this.#inTree(() => this.#tree.putSync(Buffer.from(checkRowKey), this.#seal.checkValue))
+      return true
+    }
+    const verdict = this.#seal.verdict(stored)
+    if (verdict === 'wrong-key') throw new MyceliumError('store-corrupt', { what: 'wrong-key' })
+    if (verdict === 'damaged') throw new MyceliumError('store-corrupt', { what: 'check' })
+    // A crash between the first commit and the second leaves the check value alone.
+    return guarded(() => [...this.#tree.getKeys({ limit: 2 })].length === 1)
+  }
+
+  read<T>(use: (tx: ReadTx) => T): T {
+    if (this.#isClosed) throw new MyceliumError('shutting-down')
+    const tx = new Transaction(this.#tree, this.#seal)
+    try {
+      return use(tx)
+    } finally {
+      tx.end()
+    }
+  }
+
+  write<T>(use: (tx: WriteTx) => T): Promise<T> {
+    if (this.#closing !== undefined) return Promise.reject(new MyceliumError('shutting-down'))
+    return new Promise<T>((resolve, reject) => {
+      let result: T
+      const run = (tx: Transaction): boolean => {
+        try {
+          result = use(tx)
+          if (result instanceof Promise) throw new TypeError('a writer must be synchronous')
+          tx.finish()
+          return true
+        } catch (error) {
+          reject(error)
+          return false
+        } finally {
+          tx.end()
+        }
+      }
+      this.#jobs.push({ run, reject, resolve: () => resolve(result) })
+      this.#schedule()
+    })
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled) return
+    this.#isScheduled = true
+    // After this turn's microtasks: writers woken by the last commit are in the next one.
+    this.#afterPause(() => {
+      this.#isScheduled = false
+      this.#flush()
+      if (this.#jobs.length > 0) this.#schedule()
+      else this.#idle?.()
+    })
+  }
+
+  /**
+   * Under load the next flush waits about as long as the last commit took: a commit costs milliseconds whatever it
+   * holds, so what gathers meanwhile rides for nothing. A quiet store flushes at once.
+   */
+  #afterPause(flush: () => void): void {
+    if (this.#pauseMs === 0) setImmediate(flush)
+    else setTimeout(flush, this.#pauseMs)
+  }
+
+  #flush(): void {
+    const overlay = new Overlay()
+    const done: { job: Job; effects: readonly (() => void)[] }[] = []
+    const until = performance.now() + limits.storeFlushMs
+    let at = 0
+    while (at < this.#jobs.length && at < limits.storeFlushWritersMax) {
+      const job = this.#jobs[at]!
+      at += 1
+      const tx = new Transaction(this.#tree, this.#seal, overlay)
+      if (job.run(tx)) {
+        overlay.accept()
+        done.push({ job, effects: tx.effects })
+      } else overlay.rollback()
+      if (overlay.bytes > limits.storeFlushBytesMax || performance.now() > until) break
+    }
+    this.#jobs = this.#jobs.slice(at)
+    try {
+      if (overlay.size > 0) this.#commit(overlay)
+    } catch (error) {
+      for (const { job } of done) job.reject(error)
+      return
+    }
+    for (const { effects } of done) for (const effect of effects) this.#runEffect(effect)
+    for (const { job } of done) job.resolve()
+  }
+
+  #runEffect(effect: () => void): void {
+    try {
+      effect()
+    } catch (error) {
+      this.#log.error('store.effect-failed', { error: error instanceof Error ? error.name : 'unknown' })
+    }
+  }
+
+  #commit(overlay: Overlay): void {
+    if (overlay.hasValues()) this.#checkSpace(overlay.bytes)
+    this.#makeRoom(overlay)
+    const startedAt = performance.now()
+    this.#inTree(() => {
+      for (const { rowKey, value } of overlay.values()) {
+        if (value === undefined) this.#tree.removeSync(rowKey)
+        else this.#tree.putSync(rowKey, this.#seal.seal(rowKey, value))
+      }
+    })
+    const isBusy = overlay.size >= limits.storeBusyRows
+    this.#pauseMs = isBusy ? Math.min(performance.now() - startedAt, limits.storePauseMsMax) : 0
+  }
+
+  /** One commit, durable on return. @throws `disk-full`, `store-corrupt` */
+  #inTree(write: () => void): void {
+    try {
+      this.#tree.transactionSync(write)
+    } catch (error) {
+      if (isSpaceError(error) || this.#freeBytes() < limits.storeDiskReserveBytes)
+        throw new MyceliumError('disk-full', {}, { cause: error })
+      throw new MyceliumError('store-corrupt', { what: 'tree' }, { cause: error })
+    }
+  }
+
+  /**
+   * Keeps the file as long as the next commit may make it. LMDB leaves final pages unwritten that a commit took and
+   * freed again; without this a file that is merely short could not be told from one that was cut off.
+   */
+  #makeRoom({ bytes, size }: Overlay): void {
+    const growthBytes = 2 * bytes + size * pathBytesMax + growthMarginBytes
+    this.#usedBytesMax += growthBytes
+    if (this.#usedBytesMax <= this.#fileBytes) return
+    const { lastPageNumber, pageSize } = this.#tree.getStats() as { lastPageNumber: number; pageSize: number }
+    this.#usedBytesMax = (lastPageNumber + 1) * pageSize + growthBytes
+    if (this.#usedBytesMax > this.#fileBytes)
+      this.#fileBytes = extend(this.#file.data, Math.ceil(this.#usedBytesMax / extensionBytes) * extensionBytes)
+  }
+
+  /** Refuses before LMDB meets the end of the disk; rows can still be removed. */
+  #checkSpace(bytes: number): void {
+    if (this.#freeBytes() < limits.storeDiskReserveBytes + 2 * bytes) throw new MyceliumError('disk-full')
+    if (this.#fileBytesMax === undefined) return
+    const { lastPageNumber, pageSize } = this.#tree.getStats() as { lastPageNumber: number; pageSize: number }
+    const usedBytes = (lastPageNumber + 1) * pageSize
+    if (usedBytes + 2 * bytes > this.#fileBytesMax) throw new MyceliumError('disk-full', { usedBytes })
+  }
+
+  #freeBytes(): number {
+    const { bavail, bsize } = statfsSync(this.#file.directory)
+    return bavail * bsize
+  }
+
+  /** Waits for queued writers, then closes. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    if (this.#jobs.length > 0) await new Promise<void>((resolve) => (this.#idle = resolve))
+    this.#isClosed = true
+    await this.#tree.close()
+    this.#seal[Symbol.dispose]()
+  }
+}
+
+const spaceCodes: readonly unknown[] = [28, 27, 122, -30_792] // ENOSPC, EFBIG, EDQUOT, MDB_MAP_FULL
+
+const isSpaceError = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && spaceCodes.includes(error.code)

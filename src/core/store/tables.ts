@@ -1,0 +1,48 @@
+/**
+ * ◆ Every table of the store. Numbers are bound into each sealed value: never change or reuse one. The comment gives
+ * key → value; ids in keys are opaque (`tx.opaque`) or raw random ids, integers are big-endian.
+ */
+import type { Table } from './store.ts'
+
+const table = (id: number, name: string): Table => ({ id, name })
+
+export const tables = {
+  meta: table(1, 'meta'), // short ASCII name → value of its own codec (schema version, gateway secrets)
+
+  // core/account
+  accounts: table(10, 'accounts'), // opaque(identity) → account
+  accountNames: table(11, 'account-names'), // opaque(localName or address) → identity
+  deviceSecrets: table(12, 'device-secrets'), // opaque(identity) → device keys
+  prekeySecrets: table(13, 'prekey-secrets'), // opaque(identity) ‖ u32 prekey id → private halves
+  contacts: table(14, 'contacts'), // opaque(account) ‖ opaque(identity) → contact
+  contactAddresses: table(15, 'contact-addresses'), // opaque(account) ‖ opaque(address) → identities claiming it
+  invitations: table(16, 'invitations'), // opaque(capability) → invitation made here
+  appPasswords: table(17, 'app-passwords'), // opaque(account) ‖ 8 random bytes → app password
+  recovery: table(18, 'recovery'), // opaque(identity) → entropy of words that nobody has confirmed yet
+
+  // core/mailbox
+  mailboxes: table(30, 'mailboxes'), // opaque(account) ‖ mailbox id → name, special use, uid validity, flag sets
+  mailboxBlocks: table(31, 'mailbox-blocks'), // mailbox id ‖ u32 (uid − 1) / 256 → packed index records
+  mailboxTombstones: table(32, 'mailbox-tombstones'), // mailbox id ‖ u64 modseq → expunged uids
+  contents: table(33, 'contents'), // opaque(account) ‖ content id → bytes in line, or file id, key and size of a blob
+  summaries: table(34, 'summaries'), // mailbox id ‖ u32 (uid − 1) / 64 → pack of summaries
+  changes: table(35, 'changes'), // opaque(account) ‖ u64 seq → change
+  subscriptions: table(36, 'subscriptions'), // opaque(account) ‖ opaque(name) → name
+  blobs: table(37, 'blobs'), // file id → whose: what a file without a row is swept by
+  mailboxCounters: table(38, 'mailbox-counters'), // opaque(account) ‖ mailbox id → uid next, modseq, counts
+  mailboxAccounts: table(39, 'mailbox-accounts'), // opaque(account) → modseq, change seq
+  contentKeys: table(40, 'content-keys'), // opaque(account) → 32 random bytes: key of content ids
+  contentRefs: table(41, 'content-refs'), // 0 ‖ account ‖ content → since when unreferenced; 1 ‖ … → count from 2 on
+  incomingBlobs: table(42, 'incoming-blobs'), // opaque(account) ‖ blob root → progress of a blob on its way
+
+  // core/delivery
+  sessions: table(50, 'sessions'), // opaque(own device ‖ peer device) → session
+  messages: table(51, 'messages'), // opaque(account) ‖ message id → canonical message
+  outbox: table(52, 'outbox'), // opaque(account ‖ recipient) ‖ u64 seq → reference
+  seen: table(53, 'seen'), // opaque(account ‖ author ‖ message id) → when it was received
+  channelTags: table(54, 'channel-tags'), // 8-byte tag → session key
+  handshakes: table(55, 'handshakes'), // hash of ephemeral key and ciphertext → account and prekey of the flight
+  expiries: table(56, 'expiries'), // u64 ms ‖ … → what to sweep then
+  partials: table(57, 'partials'), // opaque(account) ‖ message id ‖ … → fragments and blobs on their way
+  servedBlobs: table(59, 'served-blobs'), // merkle root → how to make its chunks
+} as const

@@ -1,0 +1,180 @@
+/** Composition root: opens every part in order and closes in reverse. Nothing else wires parts together. */
+import { openControl } from './adapters/control/adapter.ts'
+import { type HttpOptions, openHttp } from './adapters/http/adapter.ts'
+import type { Metric } from './adapters/http/metrics.ts'
+import { openImap } from './adapters/imap/adapter.ts'
+import { imapSummariser } from './adapters/imap/summary.ts'
+import { openSmtp, type Smtp } from './adapters/smtp/adapter.ts'
+import { type Certificates, openCertificates } from './certificates/certificates.ts'
+import { sealedCertificates } from './certificates/sealed-certificates.ts'
+import type { RunningGateway } from './cli/wiring.ts'
+import type { Config } from './config.ts'
+import type { Ambient } from './core/ambient.ts'
+import { fromUtf8 } from './core/bytes.ts'
+import type { Listeners } from './core/control.ts'
+import { openVault } from './core/crypto/vault.ts'
+import { DisposedTogether } from './core/disposal.ts'
+import type { Store } from './core/store/store.ts'
+import { tables } from './core/store/tables.ts'
+import { metricsTokenOf } from './home.ts'
+import { type Knowledge, type Node, openKnowledge, openNode } from './node.ts'
+import type { OpenOptions } from './opening.ts'
+import { operationsOver, systemAmbient } from './operations.ts'
+import { liveChecks } from './operations/checks.ts'
+import { newGatewayKey } from './overlay/gateway-key.ts'
+import { openOverlay } from './overlay/overlay.ts'
+
+export async function openGateway({
+  paths,
+  marker,
+  passphrase,
+  config,
+  version,
+  log,
+}: OpenOptions & { readonly config: Config }): Promise<RunningGateway> {
+  const ambient = systemAmbient(log)
+  await using scope = new AsyncDisposableStack()
+  const key = scope.use(await openVault(paths.key, passphrase))
+  const knowledge = scope.use(
+    await openKnowledge({ paths, key, storeBytesMax: config.store.bytesMax, summariser: imapSummariser }, ambient),
+  )
+  const certificates = scope.use(
+    await openCertificates(sealedCertificates(knowledge.store), config.certificates.hostnames, ambient),
+  )
+  const overlay = await openOverlay({
+    config: config.overlay,
+    key: await gatewayKey(knowledge.store, ambient),
+    ambient,
+  })
+  const node = scope.use(await openNode(knowledge, overlay, ambient))
+  const fronts = scope.use(new DisposedTogether())
+  const mail = await openMail(config, knowledge, node, certificates, ambient, fronts)
+  const listeners: { current: Listeners } = { current: { ...mail.listeners, overlay: overlay.listeners() } }
+  const services = {
+    listeners: () => listeners.current,
+    authorityPem: () => certificates.authority().certificate,
+    isHealthy: () => opensItsStore(knowledge.store),
+    metrics: () => gatewayMetrics(node, mail.smtp),
+    metricsToken: metricsTokenOf(paths, ambient.random),
+  }
+  for (const name of ['http', 'https'] as const) {
+    const { enabled, ...address } = config[name]
+    if (!enabled) continue
+    const options: HttpOptions = {
+      name,
+      ...address,
+      material: certificates.material,
+      hostnames: config.certificates.hostnames,
+      services,
+      log,
+    }
+    const listener = fronts.use(await openHttp(options))
+    listeners.current = { ...listeners.current, [name]: listener.address }
+  }
+  const end = Promise.withResolvers<void>()
+  const operations = operationsOver({
+    knowledge,
+    paths,
+    marker,
+    version,
+    ambient,
+    certificates: async () => await Promise.resolve(certificates.pair()),
+    live: {
+      node,
+      listeners: () => listeners.current,
+      startedAtMs: ambient.clock.nowMs(),
+      stop: end.resolve,
+      checks: async () => await liveChecks(node, listeners.current),
+    },
+  })
+  fronts.use(await openControl({ socketPath: paths.controlSocket, operations, log }))
+  const owned = scope.move()
+  return {
+    listeners: listeners.current,
+    operations,
+    ended: end.promise,
+    [Symbol.asyncDispose]: async () => await owned.disposeAsync(),
+  }
+}
+
+interface Mail {
+  readonly listeners: Partial<Omit<Listeners, 'overlay'>>
+  readonly smtp: Smtp
+}
+
+async function openMail(
+  config: Config,
+  knowledge: Knowledge,
+  { delivery }: Node,
+  certificates: Certificates,
+  ambient: Ambient,
+  fronts: DisposedTogether,
+): Promise<Mail> {
+  const { logins, mailboxes } = knowledge
+  const { messageBytesMax } = config.mail
+  const tls = certificates.material
+  const smtp = fronts.use(
+    await openSmtp(
+      { ...enabled('smtp', config), ...enabled('smtps', config), messageBytesMax },
+      { logins, submitter: delivery.submitter, hostname: 'localhost', tls },
+      ambient,
+    ),
+  )
+  const append = delivery.sentCopies.append.bind(delivery.sentCopies)
+  const imap = fronts.use(
+    await openImap(
+      { ...enabled('imap', config), ...enabled('imaps', config) },
+      { logins, mailboxes, append, tls, messageBytesMax },
+      ambient,
+    ),
+  )
+  return { smtp, listeners: { ...smtp.listeners, ...imap.listeners } }
+}
+
+/** The listener's section under its own name, or nothing when it is turned off. */
+function enabled<const Name extends 'smtp' | 'smtps' | 'imap' | 'imaps'>(
+  name: Name,
+  config: Config,
+): { readonly [N in Name]?: { readonly host: string; readonly port: number } } {
+  const { enabled: isOn, host, port } = config[name]
+  return (isOn ? { [name]: { host, port } } : {}) as {
+    readonly [N in Name]?: { readonly host: string; readonly port: number }
+  }
+}
+
+/** A row can be read and authenticates: without that neither mail nor logins work. */
+function opensItsStore(store: Store): boolean {
+  try {
+    return store.read((tx) => tx.get(tables.meta, gatewayKeyName)) !== undefined
+  } catch {
+    return false
+  }
+}
+
+const gatewayKeyName = fromUtf8('gateway-key')
+
+/** Made at the first start and kept: contacts know where this gateway is by it. */
+async function gatewayKey(store: Store, { random }: Ambient): Promise<Uint8Array> {
+  const known = store.read((tx) => tx.get(tables.meta, gatewayKeyName))
+  if (known !== undefined) return known
+  const made = newGatewayKey(random)
+  await store.write((tx) => tx.put(tables.meta, gatewayKeyName, made))
+  return made
+}
+
+function gatewayMetrics({ overlay, delivery }: Node, { counts }: Smtp): readonly Metric[] {
+  const gauge = (name: string, help: string, read: Metric['read']): Metric => ({ name, help, type: 'gauge', read })
+  const counter = (name: string, help: string, read: Metric['read']): Metric => ({ name, help, type: 'counter', read })
+  return [
+    gauge(
+      'mycelium_peers_connected',
+      'Gateways connected now.',
+      () => overlay.peers().filter(({ state }) => state === 'connected').length,
+    ),
+    gauge('mycelium_queue_messages', 'Messages that wait to be acknowledged.', () => delivery.queued()),
+    counter('mycelium_smtp_accepted_total', 'Mails accepted from clients.', () => counts.accepted),
+    counter('mycelium_smtp_accepted_bytes_total', 'Bytes of mails accepted from clients.', () => counts.acceptedBytes),
+    counter('mycelium_smtp_refused_total', 'Mails refused after DATA.', () => counts.refused),
+    counter('mycelium_login_failures_total', 'Failed logins on SMTP.', () => counts.loginFailures),
+  ]
+}

@@ -1,0 +1,136 @@
+/**
+ * Everything behind the adapters: what a home knows, and, where an overlay is given, the delivery path over it. The
+ * gateway, a stopped home's commands, tests and benchmarks all open this and nothing deeper.
+ */
+import { type Accounts, openAccounts } from './core/account/accounts.ts'
+import { type AppPasswords, openLogins } from './core/account/app-passwords.ts'
+import { type Contacts, openContacts } from './core/account/contacts.ts'
+import { type Invitations, openInvitations } from './core/account/invitations.ts'
+import type { Ambient } from './core/ambient.ts'
+import type { Secret } from './core/crypto/secret.ts'
+import { Confirmations } from './core/delivery/confirmations.ts'
+import { type Delivery, openDelivery } from './core/delivery/delivery.ts'
+import { People } from './core/delivery/people.ts'
+import type { Overlay } from './core/delivery/ports.ts'
+import { MyceliumError } from './core/errors.ts'
+import type { Identity } from './core/ids.ts'
+import type { Mailboxes, Summariser } from './core/mailbox/mailbox.ts'
+import { openMailboxes } from './core/mailbox/mailboxes.ts'
+import { type Blobs, openBlobs } from './core/store/blobs.ts'
+import { openStore } from './core/store/lmdb-store.ts'
+import type { Store } from './core/store/store.ts'
+
+/** What a home knows, without a network. */
+export interface Knowledge extends AsyncDisposable {
+  readonly store: Store
+  readonly blobs: Blobs
+  readonly mailboxes: Mailboxes
+  readonly accounts: Accounts
+  readonly contacts: Contacts
+  readonly invitations: Invitations
+  readonly logins: AppPasswords
+  readonly people: People
+}
+
+export interface KnowledgeOptions {
+  readonly paths: { readonly store: string; readonly blobs: string }
+  readonly key: Secret
+  readonly storeBytesMax?: number
+  readonly summariser?: Summariser
+}
+
+export async function openKnowledge(options: KnowledgeOptions, ambient: Ambient): Promise<Knowledge> {
+  await using scope = new AsyncDisposableStack()
+  const { paths, key, storeBytesMax, summariser } = options
+  const store = scope.use(
+    await openStore(
+      { path: paths.store, key, ...(storeBytesMax === undefined ? {} : { mapSizeBytes: storeBytesMax }) },
+      ambient,
+    ),
+  )
+  const blobs = scope.use(await openBlobs({ path: paths.blobs, store }, ambient))
+  const mailboxes = scope.use(
+    await openMailboxes(store, blobs, summariser === undefined ? {} : { summariser }, ambient),
+  )
+  const accounts = await openAccounts(store, ambient)
+  const contacts = openContacts(store, ambient, accounts)
+  const invitations = openInvitations(store, ambient)
+  const logins = await openLogins(store, ambient, accounts)
+  const people = new People({ accounts, contacts, invitations, ambient })
+  const owned = scope.move()
+  return {
+    store,
+    blobs,
+    mailboxes,
+    accounts,
+    contacts,
+    invitations,
+    logins,
+    people,
+    [Symbol.asyncDispose]: async () => await owned.disposeAsync(),
+  }
+}
+
+export interface Node extends AsyncDisposable {
+  readonly overlay: Overlay
+  readonly delivery: Delivery
+  readonly confirmations: Confirmations
+}
+
+const prekeysEveryMs = 24 * 3600_000
+
+/** Takes ownership of the overlay. */
+export async function openNode(knowledge: Knowledge, overlay: Overlay, ambient: Ambient): Promise<Node> {
+  const { accounts, contacts, people } = knowledge
+  await using scope = new AsyncDisposableStack()
+  scope.use(overlay)
+  await accounts.rotatePrekeys(ambient.clock.nowMs())
+  const prekeys = setInterval(
+    () => void accounts.rotatePrekeys(ambient.clock.nowMs()).catch(() => ambient.log.error('prekeys.failed')),
+    prekeysEveryMs,
+  )
+  prekeys.unref()
+  scope.defer(() => clearInterval(prekeys))
+
+  const confirmations = new Confirmations({
+    ambient,
+    partyOf: (account) => accounts.get(account).state,
+    contactParty: (account, contact) => contacts.byIdentity(account, contact)?.log,
+    say: (account, contact, item) => delivery.say(account, contact, item),
+  })
+  const delivery: Delivery = await openDelivery({
+    ...knowledge,
+    overlay,
+    ambient,
+    directory: people,
+    keyring: people,
+    onConfirmation: (account, contact, step) => confirmations.received(account, contact, step),
+    onRolledBack: (account) => void startAnew(knowledge, delivery, account, ambient),
+  })
+  scope.use(delivery)
+  scope.defer(contacts.watch((account, contact) => delivery.contactChanged(account, contact)))
+  const owned = scope.move()
+  return { overlay, delivery, confirmations, [Symbol.asyncDispose]: async () => await owned.disposeAsync() }
+}
+
+/**
+ * This home is an older copy of itself: keys that it would use again were used already. The account goes on as a new
+ * device, with new sessions, and mail clients fetch everything anew.
+ */
+async function startAnew(
+  { accounts, mailboxes }: Knowledge,
+  delivery: Delivery,
+  account: Identity,
+  ambient: Ambient,
+): Promise<void> {
+  try {
+    await accounts.replaceDevice(account, (tx) => {
+      delivery.retireSessions(tx, account)
+      mailboxes.bumpUidValidity(tx, account)
+    })
+    await accounts.rotatePrekeys(ambient.clock.nowMs())
+  } catch (error) {
+    const code = error instanceof MyceliumError ? error.code : 'unexpected'
+    ambient.log.error('home.not-replaced', { code })
+  }
+}

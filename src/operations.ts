@@ -1,0 +1,60 @@
+/** Every verb of the command line over an opened home: running (gateway.ts adds the live parts) or stopped. */
+import type { NewAccount, Operations } from './core/control.ts'
+import { systemClock, systemRandom, type Ambient } from './core/ambient.ts'
+import { createVault, openVault } from './core/crypto/vault.ts'
+import { localNameFrom } from './core/account/local-name.ts'
+import { current } from './certificates/certificates.ts'
+import { sealedCertificates } from './certificates/sealed-certificates.ts'
+import { openKnowledge } from './node.ts'
+import type { CreateHomeOptions, OpenOptions } from './opening.ts'
+import { accountOperations, createAccount } from './operations/accounts.ts'
+import { contactOperations } from './operations/contacts.ts'
+import type { OperationParts } from './operations/context.ts'
+import { queueOperations } from './operations/queue.ts'
+import { statusOperations } from './operations/status.ts'
+import type { Log } from './core/ambient.ts'
+
+export const systemAmbient = (log: Log): Ambient => ({ clock: systemClock, random: systemRandom, log })
+
+export function operationsOver(parts: OperationParts): Operations {
+  return {
+    ...accountOperations(parts),
+    ...contactOperations(parts),
+    ...queueOperations(parts),
+    ...statusOperations(parts),
+  }
+}
+
+/** Keys, store and the first account of a new home. */
+export async function createHome({
+  paths,
+  passphrase,
+  log,
+  loginName,
+  address,
+  displayName,
+}: CreateHomeOptions): Promise<NewAccount> {
+  const ambient = systemAmbient(log)
+  using key = await createVault(paths.key, { passphrase, random: ambient.random })
+  await using knowledge = await openKnowledge({ paths, key }, ambient)
+  const localName = address === undefined ? localNameFrom(loginName) : undefined
+  return await createAccount(knowledge, ambient, { address, displayName, localName })
+}
+
+/** The same operations on a stopped home; what needs a network says `not-running`. */
+export async function openStopped({
+  paths,
+  marker,
+  passphrase,
+  version,
+  log,
+}: OpenOptions): Promise<Operations & AsyncDisposable> {
+  const ambient = systemAmbient(log)
+  await using scope = new AsyncDisposableStack()
+  const key = scope.use(await openVault(paths.key, passphrase))
+  const knowledge = scope.use(await openKnowledge({ paths, key }, ambient))
+  const certificates = () => current(sealedCertificates(knowledge.store), [], ambient)
+  const operations = operationsOver({ knowledge, paths, marker, version, ambient, certificates, live: undefined })
+  const owned = scope.move()
+  return { ...operations, [Symbol.asyncDispose]: async () => await owned.disposeAsync() }
+}

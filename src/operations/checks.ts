@@ -1,0 +1,110 @@
+/** What `doctor` looks at: each check says what it found and what to do. */
+import { statfsSync, statSync } from 'node:fs'
+import { connect } from 'node:net'
+import type { DoctorCheck, Endpoint, Listeners } from '../core/control.ts'
+import type { Node } from '../node.ts'
+import type { OperationParts } from './context.ts'
+
+const diskWarnBytes = 1024 * 1024 * 1024
+const clockWarnBefore = Date.UTC(2026, 0, 1)
+const listenerWaitMs = 1000
+
+const ok = (name: string, detail: string): DoctorCheck => ({ name, state: 'ok', detail })
+const warning = (name: string, detail: string, remedy: string): DoctorCheck => ({
+  name,
+  state: 'warning',
+  detail,
+  remedy,
+})
+const problem = (name: string, detail: string, remedy: string): DoctorCheck => ({
+  name,
+  state: 'problem',
+  detail,
+  remedy,
+})
+
+/** Of the home, running or not. */
+export async function homeChecks(parts: OperationParts): Promise<readonly DoctorCheck[]> {
+  return [permissions(parts), disk(parts), clock(parts), ...recovery(parts)]
+}
+
+function permissions({ paths }: OperationParts): DoctorCheck {
+  const isOpen = (statSync(paths.home).mode & 0o077) !== 0
+  return isOpen
+    ? problem('home permissions', 'other users of this machine can enter the home', `chmod 700 '${paths.home}'`)
+    : ok('home permissions', 'only you can read it')
+}
+
+function disk({ paths }: OperationParts): DoctorCheck {
+  const { bavail, bsize } = statfsSync(paths.home)
+  const free = bavail * bsize
+  const gigabytes = `${(free / 1e9).toFixed(1)} GB free`
+  return free < diskWarnBytes
+    ? warning('disk', gigabytes, 'free some space: mail is refused when the disk is full')
+    : ok('disk', gigabytes)
+}
+
+function clock({ ambient }: OperationParts): DoctorCheck {
+  const now = ambient.clock.nowMs()
+  const shown = new Date(now).toISOString()
+  return now < clockWarnBefore
+    ? problem('clock', shown, "set the machine's clock: keys and invitations carry dates")
+    : ok('clock', shown)
+}
+
+function recovery({ knowledge }: OperationParts): readonly DoctorCheck[] {
+  return knowledge.accounts
+    .list()
+    .filter(({ recoveryConfirmed }) => !recoveryConfirmed)
+    .map(({ localName }) =>
+      warning(
+        `recovery words of ${localName}`,
+        'nobody has confirmed that they are written down',
+        'mycelium-gateway recovery show, then recovery confirm',
+      ),
+    )
+}
+
+/** Of the running gateway. */
+export async function liveChecks(node: Node, listeners: Listeners): Promise<readonly DoctorCheck[]> {
+  const named = Object.entries(listeners).filter((entry): entry is [string, Endpoint] => entry[0] !== 'overlay')
+  const mail = await Promise.all(named.map(async ([name, endpoint]) => await listenerCheck(name, endpoint)))
+  return [...mail, overlayCheck(node), queueCheck(node)]
+}
+
+async function listenerCheck(name: string, { host, port }: Endpoint): Promise<DoctorCheck> {
+  const answers = await new Promise<boolean>((resolve) => {
+    const socket = connect({ host, port, timeout: listenerWaitMs })
+    const end = (result: boolean) => (): void => {
+      socket.destroy()
+      resolve(result)
+    }
+    socket.once('connect', end(true)).once('error', end(false)).once('timeout', end(false))
+  })
+  const where = `${host}:${port}`
+  return answers
+    ? ok(`listener ${name}`, where)
+    : problem(`listener ${name}`, `${where} does not answer`, 'restart the gateway; see its log')
+}
+
+function overlayCheck({ overlay }: Node): DoctorCheck {
+  const locators = overlay.locators()
+  return locators.length === 0
+    ? warning(
+        'addresses',
+        'no address that others could reach',
+        'connect to a network, or set overlay.announce to a forwarded port',
+      )
+    : ok('addresses', `${locators.length} given to contacts`)
+}
+
+function queueCheck({ delivery }: Node): DoctorCheck {
+  const waiting = delivery.waiting().filter(({ courier }) => courier?.state === 'waiting')
+  return waiting.length === 0
+    ? ok('queue', 'nothing waits for an unreachable contact')
+    : warning(
+        'queue',
+        `${waiting.length} messages wait for contacts that cannot be reached`,
+        'mycelium-gateway queue list says why; they are tried again by themselves',
+      )
+}

@@ -1,0 +1,60 @@
+/** What is running, who is connected, what is wrong. */
+import type { Listeners, Operations } from '../core/control.ts'
+import { fingerprintOf } from '../certificates/authority.ts'
+import { viewAccount } from './accounts.ts'
+import { liveOf, type OperationParts } from './context.ts'
+import { homeChecks } from './checks.ts'
+
+const noListeners: Listeners = { overlay: [] }
+
+type StatusOperations = Pick<Operations, 'status' | 'peers' | 'doctor' | 'stop' | 'trustExport'>
+
+export function statusOperations(parts: OperationParts): StatusOperations {
+  const { knowledge, paths, marker, version, live } = parts
+  const { accounts, contacts } = knowledge
+  return {
+    async status() {
+      return {
+        running: live !== undefined,
+        version,
+        home: paths.home,
+        pid: live === undefined ? undefined : process.pid,
+        startedAtMs: live?.startedAtMs,
+        keyStore: marker.keyStore,
+        accounts: accounts.list().map((account) => {
+          const all = contacts.list(account.identity)
+          const requests = all.filter(({ state, blocked }) => state === 'request' && !blocked).length
+          return { ...viewAccount(account), contacts: all.filter(({ state }) => state !== 'request').length, requests }
+        }),
+        listeners: live?.listeners() ?? noListeners,
+        peersConnected: live?.node.overlay.peers().filter(({ state }) => state === 'connected').length ?? 0,
+        queued: live?.node.delivery.queued() ?? 0,
+      }
+    },
+    async peers() {
+      const everybody = accounts.list().flatMap(({ identity }) => contacts.list(identity))
+      return liveOf(parts)
+        .node.overlay.peers()
+        .map((peer) => ({
+          ...peer,
+          contacts: everybody
+            .filter(({ devices }) => devices.some(({ locators }) => locators?.gateway === peer.gateway))
+            .map(({ displayName }) => displayName),
+        }))
+    },
+    doctor: async () => [...(await homeChecks(parts)), ...((await live?.checks()) ?? [])],
+    async stop() {
+      const { stop } = liveOf(parts)
+      setImmediate(stop)
+      return { stopping: true }
+    },
+    async trustExport() {
+      const { authority } = await parts.certificates()
+      return {
+        certificate: authority.certificatePem,
+        fingerprint: fingerprintOf(authority),
+        notAfterMs: authority.notAfterMs,
+      }
+    },
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * One request and one answer on a stream of its own (docs/protocol/overlay.md §4): length (4) | request, then
+ * outcome (1) | length (4) | answer. Both sides bound size, time and how many run at once.
+ */
+import type { AskHandler } from '../core/delivery/ports.ts'
+import { hasCode, MyceliumError } from '../core/errors.ts'
+import type { GatewayId } from '../core/ids.ts'
+import { limits } from '../core/limits.ts'
+import type { Pipe } from './network.ts'
+import { PipeReader } from './pipe-reader.ts'
+
+export const outcomes = { answered: 0, refused: 1, busy: 2, tooLarge: 3 } as const
+const lengthBytes = 4
+
+/** @throws `unreachable` (stream lost), `peer-misbehaved` (refused, busy, oversize, slow), the signal's reason */
+export async function askOver(
+  pipe: Pipe,
+  request: Uint8Array,
+  { answerBytesMax, signal }: { readonly answerBytesMax: number; readonly signal: AbortSignal },
+): Promise<Uint8Array> {
+  const tooSlow = AbortSignal.timeout(limits.askMsMax)
+  const bounded = AbortSignal.any([signal, tooSlow])
+  try {
+    const reader = new PipeReader(pipe, answerBytesMax + 1 + lengthBytes)
+    // our side stays open until the answer is here: a QUIC stream cannot tell the answerer that we left otherwise
+    pipe.write(framed(request))
+    const [outcome] = await reader.exactly(1, bounded)
+    if (outcome !== outcomes.answered) throw new MyceliumError('peer-misbehaved', { reason: reasonOf(outcome) })
+    const octets = lengthOf(await reader.exactly(lengthBytes, bounded))
+    if (octets > answerBytesMax) throw new MyceliumError('peer-misbehaved', { reason: 'answer too large', octets })
+    const answer = await reader.exactly(octets, bounded)
+    pipe.end()
+    return answer
+  } catch (error) {
+    pipe.abort('ask failed')
+    if (tooSlow.aborted && !signal.aborted)
+      throw new MyceliumError('peer-misbehaved', { reason: 'no answer in time' }, { cause: error })
+    throw error
+  }
+}
+
+const reasonOf = (outcome: number | undefined): string =>
+  outcome === outcomes.refused
+    ? 'refused'
+    : outcome === outcomes.busy
+      ? 'busy'
+      : outcome === outcomes.tooLarge
+        ? 'request too large'
+        : 'garbled answer'
+
+/** Reads a request, has it answered, and sends the answer. @throws `peer-misbehaved` for what is no request */
+export async function answerOver(
+  pipe: Pipe,
+  from: GatewayId,
+  {
+    handler,
+    requestMax,
+    answerMax,
+  }: { readonly handler: AskHandler; readonly requestMax: number; readonly answerMax: number },
+): Promise<void> {
+  const left = new AbortController()
+  const signal = AbortSignal.any([pipe.closed, left.signal, AbortSignal.timeout(limits.askMsMax)])
+  const reader = new PipeReader(pipe, requestMax + lengthBytes)
+  const octets = lengthOf(await reader.exactly(lengthBytes, signal))
+  if (octets > requestMax) {
+    refuse(pipe, outcomes.tooLarge)
+    throw new MyceliumError('peer-misbehaved', { reason: 'request too large', octets })
+  }
+  const request = await reader.exactly(octets, signal)
+  // an asker that ends its side, or says more, no longer waits for the answer
+  const leave = (): void => left.abort(new MyceliumError('unreachable', { reason: 'asker left' }))
+  reader.handOver({ data: leave, ended: leave })
+  const answer = await handler(request, { from, signal })
+  if (answer === undefined || answer.length > answerMax) return refuse(pipe, outcomes.refused)
+  pipe.write(Uint8Array.of(outcomes.answered))
+  await writeSlowly(pipe, framed(answer), signal)
+  pipe.end()
+}
+
+/** Answers without doing any work. */
+export function refuse(pipe: Pipe, outcome: number): void {
+  pipe.write(Uint8Array.of(outcome))
+  pipe.end()
+}
+
+/** Whether an ask failed because of what the asker sent or did, not because it left. */
+export const isMisbehaviour = (error: unknown): boolean => hasCode(error, 'peer-misbehaved')
+
+/** A peer that does not read holds one answer, not the network's buffers. */
+async function writeSlowly(pipe: Pipe, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+  const giveUp = (): void => pipe.abort('answer not read')
+  signal.addEventListener('abort', giveUp, { once: true })
+  try {
+    for (let at = 0; at < bytes.length; at += limits.linkSegmentBytesMax) {
+      pipe.write(bytes.subarray(at, at + limits.linkSegmentBytesMax))
+      while (pipe.isFull && !signal.aborted) await pipe.drained()
+      signal.throwIfAborted()
+    }
+  } finally {
+    signal.removeEventListener('abort', giveUp)
+  }
+}
+
+function framed(bytes: Uint8Array): Uint8Array {
+  const frame = Buffer.allocUnsafeSlow(lengthBytes + bytes.length)
+  frame.writeUInt32BE(bytes.length)
+  frame.set(bytes, lengthBytes)
+  return frame
+}
+
+const lengthOf = (bytes: Uint8Array): number => Buffer.from(bytes.buffer, bytes.byteOffset, lengthBytes).readUInt32BE()

@@ -1,0 +1,167 @@
+/** The overlay over any network: links, asks, who is connected, and what the core hears of it. */
+import type { Ambient } from '../core/ambient.ts'
+import type {
+  AskTopic,
+  GatewayAddress,
+  Link,
+  Locator,
+  Overlay,
+  OverlayHandlers,
+  PeerStatus,
+} from '../core/delivery/ports.ts'
+import { MyceliumError } from '../core/errors.ts'
+import { shortId } from './gateway-id.ts'
+import type { GatewayId } from '../core/ids.ts'
+import { limits } from '../core/limits.ts'
+import { answerOver, askOver, isMisbehaviour, outcomes, refuse } from './exchange.ts'
+import { Gate } from './gate.ts'
+import { Links } from './links.ts'
+import type { Network, Pipe } from './network.ts'
+import { PeerBook } from './peer-book.ts'
+import { askBounds, askProtocol, askTopicOf, linkProtocol } from './protocols.ts'
+
+export class GatewayOverlay implements Overlay {
+  readonly #network: Network
+  readonly #ambient: Ambient
+  readonly #links: Links
+  readonly #book: PeerBook
+  readonly #asking = new Gate({ perGateway: limits.asksPerPeerMax, total: Infinity })
+  readonly #answering = new Gate({ perGateway: limits.asksPerPeerMax, total: limits.asksMax })
+  #handlers: OverlayHandlers | undefined
+  /** What came between the opening of the listeners and `serve`. */
+  #early: (() => void)[] = []
+
+  constructor(network: Network, ambient: Ambient) {
+    this.#network = network
+    this.#ambient = ambient
+    this.#book = new PeerBook(ambient.clock)
+    this.#links = new Links({
+      network,
+      ambient,
+      onLink: (link) => this.#handlers?.onLink(link),
+      onTrouble: (gateway, reason) => this.#onTrouble(gateway, reason),
+    })
+  }
+
+  /** Begins to accept. Separate from `serve`, so that a network that cannot start fails the opening. */
+  async start(): Promise<void> {
+    await this.#network.start({
+      onConnected: (gateway) => {
+        this.#book.connected(gateway.gateway)
+        this.#whenServing(() => this.#handlers!.onReachable(gateway))
+      },
+      onDisconnected: (gateway) => this.#book.disconnected(gateway),
+      onSeen: (gateway) => this.#handlers?.onReachable(gateway),
+      onLocatorsChanged: () => this.#handlers?.onLocatorsChanged(),
+      onMisbehaved: (gateway, reason) => this.#onTrouble(gateway, reason),
+      onPipe: (protocol, pipe, from) => this.#onPipe(protocol, pipe, from),
+    })
+  }
+
+  get self(): GatewayId {
+    return this.#network.self
+  }
+
+  locators(): readonly Locator[] {
+    return this.#network.locators()
+  }
+
+  listeners(): readonly string[] {
+    return this.#network.listeners()
+  }
+
+  serve(handlers: OverlayHandlers): void {
+    if (this.#handlers !== undefined) throw new TypeError('serve is called once')
+    this.#handlers = handlers
+    for (const deliver of this.#early.splice(0)) deliver()
+  }
+
+  async link(to: GatewayAddress, { signal }: { readonly signal: AbortSignal }): Promise<Link> {
+    this.#refuseSelf(to.gateway)
+    try {
+      return await this.#links.link(to, signal)
+    } catch (error) {
+      throw this.#explained(to.gateway, error, signal)
+    }
+  }
+
+  async ask(
+    to: GatewayAddress,
+    topic: AskTopic,
+    request: Uint8Array,
+    { signal, answerBytesMax }: { readonly signal: AbortSignal; readonly answerBytesMax: number },
+  ): Promise<Uint8Array> {
+    this.#refuseSelf(to.gateway)
+    if (request.length > askBounds[topic].requestMax)
+      throw new MyceliumError('too-large', { octetsMax: askBounds[topic].requestMax })
+    await this.#asking.enter(to.gateway, signal)
+    try {
+      await this.#network.connect(to, { signal })
+      const pipe = await this.#network.open(to.gateway, askProtocol(topic), { signal })
+      return await askOver(pipe, request, { signal, answerBytesMax })
+    } catch (error) {
+      throw this.#explained(to.gateway, error, signal)
+    } finally {
+      this.#asking.leave(to.gateway)
+    }
+  }
+
+  peers(): readonly PeerStatus[] {
+    return this.#book.statuses(this.#links, this.#network)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#links.closeAll()
+    await this.#network[Symbol.asyncDispose]()
+  }
+
+  #onPipe(protocol: string, pipe: Pipe, from: GatewayId): void {
+    const topic = askTopicOf(protocol)
+    if (this.#handlers === undefined) this.#whenServing(() => this.#onPipe(protocol, pipe, from))
+    else if (protocol === linkProtocol) void this.#links.accept(pipe, from)
+    else if (topic !== undefined) void this.#answer(topic, pipe, from)
+    else pipe.abort('unknown protocol')
+  }
+
+  #whenServing(deliver: () => void): void {
+    if (this.#handlers !== undefined) deliver()
+    else if (this.#early.length < limits.asksMax) this.#early.push(deliver)
+  }
+
+  async #answer(topic: AskTopic, pipe: Pipe, from: GatewayId): Promise<void> {
+    if (!this.#answering.tryEnter(from)) return refuse(pipe, outcomes.busy)
+    try {
+      await answerOver(pipe, from, { handler: this.#handlers!.answer[topic], ...askBounds[topic] })
+    } catch (error) {
+      pipe.abort('not answered')
+      if (isMisbehaviour(error)) this.#onTrouble(from, `${topic}: ${reasonOf(error)}`)
+      else this.#ambient.log.debug('overlay.ask-failed', { topic, gateway: shortId(from), error: reasonOf(error) })
+    } finally {
+      this.#answering.leave(from)
+    }
+  }
+
+  #onTrouble(gateway: GatewayId, reason: string): void {
+    this.#book.failed(gateway, reason)
+    this.#ambient.log.debug('overlay.trouble', { gateway: shortId(gateway), reason })
+  }
+
+  #refuseSelf(gateway: GatewayId): void {
+    if (gateway === this.self) throw new MyceliumError('unreachable', { reason: 'own gateway' })
+  }
+
+  /** Every failure as one of the two codes of the port; the caller's own abort stays what it is. */
+  #explained(gateway: GatewayId, error: unknown, signal: AbortSignal): unknown {
+    if (signal.aborted) return signal.reason
+    this.#book.failed(gateway, reasonOf(error))
+    if (error instanceof MyceliumError && (error.code === 'unreachable' || error.code === 'peer-misbehaved'))
+      return error
+    return new MyceliumError('unreachable', { reason: 'connection lost' }, { cause: error })
+  }
+}
+
+/** A word or two that may be shown: our own reasons, or the kind of a foreign error. */
+function reasonOf(error: unknown): string {
+  if (error instanceof MyceliumError) return String(error.details['reason'] ?? error.code)
+  return error instanceof Error ? error.name : 'unknown'
+}

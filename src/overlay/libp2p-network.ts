@@ -1,0 +1,273 @@
+/** libp2p as a network: which connections there are, which one to use, and what a peer may not do with them. */
+import { isIPv6 } from 'node:net'
+import type { Connection, MultiaddrConnection, Stream } from '@libp2p/interface'
+import { multiaddr } from '@multiformats/multiaddr'
+import type { Ambient } from '../core/ambient.ts'
+import type { GatewayAddress, Locator } from '../core/delivery/ports.ts'
+import { MyceliumError } from '../core/errors.ts'
+import type { GatewayId } from '../core/ids.ts'
+import { limits } from '../core/limits.ts'
+import { dialable, parseLocator } from './dial-policy.ts'
+import type { OwnAddress, ParsedLocator, Transport } from './dial-policy.ts'
+import { Dialler } from './dialler.ts'
+import { gatewayIdOf, parseGatewayId } from './gateway-key.ts'
+import { keepConnected } from './bootstrap.ts'
+import { InboundGuard } from './inbound-guard.ts'
+import { untilAborted } from './until-aborted.ts'
+import type { Network, NetworkEvents, Path, Pipe } from './network.ts'
+import { withoutPeer } from './multiaddr-text.ts'
+import { buildNode } from './node.ts'
+import type { Node } from './node.ts'
+import { isAlone, ownAddresses, ownLocators, watchAddresses } from './own-addresses.ts'
+import type { Listening } from './own-addresses.ts'
+import { protocols } from './protocols.ts'
+import { StreamPipe } from './stream-pipe.ts'
+
+export interface Libp2pNetworkOptions {
+  readonly key: Uint8Array
+  readonly host: string
+  readonly port: number
+  readonly webSocketPort: number
+  readonly transports: readonly Transport[]
+  readonly mdns: boolean
+  readonly announce: readonly Locator[]
+  readonly allowLoopback: boolean
+  /** Configured gateways: their locators are dialled wherever they lead, their connections kept while idle. */
+  readonly bootstrap: readonly GatewayAddress[]
+  readonly ambient: Ambient
+}
+
+const sweepMs = 5_000
+
+export class Libp2pNetwork implements Network {
+  readonly self: GatewayId
+  readonly #options: Libp2pNetworkOptions
+  readonly #guard = new InboundGuard()
+  readonly #connections = new Map<GatewayId, Connection[]>()
+  readonly #idleSinceMs = new WeakMap<Connection, number>()
+  /** Peers that broke a bound, until when (monotonic) they are not heard. */
+  readonly #banned = new Map<GatewayId, number>()
+  readonly #dialler: Dialler<Connection>
+  #addresses: readonly OwnAddress[] = ownAddresses()
+  #listening: readonly Listening[] = []
+  /**
+   * Without any outside address at start, loopback is the only way and is used; until the first such address shows up,
+   * and not again: a laptop that goes offline later does not begin to dial loopback.
+   */
+  #isAlone: boolean
+  #node: Node | undefined
+  #events: NetworkEvents | undefined
+  readonly #timers = new DisposableStack()
+
+  constructor(options: Libp2pNetworkOptions) {
+    this.#options = options
+    this.self = gatewayIdOf(options.key)
+    this.#isAlone = isAlone(options.host, this.#addresses)
+    this.#dialler = new Dialler<Connection>({
+      clock: options.ambient.clock,
+      candidates: (to) => this.#candidates(to),
+      dial: async (gateway, { locator }, signal) =>
+        await this.#node!.transports.dial(multiaddr(`${locator}/p2p/${gateway}`), { signal }),
+      discard: (connection) => void connection.close().catch((error: Error) => connection.abort(error)),
+    })
+  }
+
+  async start(events: NetworkEvents): Promise<void> {
+    this.#events = events
+    const node = await buildNode({
+      ...this.#options,
+      listen: this.#listenOn(),
+      announced: () => this.locators(),
+      refuses: (connection) => this.#refuses(connection),
+      refusesPeer: (peer) => this.#isBanned(peer.toString() as GatewayId),
+      onSeen: (peer, found) => this.#onSeen(peer.toString(), found),
+    })
+    this.#node = node
+    node.libp2p.addEventListener('connection:open', ({ detail }) => this.#onOpen(detail))
+    node.libp2p.addEventListener('connection:close', ({ detail }) => this.#onClose(detail))
+    for (const protocol of protocols) {
+      await node.libp2p.handle(protocol, (stream, connection) => this.#onStream(protocol, stream, connection), {
+        maxInboundStreams: limits.asksPerPeerMax * 2,
+        maxOutboundStreams: limits.asksPerPeerMax * 2,
+      })
+    }
+    await node.libp2p.start()
+    this.#listening = node.transports
+      .getAddrs()
+      .flatMap((address) => parseLocator(withoutPeer(address.toString())) ?? [])
+      .map((found) => ({ ...found, host: this.#options.host }))
+    if (this.#options.transports.includes('tcp') && !this.#listening.some(({ transport }) => transport === 'tcp')) {
+      await node.libp2p.stop()
+      throw new MyceliumError('port-in-use', { port: this.#options.port })
+    }
+    const sweep = setInterval(() => this.#sweep(), sweepMs).unref()
+    this.#timers.defer(() => clearInterval(sweep))
+    this.#timers.use(watchAddresses((addresses) => this.#onAddresses(addresses)))
+    this.#timers.use(keepConnected(this, this.#options.bootstrap))
+  }
+
+  locators(): readonly Locator[] {
+    const { announce } = this.#options
+    return ownLocators(this.#listening, this.#addresses, { announce, allowLoopback: this.#allowsLoopback() })
+  }
+
+  listeners(): readonly string[] {
+    return (this.#node?.transports.getAddrs() ?? []).map(
+      (address) => `${withoutPeer(address.toString())}/p2p/${this.self}`,
+    )
+  }
+
+  path(gateway: GatewayId): Path | undefined {
+    const connection = this.#current(gateway)
+    if (connection === undefined) return undefined
+    const remote = withoutPeer(connection.remoteAddr.toString())
+    const security = connection.encryption?.split('/')[1] ?? ''
+    const transport = remote.includes('/quic-v1') ? 'quic' : `${remote.endsWith('/ws') ? 'ws' : 'tcp'}+${security}`
+    return { transport, remote, sinceMs: connection.timeline.open }
+  }
+
+  async connect(to: GatewayAddress, { signal }: { readonly signal: AbortSignal }): Promise<void> {
+    if (this.#current(to.gateway) !== undefined) return
+    if (this.#node?.libp2p.status !== 'started') throw new MyceliumError('unreachable', { reason: 'stopping' })
+    const dialled = await untilAborted(this.#dialler.dial(to), signal)
+    if (dialled.status !== 'open') throw new MyceliumError('unreachable', { reason: 'connection lost' })
+  }
+
+  async open(to: GatewayId, protocol: string, { signal }: { readonly signal: AbortSignal }): Promise<Pipe> {
+    const connection = this.#current(to)
+    if (connection === undefined) throw new MyceliumError('unreachable', { reason: 'not connected' })
+    const timeout = AbortSignal.timeout(limits.streamNegotiationMsMax)
+    try {
+      return new StreamPipe(await connection.newStream(protocol, { signal: AbortSignal.any([signal, timeout]) }))
+    } catch (error) {
+      if (timeout.aborted) connection.abort(new MyceliumError('unreachable', { reason: 'no answer' }))
+      throw new MyceliumError('unreachable', { reason: 'no stream' }, { cause: error })
+    }
+  }
+
+  drop(gateway: GatewayId, reason: string): void {
+    for (const connection of this.#connections.get(gateway) ?? [])
+      connection.abort(new MyceliumError('unreachable', { reason }))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#timers.dispose()
+    await this.#node?.libp2p.stop()
+  }
+
+  #listenOn(): string[] {
+    const { host, port, webSocketPort, transports } = this.#options
+    const base = `/${isIPv6(host) ? 'ip6' : 'ip4'}/${host}`
+    const suffix: Readonly<Record<Transport, string>> = {
+      tcp: `/tcp/${port}`,
+      ws: `/tcp/${webSocketPort}/ws`,
+      quic: `/udp/${port}/quic-v1`,
+    }
+    return transports.map((transport) => `${base}${suffix[transport]}`)
+  }
+
+  #candidates(to: GatewayAddress): ParsedLocator[] {
+    const trusted = new Set(this.#options.bootstrap.flatMap(({ locators }) => locators))
+    const policy = { allowLoopback: this.#allowsLoopback(), ownAddresses: this.#addresses, trusted }
+    return dialable(to.locators, policy).filter(({ transport }) => this.#options.transports.includes(transport))
+  }
+
+  #allowsLoopback(): boolean {
+    return this.#options.allowLoopback || this.#isAlone
+  }
+
+  /** The newest open connection: an older one may be dead without knowing. */
+  #current(gateway: GatewayId): Connection | undefined {
+    return this.#connections.get(gateway)?.findLast((connection) => connection.status === 'open')
+  }
+
+  #refuses(connection: MultiaddrConnection): boolean {
+    const { host } = hostAndPort(connection.remoteAddr.toString())
+    if (!this.#guard.enter(host)) return true
+    connection.addEventListener('close', () => this.#guard.left(host), { once: true })
+    return false
+  }
+
+  #onOpen(connection: Connection): void {
+    const gateway = connection.remotePeer.toString() as GatewayId
+    const open = this.#connections.get(gateway) ?? []
+    if (connection.status !== 'open') return
+    this.#connections.set(gateway, [...open, connection])
+    if (open.length >= limits.connectionsPerPeerMax) return this.#misbehaved(gateway, 'too many connections')
+    this.#dialler.wake(gateway)
+    const locator = connection.direction === 'outbound' ? [withoutPeer(connection.remoteAddr.toString())] : []
+    if (open.length === 0) this.#events!.onConnected({ gateway, locators: locator })
+  }
+
+  #onClose(connection: Connection): void {
+    const gateway = connection.remotePeer.toString() as GatewayId
+    const left = (this.#connections.get(gateway) ?? []).filter((other) => other !== connection)
+    if (left.length > 0) this.#connections.set(gateway, left)
+    else if (this.#connections.delete(gateway)) {
+      // libp2p would keep every peer it ever met
+      void this.#node!.libp2p.peerStore.delete(connection.remotePeer).catch(() => {})
+      this.#events!.onDisconnected(gateway)
+    }
+  }
+
+  #onStream(protocol: string, stream: Stream, connection: Connection): void {
+    this.#events!.onPipe(protocol, new StreamPipe(stream), connection.remotePeer.toString() as GatewayId)
+  }
+
+  #onSeen(peer: string, found: readonly string[]): void {
+    const gateway = parseGatewayId(peer)
+    if (gateway === undefined || gateway === this.self) return
+    const locators = this.#candidates({ gateway, locators: found }).map(({ locator }) => locator)
+    if (locators.length === 0) return
+    this.#dialler.wake(gateway)
+    this.#events!.onSeen({ gateway, locators })
+  }
+
+  #onAddresses(addresses: readonly OwnAddress[]): void {
+    const before = this.locators().join(' ')
+    this.#addresses = addresses
+    this.#isAlone &&= isAlone(this.#options.host, addresses)
+    if (this.locators().join(' ') !== before) this.#events!.onLocatorsChanged()
+  }
+
+  /** Ends connections that hold too many streams, and those that nobody uses. */
+  #sweep(): void {
+    const nowMs = this.#options.ambient.clock.monotonicMs()
+    for (const [gateway, connections] of this.#connections) {
+      for (const connection of connections) {
+        if (connection.streams.length >= limits.streamsPerConnectionMax) {
+          this.#misbehaved(gateway, 'too many open streams')
+          break
+        }
+        if (!this.#options.bootstrap.some((kept) => kept.gateway === gateway)) this.#sweepIdle(connection, nowMs)
+      }
+    }
+    for (const [gateway, untilMs] of this.#banned) if (nowMs >= untilMs) this.#banned.delete(gateway)
+  }
+
+  #sweepIdle(connection: Connection, nowMs: number): void {
+    if (connection.streams.length > 0) {
+      this.#idleSinceMs.delete(connection)
+      return
+    }
+    const sinceMs = this.#idleSinceMs.get(connection) ?? nowMs
+    this.#idleSinceMs.set(connection, sinceMs)
+    if (nowMs - sinceMs < limits.connectionIdleMsMax) return
+    void connection.close().catch((error: Error) => connection.abort(error))
+  }
+
+  #misbehaved(gateway: GatewayId, reason: string): void {
+    this.#banned.set(gateway, this.#options.ambient.clock.monotonicMs() + limits.misbehaviourMs)
+    if (this.#banned.size > limits.peersKnownMax) this.#banned.delete(this.#banned.keys().next().value!)
+    this.drop(gateway, reason)
+    this.#events!.onMisbehaved(gateway, reason)
+  }
+
+  #isBanned(gateway: GatewayId): boolean {
+    return (this.#banned.get(gateway) ?? 0) > this.#options.ambient.clock.monotonicMs()
+  }
+}
+
+function hostAndPort(address: string): { readonly host: string } {
+  return { host: address.split('/')[2] ?? '' }
+}

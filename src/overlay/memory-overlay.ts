@@ -1,0 +1,234 @@
+/**
+ * The overlay over a network in memory, for scenarios with many gateways: links, asks and their bounds are the ones of
+ * the real overlay, only connections and streams are not on sockets.
+ */
+import { createHash } from 'node:crypto'
+import type { Ambient } from '../core/ambient.ts'
+import type { GatewayAddress, Locator, Overlay } from '../core/delivery/ports.ts'
+import { MyceliumError } from '../core/errors.ts'
+import type { GatewayId } from '../core/ids.ts'
+import { gatewayIdOf } from './gateway-key.ts'
+import { GatewayOverlay } from './gateway-overlay.ts'
+import { MemoryPipe } from './memory-pipe.ts'
+import type { Network, NetworkEvents, Path, Pipe } from './network.ts'
+
+export interface MemoryNetwork {
+  /** A gateway on this network; its id follows from `key`, or from the name. Joining again after `kill` is a restart. */
+  join(name: string, options?: { readonly key?: Uint8Array }): Promise<Overlay>
+  /** One-way delay of everything written from now on, milliseconds. */
+  setDelay(ms: number): void
+  /** Connections between the two are reset; they may connect again. */
+  disconnect(a: string, b: string): void
+  /** Connections are reset, and none come up until `heal`. */
+  partition(a: string, b: string): void
+  /** Bytes between the two vanish until `heal`, and nobody is told. */
+  silence(a: string, b: string): void
+  heal(a: string, b: string): void
+  /** The process is gone: every connection is reset and it is not reachable. */
+  kill(name: string): void
+  /** New locators; the old ones lead nowhere. */
+  move(name: string): void
+  /** Everybody on the local network hears of this gateway. */
+  announce(name: string): void
+}
+
+export function memoryNetwork(ambient: Ambient): MemoryNetwork {
+  return new Hub(ambient)
+}
+
+class Hub implements MemoryNetwork {
+  readonly ambient: Ambient
+  readonly #nodes = new Map<string, MemoryNode>()
+  readonly #partitions = new Set<string>()
+  readonly #silences = new Set<string>()
+  #delayMs = 0
+
+  constructor(ambient: Ambient) {
+    this.ambient = ambient
+  }
+
+  async join(name: string, options: { readonly key?: Uint8Array } = {}): Promise<Overlay> {
+    if (this.#nodes.has(name)) throw new TypeError(`${name} is here already`)
+    const key = options.key ?? createHash('sha256').update(name).digest()
+    const node = new MemoryNode(this, name, gatewayIdOf(key))
+    this.#nodes.set(name, node)
+    const overlay = new GatewayOverlay(node, this.ambient)
+    await overlay.start()
+    return overlay
+  }
+
+  setDelay(ms: number): void {
+    this.#delayMs = ms
+  }
+
+  disconnect(a: string, b: string): void {
+    this.#nodes.get(a)?.cut(this.#nodes.get(b)?.self)
+  }
+
+  partition(a: string, b: string): void {
+    this.#partitions.add(pairOf(a, b))
+    this.disconnect(a, b)
+  }
+
+  silence(a: string, b: string): void {
+    this.#silences.add(pairOf(a, b))
+  }
+
+  heal(a: string, b: string): void {
+    this.#partitions.delete(pairOf(a, b))
+    this.#silences.delete(pairOf(a, b))
+  }
+
+  kill(name: string): void {
+    const node = this.#nodes.get(name)
+    this.#nodes.delete(name)
+    node?.stop()
+  }
+
+  move(name: string): void {
+    this.#nodes.get(name)?.move()
+  }
+
+  announce(name: string): void {
+    const announced = this.#nodes.get(name)
+    for (const node of this.#nodes.values()) {
+      if (announced !== undefined && node !== announced && this.isReachable(announced.name, node.name))
+        node.see(announced)
+    }
+  }
+
+  leave(node: MemoryNode): void {
+    if (this.#nodes.get(node.name) === node) this.#nodes.delete(node.name)
+  }
+
+  isReachable(a: string, b: string): boolean {
+    return !this.#partitions.has(pairOf(a, b)) && !this.#silences.has(pairOf(a, b))
+  }
+
+  byId(gateway: GatewayId): MemoryNode | undefined {
+    return [...this.#nodes.values()].find((node) => node.self === gateway)
+  }
+
+  pipes(a: string, b: string): readonly [MemoryPipe, MemoryPipe] {
+    return MemoryPipe.pair({
+      delayMs: () => this.#delayMs,
+      isConnected: () => !this.#silences.has(pairOf(a, b)),
+    })
+  }
+
+  get delayMs(): number {
+    return this.#delayMs
+  }
+}
+
+const pairOf = (a: string, b: string): string => [a, b].sort().join('|')
+
+class MemoryNode implements Network {
+  readonly self: GatewayId
+  readonly name: string
+  readonly #hub: Hub
+  readonly #paths = new Map<GatewayId, Path>()
+  readonly #pipes = new Map<MemoryPipe, GatewayId>()
+  #place = 1
+  #events: NetworkEvents | undefined
+
+  constructor(hub: Hub, name: string, self: GatewayId) {
+    this.#hub = hub
+    this.name = name
+    this.self = self
+  }
+
+  async start(events: NetworkEvents): Promise<void> {
+    this.#events = events
+  }
+
+  locators(): readonly Locator[] {
+    return [`/memory/${this.name}-${this.#place}`]
+  }
+
+  listeners(): readonly string[] {
+    return this.locators().map((locator) => `${locator}/p2p/${this.self}`)
+  }
+
+  path(gateway: GatewayId): Path | undefined {
+    return this.#paths.get(gateway)
+  }
+
+  async connect(to: GatewayAddress, { signal }: { readonly signal: AbortSignal }): Promise<void> {
+    if (this.#paths.has(to.gateway)) return
+    await new Promise((resolve) => {
+      setTimeout(resolve, this.#hub.delayMs * 2)
+    })
+    signal.throwIfAborted()
+    if (this.#paths.has(to.gateway)) return
+    const other = this.#hub.byId(to.gateway)
+    const locator = other?.locators().find((found) => to.locators.includes(found))
+    if (other === undefined || locator === undefined || !this.#hub.isReachable(this.name, other.name))
+      throw new MyceliumError('unreachable', { reason: 'nobody answers' })
+    other.#connected({ gateway: this.self, locators: [] })
+    this.#connected({ gateway: other.self, locators: [locator] })
+  }
+
+  async open(to: GatewayId, protocol: string, { signal }: { readonly signal: AbortSignal }): Promise<Pipe> {
+    signal.throwIfAborted()
+    const other = this.#hub.byId(to)
+    if (other === undefined || !this.#paths.has(to)) throw new MyceliumError('unreachable', { reason: 'not connected' })
+    const [near, far] = this.#hub.pipes(this.name, other.name)
+    this.#keep(near, to)
+    other.#keep(far, this.self)
+    setTimeout(() => {
+      if (this.#hub.isReachable(this.name, other.name)) other.#events?.onPipe(protocol, far, this.self)
+    }, this.#hub.delayMs)
+    return near
+  }
+
+  drop(gateway: GatewayId): void {
+    this.cut(gateway)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#hub.leave(this)
+    // what was written before is still on its way
+    await new Promise((resolve) => {
+      setTimeout(resolve, this.#hub.delayMs + 1)
+    })
+    this.stop()
+  }
+
+  stop(): void {
+    for (const gateway of this.#paths.keys()) this.cut(gateway)
+  }
+
+  /** Resets what connects this node with another. */
+  cut(gateway: GatewayId | undefined): void {
+    for (const [pipe, with_] of this.#pipes) if (with_ === gateway) pipe.cut('connection lost')
+    if (gateway === undefined) return
+    this.#hub.byId(gateway)?.disconnected(this.self)
+    this.disconnected(gateway)
+  }
+
+  move(): void {
+    this.#place += 1
+    this.#events?.onLocatorsChanged()
+  }
+
+  see(other: MemoryNode): void {
+    this.#events?.onSeen({ gateway: other.self, locators: other.locators() })
+  }
+
+  disconnected(gateway: GatewayId): void {
+    if (this.#paths.delete(gateway)) this.#events?.onDisconnected(gateway)
+  }
+
+  #connected(other: GatewayAddress): void {
+    if (this.#paths.has(other.gateway)) return
+    const sinceMs = this.#hub.ambient.clock.nowMs()
+    this.#paths.set(other.gateway, { transport: 'memory', remote: other.locators[0] ?? '/memory', sinceMs })
+    this.#events?.onConnected(other)
+  }
+
+  #keep(pipe: MemoryPipe, other: GatewayId): void {
+    this.#pipes.set(pipe, other)
+    pipe.closed.addEventListener('abort', () => this.#pipes.delete(pipe), { once: true })
+  }
+}

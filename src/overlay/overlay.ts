@@ -1,0 +1,57 @@
+/** Opens the overlay on libp2p: what `gateway.ts` calls. */
+import type { Ambient } from '../core/ambient.ts'
+import type { Locator, Overlay } from '../core/delivery/ports.ts'
+import { MyceliumError } from '../core/errors.ts'
+import { parseBootstrap } from './bootstrap.ts'
+import type { Transport } from './dial-policy.ts'
+import { GatewayOverlay } from './gateway-overlay.ts'
+import { Libp2pNetwork } from './libp2p-network.ts'
+
+/** The `overlay` section of the configuration. */
+export interface OverlayConfig {
+  /** IP address to listen on; 0.0.0.0 and :: mean every address. */
+  readonly host: string
+  /** TCP and, with the same number, UDP for QUIC; 0 picks free ones, not the same. */
+  readonly port: number
+  readonly webSocketPort: number
+  readonly mdns: boolean
+  /** Multiaddrs with /p2p of gateways to connect to at start. */
+  readonly bootstrap: readonly string[]
+  /** Given to contacts before the addresses found. */
+  readonly announce: readonly Locator[]
+  /** Give out and dial loopback addresses: several gateways on one machine. Implied by a loopback `host`. */
+  readonly loopback: boolean
+}
+
+export interface OverlayOptions {
+  readonly config: OverlayConfig
+  /** 32-byte Ed25519 seed (`newGatewayKey`). */
+  readonly key: Uint8Array
+  readonly ambient: Ambient
+  readonly transports?: readonly Transport[]
+}
+
+/** @throws `port-in-use` when the TCP port is taken, `malformed` for a bootstrap address that is no locator with /p2p */
+export async function openOverlay({
+  config,
+  key,
+  ambient,
+  transports = ['tcp', 'quic', 'ws'],
+}: OverlayOptions): Promise<Overlay> {
+  const bootstrap = config.bootstrap.map((text) => {
+    const gateway = parseBootstrap(text)
+    if (gateway === undefined) throw new MyceliumError('malformed', { setting: 'overlay.bootstrap' })
+    return gateway
+  })
+  const network = new Libp2pNetwork({
+    ...config,
+    bootstrap,
+    key,
+    transports,
+    allowLoopback: config.loopback || /^127\.|^::1$/.test(config.host),
+    ambient,
+  })
+  const overlay = new GatewayOverlay(network, ambient)
+  await overlay.start()
+  return overlay
+}

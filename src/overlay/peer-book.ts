@@ -1,0 +1,61 @@
+/** What `peers` shows: one record per gateway met since the start, the oldest disconnected ones forgotten. */
+import type { Clock } from '../core/ambient.ts'
+import type { PeerStatus } from '../core/delivery/ports.ts'
+import type { GatewayId } from '../core/ids.ts'
+import { limits } from '../core/limits.ts'
+import type { Links } from './links.ts'
+import type { Network } from './network.ts'
+
+interface Known {
+  lastError: string | undefined
+  sinceMs: number
+}
+
+export class PeerBook {
+  readonly #clock: Clock
+  readonly #known = new Map<GatewayId, Known>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  connected(gateway: GatewayId): void {
+    const known = this.#touch(gateway)
+    known.sinceMs = this.#clock.nowMs()
+    known.lastError = undefined
+  }
+
+  disconnected(gateway: GatewayId): void {
+    this.#touch(gateway).sinceMs = this.#clock.nowMs()
+  }
+
+  /** @param reason short and without content or address */
+  failed(gateway: GatewayId, reason: string): void {
+    this.#touch(gateway).lastError = reason
+  }
+
+  statuses(links: Links, network: Network): PeerStatus[] {
+    return [...this.#known].map(([gateway, known]) => {
+      const path = network.path(gateway)
+      return {
+        gateway,
+        state: path !== undefined ? 'connected' : links.isOpening(gateway) ? 'connecting' : 'disconnected',
+        how: path === undefined ? undefined : 'direct',
+        transport: path?.transport,
+        remote: path?.remote,
+        sinceMs: path?.sinceMs ?? known.sinceMs,
+        rttMs: links.live(gateway)?.rttMs,
+        lastError: known.lastError,
+      }
+    })
+  }
+
+  /** Most recently touched last; the first are forgotten. */
+  #touch(gateway: GatewayId): Known {
+    const known = this.#known.get(gateway) ?? { lastError: undefined, sinceMs: this.#clock.nowMs() }
+    this.#known.delete(gateway)
+    this.#known.set(gateway, known)
+    if (this.#known.size > limits.peersKnownMax) this.#known.delete(this.#known.keys().next().value!)
+    return known
+  }
+}

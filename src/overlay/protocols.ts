@@ -1,0 +1,19 @@
+/** Protocol ids (docs/protocol/overlay.md) and the bounds of each ask. */
+import type { AskTopic } from '../core/delivery/ports.ts'
+import { askTopics } from '../core/delivery/ports.ts'
+import { limits } from '../core/limits.ts'
+
+export const linkProtocol = '/mycelium/link/1'
+export const askProtocol = (topic: AskTopic): string => `/mycelium/${topic}/1`
+
+const topicOf = new Map<string, AskTopic>(askTopics.map((topic) => [askProtocol(topic), topic]))
+export const askTopicOf = (protocol: string): AskTopic | undefined => topicOf.get(protocol)
+
+export const protocols: readonly string[] = [linkProtocol, ...topicOf.keys()]
+
+/** Octets of the largest request each topic takes, and of the largest answer it gives. */
+export const askBounds: Readonly<Record<AskTopic, { readonly requestMax: number; readonly answerMax: number }>> = {
+  bundle: { requestMax: limits.askRequestBytesMax, answerMax: limits.bundleBytesMax + 16 * 1024 },
+  handshake: { requestMax: limits.askRequestBytesMax, answerMax: limits.askRequestBytesMax },
+  blob: { requestMax: limits.askRequestBytesMax, answerMax: limits.askAnswerBytesMax },
+}

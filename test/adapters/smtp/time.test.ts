@@ -1,0 +1,83 @@
+/** How long a silent or slow client may stay. The limits are minutes, so these tests make them short. */
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterEach, expect, test } from 'vitest'
+import { limits } from '../../../src/core/limits.ts'
+import { Client } from './client.ts'
+import { openTestServer, plainLogin } from './server.ts'
+
+const adjustable = limits as Record<keyof typeof limits, number>
+const original = { ...limits }
+afterEach(() => void Object.assign(adjustable, original))
+
+test('a client that says nothing is told so and closed', async () => {
+  adjustable.smtpUnauthenticatedMs = 100
+  await using server = await openTestServer()
+  await using client = await Client.connect(server.port)
+  await client.reply()
+  expect(await client.reply()).toMatch(/^421 4\.4\.2/)
+  expect(await client.line()).toBeUndefined()
+})
+
+test('a client that keeps talking without logging in is closed all the same', async () => {
+  adjustable.smtpUnauthenticatedMs = 200
+  await using server = await openTestServer()
+  await using client = await Client.connect(server.port)
+  await client.reply()
+  const started = performance.now()
+  for (let reply = ''; !reply.startsWith('421'); await sleep(20)) {
+    reply = await client.say('NOOP')
+    expect(performance.now() - started).toBeLessThan(2_000)
+  }
+})
+
+test('a login that is never finished is closed', async () => {
+  adjustable.smtpUnauthenticatedMs = 200
+  await using server = await openTestServer()
+  await using client = await Client.connect(server.port)
+  await client.reply()
+  await client.say('EHLO x')
+  expect(await client.say('AUTH LOGIN')).toMatch(/^334/)
+  expect(await client.reply()).toMatch(/^421 4\.4\.2/)
+  expect(await client.line()).toBeUndefined()
+})
+
+test('a message that stops in the middle is given up, and one that drips is too', async () => {
+  adjustable.smtpDataPieceMs = 100
+  adjustable.smtpDataMs = 300
+  await using server = await openTestServer()
+  for (const drips of [false, true]) {
+    await using client = await Client.connect(server.port)
+    await client.reply()
+    await client.say('EHLO x')
+    await client.say(`AUTH PLAIN ${plainLogin}`)
+    await client.say('MAIL FROM:<alice@home.myc>')
+    await client.say('RCPT TO:<bob@far.myc>')
+    await client.say('DATA')
+    client.write('Subject: x\r\n')
+    const dripping = drips ? setInterval(() => client.write('x'), 20) : undefined
+    const started = performance.now()
+    expect(await client.reply()).toMatch(/^421 4\.4\.2/)
+    clearInterval(dripping)
+    expect(performance.now() - started).toBeGreaterThan(drips ? 250 : 80)
+  }
+  expect(server.submitter.stored).toEqual([])
+  expect(server.smtp.counts.refused).toBe(2)
+})
+
+test('a TLS handshake that drips is cut', async () => {
+  adjustable.tlsHandshakeMs = 200
+  await using server = await openTestServer()
+  const socket = connect({ host: server.host, port: server.tlsPort })
+  socket.on('error', () => {})
+  await once(socket, 'connect')
+  const hello = Buffer.concat([Buffer.from('1603010200010001fc0303', 'hex'), Buffer.alloc(500)])
+  let at = 0
+  const dripping = setInterval(() => socket.write(hello.subarray(at, (at += 1))), 20)
+  const started = performance.now()
+  socket.resume()
+  await once(socket, 'close')
+  clearInterval(dripping)
+  expect(performance.now() - started).toBeLessThan(2_000)
+})

@@ -1,0 +1,420 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeEach, expect, test } from 'vitest'
+import { lineFor } from '../../src/cli/errors.ts'
+import { parseDuration, printable, table } from '../../src/cli/format.ts'
+import { runCommandLine } from '../../src/cli/program.ts'
+import { clientSettings } from '../../src/cli/run.ts'
+import type { HomeState, NewHome, Terminal, Wiring } from '../../src/cli/wiring.ts'
+import {
+  type AccountView,
+  type ContactView,
+  type NewAccount,
+  type Operations,
+  operationParams,
+  operationVerbs,
+  type QueueItem,
+  type Results,
+  type Verb,
+} from '../../src/core/control.ts'
+import { errorCodes, MyceliumError } from '../../src/core/errors.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'mycelium-commands-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const contact: ContactView = {
+  name: 'Bob\u001b[31m',
+  identity: 'b'.repeat(64),
+  fingerprint: '12345 '.repeat(12).trim(),
+  addresses: [{ address: 'bob@x.myc', tier: 'zone', conflicting: false }],
+  state: 'active',
+  devices: 1,
+  connected: true,
+  lastSeenMs: 0,
+}
+const account: AccountView = {
+  localName: 'alice',
+  addresses: ['alice@x.myc'],
+  displayName: 'Alice',
+  identity: 'a'.repeat(64),
+  fingerprint: contact.fingerprint,
+  disabled: false,
+  recoveryConfirmed: false,
+}
+const created: NewAccount = {
+  address: 'alice@x.myc',
+  identity: account.identity,
+  fingerprint: account.fingerprint,
+  mnemonic: Array.from({ length: 24 }, (_, index) => `word${index + 1}`).join(' '),
+  appPassword: 'app-password-of-the-test',
+}
+const item: QueueItem = {
+  id: 'q1',
+  account: 'alice',
+  recipient: 'bob@x.myc',
+  queuedAtMs: 0,
+  expiresAtMs: 1,
+  bytes: 5,
+  attempts: 2,
+  reason: 'unreachable',
+  nextAttemptMs: 1,
+}
+const answers: Results = {
+  status: {
+    running: true,
+    version: '1',
+    home: '/h',
+    pid: 7,
+    startedAtMs: 0,
+    keyStore: 'key-file',
+    accounts: [{ ...account, contacts: 1, requests: 0 }],
+    listeners: { imap: { host: '127.0.0.1', port: 1143 }, overlay: ['/ip4/127.0.0.1/tcp/4001/p2p/x'] },
+    peersConnected: 1,
+    queued: 0,
+  },
+  peers: [
+    {
+      gateway: '12D3KooWabcdefgh',
+      state: 'connected',
+      how: 'direct',
+      transport: 'tcp',
+      remote: '/ip4/127.0.0.1/tcp/1',
+      sinceMs: 0,
+      rttMs: 1.23,
+      lastError: 'none',
+      contacts: ['bob'],
+    },
+  ],
+  stop: { stopping: true },
+  accountRemove: { removed: 'alice' },
+  passwordRevoke: { revoked: 'phone' },
+  inviteRevoke: { revoked: 'i' },
+  contactShow: contact,
+  contactVerify: contact,
+  contactRename: contact,
+  contactBlock: contact,
+  contactUnblock: contact,
+  contactAccept: contact,
+  contactRemove: { removed: 'bob' },
+  queueRetry: { retried: 1 },
+  queueCancel: { cancelled: 'q1' },
+  recoveryAsk: { positions: [2, 7, 11, 24] },
+  recoveryConfirm: { confirmed: true },
+  doctor: [{ name: 'clock', state: 'problem', detail: '2 h behind', remedy: 'set it' }],
+  accountAdd: created,
+  accountList: [account],
+  accountDisable: account,
+  passwordAdd: { name: 'phone', password: 'secret-password' },
+  passwordList: [{ name: 'phone', createdAtMs: 0, lastUsedMs: 0 }],
+  inviteCreate: { link: 'mycelium:abc', expiresAtMs: 0 },
+  inviteAccept: { address: 'bob@x.myc', identity: contact.identity, fingerprint: 'f', tier: 'zone', state: 'pending' },
+  inviteList: [{ id: 'i', createdAtMs: 0, expiresAtMs: 1, state: 'open' }],
+  contactList: [contact],
+  contactConfirmStart: { text: 'apple river', expiresAtMs: 0 },
+  contactConfirmEnd: { state: 'confirmed', contact },
+  contactRequests: [{ identity: contact.identity, address: 'eve@x', fingerprint: 'f', receivedAtMs: 0, messages: 1 }],
+  queueList: [item],
+  queueShow: { ...item, messageId: 'm', devices: [{ device: 'd'.repeat(64), state: 'waiting' }] },
+  trustExport: { certificate: '-----BEGIN CERTIFICATE-----\n', fingerprint: 'AA:BB', notAfterMs: 0 },
+  recoveryShow: { mnemonic: created.mnemonic },
+}
+
+let calls: { verb: Verb; params: unknown }[]
+let out: string
+let err: string
+let state: HomeState
+let home: NewHome | undefined
+let passphraseSeen: string | undefined
+let failure: Error | undefined
+let terminal: { interactive: boolean; stdin: string; typed: string[] }
+
+beforeEach(() => {
+  calls = []
+  out = ''
+  err = ''
+  home = undefined
+  passphraseSeen = undefined
+  failure = undefined
+  state = { kind: 'home', keyStore: 'key-file' }
+  terminal = { interactive: false, stdin: '', typed: [] }
+})
+
+/** A gateway of canned answers: what is tested is what the command line asks, prints and returns. */
+const operations = Object.fromEntries(
+  operationVerbs.map((verb) => [
+    verb,
+    async (params: unknown) => {
+      operationParams[verb].parse(params)
+      calls.push({ verb, params: JSON.parse(JSON.stringify(params)) as unknown })
+      if (failure !== undefined) throw failure
+      return await Promise.resolve(answers[verb])
+    },
+  ]),
+) as unknown as Operations
+
+const wiring: Wiring = {
+  version: '9.9.9',
+  controlSocket: () => join(folder, 'absent.sock'),
+  inspect: () => state,
+  async createHome(_, options) {
+    home = options
+    return await Promise.resolve(created)
+  },
+  async openStopped(_, passphrase) {
+    passphraseSeen = passphrase
+    return { ...operations, [Symbol.asyncDispose]: async () => await Promise.resolve() }
+  },
+  async start() {
+    return await Promise.resolve({
+      listeners: { imap: { host: '127.0.0.1', port: 1143 }, overlay: [] },
+      operations,
+      ended: Promise.resolve(),
+      [Symbol.asyncDispose]: async () => await Promise.resolve(),
+    })
+  },
+}
+
+async function run(...args: string[]): Promise<number> {
+  const fake: Terminal = {
+    out: (text) => void (out += text),
+    err: (text) => void (err += text),
+    interactive: terminal.interactive,
+    ask: async () => await Promise.resolve(terminal.typed.shift()!),
+    readStdin: async () => await Promise.resolve(terminal.stdin),
+    stop: new AbortController().signal,
+  }
+  return await runCommandLine(args, { wiring, terminal: fake })
+}
+
+const commands: readonly (readonly [string[], Verb, unknown])[] = [
+  [['status'], 'status', {}],
+  [['peers'], 'peers', {}],
+  [['stop'], 'stop', {}],
+  [['account', 'add', 'x@y.myc', '--display-name', 'X'], 'accountAdd', { address: 'x@y.myc', displayName: 'X' }],
+  [['account', 'list'], 'accountList', {}],
+  [['account', 'remove', 'alice', '--yes'], 'accountRemove', { account: 'alice' }],
+  [['account', 'disable', 'alice'], 'accountDisable', { account: 'alice', disabled: true }],
+  [['account', 'enable', 'alice'], 'accountDisable', { account: 'alice', disabled: false }],
+  [['password', 'add', '--account', 'a', '--name', 'phone'], 'passwordAdd', { account: 'a', name: 'phone' }],
+  [['password', 'list'], 'passwordList', {}],
+  [['password', 'revoke', 'phone'], 'passwordRevoke', { name: 'phone' }],
+  [['invite', 'create', '--expires', '2h'], 'inviteCreate', { expiresMs: 7_200_000 }],
+  [['invite', 'create'], 'inviteCreate', { expiresMs: 604_800_000 }],
+  [['invite', 'accept', 'link', '--account', 'a'], 'inviteAccept', { account: 'a', link: 'link' }],
+  [['invite', 'list'], 'inviteList', {}],
+  [['invite', 'revoke', 'i'], 'inviteRevoke', { id: 'i' }],
+  [['contact', 'list'], 'contactList', {}],
+  [['contact', 'show', 'bob'], 'contactShow', { contact: 'bob' }],
+  [['contact', 'rename', 'bob', 'Robert'], 'contactRename', { contact: 'bob', name: 'Robert' }],
+  [['contact', 'block', 'bob'], 'contactBlock', { contact: 'bob' }],
+  [['contact', 'unblock', 'bob'], 'contactUnblock', { contact: 'bob' }],
+  [['contact', 'remove', 'bob'], 'contactRemove', { contact: 'bob' }],
+  [['contact', 'requests'], 'contactRequests', {}],
+  [['contact', 'accept', 'eve'], 'contactAccept', { contact: 'eve' }],
+  [
+    ['contact', 'verify', 'bob', ...'12345 '.repeat(12).trim().split(' ')],
+    'contactVerify',
+    { contact: 'bob', digits: '12345 '.repeat(12).trim() },
+  ],
+  [['contact', 'verify', 'bob'], 'contactConfirmStart', { contact: 'bob' }],
+  [['contact', 'verify', 'bob', '--same'], 'contactConfirmEnd', { contact: 'bob', same: true }],
+  [['contact', 'verify', 'bob', '--different'], 'contactConfirmEnd', { contact: 'bob', same: false }],
+  [['queue', 'list', '--account', 'a'], 'queueList', { account: 'a' }],
+  [['queue', 'show', 'q1'], 'queueShow', { id: 'q1' }],
+  [['queue', 'retry'], 'queueRetry', {}],
+  [['queue', 'retry', 'q1'], 'queueRetry', { id: 'q1' }],
+  [['queue', 'cancel', 'q1'], 'queueCancel', { id: 'q1' }],
+  [['trust', 'export'], 'trustExport', {}],
+  [['recovery', 'show'], 'recoveryShow', {}],
+]
+
+test.each(commands)('%j asks for the right operation, as text and as JSON', async (args, verb, params) => {
+  expect(await run(...args)).toBe(0)
+  expect(calls).toEqual([{ verb, params }])
+  expect(out).not.toBe('')
+  expect(out).not.toContain('\u001b')
+  expect(out).not.toContain('undefined')
+  out = ''
+  expect(await run(...args, '--json')).toBe(0)
+  expect(out.endsWith('\n') && out.indexOf('\n') === out.length - 1).toBe(true)
+  expect(JSON.parse(out)).toMatchObject(answers[verb])
+})
+
+test('every verb and every group has --help and takes --home and --json', async () => {
+  const single = ['status', 'peers', 'stop']
+  const verbs = commands.map(([args]) => (single.includes(args[0]!) ? args.slice(0, 1) : args.slice(0, 2)))
+  for (const verb of [...verbs, ['init'], ['run'], ['doctor']]) {
+    out = ''
+    expect(await run(...verb, '--help')).toBe(0)
+    expect(out).toContain('--home <dir>')
+    expect(out).toContain('--json')
+  }
+  expect(await run('--version')).toBe(0)
+  expect(out).toContain('9.9.9')
+})
+
+test.each([
+  [[]],
+  [['nonsense']],
+  [['status', '--nonsense']],
+  [['status', 'extra']],
+  [['account']],
+  [['account', 'add']],
+  [['invite', 'create', '--expires', '1y']],
+  [['contact', 'verify', 'bob', '12345']],
+  [['contact', 'verify', 'bob', '--same', '--different']],
+  [['account', 'remove', 'alice']],
+  [['recovery', 'confirm']],
+  [['run', '--ports', 'some']],
+  [['run', '--set', 'imap.prot=1']],
+  [['run', '--config', '/absent.json']],
+  [['init', '--ask-passphrase']],
+])('wrong usage %j ends with 2 and a line on standard error', async (args) => {
+  expect(await run(...args)).toBe(2)
+  expect(err).not.toBe('')
+  expect(out).toBe('')
+  expect(calls).toEqual([])
+})
+
+test('a failure ends with 1 and one line; every code has its line', async () => {
+  failure = new MyceliumError('no-such-contact')
+  expect(await run('contact', 'show', 'carol')).toBe(1)
+  expect(err).toBe('mycelium-gateway: no such contact; see: contact list\n')
+  for (const code of errorCodes) expect(lineFor(new MyceliumError(code))).toMatch(/^[^\n]{10,}$/)
+  expect(lineFor(new MyceliumError('home-locked', { pid: 42 }))).toContain('process 42')
+})
+
+test('without a home the remedy is named', async () => {
+  state = { kind: 'nothing' }
+  expect(await run('status')).toBe(1)
+  expect(err).toContain('init')
+})
+
+test('doctor fails when there is a problem, after it has printed everything', async () => {
+  expect(await run('doctor', '--json')).toBe(1)
+  expect(JSON.parse(out)).toEqual(answers.doctor)
+  failure = new MyceliumError('store-corrupt', { file: 'data.mdb' })
+  out = ''
+  expect(await run('doctor')).toBe(1)
+  expect(out).toContain('PROBLEM home')
+  expect(out).toContain('data.mdb')
+})
+
+test('init passes on what was given and shows words and password this once', async () => {
+  state = { kind: 'nothing' }
+  expect(await run('init', '--address', 'a@b.myc', '--display-name', 'A', '--service-domain', 'b.myc', '--json')).toBe(
+    0,
+  )
+  expect(home).toEqual({
+    address: 'a@b.myc',
+    displayName: 'A',
+    serviceDomain: 'b.myc',
+    passphrase: undefined,
+    keepWords: false,
+  })
+  expect(JSON.parse(out)).toEqual(created)
+  out = ''
+  expect(await run('init')).toBe(0)
+  expect(out).toContain('24 word24')
+  expect(out).toContain(created.appPassword)
+})
+
+test('a passphrase comes from standard input or a hidden prompt, never shorter than 12 characters', async () => {
+  terminal.stdin = 'correct horse battery'
+  expect(await run('init', '--passphrase-stdin')).toBe(0)
+  expect(home?.passphrase).toBe('correct horse battery')
+  terminal.stdin = 'short'
+  expect(await run('init', '--passphrase-stdin')).toBe(2)
+  terminal = { interactive: true, stdin: '', typed: ['correct horse battery', 'correct horse battery'] }
+  expect(await run('init', '--ask-passphrase')).toBe(0)
+  terminal.typed = ['correct horse battery', 'another horse battery']
+  expect(await run('init', '--ask-passphrase')).toBe(2)
+
+  state = { kind: 'home', keyStore: 'passphrase' }
+  terminal = { interactive: false, stdin: 'pass from stdin', typed: [] }
+  expect(await run('status')).toBe(1)
+  expect(err).toContain('--passphrase-stdin')
+  expect(await run('status', '--passphrase-stdin')).toBe(0)
+  expect(passphraseSeen).toBe('pass from stdin')
+})
+
+test('recovery confirm takes 24 words from standard input, or asks for those that the gateway names', async () => {
+  terminal.stdin = `${created.mnemonic.toUpperCase()}\n`
+  expect(await run('recovery', 'confirm', '--words-stdin')).toBe(0)
+  expect(calls[0]!.params).toMatchObject({
+    words: expect.arrayContaining([{ position: 24, word: 'word24' }]) as unknown,
+  })
+  terminal.stdin = 'only three words'
+  expect(await run('recovery', 'confirm', '--words-stdin')).toBe(2)
+  terminal = { interactive: true, stdin: '', typed: ['one', 'two', 'three', 'four'] }
+  expect(await run('recovery', 'confirm')).toBe(0)
+  expect(calls.at(-1)).toEqual({
+    verb: 'recoveryConfirm',
+    params: {
+      words: [
+        { position: 2, word: 'one' },
+        { position: 7, word: 'two' },
+        { position: 11, word: 'three' },
+        { position: 24, word: 'four' },
+      ],
+    },
+  })
+})
+
+test('verify on a terminal shows the text, asks, and passes the answer on', async () => {
+  terminal = { interactive: true, stdin: '', typed: ['yes'] }
+  expect(await run('contact', 'verify', 'bob')).toBe(0)
+  expect(err).toContain('apple river')
+  expect(calls.map(({ verb }) => verb)).toEqual(['contactConfirmStart', 'contactConfirmEnd'])
+  terminal.typed = ['hm']
+  expect(await run('contact', 'verify', 'bob')).toBe(0)
+  expect(calls.at(-1)!.params).toEqual({ contact: 'bob', same: false })
+})
+
+test('run prints the ready line first; a first start shows secrets on a terminal only', async () => {
+  state = { kind: 'nothing' }
+  expect(await run('run', '--ports', 'auto')).toBe(0)
+  expect(JSON.parse(out)).toEqual({
+    event: 'ready',
+    listeners: { imap: { host: '127.0.0.1', port: 1143 }, overlay: [] },
+  })
+  expect(err).toContain('localhost port 1143')
+  expect(err).toContain('recovery show')
+  expect(out + err).not.toContain('word1')
+  expect(out + err).not.toContain(created.appPassword)
+  terminal.interactive = true
+  expect(await run('run')).toBe(0)
+  expect(home?.keepWords).toBe(false)
+  expect(err).toContain('24 word24')
+  expect(err).toContain(created.appPassword)
+})
+
+test('trust export writes the certificate and says where it goes', async () => {
+  const file = join(folder, 'ca.crt')
+  expect(await run('trust', 'export', '--out', file)).toBe(0)
+  expect(readFileSync(file, 'utf8')).toContain('BEGIN CERTIFICATE')
+  for (const name of ['Thunderbird', 'Apple Mail', 'mutt', 'Debian', 'macOS']) expect(err).toContain(name)
+})
+
+test('invite create draws the link as a QR code', async () => {
+  await run('invite', 'create', '--json')
+  expect((JSON.parse(out) as { qr: string }).qr).toMatch(/[▀▄█ \n]{100,}/)
+})
+
+test('foreign text cannot steer the terminal', () => {
+  expect(printable('a\u001b[2Jb\u202Ec\nd')).toBe('a�[2Jb�c�d')
+  expect(table(['A', 'B'], [['x\ny', '1']])).toBe('A    B\nx�y  1')
+})
+
+test.each([
+  ['90m', 5_400_000],
+  ['12h', 43_200_000],
+  ['7d', 604_800_000],
+])('%s is a duration', (text, ms) => expect(parseDuration(text)).toBe(ms))
+
+test('settings name localhost for loopback and leave out what is off', () => {
+  const text = clientSettings(account, { smtp: { host: '192.0.2.1', port: 25 }, overlay: [] })
+  expect(text).toContain('192.0.2.1 port 25')
+  expect(text).toContain('(off)')
+})

@@ -1,0 +1,55 @@
+/** A local Maildir that a program keeps the same as an account. */
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+export interface LocalMessage {
+  readonly subject: string
+  /** Maildir flags in alphabetical order, such as `FS`. */
+  readonly flags: string
+  readonly raw: Buffer
+  readonly path: string
+}
+
+export class Maildir {
+  readonly #path: string
+
+  constructor(path: string) {
+    this.#path = path
+  }
+
+  async folders(): Promise<readonly string[]> {
+    const entries = await readdir(this.#path, { withFileTypes: true })
+    return entries
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => entry.name)
+      .sort()
+  }
+
+  async messages(folder: string): Promise<readonly LocalMessage[]> {
+    const found: LocalMessage[] = []
+    for (const part of ['new', 'cur']) {
+      for (const name of await readdir(join(this.#path, folder, part))) {
+        const path = join(this.#path, folder, part, name)
+        const raw = await readFile(path)
+        const subject = /^Subject: (.*)$/m.exec(raw.toString('latin1'))?.[1]?.trim() ?? ''
+        found.push({ subject, flags: /:2,([A-Z]*)$/.exec(name)?.[1] ?? '', raw, path })
+      }
+    }
+    return found
+  }
+
+  /** Puts a message into a local folder, as a mail program working on the Maildir would. */
+  async add(folder: string, name: string, raw: string): Promise<void> {
+    await writeFile(join(this.#path, folder, 'cur', `${name}:2,S`), raw)
+  }
+
+  /** Replaces the flags of a local message. */
+  async setFlags(message: LocalMessage, flags: string): Promise<void> {
+    const target = message.path.replace('/new/', '/cur/').replace(/:2,[A-Z]*$/, '')
+    await rename(message.path, `${target}:2,${flags}`)
+  }
+
+  async remove(message: LocalMessage): Promise<void> {
+    await rm(message.path)
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * Which real programs a test needs. A missing one skips the test with its name and the package that brings it; where
+ * CI is set it fails instead, so that a green CI run always means that the real programs were there.
+ */
+import { accessSync, constants } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import type { TestContext } from 'vitest'
+
+/** Program → Debian package; `.ci/install-peers` installs these packages. */
+const packageOf = {
+  swaks: 'swaks',
+  neomutt: 'neomutt',
+  mutt: 'mutt',
+  mbsync: 'isync',
+  offlineimap: 'offlineimap3',
+  thunderbird: 'thunderbird',
+  Xvfb: 'xvfb',
+} as const
+
+export type Peer = keyof typeof packageOf
+
+function isInstalled(peer: Peer): boolean {
+  return (process.env['PATH'] ?? '').split(delimiter).some((folder) => {
+    try {
+      accessSync(join(folder, peer), constants.X_OK)
+      return true
+    } catch {
+      return false
+    }
+  })
+}
+
+/** Ends the test as skipped (or failed, with CI set) unless every peer is installed. */
+export function requirePeer(context: TestContext, ...peers: readonly Peer[]): void {
+  const missing = peers.filter((peer) => !isInstalled(peer))
+  if (missing.length === 0) return
+  const note = `missing real peer: ${missing.map((peer) => `${peer} (Debian package ${packageOf[peer]})`).join(', ')}`
+  if (!['', '0', 'false', undefined].includes(process.env['CI'])) throw new Error(note)
+  context.skip(note)
+}

@@ -1,0 +1,228 @@
+import { connect } from 'node:net'
+import type { Socket } from 'node:net'
+import { generateKeyPair } from '@libp2p/crypto/keys'
+import type { Connection, Stream } from '@libp2p/interface'
+import { tcp } from '@libp2p/tcp'
+import { tls } from '@libp2p/tls'
+import { yamux } from '@libp2p/yamux'
+import { multiaddr } from '@multiformats/multiaddr'
+import { createLibp2p } from 'libp2p'
+import type { Libp2p } from 'libp2p'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { fromUtf8 } from '../../src/core/bytes.ts'
+import type { GatewayId } from '../../src/core/ids.ts'
+import type { Link } from '../../src/core/delivery/ports.ts'
+import { limits } from '../../src/core/limits.ts'
+import { encodeProposal } from '../../src/overlay/opening.ts'
+import { askProtocol, linkProtocol } from '../../src/overlay/protocols.ts'
+import { openPeer, text, within } from './support.ts'
+import type { Peer } from './support.ts'
+
+const patience = { timeout: 12_000, interval: 20 }
+
+let victim: Peer
+let friend: Peer
+let friendly: Link
+let hostile: Libp2p
+
+beforeEach(async () => {
+  victim = await openPeer({
+    answer: { bundle: async (request) => request, blob: async () => new Uint8Array(limits.askAnswerBytesMax) },
+  })
+  friend = await openPeer()
+  friendly = await friend.overlay.link(victim.address, within(10_000))
+  hostile = await createLibp2p({
+    privateKey: await generateKeyPair('Ed25519'),
+    transports: [tcp()],
+    connectionEncrypters: [tls()],
+    streamMuxers: [yamux({ maxOutboundStreams: 5_000 })],
+    connectionMonitor: { enabled: false },
+  })
+})
+
+afterEach(async () => {
+  await hostile.stop()
+  await friend[Symbol.asyncDispose]()
+  await victim[Symbol.asyncDispose]()
+})
+
+/** The other link works as if nothing were. */
+async function expectUndisturbed(): Promise<void> {
+  expect(friendly.closed.aborted).toBe(false)
+  const already = text(victim).length
+  await friendly.send(fromUtf8('still here'))
+  await expect.poll(() => text(victim).length, { timeout: 1_000, interval: 5 }).toBe(already + 10)
+  const answer = await friend.overlay.ask(victim.address, 'bundle', Uint8Array.of(1), {
+    ...within(3_000),
+    answerBytesMax: 9,
+  })
+  expect([...answer]).toEqual([1])
+}
+
+const lastError = (): string | undefined =>
+  victim.overlay.peers().find(({ gateway }) => gateway === (hostile.peerId.toString() as GatewayId))?.lastError
+
+const dial = async (): Promise<Connection> => await hostile.dial(multiaddr(victim.overlay.listeners()[0]))
+
+/** A link the victim accepted, as the raw stream. */
+async function openRaw(connection: Connection, id = 1n): Promise<Stream> {
+  const stream = await connection.newStream(linkProtocol)
+  const linked = victim.links.length + 1
+  stream.send(encodeProposal({ instance: 5n, id, after: 0n }))
+  await expect.poll(() => victim.links.length, patience).toBe(linked)
+  return stream
+}
+
+test('a thousand link streams are bounded, and the peer is named', async () => {
+  const connection = await dial()
+  const opened = await Promise.allSettled(
+    Array.from(
+      { length: 1_000 },
+      async () =>
+        await connection.newStream(linkProtocol, { maxOutboundStreams: 5_000, signal: AbortSignal.timeout(8_000) }),
+    ),
+  )
+  expect(opened.filter(({ status }) => status === 'fulfilled').length).toBeLessThan(200)
+  await expect.poll(lastError, patience).toMatch(/too many/)
+  await expectUndisturbed()
+})
+
+test('streams that never say which protocol they want hold a place for a few seconds only', async () => {
+  const connection = await dial()
+  const muxer = (connection as unknown as { readonly muxer: { createStream(): Promise<Stream> } }).muxer
+  for (let count = 0; count < 1_000; count += 1) await muxer.createStream()
+  await expect.poll(lastError, patience).toMatch(/too many open streams/)
+  await expect.poll(() => connection.status, patience).not.toBe('open')
+  await expectUndisturbed()
+  const again = await dial().catch(() => undefined)
+  await expect.poll(() => again?.status ?? 'refused', patience).not.toBe('open')
+})
+
+test('garbage instead of a proposal, and garbage on an accepted link, end that stream with a reason', async () => {
+  const connection = await dial()
+  const stream = await connection.newStream(linkProtocol)
+  stream.send(new Uint8Array(100).fill(0xff))
+  await expect.poll(lastError, patience).toBe('garbled link stream')
+  const link = await openRaw(connection)
+  link.send(new Uint8Array(100).fill(0xff))
+  await expect.poll(() => victim.links.at(-1)?.closed.aborted, patience).toBe(true)
+  expect(lastError()).toBe('sent what is no link stream')
+  await expectUndisturbed()
+})
+
+test('a peer that sends more than its credit loses the link, and what it sent is bounded', async () => {
+  await victim[Symbol.asyncDispose]()
+  victim = await openPeer({ reads: 'leave' })
+  const stream = await openRaw(await dial())
+  const segment = new Uint8Array(32 * 1024)
+  segment.set([0, 0, 0x7f, 0xfc])
+  for (let sent = 0; sent < 4 * limits.linkWindowBytes && stream.status === 'open'; sent += segment.length) {
+    stream.send(segment)
+    await new Promise((resolve) => {
+      setImmediate(resolve)
+    })
+  }
+  await expect.poll(() => victim.links.at(-1)?.closed.aborted, patience).toBe(true)
+  expect(lastError()).toBe('sent more than its credit')
+  let octets = 0
+  for await (const piece of victim.links.at(-1)!.incoming) octets += piece.length
+  expect(octets).toBeLessThanOrEqual(limits.linkWindowBytes + 2 * limits.linkSegmentBytesMax)
+})
+
+test('a peer that never reads makes only its own sender wait', async () => {
+  const stream = await openRaw(await dial())
+  stream.pause()
+  const link = victim.links.at(-1)!
+  let sent = 0
+  const flooding = (async () => {
+    for (;;) {
+      await link.send(new Uint8Array(64 * 1024))
+      sent += 64 * 1024
+    }
+  })()
+  flooding.catch(() => {})
+  await new Promise((resolve) => {
+    setTimeout(resolve, 1_000)
+  })
+  expect(sent).toBeLessThanOrEqual(limits.linkWindowBytes + limits.linkQueueBytesMax + 128 * 1024)
+  await expectUndisturbed()
+})
+
+test('a million pings cost one answer at a time', async () => {
+  const stream = await openRaw(await dial())
+  stream.pause()
+  const pings = Buffer.concat(Array.from({ length: 20_000 }, () => Buffer.from([1, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 1])))
+  for (let sent = 0; sent < 50; sent += 1) {
+    stream.send(pings)
+    await new Promise((resolve) => {
+      setImmediate(resolve)
+    })
+  }
+  await expectUndisturbed()
+})
+
+test('an oversize, half-open or endless ask ends with a reason', async () => {
+  const connection = await dial()
+  const oversize = await connection.newStream(askProtocol('bundle'))
+  oversize.send(Uint8Array.of(0xff, 0xff, 0xff, 0xff))
+  await expect.poll(lastError, patience).toBe('bundle: request too large')
+  const endless = await connection.newStream(askProtocol('bundle'))
+  for (let sent = 0; sent < 100 && endless.status === 'open'; sent += 1) {
+    endless.send(new Uint8Array(64 * 1024))
+    await new Promise((resolve) => {
+      setImmediate(resolve)
+    })
+  }
+  await expect.poll(() => endless.status, patience).not.toBe('open')
+  for (let count = 0; count < 20; count += 1) {
+    await connection.newStream(askProtocol('bundle'), { maxOutboundStreams: 100 }).catch(() => {})
+  }
+  await expectUndisturbed()
+})
+
+test('asks whose answers are never read are bounded for that peer alone', async () => {
+  const connection = await dial()
+  const answers: number[] = []
+  for (let count = 0; count < limits.asksPerPeerMax + 4; count += 1) {
+    const stream = await connection.newStream(askProtocol('blob'), { maxOutboundStreams: 100 })
+    stream.addEventListener('message', ({ data }) => {
+      answers.push(data instanceof Uint8Array ? data[0]! : data.get(0))
+      stream.pause()
+    })
+    stream.send(Uint8Array.of(0, 0, 0, 0))
+  }
+  await expect.poll(() => answers.filter((outcome) => outcome === 2).length, patience).toBe(4)
+  await expectUndisturbed()
+})
+
+test('a thousand connections from one address are refused beyond a few, and others still get in', async () => {
+  const port = Number(/\/tcp\/(\d+)/.exec(victim.overlay.listeners()[0]!)![1])
+  const sockets: Socket[] = []
+  let open = 0
+  for (let count = 0; count < 1_000; count += 1) {
+    const socket = connect({ host: '127.0.0.1', port, localAddress: '127.0.0.2' })
+    socket.on('connect', () => (open += 1))
+    socket.on('close', () => (open -= 1))
+    socket.on('error', () => {})
+    sockets.push(socket)
+  }
+  await expect.poll(() => open, patience).toBeLessThanOrEqual(limits.connectionsPerAddressMax)
+  await using late = await openPeer()
+  const link = await late.overlay.link(victim.address, within(5_000))
+  await link.send(fromUtf8('late'))
+  await expect.poll(() => text(victim), patience).toContain('late')
+  await expectUndisturbed()
+  for (const socket of sockets) socket.destroy()
+})
+
+test('a connection that says nothing, or garbage, is dropped', async () => {
+  const port = Number(/\/tcp\/(\d+)/.exec(victim.overlay.listeners()[0]!)![1])
+  const silent = connect({ host: '127.0.0.1', port })
+  const garbled = connect({ host: '127.0.0.1', port })
+  const closed = { silent: false, garbled: false }
+  silent.on('error', () => {}).on('close', () => (closed.silent = true))
+  garbled.on('error', () => {}).on('close', () => (closed.garbled = true))
+  garbled.write('GET / HTTP/1.1\r\n\r\n')
+  await expect.poll(() => closed, patience).toEqual({ silent: true, garbled: true })
+  await expectUndisturbed()
+})

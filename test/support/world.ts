@@ -1,0 +1,120 @@
+/** Several gateways' nodes on the memory network, each with real stores in a temporary folder. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Ambient, silentLog, systemClock, systemRandom } from '../../src/core/ambient.ts'
+import { Secret } from '../../src/core/crypto/secret.ts'
+import type { Overlay } from '../../src/core/delivery/ports.ts'
+import type { Address, Identity } from '../../src/core/ids.ts'
+import { parseInvitation } from '../../src/core/identity/invitation.ts'
+import { parseAddress } from '../../src/core/message/address.ts'
+import { type Knowledge, type Node, openKnowledge, openNode } from '../../src/node.ts'
+import { createAccount } from '../../src/operations/accounts.ts'
+import { memoryNetwork, type MemoryNetwork } from '../../src/overlay/memory-overlay.ts'
+
+export interface TestGateway {
+  readonly name: string
+  readonly folder: string
+  readonly knowledge: Knowledge
+  readonly node: Node
+  readonly account: Identity
+  readonly address: Address
+  /** Closes it, as at a clean shutdown. */
+  stop(): Promise<void>
+  submit(to: string | readonly string[], text: string, extraFields?: string): Promise<void>
+  /** Texts of the messages in a mailbox, oldest first. */
+  read(mailbox?: string): Promise<readonly string[]>
+}
+
+export interface World extends AsyncDisposable {
+  readonly network: MemoryNetwork
+  gateway(name: string, options?: { readonly wrap?: (overlay: Overlay) => Overlay }): Promise<TestGateway>
+  /** Both become contacts: b accepts a's invitation. */
+  introduce(a: TestGateway, b: TestGateway): Promise<void>
+}
+
+const testAmbient: Ambient = { clock: systemClock, random: systemRandom, log: silentLog }
+const storeBytes = 256 * 1024 * 1024
+
+export async function openWorld(ambient: Ambient = testAmbient): Promise<World> {
+  const root = await mkdtemp(join(tmpdir(), 'mycelium-world-'))
+  const network = memoryNetwork(ambient)
+  const running = new Map<string, TestGateway>()
+  const keyOf = (name: string): Secret => new Secret(Buffer.alloc(32, name))
+  return {
+    network,
+    async gateway(name, { wrap = (overlay: Overlay) => overlay } = {}) {
+      const folder = join(root, name)
+      const paths = { store: join(folder, 'store'), blobs: join(folder, 'blobs') }
+      const knowledge = await openKnowledge({ paths, key: keyOf(name), storeBytesMax: storeBytes }, ambient)
+      const known = knowledge.accounts.list()[0]
+      if (known === undefined)
+        await createAccount(knowledge, ambient, { localName: name, address: undefined, displayName: undefined })
+      const { identity: account, address } = knowledge.accounts.list()[0]!
+      const node = await openNode(knowledge, wrap(await network.join(name)), ambient)
+      const made: TestGateway = {
+        name,
+        folder,
+        knowledge,
+        node,
+        account,
+        address,
+        async stop() {
+          running.delete(name)
+          await node[Symbol.asyncDispose]()
+          await knowledge[Symbol.asyncDispose]()
+        },
+        submit: async (to, text, extraFields = '') =>
+          await submitMail(made, typeof to === 'string' ? [to] : to, text, extraFields),
+        read: async (mailbox = 'INBOX') => await readMailbox(made, mailbox),
+      }
+      running.set(name, made)
+      return made
+    },
+    async introduce(a, b) {
+      const at = { gateway: a.node.overlay.self, locators: a.node.overlay.locators() }
+      const { link } = await a.knowledge.invitations.create(a.knowledge.accounts.get(a.account), at)
+      await b.knowledge.store.write((tx) => b.knowledge.contacts.using(tx).addPending(b.account, parseInvitation(link)))
+    },
+    async [Symbol.asyncDispose]() {
+      for (const gateway of running.values()) await gateway.stop()
+      await rm(root, { recursive: true, force: true })
+    },
+  }
+}
+
+async function submitMail(
+  { node, account, address }: TestGateway,
+  to: readonly string[],
+  text: string,
+  extraFields: string,
+): Promise<void> {
+  const raw = `From: <${address}>\r\nTo: ${to.map((one) => `<${one}>`).join(', ')}\r\n${extraFields}Subject: test\r\n\r\n${text}\r\n`
+  await node.delivery.submitter.submit(account, {
+    from: address,
+    recipients: to.map((one) => ({ address: parseAddress(one)! })),
+    body: pieces(Buffer.from(raw)),
+  })
+}
+
+async function* pieces(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += 16_384) yield bytes.subarray(at, at + 16_384)
+}
+
+/** The text after the last empty line of each message. */
+async function readMailbox(
+  { knowledge: { mailboxes }, account }: TestGateway,
+  name: string,
+): Promise<readonly string[]> {
+  const info = mailboxes.byName(account, name)
+  if (info === undefined) return []
+  const columns = mailboxes.columns(account, info.id)
+  const contents = Array.from({ length: columns.count }, (_, index) => columns.contentAt(index))
+  const texts: string[] = []
+  for (const content of contents) {
+    const parts: Uint8Array[] = []
+    for await (const part of mailboxes.read(account, content)) parts.push(part)
+    texts.push(Buffer.concat(parts).toString().split('\r\n\r\n').slice(1).join('\r\n\r\n').trimEnd())
+  }
+  return texts
+}
