@@ -167,8 +167,10 @@ class Parser {
     }
   }
 
+  /** A header section cut short by the delimiter keeps its line break, and so does every part around it. */
   #end(part: Draft, at: number): void {
-    part.bodyEnd = Math.max(part.bodyStart, at)
+    const inner = part.message ?? part.parts.at(-1)
+    part.bodyEnd = Math.max(part.bodyStart, at, inner?.bodyEnd ?? 0)
     if (part.type === 'text' || isMessage(part)) part.lines = this.#lines.count(part.bodyStart, part.bodyEnd)
     if (part.type === 'multipart' && part.parts.length === 0) part.parts.push(emptyPart(part.bodyEnd))
   }
