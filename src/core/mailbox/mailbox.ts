@@ -6,6 +6,7 @@
 import type { ContentId, Identity, MailboxId, ModSeq, Uid } from '../ids.ts'
 import type { StoredContent } from '../store/blobs.ts'
 import type { WriteTx } from '../store/store.ts'
+import type { SearchKey } from './search.ts'
 
 export type { StoredContent } from '../store/blobs.ts'
 
@@ -151,6 +152,15 @@ export interface Mailboxes {
   summary(account: Identity, content: ContentId): Promise<Uint8Array>
   /** The same when it is at hand without waiting. */
   summaryNow(account: Identity, content: ContentId): Uint8Array | undefined
+
+  /** Those of `uids` that match, in the order given: exactly what reading every message would find. */
+  search(
+    account: Identity,
+    mailbox: MailboxId,
+    uids: readonly Uid[],
+    key: SearchKey,
+    options: { readonly signal: AbortSignal },
+  ): Promise<readonly Uid[]>
 
   /** In-process, after commit, in commit order; returns how to stop. */
   watch(account: Identity, listener: (change: Change) => void): () => void

@@ -22,9 +22,11 @@ import type {
   Summariser,
   UidPair,
 } from './mailbox.ts'
+import { searchMailbox } from './mailbox-search.ts'
 import type { MailboxWork } from './mailbox-work.ts'
 import { inbox, parseMailboxName } from './names.ts'
 import { eventCodec, seqKey, seqOf, uidsCodec } from './rows.ts'
+import type { SearchKey } from './search.ts'
 import { Summaries } from './summaries.ts'
 
 export interface MailboxesOptions {
@@ -406,6 +408,17 @@ class StoredMailboxes implements MailboxStore {
   }
   summaryNow(_account: Identity, content: ContentId): Uint8Array | undefined {
     return this.#summaries.now(content)
+  }
+
+  async search(
+    account: Identity,
+    mailbox: MailboxId,
+    uids: readonly Uid[],
+    key: SearchKey,
+    options: { readonly signal: AbortSignal },
+  ): Promise<readonly Uid[]> {
+    const columns = (): MailboxColumns => this.columns(account, mailbox)
+    return await searchMailbox({ account, columns, contents: this.#blobs }, uids, key, options)
   }
 
   // Changes

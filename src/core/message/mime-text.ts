@@ -18,7 +18,7 @@ export function textOfPart(bytes: Uint8Array, part: MimePart, octetsMax = Infini
 const skipped = /^(?:script|style|head|title)$/i
 
 /** Words of an HTML text: tags dropped, the commonest entities decoded. One pass. */
-function textOfHtml(html: string): string {
+export function textOfHtml(html: string): string {
   let text = ''
   let at = 0
   while (at < html.length) {

@@ -2,9 +2,10 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { fromUtf8 } from '../../../src/core/bytes.ts'
 import { unreachable } from '../../../src/core/errors.ts'
-import type { ContentId, ModSeq, Uid } from '../../../src/core/ids.ts'
-import { foldText, prepareQuery, search, type SearchKey, type SearchSubject } from '../../../src/core/mailbox/search.ts'
-import { parseHeaders } from '../../../src/core/message/header.ts'
+import type { Uid } from '../../../src/core/ids.ts'
+import type { SearchKey } from '../../../src/core/mailbox/search.ts'
+import { foldText } from '../../../src/core/message/searchable-text.ts'
+import { addAccounts, alice, type Home, temporaryHouse } from './support.ts'
 
 interface Mail {
   readonly subject: string
@@ -16,21 +17,16 @@ interface Mail {
 
 const dayMs = 86_400_000
 
-function subjectOf(mails: readonly Mail[], uid: Uid): SearchSubject | undefined {
-  const mail = mails[uid - 1]
-  if (mail === undefined) return undefined
-  const bytes = fromUtf8(`Subject: ${mail.subject}\r\nX-Other: no\r\n\r\n${mail.body}\r\n`)
-  return {
-    uid,
-    flags: mail.flags,
-    internalDateMs: mail.day * dayMs + 5,
-    savedMs: 0,
-    size: mail.size,
-    modSeq: uid as number as ModSeq,
-    content: '' as ContentId,
-    header: async () => await Promise.resolve(parseHeaders(bytes).fields),
-    message: () => bytes,
-  }
+async function append({ store, mailboxes }: Home, mails: readonly Mail[]): Promise<readonly Uid[]> {
+  const { id } = mailboxes.byName(alice, 'INBOX')!
+  return await store.write((tx) => {
+    const items = mails.map(({ subject, body, flags, size, day }) => {
+      const text = `Subject: ${subject}\r\nX-Other: no\r\n\r\n${body}\r\n`
+      const { content } = mailboxes.storeInline(tx, alice, fromUtf8(text))
+      return { content, size, flags, internalDateMs: day * dayMs + 5 }
+    })
+    return mailboxes.append(tx, alice, id, items)
+  })
 }
 
 /** The same, said plainly. */
@@ -71,17 +67,15 @@ function model(key: SearchKey, mail: Mail, uid: number): boolean {
   }
 }
 
-const word = fc.constantFrom('tea', 'Tea', 'Käse', 'käse', 'x')
-const mails = fc.array(
-  fc.record({
-    subject: word,
-    body: fc.array(word).map((words) => words.join(' ')),
-    flags: fc.subarray(['\\Seen', '\\Flagged', '$Junk']),
-    size: fc.nat(5),
-    day: fc.nat(3),
-  }),
-  { maxLength: 5 },
-)
+const words = ['tea', 'Tea', 'Käse', 'käse', 'x']
+const word = fc.constantFrom(...words)
+const mails: readonly Mail[] = Array.from({ length: 60 }, (_, index) => ({
+  subject: words[index % words.length]!,
+  body: words.filter((_, at) => (index >> at) % 2 === 1).join(' '),
+  flags: ['\\Seen', '\\Flagged', '$Junk'].filter((_, at) => ((index * 7) >> at) % 2 === 1),
+  size: index % 6,
+  day: index % 4,
+}))
 const { key } = fc.letrec<{ key: SearchKey }>((tie) => ({
   key: fc.oneof(
     { maxDepth: 4 },
@@ -100,12 +94,16 @@ const { key } = fc.letrec<{ key: SearchKey }>((tie) => ({
 }))
 
 test('finds what a plain reading of the query finds', async () => {
+  using house = temporaryHouse()
+  await using home = await house.open()
+  await addAccounts(home, house)
+  const uids = await append(home, mails)
+  const { id } = home.mailboxes.byName(alice, 'INBOX')!
+  const { signal } = new AbortController()
   await fc.assert(
-    fc.asyncProperty(mails, key, async (mails, key) => {
-      const uids = mails.map((_, index) => (index + 1) as Uid)
-      const { signal } = new AbortController()
-      const found = await search(uids, (uid) => subjectOf(mails, uid), prepareQuery(key), { signal })
-      expect(found).toEqual(uids.filter((uid) => model(key, mails[uid - 1]!, uid)))
+    fc.asyncProperty(key, fc.subarray([...uids]), async (key, asked) => {
+      const found = await home.mailboxes.search(alice, id, asked, key, { signal })
+      expect(found).toEqual(asked.filter((uid) => model(key, mails[uid - 1]!, uid)))
     }),
     { numRuns: 300 },
   )

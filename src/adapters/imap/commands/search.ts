@@ -1,13 +1,11 @@
 /** SEARCH and UID SEARCH, with ESEARCH results (RFC 4731) and results that are kept (RFC 5182). */
 import type { ModSeq, Uid } from '../../../core/ids.ts'
-import { prepareQuery, search as searchMailbox } from '../../../core/mailbox/search.ts'
 import { type Arguments, BadSyntax } from '../arguments.ts'
 import type { Command } from '../command.ts'
 import { isKnownCharset } from '../../../core/message/mime-words.ts'
 import { formatNumberSet } from '../number-set.ts'
 import { no, ok, Refusal } from '../responses.ts'
 import { readSearchKeys } from '../search-keys.ts'
-import { searchSubject } from '../search-subject.ts'
 import type { Session } from '../session.ts'
 
 const returnNames = ['MIN', 'MAX', 'ALL', 'COUNT', 'SAVE'] as const
@@ -24,8 +22,8 @@ const searching = (kind: 'uid' | 'seq'): Command => ({
     const view = session.selected
     if (returned?.includes('SAVE') === true) session.savedSearch = []
     const uids = Array.from(view.uids()) as Uid[]
-    const subjectOf = (uid: Uid) => searchSubject(session, uid)
-    const found = await searchMailbox(uids, subjectOf, prepareQuery(key), { signal: session.signal })
+    const { mailboxes, account, signal } = session
+    const found = await mailboxes.search(account, view.mailbox, uids, key, { signal })
     const modSeq = usesModSeq ? highestOf(session, found) : undefined
     if (returned === undefined && !session.isRev2) writeSearch(session, kind, found, modSeq)
     else writeExtended(session, kind, { found, modSeq, returned: returned ?? ['ALL'] })

@@ -1,0 +1,83 @@
+/** Everything in a message that a reader would call its text, decoded, and folded so that case does not matter. */
+import { type HeaderField, parseHeaders } from './header.ts'
+import { decodeWords, parseParameters } from './mime-words.ts'
+import { type MimePart, parseMime } from './mime.ts'
+import { eachPart, textOfHtml, textOfPart } from './mime-text.ts'
+
+/** Case and composition folded away on both sides. */
+export const foldText = (text: string): string => text.normalize('NFC').toLowerCase()
+
+/** Made of what is asked for, when it is asked. */
+export class SearchableText {
+  readonly #bytes: Uint8Array
+  #fields: readonly HeaderField[] | undefined
+  #header: string | undefined
+  #bodies: readonly string[] | undefined
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes
+  }
+
+  get fields(): readonly HeaderField[] {
+    this.#fields ??= parseHeaders(this.#bytes).fields
+    return this.#fields
+  }
+
+  /** `name: value` of each field, one a line; file names once more, with their encodings undone. */
+  get header(): string {
+    this.#header ??= [...this.fields.map(lineOf), ...fileNames(this.fields)].join('\n')
+    return this.#header
+  }
+
+  /** Texts of the parts, headers of inner parts and embedded messages, names of attachments. */
+  get bodies(): readonly string[] {
+    this.#bodies ??= bodiesOf(this.#bytes)
+    return this.#bodies
+  }
+
+  includes(folded: string): boolean {
+    return this.header.includes(folded) || this.bodyIncludes(folded)
+  }
+
+  bodyIncludes(folded: string): boolean {
+    return this.bodies.some((body) => body.includes(folded))
+  }
+}
+
+/** Does a field of this name (lower case) hold the text? An empty text asks whether there is one. */
+export const fieldIncludes = (fields: readonly HeaderField[], name: string, folded: string): boolean =>
+  fields.some((field) => field.name === name && foldText(decodeWords(field.value)).includes(folded))
+
+const lineOf = ({ name, value }: HeaderField): string => `${name}: ${foldText(decodeWords(value))}`
+
+function bodiesOf(bytes: Uint8Array): readonly string[] {
+  const root = parseMime(bytes)
+  const texts: string[] = []
+  for (const part of eachPart(root)) {
+    const { fields } = part.headers
+    if (part !== root) texts.push(...fields.map(lineOf), ...fileNames(fields))
+    if (part.type === 'text') texts.push(...textsOf(bytes, part))
+  }
+  return texts
+}
+
+/** An HTML text is found by what it shows, and by what it is made of: both are asked for. */
+function textsOf(bytes: Uint8Array, part: MimePart): readonly string[] {
+  const text = textOfPart(bytes, part)
+  const folded = foldText(text)
+  return part.subtype === 'html' ? [folded, foldText(textOfHtml(text))] : [folded]
+}
+
+/** As a person sees them: RFC 2231 and its continuations undone. */
+function fileNames(fields: readonly HeaderField[]): readonly string[] {
+  const names: string[] = []
+  for (const { name, value } of fields) {
+    if (name !== 'content-type' && name !== 'content-disposition') continue
+    const { parameters } = parseParameters(value)
+    for (const parameter of ['name', 'filename']) {
+      const given = parameters.get(parameter)
+      if (given !== undefined) names.push(foldText(given))
+    }
+  }
+  return names
+}
