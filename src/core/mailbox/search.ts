@@ -1,4 +1,5 @@
 /** What may be asked of a mailbox, and how an answer is found piece by piece: from cheap knowledge first. */
+import { unreachable } from '../errors.ts'
 import type { ContentId, ModSeq, Uid } from '../ids.ts'
 import type { HeaderField } from '../message/header.ts'
 import { fieldIncludes, foldText, SearchableText } from '../message/searchable-text.ts'
@@ -54,19 +55,13 @@ type Leaf = ColumnKey | ContentKey
 
 /** @param judge `undefined`: what it knows does not decide */
 export function settle(key: SearchKey, judge: (leaf: Leaf) => boolean | undefined): Outcome {
-  switch (key.kind) {
-    case 'not': {
-      const inner = settle(key.key, judge)
-      if (typeof inner === 'boolean') return !inner
-      return inner === key.key ? key : { kind: 'not', key: inner }
-    }
-    case 'and':
-      return settleAll(key, judge, false)
-    case 'or':
-      return settleAll(key, judge, true)
-    default:
-      return judge(key) ?? key
+  if (key.kind === 'not') {
+    const inner = settle(key.key, judge)
+    if (typeof inner === 'boolean') return !inner
+    return inner === key.key ? key : { kind: 'not', key: inner }
   }
+  if (key.kind === 'and') return settleAll(key, judge, false)
+  return key.kind === 'or' ? settleAll(key, judge, true) : (judge(key) ?? key)
 }
 
 /** Decides as soon as one key is `decisive`; else the opposite once every key is known. */
@@ -107,8 +102,13 @@ export function columnsJudge(columns: MailboxColumns, index: number): (leaf: Lea
         return columns.modSeqAt(index) >= leaf.modSeq
       case 'content':
         return columns.contentAt(index) === leaf.content
-      default:
+      case 'sent-date':
+      case 'header':
+      case 'body':
+      case 'text':
         return undefined
+      default:
+        return unreachable(leaf)
     }
   }
 }
@@ -128,7 +128,7 @@ const within = (ms: number | undefined, { from = -Infinity, to = Infinity }: Per
   ms !== undefined && ms >= from && ms < to
 
 /** From a header section: enough for all but texts. */
-export const headerJudge =
+const headerJudge =
   (fields: readonly HeaderField[]) =>
   (leaf: Leaf): boolean | undefined => {
     if (leaf.kind === 'header') return fieldIncludes(fields, leaf.name, leaf.text)
@@ -148,7 +148,7 @@ export function matches(key: SearchKey, message: Uint8Array): boolean {
 }
 
 /** @param written the Date field */
-export const sentWithin = (written: string | undefined, period: Period): boolean => within(sentDay(written), period)
+const sentWithin = (written: string | undefined, period: Period): boolean => within(sentDay(written), period)
 
 const months = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec']
 
