@@ -171,6 +171,7 @@ export const limits = {
   headerNameOctetsMax: 256, // ours
   headerAddressesMax: 2000, // ours: in one address field
   mimeDepthMax: 32, // ours: deeper parts are opaque
+  mimeWorkerBytesMin: 256 * 1024, // DESIGN §8: a longer mail is parsed in a worker thread, in windows
   mimePartsMax: 1000, // ours: the rest belongs to the last part
   mimeParametersMax: 64, // ours: of one field
   mimeParameterOctetsMax: 8 * 1024, // ours: decoded, of one parameter

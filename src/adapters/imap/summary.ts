@@ -3,11 +3,13 @@
  * where each part begins and ends, a preview, and the header fields that mail programs list.
  */
 import { concat, fromLatin1, fromUtf8 } from '../../core/bytes.ts'
-import type { Summariser } from '../../core/mailbox/mailbox.ts'
+import type { MessageSource, Summariser } from '../../core/mailbox/mailbox.ts'
 import type { MimePart } from '../../core/message/mime.ts'
 import { parseMime } from '../../core/message/mime.ts'
-import { previewOf } from '../../core/message/mime-text.ts'
+import { MimeStream } from '../../core/message/mime-stream.ts'
+import { previewRanges, previewText } from '../../core/message/mime-text.ts'
 import { type TransferEncoding, transferEncodings } from '../../core/message/mime-words.ts'
+import { largeMail } from './large-mail.ts'
 import { envelopeOf, structureOf } from './structure.ts'
 
 /** Fields that Thunderbird, K-9, Apple Mail and mutt fetch for their lists; lower case. */
@@ -22,6 +24,7 @@ const listedFields: ReadonlySet<string> = new Set(
 const listedBytesMax = 16 * 1024 // ours: above it, header fields are read from the message
 
 const previewCharsMax = 200 // RFC 8970 §3.1
+const windowBytes = 256 * 1024 // ours: of a large mail, in memory at a time
 
 export interface PartRange {
   /** `` for the whole message, `1.2` as in BODY[1.2]. */
@@ -39,16 +42,47 @@ const sectionNames = ['envelope', 'body', 'bodyStructure', 'preview', 'parts', '
 type SectionName = (typeof sectionNames)[number]
 const headBytes = sectionNames.length * 4 + 1
 
-export const imapSummariser: Summariser = { version: 1, summarise }
+export const imapSummariser: Summariser = {
+  version: 1,
+  summarise,
+  summariseLarge: (source) => largeMail.summarise(source),
+}
 
 function summarise(message: Uint8Array): Uint8Array {
   const root = parseMime(message)
-  const fields = listed(message, root)
+  let preview = ''
+  for (const { part, from, to } of previewRanges(root)) {
+    preview = previewText(message.subarray(from, to), part, previewCharsMax)
+    if (preview !== '') break
+  }
+  return rendered(root, { fields: listed(message, root), preview })
+}
+
+/** The same for a mail that is not held: read once from its beginning to its end, and then where it matters. */
+export async function summariseStream(source: MessageSource): Promise<Uint8Array> {
+  const stream = new MimeStream()
+  for (let at = 0; at < source.size; at += windowBytes) {
+    stream.push(await source.read(at, Math.min(source.size, at + windowBytes)))
+  }
+  const root = stream.finish()
+  let preview = ''
+  for (const { part, from, to } of previewRanges(root)) {
+    preview = previewText(await source.read(from, to), part, previewCharsMax)
+    if (preview !== '') break
+  }
+  const header = root.headers.truncated ? new Uint8Array() : await source.read(0, root.bodyStart)
+  return rendered(root, { fields: listed(header, root), preview })
+}
+
+function rendered(
+  root: MimePart,
+  { fields, preview }: { readonly fields: Uint8Array | undefined; readonly preview: string },
+): Uint8Array {
   const sections: Record<SectionName, Uint8Array> = {
     envelope: fromLatin1(envelopeOf(root.headers)),
     body: fromLatin1(structureOf(root, false)),
     bodyStructure: fromLatin1(structureOf(root, true)),
-    preview: fromUtf8(previewOf(message, root, previewCharsMax)),
+    preview: fromUtf8(preview),
     parts: fromLatin1(partTable(root)),
     fields: fields ?? new Uint8Array(),
   }
@@ -58,7 +92,7 @@ function summarise(message: Uint8Array): Uint8Array {
   return concat(head, ...sectionNames.map((name) => sections[name]))
 }
 
-/** The listed fields as they stand in the message, in order; `undefined` when that would not be all of them, or too much. */
+/** The listed fields as they stand in the message, of which the header section is enough, in order; `undefined` when that would not be all of them, or too much. */
 function listed(message: Uint8Array, { headers }: MimePart): Uint8Array | undefined {
   if (headers.truncated) return undefined
   const found = headers.fields.filter(({ name }) => listedFields.has(name))

@@ -180,4 +180,14 @@ export interface UidPair {
 export interface Summariser {
   readonly version: number
   summarise(message: Uint8Array): Uint8Array
+  /** The same result for a message above `limits.mimeWorkerBytesMin`, without holding it or this thread. */
+  summariseLarge(source: MessageSource): Promise<Uint8Array>
+}
+
+/** A message to be read in pieces. */
+export interface MessageSource {
+  /** Octets. */
+  readonly size: number
+  /** From `from` (inclusive) to `to` (exclusive), all of it. */
+  read(from: number, to: number): Promise<Uint8Array>
 }

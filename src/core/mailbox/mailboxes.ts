@@ -496,7 +496,11 @@ class StoredMailboxes implements MailboxStore {
   }
 }
 
-const noSummary: Summariser = { version: 0, summarise: () => new Uint8Array() }
+const noSummary: Summariser = {
+  version: 0,
+  summarise: () => new Uint8Array(),
+  summariseLarge: async () => await Promise.resolve(new Uint8Array()),
+}
 
 function validName(text: string): string {
   const name = parseMailboxName(text)

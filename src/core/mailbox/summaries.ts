@@ -38,6 +38,7 @@ export class Summaries implements AsyncDisposable {
   readonly #asked: LastAsked
   readonly #log: Log
   readonly #cache = new Map<ContentId, Uint8Array>()
+  readonly #making = new Map<ContentId, Promise<Uint8Array>>()
   #cacheBytes = 0
   #waiting: Waiting[] = []
   #sinceTick = 0
@@ -137,16 +138,25 @@ export class Summaries implements AsyncDisposable {
     }
   }
 
+  /** Once at a time for each message, whoever asks. */
   async #make(account: Identity, content: ContentId): Promise<Uint8Array> {
-    const summary = this.#summariser.summarise(await this.#bytesOf(account, content))
+    const running = this.#making.get(content)
+    if (running !== undefined) return await running
+    const making = this.#summarise(account, content).finally(() => this.#making.delete(content))
+    this.#making.set(content, making)
+    const summary = await making
     this.#keep({ content, summary })
     return summary
   }
 
-  async #bytesOf(account: Identity, content: ContentId): Promise<Uint8Array> {
+  async #summarise(account: Identity, content: ContentId): Promise<Uint8Array> {
     const inline = this.#blobs.readInline(account, content)
-    if (inline !== undefined) return inline
-    return concat(...(await Array.fromAsync(this.#blobs.read(account, content))))
+    if (inline !== undefined) return this.#summariser.summarise(inline)
+    const size = this.#blobs.sizeOf(account, content) ?? 0
+    const read = async (from: number, to: number): Promise<Uint8Array> =>
+      concat(...(await Array.fromAsync(this.#blobs.read(account, content, { from, to }))))
+    if (size <= limits.mimeWorkerBytesMin) return this.#summariser.summarise(await read(0, size))
+    return await this.#summariser.summariseLarge({ size, read })
   }
 
   #placeOf(content: ContentId): Place | undefined {

@@ -25,6 +25,8 @@ export interface Headers {
 }
 
 export interface HeaderRange {
+  /** Where `bytes` lie in the message that offsets are told in. */
+  readonly base?: number
   readonly from?: number
   /** Exclusive. */
   readonly to?: number
@@ -42,7 +44,7 @@ const DASH = 0x2d
 /** Fields in order. A line that is no field and no continuation is skipped; CRLF and bare LF both end a line. */
 export function parseHeaders(
   bytes: Uint8Array,
-  { from = 0, to = bytes.length, isDelimiter }: HeaderRange = {},
+  { base = 0, from = 0, to = bytes.length, isDelimiter }: HeaderRange = {},
 ): Headers {
   const fields: HeaderField[] = []
   let truncated = false
@@ -51,7 +53,7 @@ export function parseHeaders(
     if (open === undefined) return
     const tooMuch = fields.length >= limits.headerFieldsMax || open.end - from > limits.mailHeaderBytesMax
     if (tooMuch) truncated = true
-    else fields.push(new Field(bytes, open))
+    else fields.push(new Field(bytes, base, open))
     open = undefined
   }
   let at = from
@@ -90,19 +92,21 @@ class Field implements HeaderField {
   readonly start: number
   readonly end: number
   readonly #bytes: Uint8Array
+  readonly #base: number
   readonly #valueStart: number
   #value: string | undefined
 
-  constructor(bytes: Uint8Array, at: { name: string; start: number; valueStart: number; end: number }) {
+  constructor(bytes: Uint8Array, base: number, at: { name: string; start: number; valueStart: number; end: number }) {
     this.name = at.name
-    this.start = at.start
-    this.end = at.end
+    this.start = base + at.start
+    this.end = base + at.end
     this.#bytes = bytes
+    this.#base = base
     this.#valueStart = at.valueStart
   }
 
   get value(): string {
-    this.#value ??= unfold(this.#bytes, this.#valueStart, this.end)
+    this.#value ??= unfold(this.#bytes, this.#valueStart, this.end - this.#base)
     return this.#value
   }
 }
@@ -112,6 +116,9 @@ function trimTerminator(bytes: Uint8Array, start: number, next: number): number 
   if (next <= start || bytes[next - 1] !== LF) return next
   return next - 2 >= start && bytes[next - 2] === CR ? next - 2 : next - 1
 }
+
+/** Does this line, without its terminator, begin a field? */
+export const beginsField = (line: Uint8Array): boolean => endOfName(line, 0, line.length) !== undefined
 
 /** Names are printable ASCII without colon; white space before the colon is tolerated (RFC 5322 §4.5). */
 function endOfName(bytes: Uint8Array, start: number, end: number): { name: number; colon: number } | undefined {

@@ -11,9 +11,11 @@ export function* eachPart(part: MimePart): Generator<MimePart> {
 
 /** A text part's content in Unicode; at most `octetsMax` octets of it are decoded. */
 export function textOfPart(bytes: Uint8Array, part: MimePart, octetsMax = Infinity): string {
-  const body = bytes.subarray(part.bodyStart, Math.min(part.bodyEnd, part.bodyStart + octetsMax))
-  return decodeCharset(decodeTransfer(body, part.encoding ?? '7bit'), part.contentType.parameters.get('charset'))
+  return decodedText(bytes.subarray(part.bodyStart, Math.min(part.bodyEnd, part.bodyStart + octetsMax)), part)
 }
+
+const decodedText = (body: Uint8Array, part: MimePart): string =>
+  decodeCharset(decodeTransfer(body, part.encoding ?? '7bit'), part.contentType.parameters.get('charset'))
 
 const skipped = /^(?:script|style|head|title)$/i
 
@@ -50,17 +52,23 @@ const entities: Readonly<Record<string, string>> = {
   '&#39;': "'",
 }
 
-/** What a list of messages shows below the subject: the first words of the first text part, on one line. */
-export function previewOf(bytes: Uint8Array, root: MimePart, charsMax: number): string {
+const previewOctetsMax = 16 * 1024
+
+/** Where the text of a preview may be: the parts to try, in order, and how much of each. */
+export function* previewRanges(root: MimePart): Generator<{ part: MimePart; from: number; to: number }> {
   for (const part of eachPart(root)) {
     if (part.type !== 'text' || part.message !== undefined) continue
-    const text = textOfPart(bytes, part, 16 * 1024)
-    const readable = part.subtype === 'html' ? textOfHtml(text) : text
-    const line = readable
-      .slice(0, 4096)
-      .replaceAll(/[\s\p{Cc}]+/gu, ' ')
-      .trim()
-    if (line !== '') return Array.from(line).slice(0, charsMax).join('')
+    yield { part, from: part.bodyStart, to: Math.min(part.bodyEnd, part.bodyStart + previewOctetsMax) }
   }
-  return ''
+}
+
+/** What a list of messages shows below the subject: the first words of a text part, on one line; empty when it has none. */
+export function previewText(body: Uint8Array, part: MimePart, charsMax: number): string {
+  const text = decodedText(body, part)
+  const readable = part.subtype === 'html' ? textOfHtml(text) : text
+  const line = readable
+    .slice(0, 4096)
+    .replaceAll(/[\s\p{Cc}]+/gu, ' ')
+    .trim()
+  return Array.from(line).slice(0, charsMax).join('')
 }

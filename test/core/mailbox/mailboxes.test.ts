@@ -292,6 +292,7 @@ test('summaries are made on demand, in the background, and anew for a new versio
       made += 1
       return Buffer.from(`${version}:${message.length}`)
     },
+    summariseLarge: async () => await Promise.reject(new Error('these are small')),
   })
   {
     await using home = await house.open({ summariser: summariser(1) })
