@@ -1,42 +1,29 @@
-/** How soon one mail program sees what another one did: from the OK of an APPEND to the EXISTS on a connection in IDLE. */
-import { ImapFlow } from 'imapflow'
+/**
+ * How much processor time what mail programs ask takes, beside Dovecot with the same mails; how large an account may
+ * grow; and how soon one mail program sees what another one did.
+ */
 import type { Bench } from '../scripts/bench.ts'
-import { Gateway } from '../test/interop/support/gateway-process.ts'
-
-async function connect(gateway: Gateway): Promise<ImapFlow> {
-  const { imap, user, password } = await gateway.settings('plain')
-  const client = new ImapFlow({
-    ...imap,
-    secure: false,
-    doSTARTTLS: false,
-    auth: { user, pass: password },
-    logger: false,
-  })
-  await client.connect()
-  return client
-}
+import { compare, rounded } from './imap/compare.ts'
+import { pushes, scale } from './imap/scale.ts'
+import { fill, openDovecot, openGateway, settled } from './imap/servers.ts'
 
 export const bench: Bench = async ({ quick, say }) => {
-  await using gateway = await Gateway.create('alice')
-  await gateway.start()
-  const writer = await connect(gateway)
-  const watcher = await connect(gateway)
-  await watcher.mailboxOpen('INBOX')
-  let arrived = Promise.withResolvers<number>()
-  watcher.on('exists', () => arrived.resolve(performance.now()))
-  void watcher.idle().catch(() => {})
-  await new Promise((resolve) => setTimeout(resolve, 500))
-  const took: number[] = []
-  for (let mail = 0; mail < (quick ? 200 : 1000); mail += 1) {
-    arrived = Promise.withResolvers<number>()
-    await writer.append('INBOX', `Subject: ${mail}\r\n\r\n${'x'.repeat(512)}\r\n`)
-    const doneAt = performance.now()
-    took.push(Math.max(0, (await arrived.promise) - doneAt))
-  }
-  await Promise.all([writer.logout(), watcher.logout()])
-  const sorted = took.slice(20).toSorted((a, b) => a - b)
-  say(`${sorted.length} pushes, median ${sorted[Math.floor(sorted.length / 2)]!.toFixed(2)} ms`)
-  return [
-    { name: 'idle_push_p95', unit: 'ms', value: Math.round(sorted[Math.floor(sorted.length * 0.95)]! * 100) / 100 },
-  ]
+  await using scope = new AsyncDisposableStack()
+  const gateway = await openGateway(scope)
+  const dovecot = await openDovecot(scope, say)
+  const servers = dovecot === undefined ? [gateway] : [gateway, dovecot]
+  const mails = quick ? 5000 : 20_000
+  for (const { client } of servers)
+    for (const name of ['Copies', 'Appended', 'Pushed']) await client.run(`CREATE ${name}`)
+  const startedAt = performance.now()
+  const octets = await fill(servers, mails)
+  await settled(gateway, quick ? 5000 : 30_000)
+  const tookS = ((performance.now() - startedAt) / 1000).toFixed(1)
+  say(
+    `${mails} mails, ${(octets / 1e6).toFixed(1)} MB, filled in ${tookS} s${quick ? ' (20,000 without --quick)' : ''}`,
+  )
+  const compared = await compare(servers, quick ? 3 : 5, say)
+  const push = await pushes(gateway.client, gateway.logIn, { programs: 1, mails: quick ? 200 : 1000 })
+  const scaled = await scale(gateway, mails)
+  return [...compared, { name: 'idle_push_p95', unit: 'ms', value: rounded(push) }, ...scaled]
 }

@@ -74,6 +74,12 @@ export class Gateway implements AsyncDisposable {
     return this.#listeners
   }
 
+  /** Of the process as it was last started. */
+  get pid(): number {
+    if (this.#program === undefined) throw new Error(`gateway ${this.name} is not running`)
+    return this.#program.pid
+  }
+
   /** What it has logged since it was last started. */
   get log(): string {
     return `${this.#program?.stdout ?? ''}${this.#program?.stderr ?? ''}`
