@@ -1,0 +1,12 @@
+/** Memory of another process, by Linux's own count. */
+import { readFileSync } from 'node:fs'
+
+/** Anonymous resident memory, MB: what the program itself holds, without mapped files. */
+export function rssAnonMb(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+  return Number(/^RssAnon:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) / 1024
+}
+
+export function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
+}
