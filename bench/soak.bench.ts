@@ -22,7 +22,7 @@ export const bench: Bench = async ({ quick, say }) => {
   using _ = { [Symbol.dispose]: () => clearInterval(sampling) }
   const endAt = performance.now() + minutes * 60_000
   while (performance.now() < endAt) {
-    await soak.play(AbortSignal.timeout(Math.min(settleEveryMs, Math.max(1, endAt - performance.now()))))
+    await soak.play(AbortSignal.timeout(Math.ceil(Math.min(settleEveryMs, endAt - performance.now()))))
     await soak.settle()
     say(
       `${soak.actions} actions, ${soak.delivered} mails sent, ${soak.wrong.length} wrong, ${Math.round(memory.at(-1) ?? 0)} MB`,

@@ -174,7 +174,9 @@ export class Summaries implements AsyncDisposable {
     return summary
   }
 
-  #keep({ content, summary }: PackedSummary): void {
+  #keep({ content, summary: made }: PackedSummary): void {
+    // A part of a pack would keep the whole pack in memory, and count as its own length only.
+    const summary = made.buffer.byteLength > made.byteLength ? made.slice() : made
     this.#cacheBytes += summary.length - (this.#cache.get(content)?.length ?? 0)
     this.#cache.delete(content)
     this.#cache.set(content, summary)
