@@ -176,7 +176,7 @@ export class Summaries implements AsyncDisposable {
 
   #keep({ content, summary: made }: PackedSummary): void {
     // A part of a pack would keep the whole pack in memory, and count as its own length only.
-    const summary = made.buffer.byteLength > made.byteLength ? made.slice() : made
+    const summary = made.buffer.byteLength > made.byteLength ? new Uint8Array(made) : made
     this.#cacheBytes += summary.length - (this.#cache.get(content)?.length ?? 0)
     this.#cache.delete(content)
     this.#cache.set(content, summary)
