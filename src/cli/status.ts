@@ -60,6 +60,7 @@ function statusText(status: Results['status']): string {
     status.running ? `Running   since ${time(status.startedAtMs)} as process ${status.pid}` : 'Running   no',
     `Peers     ${status.peersConnected} connected`,
     `Queue     ${status.queued} waiting`,
+    `Search    ${status.searchIndex.messages - status.searchIndex.waiting} of ${status.searchIndex.messages} messages indexed`,
     '',
     table(
       ['ACCOUNT', 'ADDRESS', 'CONTACTS', 'REQUESTS', ''],

@@ -211,6 +211,8 @@ export interface Results {
     readonly listeners: Listeners
     readonly peersConnected: number
     readonly queued: number
+    /** Copies in all mailboxes; searches read those that wait to be in their index. */
+    readonly searchIndex: { readonly messages: number; readonly waiting: number }
   }
   readonly peers: readonly PeerView[]
   readonly doctor: readonly DoctorCheck[]

@@ -154,6 +154,10 @@ export const limits = {
   summaryCacheBytesMax: 32 * 1024 * 1024, // ours
   summaryQueueMax: 20_000, // ours: messages waiting for their summary; later ones get it when asked
   summaryBytesMax: 64 * 1024, // ours: larger ones are made anew each time; 64 of them fit in one value
+  searchFieldsBytesMax: 8 * 1024, // ours: longer ones are read from the message; 64 of them fit in one value
+  searchSliceBytesMax: 256 * 1024, // DESIGN §8: texts of longer messages are read by the worker
+  searchIndexedBytesMax: 128 * 1024 * 1024, // ours: each search reads longer ones
+  searchThreadMegabytesMax: 1024, // ours: what texts of one job may take in memory
   incomingBlobAgeMs: 30 * 24 * 3600_000, // ours: longer than any message lives
 
   // listeners for mail clients (SMTP and IMAP)

@@ -1,5 +1,5 @@
 /** What is running, who is connected, what is wrong. */
-import type { Listeners, Operations } from '../core/control.ts'
+import type { Listeners, Operations, Results } from '../core/control.ts'
 import { fingerprintOf } from '../certificates/authority.ts'
 import { viewAccount } from './accounts.ts'
 import { liveOf, type OperationParts } from './context.ts'
@@ -8,6 +8,14 @@ import { homeChecks } from './checks.ts'
 const noListeners: Listeners = { overlay: [] }
 
 type StatusOperations = Pick<Operations, 'status' | 'peers' | 'doctor' | 'stop' | 'trustExport'>
+
+function searchIndexOf({ knowledge: { accounts, mailboxes } }: OperationParts): Results['status']['searchIndex'] {
+  const states = accounts.list().map(({ identity }) => mailboxes.searchIndex(identity))
+  return {
+    messages: states.reduce((sum, { messages }) => sum + messages, 0),
+    waiting: states.reduce((sum, { waiting }) => sum + waiting, 0),
+  }
+}
 
 export function statusOperations(parts: OperationParts): StatusOperations {
   const { knowledge, paths, marker, version, live } = parts
@@ -29,6 +37,7 @@ export function statusOperations(parts: OperationParts): StatusOperations {
         listeners: live?.listeners() ?? noListeners,
         peersConnected: live?.node.overlay.peers().filter(({ state }) => state === 'connected').length ?? 0,
         queued: live?.node.delivery.queued() ?? 0,
+        searchIndex: searchIndexOf(parts),
       }
     },
     async peers() {

@@ -1,14 +1,21 @@
 /**
- * A search over one mailbox: columns decide first, then what is left is read. It keeps the thread for a few
- * milliseconds at a time, and what it finds is what a plain reading of every message finds.
+ * A search over one mailbox: columns decide first, then the index, and what is left is read. It keeps the thread for a
+ * few milliseconds at a time, and what it finds is what a plain reading of every message finds.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { concat } from '../bytes.ts'
-import { MyceliumError } from '../errors.ts'
+import { hasCode } from '../errors.ts'
 import type { ContentId, Identity, Uid } from '../ids.ts'
+import { limits } from '../limits.ts'
+import { parseHeaders } from '../message/header.ts'
 import type { Blobs } from '../store/blobs.ts'
+import { accountKey } from '../store/content-rows.ts'
+import type { Store } from '../store/store.ts'
 import type { MailboxColumns } from './mailbox.ts'
-import { columnsJudge, foldKey, matches, type SearchKey, settle } from './search.ts'
+import { Needles, OpenPack } from './search-index.ts'
+import { packOf } from './search-packs.ts'
+import type { SearchThread } from './search-thread.ts'
+import { columnsJudge, foldKey, headerJudge, type Leaf, matches, type SearchKey, settle } from './search.ts'
 
 const sliceMs = 8 // ours: how long a search may keep the thread
 const batchMax = 16_384
@@ -17,7 +24,9 @@ export interface SearchParts {
   readonly account: Identity
   /** Asked anew after each pause: they follow commits. */
   readonly columns: () => MailboxColumns
-  readonly contents: Pick<Blobs, 'readInline' | 'read'>
+  readonly store: Store
+  readonly blobs: Blobs
+  readonly thread: SearchThread
 }
 
 interface Open {
@@ -40,7 +49,8 @@ export async function searchMailbox(
     const batch = uids.slice(from, from + batchMax)
     const verdicts = new Uint8Array(batch.length)
     const open = await judgeColumns(parts, batch, { key: folded, verdicts, pace })
-    for (const { at, content, key: rest } of open) {
+    const unread = await judgeIndex(parts, open, { verdicts, pace })
+    for (const { at, content, key: rest } of unread) {
       verdicts[at] = (await readMatches(parts, content, rest)) ? 1 : 0
       if (pace.isOver) await pace.rest()
     }
@@ -70,15 +80,54 @@ async function judgeColumns(
   return open
 }
 
+/** Pack by pack, whatever order the messages have: each is opened once. */
+async function judgeIndex(
+  { store, account }: SearchParts,
+  open: readonly Open[],
+  { verdicts, pace }: { readonly verdicts: Uint8Array; readonly pace: Pace },
+): Promise<readonly Open[]> {
+  const unread: Open[] = []
+  const needles = new Needles()
+  for (const [name, messages] of Map.groupBy(open, ({ content }) => packOf(content))) {
+    store.read((tx) => {
+      const pack = new OpenPack(tx, accountKey(tx, account), name, needles)
+      for (const { at, content, key } of messages) {
+        const outcome = settle(key, (leaf) => pack.judge(leaf, content))
+        if (typeof outcome === 'boolean') verdicts[at] = outcome ? 1 : 0
+        else unread.push({ at, content, key: outcome })
+      }
+    })
+    if (pace.isOver) await pace.rest()
+  }
+  return unread.sort((a, b) => a.at - b.at)
+}
+
 /** False for content that is gone. */
-async function readMatches({ account, contents }: SearchParts, content: ContentId, key: SearchKey): Promise<boolean> {
+async function readMatches(parts: SearchParts, content: ContentId, key: SearchKey): Promise<boolean> {
+  const { account, blobs, thread } = parts
   try {
-    const inline = contents.readInline(account, content)
-    return matches(key, inline ?? concat(...(await Array.fromAsync(contents.read(account, content)))))
+    const inline = blobs.readInline(account, content)
+    if (inline !== undefined) return matches(key, inline)
+    const outcome = settle(key, await headerOf(parts, content))
+    if (typeof outcome === 'boolean') return outcome
+    const message = concat(...(await Array.fromAsync(blobs.read(account, content))))
+    if (message.length <= limits.searchSliceBytesMax) return matches(outcome, message)
+    return (await thread.matches(outcome, message)) ?? matches(outcome, message)
   } catch (error) {
-    if (error instanceof MyceliumError && error.code === 'no-such-message') return false
+    if (hasCode(error, 'no-such-message')) return false
     throw error
   }
+}
+
+/** What the header section alone decides, where it lies within the first octets. */
+async function headerOf(
+  { account, blobs }: SearchParts,
+  content: ContentId,
+): Promise<(leaf: Leaf) => boolean | undefined> {
+  const range = { from: 0, to: limits.searchSliceBytesMax }
+  const beginning = concat(...(await Array.fromAsync(blobs.read(account, content, range))))
+  const { fields, bodyStart } = parseHeaders(beginning)
+  return bodyStart < beginning.length ? headerJudge(fields) : () => undefined
 }
 
 /** Gives the thread back in time. */

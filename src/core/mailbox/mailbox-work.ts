@@ -184,6 +184,7 @@ export class MailboxWork {
       for (const key of tx.keys(table, { prefix: this.key })) tx.remove(table, key)
     tx.remove(tables.mailboxes, mailboxKey(accountKey, this.key))
     tx.remove(tables.mailboxCounters, mailboxKey(accountKey, this.key))
+    tx.remove(tables.searchProgress, mailboxKey(accountKey, this.key))
     this.isRemoved = true
     return contents
   }

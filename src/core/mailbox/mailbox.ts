@@ -162,10 +162,22 @@ export interface Mailboxes {
     options: { readonly signal: AbortSignal },
   ): Promise<readonly Uid[]>
 
+  /** How far the index behind searches is; they read what it does not have yet. */
+  searchIndex(account: Identity): SearchIndexState
+  /** Goes on with what was left when the gateway ended, or came from a version without an index. */
+  continueIndexing(account: Identity): void
+
   /** In-process, after commit, in commit order; returns how to stop. */
   watch(account: Identity, listener: (change: Change) => void): () => void
   /** The durable feed from `seq` (exclusive). @throws `expired` when it no longer reaches back so far */
   changesSince(account: Identity, seq: number, limit: number): readonly Change[]
+}
+
+export interface SearchIndexState {
+  /** Copies in all mailboxes. */
+  readonly messages: number
+  /** Of these, at most so many are not in the index. */
+  readonly waiting: number
 }
 
 export interface UidPair {

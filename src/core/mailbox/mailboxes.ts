@@ -18,6 +18,7 @@ import type {
   MailboxColumns,
   Mailboxes,
   MailboxInfo,
+  SearchIndexState,
   SpecialUse,
   Summariser,
   UidPair,
@@ -27,6 +28,8 @@ import type { MailboxWork } from './mailbox-work.ts'
 import { inbox, parseMailboxName } from './names.ts'
 import { eventCodec, seqKey, seqOf, uidsCodec } from './rows.ts'
 import type { SearchKey } from './search.ts'
+import { SearchIndexer } from './search-indexer.ts'
+import { SearchThread } from './search-thread.ts'
 import { Summaries } from './summaries.ts'
 
 export interface MailboxesOptions {
@@ -35,7 +38,10 @@ export interface MailboxesOptions {
   readonly quotaBytes?: (account: Identity) => number
 }
 
-export type MailboxStore = Mailboxes & AsyncDisposable
+export interface MailboxStore extends Mailboxes, AsyncDisposable {
+  /** Resolves when the search index has everything that it was told of. */
+  indexNow(): Promise<void>
+}
 
 export async function openMailboxes(
   store: Store,
@@ -78,6 +84,8 @@ class StoredMailboxes implements MailboxStore {
   readonly #columns = new ColumnsCache()
   readonly #asked: LastAsked = { columns: undefined, index: 0 }
   readonly #summaries: Summaries
+  readonly #searchThread = new SearchThread()
+  readonly #indexer: SearchIndexer
   readonly #works = new WeakMap<WriteTx, Map<Identity, AccountWork>>()
   readonly #listeners = new Map<Identity, Set<(change: Change) => void>>()
 
@@ -88,6 +96,7 @@ class StoredMailboxes implements MailboxStore {
     this.#ambient = ambient
     const summariser = options.summariser ?? noSummary
     this.#summaries = new Summaries({ store, blobs, summariser, asked: this.#asked, log: ambient.log })
+    this.#indexer = new SearchIndexer({ store, blobs, thread: this.#searchThread, log: ambient.log })
   }
 
   // What is there
@@ -418,7 +427,17 @@ class StoredMailboxes implements MailboxStore {
     options: { readonly signal: AbortSignal },
   ): Promise<readonly Uid[]> {
     const columns = (): MailboxColumns => this.columns(account, mailbox)
-    return await searchMailbox({ account, columns, contents: this.#blobs }, uids, key, options)
+    const parts = { account, columns, store: this.#store, blobs: this.#blobs, thread: this.#searchThread }
+    return await searchMailbox(parts, uids, key, options)
+  }
+  searchIndex(account: Identity): SearchIndexState {
+    return this.#indexer.stateOf(account, this.list(account))
+  }
+  continueIndexing(account: Identity): void {
+    this.#indexer.resume(account, this.list(account))
+  }
+  async indexNow(): Promise<void> {
+    await this.#indexer.fillNow()
   }
 
   // Changes
@@ -467,6 +486,8 @@ class StoredMailboxes implements MailboxStore {
       if (mailbox.isRemoved) this.#columns.drop(mailbox.id)
       else this.#columns.peek(mailbox.id)?.apply(mailbox)
       this.#summarise(account, mailbox)
+      const added = mailbox.touched.appended.size
+      if (added > 0 && !mailbox.isRemoved) this.#indexer.added({ account, mailbox: mailbox.id }, added)
     }
     for (const change of work.changes) this.#tell(change)
   }
@@ -493,6 +514,7 @@ class StoredMailboxes implements MailboxStore {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#summaries[Symbol.asyncDispose]()
+    await this.#indexer[Symbol.asyncDispose]()
   }
 }
 

@@ -25,7 +25,7 @@ type ColumnKey =
   | { readonly kind: 'content'; readonly content: ContentId | undefined }
 
 /** Asked of what it says. */
-export type ContentKey =
+type ContentKey =
   /** The date written in the Date field, as midnight UTC of that day, whatever its zone. */
   | { readonly kind: 'sent-date'; readonly period: Period }
   /** Substring without regard to case, of the decoded value; empty text asks whether the field is there. Lower-case name. */
@@ -51,7 +51,7 @@ export function foldKey(key: SearchKey): SearchKey {
 /** Decided, or what is left to decide. */
 export type Outcome = boolean | SearchKey
 
-type Leaf = ColumnKey | ContentKey
+export type Leaf = ColumnKey | ContentKey
 
 /** @param judge `undefined`: what it knows does not decide */
 export function settle(key: SearchKey, judge: (leaf: Leaf) => boolean | undefined): Outcome {
@@ -128,7 +128,7 @@ const within = (ms: number | undefined, { from = -Infinity, to = Infinity }: Per
   ms !== undefined && ms >= from && ms < to
 
 /** From a header section: enough for all but texts. */
-const headerJudge =
+export const headerJudge =
   (fields: readonly HeaderField[]) =>
   (leaf: Leaf): boolean | undefined => {
     if (leaf.kind === 'header') return fieldIncludes(fields, leaf.name, leaf.text)
@@ -148,7 +148,7 @@ export function matches(key: SearchKey, message: Uint8Array): boolean {
 }
 
 /** @param written the Date field */
-const sentWithin = (written: string | undefined, period: Period): boolean => within(sentDay(written), period)
+export const sentWithin = (written: string | undefined, period: Period): boolean => within(sentDay(written), period)
 
 const months = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec']
 

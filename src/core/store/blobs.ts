@@ -76,6 +76,8 @@ export interface Blobs extends AsyncDisposable {
     root: BlobRoot,
     options: { readonly size: number; readonly chunkBytes: number },
   ): Promise<IncomingBlob>
+  /** `effect` runs in the transaction that removes a content, with its key: account and content id. */
+  onRemoval(effect: (tx: WriteTx, key: Uint8Array) => void): void
   /** Removes what has been unreferenced for longer than the grace time. */
   sweep(): Promise<{ readonly contents: number; readonly files: number }>
 }
@@ -105,6 +107,7 @@ class FileBlobs implements Blobs {
   readonly #inlineIds: InlineIds
   /** Files that have no row yet because they are being written: never swept, whatever the clock says. */
   readonly #writing = new Set<string>()
+  readonly #removalEffects: ((tx: WriteTx, key: Uint8Array) => void)[] = []
   #sweeping: Promise<{ contents: number; files: number }> | undefined
 
   constructor(path: string, store: Store, ambient: Ambient) {
@@ -254,6 +257,10 @@ class FileBlobs implements Blobs {
     }
   }
 
+  onRemoval(effect: (tx: WriteTx, key: Uint8Array) => void): void {
+    this.#removalEffects.push(effect)
+  }
+
   sweep(): Promise<{ readonly contents: number; readonly files: number }> {
     this.#sweeping ??= this.#sweep().finally(() => (this.#sweeping = undefined))
     return this.#sweeping
@@ -300,6 +307,7 @@ class FileBlobs implements Blobs {
     if (row?.kind === 'blob') tx.remove(tables.blobs, row.file)
     tx.remove(tables.contents, contentKey)
     tx.remove(tables.contentRefs, key)
+    for (const effect of this.#removalEffects) effect(tx, contentKey)
     return true
   }
 

@@ -34,6 +34,8 @@ export const tables = {
   contentKeys: table(40, 'content-keys'), // opaque(account) → 32 random bytes: key of content ids
   contentRefs: table(41, 'content-refs'), // 0 ‖ account ‖ content → since when unreferenced; 1 ‖ … → count from 2 on
   incomingBlobs: table(42, 'incoming-blobs'), // opaque(account) ‖ blob root → progress of a blob on its way
+  searchIndex: table(43, 'search-index'), // opaque(account) ‖ 0 fields, 1 signatures ‖ pack of content ids → entries
+  searchProgress: table(44, 'search-progress'), // opaque(account) ‖ mailbox id → the last uid that is in the index
 
   // core/delivery
   sessions: table(50, 'sessions'), // opaque(own device ‖ peer device) → session

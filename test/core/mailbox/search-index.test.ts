@@ -1,0 +1,157 @@
+/** The index behind searches: what it holds follows the mail, through copies, expunges, crashes and other versions. */
+import { expect, test, vi } from 'vitest'
+import type { Uid } from '../../../src/core/ids.ts'
+import { limits } from '../../../src/core/limits.ts'
+import type { SearchKey } from '../../../src/core/mailbox/search.ts'
+import { tables } from '../../../src/core/store/tables.ts'
+import { addAccounts, alice, bob, deliver, type Home, temporaryHouse } from './support.ts'
+
+const { signal } = new AbortController()
+
+async function find(home: Home, key: SearchKey, name = 'INBOX'): Promise<readonly Uid[]> {
+  const { id } = home.mailboxes.byName(alice, name)!
+  const columns = home.mailboxes.columns(alice, id)
+  const uids = Array.from({ length: columns.count }, (_, index) => columns.uidAt(index))
+  return await home.mailboxes.search(alice, id, uids, key, { signal })
+}
+const text = (text: string): SearchKey => ({ kind: 'text', text })
+const header = (name: string, text: string): SearchKey => ({ kind: 'header', name, text })
+
+const rowsOf = ({ store }: Home): number => store.read((tx) => [...tx.keys(tables.searchIndex, {})].length)
+
+const mail = (subject: string, body: string): string => `Subject: ${subject}\r\nX-Spam-Score: seven\r\n\r\n${body}\r\n`
+
+/** How many messages are read while `use` runs. */
+async function readsOf({ blobs }: Home, use: () => Promise<unknown>): Promise<number> {
+  const [inline, streamed] = [vi.spyOn(blobs, 'readInline'), vi.spyOn(blobs, 'read')]
+  await use()
+  const reads = inline.mock.calls.length + streamed.mock.calls.length
+  vi.restoreAllMocks()
+  return reads
+}
+
+test('an indexed message is read only when it may match, and never for a listed field', async () => {
+  using house = temporaryHouse()
+  await using home = await house.open()
+  await addAccounts(home, house)
+  for (let index = 0; index < 100; index += 1) await deliver(home, mail(`number ${index}`, 'nothing of note'))
+  await deliver(home, mail('the last', 'a zymurgist writes'))
+  await home.mailboxes.indexNow()
+  expect(await readsOf(home, async () => expect(await find(home, text('Zymurg'))).toEqual([101]))).toBeLessThan(10)
+  expect(await readsOf(home, async () => expect(await find(home, header('subject', 'THE L'))).toEqual([101]))).toBe(0)
+  expect(await readsOf(home, async () => expect(await find(home, header('x-other', ''))).toEqual([]))).toBeLessThan(10)
+  expect(await find(home, header('x-spam-score', 'even'))).toHaveLength(101)
+  expect(await find(home, { kind: 'not', key: text('nothing') })).toEqual([101])
+})
+
+test('a copy is found by what its original has in the index', async () => {
+  using house = temporaryHouse()
+  await using home = await house.open()
+  await addAccounts(home, house)
+  await deliver(home, mail('one', 'zymurgy'))
+  await home.mailboxes.indexNow()
+  const rows = rowsOf(home)
+  const { id } = home.mailboxes.byName(alice, 'INBOX')!
+  await home.mailboxes.copy(alice, id, [1 as Uid], home.mailboxes.byName(alice, 'Archive')!.id)
+  expect(await readsOf(home, async () => await find(home, header('subject', 'one'), 'Archive'))).toBe(0)
+  expect(await readsOf(home, async () => await home.mailboxes.indexNow())).toBe(0)
+  expect(rowsOf(home)).toBe(rows)
+  expect(home.mailboxes.searchIndex(alice)).toEqual({ messages: 2, waiting: 0 })
+})
+
+test('what is swept leaves the index, what is next to it stays', async () => {
+  using house = temporaryHouse()
+  await using home = await house.open()
+  await addAccounts(home, house)
+  await deliver(home, mail('one', 'zymurgy'), { flags: ['\\Deleted'] })
+  await deliver(home, mail('two', 'xylophone'))
+  await home.mailboxes.indexNow()
+  const { id } = home.mailboxes.byName(alice, 'INBOX')!
+  const sizes = (): number[] =>
+    home.store.read((tx) => [...tx.range(tables.searchIndex, {})].map(({ value }) => value.length))
+  const before = sizes()
+  await home.mailboxes.expunge(alice, id)
+  house.pass(limits.blobGraceMs + 1)
+  await home.blobs.sweep()
+  expect(sizes().every((size, index) => size < before[index]!)).toBe(true)
+  expect(await readsOf(home, async () => expect(await find(home, header('subject', 'two'))).toEqual([2]))).toBe(0)
+  await home.store.write((tx) => home.mailboxes.discard(tx, alice, id, [2 as Uid]))
+  house.pass(limits.blobGraceMs + 1)
+  await home.blobs.sweep()
+  expect(rowsOf(home)).toBe(0)
+})
+
+test('an account that is removed leaves nothing in the index, another one stays', async () => {
+  using house = temporaryHouse()
+  await using home = await house.open()
+  await addAccounts(home, house)
+  await deliver(home, mail('one', 'zymurgy'))
+  await deliver(home, mail('two', 'zymurgy'), { account: bob })
+  await home.mailboxes.indexNow()
+  await home.store.write((tx) => home.mailboxes.removeAccount(tx, alice))
+  expect(rowsOf(home)).toBe(2)
+  expect(home.store.read((tx) => [...tx.keys(tables.searchProgress, {})])).toHaveLength(1)
+})
+
+test('what was not indexed when the gateway ended is, after the next start', async () => {
+  using house = temporaryHouse()
+  {
+    await using home = await house.open()
+    await addAccounts(home, house)
+    await deliver(home, mail('one', 'zymurgy'))
+    await home.mailboxes.indexNow()
+    await deliver(home, mail('two', 'zymurgy'))
+  }
+  await using home = await house.open()
+  expect(home.mailboxes.searchIndex(alice)).toEqual({ messages: 2, waiting: 1 })
+  expect(await find(home, text('zymurgy'))).toEqual([1, 2])
+  home.mailboxes.continueIndexing(alice)
+  await home.mailboxes.indexNow()
+  expect(home.mailboxes.searchIndex(alice)).toEqual({ messages: 2, waiting: 0 })
+  expect(await readsOf(home, async () => expect(await find(home, header('subject', 'two'))).toEqual([2]))).toBe(0)
+})
+
+test('an index of another version is made anew, and until then not believed', async () => {
+  using house = temporaryHouse()
+  await using home = await house.open()
+  await addAccounts(home, house)
+  await deliver(home, mail('one', 'zymurgy'))
+  await home.mailboxes.indexNow()
+  await home.store.write((tx) => {
+    for (const table of [tables.searchIndex, tables.searchProgress])
+      for (const { key, value } of tx.range(table, {}))
+        tx.put(table, key, Uint8Array.of(99, ...value.subarray(1).map((octet, at) => (at > 6 ? 0 : octet))))
+  })
+  expect(home.mailboxes.searchIndex(alice).waiting).toBe(1)
+  expect(await find(home, text('zymurgy'))).toEqual([1])
+  home.mailboxes.continueIndexing(alice)
+  await home.mailboxes.indexNow()
+  expect(home.mailboxes.searchIndex(alice).waiting).toBe(0)
+  expect(await readsOf(home, async () => expect(await find(home, header('subject', 'one'))).toEqual([1]))).toBe(0)
+})
+
+test('a long message is found by its header without being read whole, and by the end of its text', async () => {
+  using house = temporaryHouse()
+  await using home = await house.open()
+  await addAccounts(home, house)
+  const body = `${'A long letter indeed. '.repeat(40_000)}zymurgy`
+  const source = async function* (): AsyncGenerator<Uint8Array> {
+    await Promise.resolve()
+    yield Buffer.from(mail('long', body))
+  }
+  const { content, size } = await home.mailboxes.store(alice, source(), { bytesMax: 10_000_000 })
+  const { id } = home.mailboxes.byName(alice, 'INBOX')!
+  await home.store.write((tx) =>
+    home.mailboxes.append(tx, alice, id, [{ content, size, flags: [], internalDateMs: 0 }]),
+  )
+  for (const wait of [async () => {}, async () => await home.mailboxes.indexNow()]) {
+    await wait()
+    expect(await find(home, text('zymurgy'))).toEqual([1])
+    expect(await find(home, text('xylophone'))).toEqual([])
+    expect(await find(home, header('x-spam-score', 'seven'))).toEqual([1])
+    expect(await find(home, header('subject', 'short'))).toEqual([])
+  }
+  const octets = vi.spyOn(home.blobs, 'read')
+  await find(home, header('x-spam-score', 'seven'))
+  expect(octets.mock.calls.map(([, , range]) => range?.to)).toEqual([limits.searchSliceBytesMax])
+})
