@@ -200,6 +200,16 @@ export const limits = {
   imapKeywordOctetsMax: 128, // ours
   imapMailboxNameOctetsMax: 1024, // ours
   imapMultiAppendMax: 1000, // ours: messages in one APPEND
+  imapProgressMs: 10_000, // ours; RFC 9585 §3: between two words about a long command
+  imapSortKeysMax: 32, // ours: in one SORT
+  imapSortMessagesMax: 500_000, // ours: sorted or threaded by one command; about 100 bytes each while it runs
+  imapFactsKeptMax: 100_000, // ours: messages whose sort keys stay in memory; about 400 bytes each
+  imapThreadReferencesMax: 1000, // ours: of one message; the last ones count
+  imapContextsMax: 16, // ours: results that are kept up to date for one connection (RFC 5267)
+  imapContextMessagesMax: 500_000, // ours: in all of them together
+  imapSearchSourcesMax: 1000, // ours: mailboxes named in one ESEARCH
+  imapBatchMessagesMin: 500, // RFC 10022 §3.1.3
+  imapBatchesMessagesMax: 100_000, // RFC 10022 §3.1.5: in one batch range
 
   // SMTP submission
   smtpLineOctetsMax: 12_288 + 64, // RFC 4954 §4: AUTH with an initial response; RFC 5321 asks for 512

@@ -6,6 +6,7 @@ import { type Listener, openListener } from '../wire/listener.ts'
 import { busyGreeting, serveImap } from './connection.ts'
 import { Recents } from './recents.ts'
 import type { ImapServices, ServerContext } from './services.ts'
+import { FactsLibrary } from './sort/facts.ts'
 
 export interface ListenAt {
   readonly enabled?: boolean
@@ -72,6 +73,7 @@ function serverContext(services: ImapServices, ambient: Ambient): ServerContext 
     services,
     ambient,
     recents: new Recents(),
+    facts: new FactsLibrary(),
     admit({ account }) {
       const open = perAccount.get(account) ?? 0
       if (open >= limits.imapConnectionsPerAccountMax) return undefined

@@ -9,11 +9,15 @@ import { idle } from './commands/idle.ts'
 import { list, lsub } from './commands/list.ts'
 import { authenticate, login, starttls } from './commands/login.ts'
 import { create, remove, rename, subscribe, unsubscribe } from './commands/mailboxes.ts'
+import { multiSearch } from './commands/multi-search.ts'
 import { getQuota, getQuotaRoot } from './commands/quota.ts'
-import { search, uidSearch } from './commands/search.ts'
+import { cancelUpdate, search, uidSearch } from './commands/search.ts'
 import { close, examine, select, unselect } from './commands/select.ts'
+import { sort, uidSort } from './commands/sort.ts'
 import { status } from './commands/status.ts'
 import { store, uidStore } from './commands/store.ts'
+import { thread, uidThread } from './commands/thread.ts'
+import { uidBatches } from './commands/uid-batches.ts'
 
 const commands: ReadonlyMap<string, Command> = new Map(
   Object.entries({
@@ -55,6 +59,13 @@ const commands: ReadonlyMap<string, Command> = new Map(
     'UID EXPUNGE': uidExpunge,
     SEARCH: search,
     'UID SEARCH': uidSearch,
+    ESEARCH: multiSearch,
+    CANCELUPDATE: cancelUpdate,
+    SORT: sort,
+    'UID SORT': uidSort,
+    THREAD: thread,
+    'UID THREAD': uidThread,
+    UIDBATCHES: uidBatches,
   }),
 )
 

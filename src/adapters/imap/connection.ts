@@ -86,6 +86,7 @@ async function answerTo(session: Session, incoming: Request): Promise<Tagged> {
     if (refused !== undefined) return refused
     const answer = await command.run(session, incoming.args)
     session.writeUpdates(command.holdsExpunge !== true)
+    await session.contexts.refresh()
     return answer
   } catch (error) {
     return answerToError(session, error)
@@ -113,7 +114,10 @@ function answerToError(session: Session, error: unknown): Tagged {
 }
 
 async function finish(session: Session, incoming: Request, answer: Tagged): Promise<void> {
-  if (incoming.kind === 'append') session.writeUpdates(true)
+  if (incoming.kind === 'append') {
+    session.writeUpdates(true)
+    await session.contexts.refresh()
+  }
   session.out.line(formatTagged(incoming.tag, answer))
   session.out.push()
   if (session.channel.isCongested) await session.out.ready()

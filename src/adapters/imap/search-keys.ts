@@ -3,19 +3,28 @@ import { limits } from '../../core/limits.ts'
 import type { ContentId, ModSeq } from '../../core/ids.ts'
 import { parseContentId } from '../../core/ids.ts'
 import type { Period, SearchKey } from '../../core/mailbox/search.ts'
+import { decodeCharset } from '../../core/message/mime-words.ts'
 import { type Arguments, BadSyntax } from './arguments.ts'
 import { dayMs, parseDate } from './dates.ts'
+import type { NumberSet } from './number-set.ts'
+import { rangesOf, type SearchScope, sequenceRanges, uidRanges } from './search/scope.ts'
 import type { Session } from './session.ts'
 
-/** Keys up to the end of the arguments, joined by AND. */
-export function readSearchKeys(
-  session: Session,
-  args: Arguments,
-): { readonly key: SearchKey; readonly usesModSeq: boolean } {
-  const reader = new KeyReader(session, args)
-  const key = reader.keys(() => !args.atEnd && args.skip(' '))
+/** Keys as written: what numbers in them mean depends on the mailbox that is searched. */
+type WrittenKey = (scope: SearchScope) => SearchKey
+
+export interface SearchCriteria {
+  readonly usesModSeq: boolean
+  /** The key for one mailbox, its numbers fixed now (RFC 5267 §4.3). */
+  keyIn(scope: SearchScope): SearchKey
+}
+
+/** Keys up to the end of the arguments, joined by AND. @param charset of their strings; UTF-8 or Latin-1 where absent */
+export function readSearchKeys(session: Session, args: Arguments, charset?: string): SearchCriteria {
+  const reader = new KeyReader(session, args, charset)
+  const keyIn = reader.keys(() => !args.atEnd && args.skip(' '))
   args.end()
-  return { key, usesModSeq: reader.usesModSeq }
+  return { keyIn, usesModSeq: reader.usesModSeq }
 }
 
 const flag = (name: string): SearchKey => ({ kind: 'flag', flag: name })
@@ -58,26 +67,34 @@ const textKeys: Readonly<Record<string, (text: string) => SearchKey>> = {
   TEXT: (text) => ({ kind: 'text', text }),
 }
 
+const always =
+  (key: SearchKey): WrittenKey =>
+  () =>
+    key
+
 class KeyReader {
   readonly #session: Session
   readonly #args: Arguments
+  readonly #charset: string | undefined
   #count = 0
   #depth = 0
   usesModSeq = false
 
-  constructor(session: Session, args: Arguments) {
+  constructor(session: Session, args: Arguments, charset: string | undefined) {
     this.#session = session
     this.#args = args
+    this.#charset = charset
   }
 
-  keys(hasMore: () => boolean): SearchKey {
-    const keys: SearchKey[] = []
+  keys(hasMore: () => boolean): WrittenKey {
+    const keys: WrittenKey[] = []
     do keys.push(this.#key())
     while (hasMore())
-    return keys.length === 1 ? keys[0]! : { kind: 'and', keys }
+    if (keys.length === 1) return keys[0]!
+    return (scope) => ({ kind: 'and', keys: keys.map((key) => key(scope)) })
   }
 
-  #key(): SearchKey {
+  #key(): WrittenKey {
     const args = this.#args
     this.#count += 1
     this.#depth += 1
@@ -90,34 +107,44 @@ class KeyReader {
         args.closeList()
         return key
       }
-      if (args.isSetNext()) return this.#numbers('seq')
+      if (args.isSetNext()) return this.#numbers(sequenceRanges)
       return this.#named(args.name())
     } finally {
       this.#depth -= 1
     }
   }
 
-  #named(name: string): SearchKey {
+  #named(name: string): WrittenKey {
     const args = this.#args
     const plain = own(plainKeys, name)
-    if (plain !== undefined) return plain
-    const recent = this.#recent(name)
-    if (recent !== undefined) return recent
+    if (plain !== undefined) return always(plain)
+    if (name === 'RECENT' || name === 'OLD' || name === 'NEW') return recency[name]
     args.sp()
     const onDate = own(dateKeys, name)
-    if (onDate !== undefined) return onDate(this.#date())
+    if (onDate !== undefined) return always(onDate(this.#date()))
     const onText = own(textKeys, name)
-    if (onText !== undefined) return onText(args.astring())
+    if (onText !== undefined) return always(onText(this.#text()))
     switch (name) {
       case 'UID':
-        return this.#numbers('uid')
-      case 'NOT':
-        return { kind: 'not', key: this.#key() }
+        return this.#numbers(uidRanges)
+      case 'NOT': {
+        const key = this.#key()
+        return (scope) => not(key(scope))
+      }
       case 'OR': {
         const first = this.#key()
         args.sp()
-        return { kind: 'or', keys: [first, this.#key()] }
+        const second = this.#key()
+        return (scope) => ({ kind: 'or', keys: [first(scope), second(scope)] })
       }
+      default:
+        return always(this.#valued(name))
+    }
+  }
+
+  #valued(name: string): SearchKey {
+    const args = this.#args
+    switch (name) {
       case 'KEYWORD':
         return flag(args.atom())
       case 'UNKEYWORD':
@@ -129,7 +156,7 @@ class KeyReader {
       case 'HEADER': {
         const field = args.astring().toLowerCase()
         args.sp()
-        return { kind: 'header', name: field, text: args.astring() }
+        return { kind: 'header', name: field, text: this.#text() }
       }
       case 'OLDER':
         return { kind: 'internal-date', period: this.#ago('to') }
@@ -147,23 +174,15 @@ class KeyReader {
     }
   }
 
-  #recent(name: string): SearchKey | undefined {
-    if (name !== 'RECENT' && name !== 'OLD' && name !== 'NEW') return undefined
-    const ranges = this.#session.isRev2 ? [] : this.#session.selected.recentRanges
-    const recent: SearchKey = { kind: 'uids', ranges }
-    if (name === 'RECENT') return recent
-    return name === 'OLD' ? not(recent) : { kind: 'and', keys: [recent, not(flag('\\Seen'))] }
+  /** Numbers that name nothing match nothing, as clients search `1:*` of an empty mailbox. */
+  #numbers(rangesIn: (set: NumberSet, scope: SearchScope) => NumberSet): WrittenKey {
+    const set = this.#args.set()
+    return (scope) => ({ kind: 'uids', ranges: set === '$' ? rangesOf(scope.saved) : rangesIn(set, scope) })
   }
 
-  /** Numbers that name nothing match nothing; in sequence numbers too, as clients search `1:*` of an empty mailbox. */
-  #numbers(kind: 'uid' | 'seq'): SearchKey {
-    const set = this.#args.set()
-    const view = this.#session.selected
-    const uids = set === '$' ? this.#session.savedSearch : (view.resolve(set, kind) ?? [])
-    if (set !== '$' && kind === 'seq' && view.count > 0 && view.resolve(set, kind) === undefined) {
-      throw new BadSyntax('No such message number')
-    }
-    return { kind: 'uids', ranges: rangesOf(uids) }
+  #text(): string {
+    const args = this.#args
+    return this.#charset === undefined ? args.astring() : decodeCharset(args.astringOctets(), this.#charset)
   }
 
   #date(): number {
@@ -185,11 +204,18 @@ class KeyReader {
       // Which flag changed is not kept: any change counts (RFC 7162 §3.1.5 allows it).
       args.string()
       args.sp()
-      args.name()
+      if (!['ALL', 'PRIV', 'SHARED'].includes(args.name())) throw new BadSyntax('Unknown kind of entry')
       args.sp()
     }
     return { kind: 'changed-since', modSeq: args.number(Number.MAX_SAFE_INTEGER) as ModSeq }
   }
+}
+
+const recent: WrittenKey = ({ recent }) => ({ kind: 'uids', ranges: recent })
+const recency: Readonly<Record<'RECENT' | 'OLD' | 'NEW', WrittenKey>> = {
+  RECENT: recent,
+  OLD: (scope) => not(recent(scope)),
+  NEW: (scope) => ({ kind: 'and', keys: [recent(scope), not(flag('\\Seen'))] }),
 }
 
 const own = <T>(table: Readonly<Record<string, T>>, name: string): T | undefined =>
@@ -197,13 +223,3 @@ const own = <T>(table: Readonly<Record<string, T>>, name: string): T | undefined
 
 const contentOf = (emailId: string): ContentId | undefined =>
   emailId.startsWith('M') ? parseContentId(emailId.slice(1)) : undefined
-
-function rangesOf(uids: readonly number[]): { from: number; to: number }[] {
-  const ranges: { from: number; to: number }[] = []
-  for (const uid of uids) {
-    const last = ranges.at(-1)
-    if (last !== undefined && uid === last.to + 1) last.to = uid
-    else ranges.push({ from: uid, to: uid })
-  }
-  return ranges
-}

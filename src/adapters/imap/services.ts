@@ -5,6 +5,7 @@ import type { Identity, MailboxId, Uid } from '../../core/ids.ts'
 import type { Mailboxes, StoredContent } from '../../core/mailbox/mailbox.ts'
 import type { TlsMaterial } from '../wire/tls.ts'
 import type { Recents } from './recents.ts'
+import type { FactsLibrary } from './sort/facts.ts'
 
 export interface AppendMessage {
   readonly source: StoredContent
@@ -33,6 +34,7 @@ export interface ServerContext {
   readonly services: ImapServices
   readonly ambient: Ambient
   readonly recents: Recents
+  readonly facts: FactsLibrary
   /** Counts a connection of the account; `undefined` when it has too many. */
   admit(login: Login): Disposable | undefined
 }

@@ -9,6 +9,7 @@ import { Decoder, type DecoderBounds } from './decoder.ts'
 import { mailboxName, Output } from './encoder.ts'
 import { formatNumberSet, type NumberSet } from './number-set.ts'
 import { bad, no, Refusal } from './responses.ts'
+import { Contexts } from './search/contexts.ts'
 import type { ServerContext } from './services.ts'
 import { decodeUtf7 } from './utf7.ts'
 import type { View } from './view.ts'
@@ -28,6 +29,8 @@ export class Session {
   view: View | undefined
   /** Result of SEARCH RETURN (SAVE), RFC 5182. */
   savedSearch: readonly Uid[] = []
+  /** Results that are kept up to date, RFC 5267. */
+  readonly contexts = new Contexts(this)
   /** Of the command that runs now. */
   tag = ''
   isCompressed = false
@@ -169,6 +172,7 @@ export class Session {
       out.line('* OK [CLOSED] The selected mailbox was removed')
       return
     }
+    this.contexts.writeGone()
     const updates = view.takeUpdates(allowExpunge)
     if (updates.expunged.length > 0) {
       if (this.enabled.has('QRESYNC')) out.line(`* VANISHED ${formatNumberSet(updates.expunged.map(({ uid }) => uid))}`)

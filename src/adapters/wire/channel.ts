@@ -51,6 +51,10 @@ export class Channel {
   get canStartTls(): boolean {
     return this.#tls !== undefined && !this.#isSecure
   }
+  /** Nothing more can be said to the peer. */
+  get isClosed(): boolean {
+    return this.#stream.destroyed
+  }
   /** Replies pile up because the peer does not read: `flush` before working for it again. */
   get isCongested(): boolean {
     return this.#stream.writableNeedDrain

@@ -9,11 +9,13 @@ import { formatNumberSet, type NumberSet } from '../number-set.ts'
 import { no, ok, type Tagged } from '../responses.ts'
 import type { Session } from '../session.ts'
 import { Summary } from '../summary.ts'
+import { inWindow, readWindow, type Window } from '../window.ts'
 import { vanishedSince } from './select.ts'
 
 interface Modifiers {
   readonly changedSince: ModSeq | undefined
   readonly vanished: boolean
+  readonly partial: Window | undefined
 }
 
 const fetching = (kind: 'uid' | 'seq'): Command => ({
@@ -27,7 +29,7 @@ const fetching = (kind: 'uid' | 'seq'): Command => ({
     const uids = session.resolve(set, kind)
     args.sp()
     const asked = readItems(args)
-    const { changedSince, vanished } = readModifiers(session, args, kind)
+    const { changedSince, vanished, partial } = readModifiers(session, args, kind)
     args.end()
     const items = [...asked]
     if (kind === 'uid') items.push(uidItem)
@@ -36,7 +38,8 @@ const fetching = (kind: 'uid' | 'seq'): Command => ({
     if (vanished && set !== '$') writeVanished(session, changedSince!, set)
     const fetcher = new Fetcher(session, ordered(items))
     return await fetcher.fetch(
-      uids,
+      // RFC 9394 §3.4: first the window, then what changed in it.
+      partial === undefined ? uids : inWindow(uids, partial),
       changedSince,
       asked.some(({ setsSeen }) => setsSeen === true),
     )
@@ -49,12 +52,16 @@ export const uidFetch: Command = fetching('uid')
 function readModifiers(session: Session, args: Arguments, kind: 'uid' | 'seq'): Modifiers {
   let changedSince: ModSeq | undefined
   let vanished = false
+  let partial: Window | undefined
   if (args.isNext(' ')) {
     args.sp()
     args.list(() => {
       const name = args.name()
       if (name === 'VANISHED') vanished = true
-      else if (name === 'CHANGEDSINCE') {
+      else if (name === 'PARTIAL' && kind === 'uid' && partial === undefined) {
+        args.sp()
+        partial = readWindow(args)
+      } else if (name === 'CHANGEDSINCE') {
         args.sp()
         changedSince = args.number(Number.MAX_SAFE_INTEGER) as ModSeq
       } else throw new BadSyntax('Unknown modifier')
@@ -63,7 +70,7 @@ function readModifiers(session: Session, args: Arguments, kind: 'uid' | 'seq'): 
   if (vanished && (kind === 'seq' || changedSince === undefined || !session.enabled.has('QRESYNC'))) {
     throw new BadSyntax('VANISHED needs UID FETCH, CHANGEDSINCE and QRESYNC')
   }
-  return { changedSince, vanished }
+  return { changedSince, vanished, partial }
 }
 
 function writeVanished(session: Session, since: ModSeq, set: NumberSet): void {

@@ -12,6 +12,7 @@ export const idle: Command = {
     args.end()
     session.out.line('+ Idling')
     session.writeUpdates(true)
+    await session.contexts.refresh()
     session.out.push()
     const pusher = new Pusher(session)
     session.setIdle(() => pusher.changed())
@@ -61,6 +62,7 @@ class Pusher {
       this.#scheduled = undefined
       if (this.#isStopped) return
       this.#session.writeUpdates(true)
+      await this.#session.contexts.refresh()
       await this.#session.out.ready()
     } catch {
       // The client is gone, or its mailbox is: nothing more can be said to it.
