@@ -1,4 +1,4 @@
-/** SMTP command lines (RFC 5321 §4.1, RFC 6531 §3.3), parsed on bytes: one line in, one command or one refusal out. */
+/** SMTP command lines (RFC 5321 §4.1, RFC 3030 §2, RFC 6531 §3.3), parsed on bytes: one line in, one command or one refusal out. */
 import { toUtf8 } from '../../core/bytes.ts'
 
 export interface Parameter {
@@ -11,11 +11,20 @@ export type Command =
   | { readonly verb: 'HELO' | 'EHLO' }
   | { readonly verb: 'MAIL' | 'RCPT'; readonly path: Path; readonly parameters: readonly Parameter[] }
   | { readonly verb: 'AUTH'; readonly mechanism: string; readonly initial: string | undefined }
+  | { readonly verb: 'BDAT'; readonly chunk: Chunk }
+  /** Nobody knows where the next command begins after this one. */
+  | { readonly verb: 'bad-chunk' }
   | { readonly verb: 'DATA' | 'RSET' | 'NOOP' | 'QUIT' | 'STARTTLS' | 'VRFY' | 'EXPN' | 'HELP' }
   /** A verb that we know and do not do, as RFC 5321 §4.2.4 distinguishes. */
   | { readonly verb: 'not-implemented' }
   | { readonly verb: 'unknown' }
   | { readonly verb: 'bad-arguments'; readonly of: string }
+
+/** What a BDAT command announces. */
+export interface Chunk {
+  readonly octets: number
+  readonly isLast: boolean
+}
 
 export type Path =
   | { readonly kind: 'null' }
@@ -24,7 +33,7 @@ export type Path =
 
 const withoutArguments = ['DATA', 'RSET', 'QUIT', 'STARTTLS'] as const
 const withOptionalText = ['NOOP', 'HELP', 'VRFY', 'EXPN'] as const
-const notImplemented = new Set(['BDAT', 'TURN', 'ATRN', 'ETRN', 'SEND', 'SOML', 'SAML', 'BURL', 'XCLIENT', 'XFORWARD'])
+const notImplemented = new Set(['TURN', 'ATRN', 'ETRN', 'SEND', 'SOML', 'SAML', 'BURL', 'XCLIENT', 'XFORWARD'])
 const parametersMax = 16 // more than all extensions define
 const domainOctetsMax = 255 // RFC 5321 §4.5.3.1.2
 
@@ -49,6 +58,8 @@ export function parseCommand(line: Uint8Array): Command {
       return parseMailOrRcpt('RCPT', /^TO: */i, rest)
     case 'AUTH':
       return parseAuth(rest)
+    case 'BDAT':
+      return parseChunk(rest)
     default:
       return { verb: notImplemented.has(verb) ? 'not-implemented' : 'unknown' }
   }
@@ -58,6 +69,13 @@ function parseAuth(rest: string): Command {
   const [mechanism, initial, ...more] = rest.split(/ +/)
   if (mechanism === undefined || mechanism === '' || more.length > 0) return { verb: 'bad-arguments', of: 'AUTH' }
   return { verb: 'AUTH', mechanism, initial }
+}
+
+/** Up to 15 digits: more is no number of octets that anybody sends, and would not be exact here. */
+function parseChunk(rest: string): Command {
+  const found = /^(\d{1,15})( +LAST)?$/i.exec(rest)
+  if (found === null) return { verb: 'bad-chunk' }
+  return { verb: 'BDAT', chunk: { octets: Number(found[1]), isLast: found[2] !== undefined } }
 }
 
 function parseMailOrRcpt(verb: 'MAIL' | 'RCPT', lead: RegExp, rest: string): Command {

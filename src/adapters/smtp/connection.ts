@@ -1,6 +1,5 @@
 /** One client of the submission server: reads, steps, replies, and does what a step cannot (TLS, SASL, the message). */
 import type { Ambient } from '../../core/ambient.ts'
-import { fromBase64, toBase64, toLatin1 } from '../../core/bytes.ts'
 import type { Login, Logins } from '../../core/account/logins.ts'
 import type { Submission, Submitter } from '../../core/delivery/submission.ts'
 import { hasCode, MyceliumError } from '../../core/errors.ts'
@@ -8,11 +7,21 @@ import { short } from '../../core/ids.ts'
 import { limits } from '../../core/limits.ts'
 import type { Channel } from '../wire/channel.ts'
 import { isHttpRequestLine, isTlsRecord } from '../wire/foreign.ts'
-import { type SaslMechanism, type SaslOutcome, startSasl } from '../wire/sasl.ts'
-import { parseCommand } from './command.ts'
+import { authenticate, type Authentication } from './authentication.ts'
+import { ChunkIntake, skip } from './chunks.ts'
+import { type Chunk, parseCommand } from './command.ts'
 import type { SmtpCounts } from './counts.ts'
-import { Intake } from './intake.ts'
-import { challenge, formatReply, queuedAs, replies, type Reply, replyForCode, replyForError } from './reply.ts'
+import { DottedIntake, type Intake } from './intake.ts'
+import {
+  challenge,
+  chunkTaken,
+  formatReply,
+  queuedAs,
+  replies,
+  type Reply,
+  replyForCode,
+  replyForError,
+} from './reply.ts'
 import { newSession, type Next, type Rules, type Session, step, type Stepped, type Transaction } from './session.ts'
 
 export interface SmtpServices {
@@ -34,6 +43,8 @@ export class SmtpConnection {
   #errors = 0
   #loginFailures = 0
   #isOpen = true
+  /** What a client said where a further chunk was due: it ends the mail, and is done after. */
+  #instead: Stepped | undefined
   #unwatchLogin: (() => void) | undefined
 
   constructor(
@@ -95,12 +106,16 @@ export class SmtpConnection {
       this.#lastWords(replies.pipelinedTls)
       return
     }
-    this.#session = session
-    if (reply !== undefined) this.#reply(reply)
-    await this.#do(next)
+    await this.#follow({ session, reply, next })
     if (session.login === undefined && this.#commands > limits.smtpUnauthenticatedCommandsMax) {
       this.#lastWords(replies.tooManyErrors)
     }
+  }
+
+  async #follow({ session, reply, next }: Stepped): Promise<void> {
+    this.#session = session
+    if (reply !== undefined) this.#reply(reply)
+    await this.#do(next)
   }
 
   #step(line: Uint8Array): Stepped {
@@ -132,10 +147,18 @@ export class SmtpConnection {
         await this.#channel.startTls()
         return
       case 'auth':
-        await this.#logIn(next.mechanism, next.initial)
+        await this.#logIn(next)
         return
-      case 'data':
-        await this.#receive(next.login, next.transaction)
+      case 'data': {
+        const intake = new DottedIntake(this.#channel.reader, this.#messageBytesMax)
+        await this.#receive(next.login, next.transaction, intake)
+        return
+      }
+      case 'chunk':
+        await this.#receiveChunks(next)
+        return
+      case 'discard':
+        await this.#discard(next.octets, next.reply)
     }
   }
 
@@ -197,8 +220,13 @@ export class SmtpConnection {
     this.#channel.send(formatReply(reply))
   }
 
-  async #logIn(mechanism: SaslMechanism, initial: string | undefined): Promise<void> {
-    const outcome = await this.#exchange(mechanism, initial)
+  async #logIn(authentication: Authentication): Promise<void> {
+    const { mechanism } = authentication
+    const services = { logins: this.#services.logins, random: this.#ambient.random, source: this.#channel.remote }
+    const outcome = await authenticate(authentication, services, async (given) => {
+      this.#reply(challenge(given))
+      return await this.#readLine()
+    })
     if (outcome.kind === 'success') {
       this.#counts.logins += 1
       this.#ambient.log.debug('smtp.login', { mechanism, password: short(outcome.login.passwordId) })
@@ -214,46 +242,10 @@ export class SmtpConnection {
     if (this.#loginFailures >= limits.smtpLoginFailuresMax) this.#lastWords(replies.tooManyErrors)
   }
 
-  /** RFC 4954 §4: challenges and responses as base64 lines; `*` cancels. */
-  async #exchange(
-    mechanism: SaslMechanism,
-    initial: string | undefined,
-  ): Promise<Extract<SaslOutcome, { kind: 'success' }> | { readonly kind: 'refused'; readonly reply: Reply }> {
-    const refused = (reply: Reply) => ({ kind: 'refused', reply }) as const
-    const exchange = startSasl(mechanism, {
-      logins: this.#services.logins,
-      random: this.#ambient.random,
-      source: this.#channel.remote,
-    })
-    try {
-      let next = await exchange.next()
-      let given = initial === '=' ? '' : initial
-      while (next.done !== true) {
-        if (given === undefined) {
-          this.#reply(challenge(toBase64(next.value)))
-          const line = await this.#readLine()
-          if (line === undefined) return refused(replyForCode('connection-closed'))
-          given = toLatin1(line)
-        }
-        if (given === '*') return refused(replies.cancelled)
-        const response = fromBase64(given)
-        if (response === undefined || given.length > limits.saslResponseOctetsMax) return refused(replies.badResponse)
-        next = await exchange.next(response)
-        given = undefined
-      }
-      if (next.value.kind === 'success') return next.value
-      return refused(next.value.kind === 'malformed' ? replies.badResponse : replyForCode('wrong-credentials'))
-    } catch (error) {
-      if (error instanceof MyceliumError) return refused(replyForError(error))
-      throw error
-    }
-  }
-
   /** Nothing but a `submit` that resolved, with the message read to its end, is answered with 250. */
-  async #receive(login: Login, transaction: Transaction): Promise<void> {
+  async #receive(login: Login, transaction: Transaction, intake: Intake): Promise<void> {
     const started = this.#ambient.clock.monotonicMs()
-    const intake = new Intake(this.#channel.reader, this.#messageBytesMax)
-    const { smtpUtf8: _, ...envelope } = transaction
+    const { smtpUtf8: _, isBinary: __, hasChunks: ___, ...envelope } = transaction
     let reply = await this.#submit(login, { ...envelope, body: intake.body() }, intake)
     let isAtEnd = true
     try {
@@ -274,8 +266,57 @@ export class SmtpConnection {
       bytes: intake.bytes,
       tookMs: Math.round(this.#ambient.clock.monotonicMs() - started),
     })
+    if (this.#instead !== undefined) return
     if (isAtEnd) this.#reply(reply)
     else this.#lastWords(reply)
+  }
+
+  async #receiveChunks({ login, transaction, chunk }: Extract<Next, { do: 'chunk' }>): Promise<void> {
+    const bounds = { bytesMax: this.#messageBytesMax, isBinary: transaction.isBinary }
+    const intake = new ChunkIntake(this.#channel.reader, chunk, bounds, async (taken) => await this.#nextChunk(taken))
+    await this.#receive(login, transaction, intake)
+    this.#session = { ...this.#session, transaction: undefined }
+    const instead = this.#instead
+    this.#instead = undefined
+    if (instead !== undefined) await this.#follow(instead)
+  }
+
+  /** @throws `connection-closed` also for a command that ends the mail, which is then in `#instead` */
+  async #nextChunk({ octets }: Chunk): Promise<Chunk> {
+    this.#reply(chunkTaken(octets))
+    while (this.#isOpen) {
+      const line = await this.#readLine()
+      if (line === undefined) break
+      this.#commands += 1
+      const stepped = this.#step(line)
+      if (stepped.next.do === 'chunk') {
+        this.#session = stepped.session
+        return stepped.next.chunk
+      }
+      if (stepped.next.do !== 'read' || stepped.session.transaction === undefined) {
+        this.#instead = stepped
+        break
+      }
+      await this.#follow(stepped)
+      if (this.#channel.isCongested) await this.#channel.flush()
+    }
+    throw new MyceliumError('connection-closed')
+  }
+
+  /** Octets that nobody wants; too many of them end the connection. */
+  async #discard(octets: number, reply: Reply): Promise<void> {
+    const isLoggedIn = this.#session.login !== undefined
+    const octetsMax = isLoggedIn ? this.#messageBytesMax * limits.smtpOversizeFactor : limits.smtpSkippedOctetsMax
+    if (octets > octetsMax) {
+      this.#lastWords(isLoggedIn ? replyForCode('message-too-large') : reply)
+      return
+    }
+    try {
+      await skip(this.#channel.reader, octets, isLoggedIn ? limits.smtpDataMs : this.#waitMsMax())
+      this.#reply(reply)
+    } catch (error) {
+      this.#lastWords(replyForError(error))
+    }
   }
 
   async #submit(login: Login, submission: Submission, intake: Intake): Promise<Reply> {

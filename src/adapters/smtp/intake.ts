@@ -4,7 +4,23 @@ import { limits } from '../../core/limits.ts'
 import type { LineReader } from '../wire/line-reader.ts'
 import { DataDecoder } from './data.ts'
 
-export class Intake {
+/** A message while it is read from its client. */
+export interface Intake {
+  /** Message bytes so far, as they will be stored. */
+  readonly bytes: number
+  /** Its end was read. */
+  readonly isComplete: boolean
+  /** Iterate once. @throws `malformed`, `message-too-large`, `connection-closed`, `timeout` */
+  body(): AsyncGenerator<Uint8Array>
+  /**
+   * Reads on to where the next command begins, so that the reply finds a client that listens and nothing of the message
+   * is taken for a command. @throws `message-too-large` when that is too far, `connection-closed`, `timeout`
+   */
+  drain(): Promise<void>
+}
+
+/** After DATA: up to the line with only a dot. */
+export class DottedIntake implements Intake {
   readonly #reader: LineReader
   readonly #bytesMax: number
   readonly #decoder = new DataDecoder()
@@ -17,16 +33,14 @@ export class Intake {
     this.#bytesMax = bytesMax
   }
 
-  /** Message bytes so far, dots removed. */
+  /** Dots removed. */
   get bytes(): number {
     return this.#bytes
   }
-  /** The final dot was read. */
   get isComplete(): boolean {
     return this.#decoder.isDone
   }
 
-  /** Iterate once. @throws `malformed`, `message-too-large`, `connection-closed`, `timeout` */
   async *body(): AsyncGenerator<Uint8Array> {
     while (!this.#decoder.isDone) {
       const text = await this.#next()
@@ -36,10 +50,6 @@ export class Intake {
     }
   }
 
-  /**
-   * Reads on to the final dot, so that the reply finds a client that listens and nothing of the message is taken for a
-   * command. @throws `message-too-large` when the message never ends, `connection-closed`, `timeout`
-   */
   async drain(): Promise<void> {
     while (!this.#decoder.isDone) {
       if (this.#failure !== undefined) throw this.#failure

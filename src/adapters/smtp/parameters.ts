@@ -1,4 +1,4 @@
-/** Parameters of MAIL and RCPT: SIZE (RFC 1870), BODY (6152), SMTPUTF8 (6531), AUTH (4954), RET, ENVID, NOTIFY, ORCPT (3461). */
+/** Parameters of MAIL and RCPT: SIZE (RFC 1870), BODY (6152, 3030), SMTPUTF8 (6531), AUTH (4954), RET, ENVID, NOTIFY, ORCPT (3461). */
 import type { DsnNotify, Submission, SubmissionRecipient } from '../../core/delivery/submission.ts'
 import { limits } from '../../core/limits.ts'
 import { decodeXtext, type Parameter } from './command.ts'
@@ -6,6 +6,8 @@ import { replies, type Reply } from './reply.ts'
 
 export interface MailParameters {
   readonly smtpUtf8: boolean
+  /** BODY=BINARYMIME: any octet may follow, and only BDAT can carry it. */
+  readonly isBinary: boolean
   readonly returned?: NonNullable<Submission['returned']>
   readonly envelopeId?: string
 }
@@ -22,7 +24,7 @@ const unknown = { kind: 'refused', reply: replies.unknownParameter } as const
 export function readMailParameters(
   parameters: readonly Parameter[],
 ): Parameters<MailParameters & { readonly size: number }> {
-  let read: MailParameters & { readonly size: number } = { smtpUtf8: false, size: 0 }
+  let read: MailParameters & { readonly size: number } = { smtpUtf8: false, isBinary: false, size: 0 }
   for (const { name, value } of parameters) {
     switch (name) {
       case 'SIZE':
@@ -30,7 +32,8 @@ export function readMailParameters(
         read = { ...read, size: Number(value) }
         break
       case 'BODY':
-        if (!/^(?:7BIT|8BITMIME)$/i.test(value ?? '')) return bad
+        if (!/^(?:7BIT|8BITMIME|BINARYMIME)$/i.test(value ?? '')) return bad
+        read = { ...read, isBinary: value?.toUpperCase() === 'BINARYMIME' }
         break
       case 'SMTPUTF8':
         if (value !== undefined) return bad
@@ -49,6 +52,8 @@ export function readMailParameters(
         read = { ...read, envelopeId }
         break
       }
+      case 'REQUIRETLS':
+        return { kind: 'refused', reply: replies.requireTls }
       default:
         return unknown
     }

@@ -44,12 +44,16 @@ export const replies = {
   unknownMechanism: reply(504, '5.5.4', 'Unknown authentication mechanism'),
   cancelled: reply(501, '5.7.0', 'Authentication cancelled'),
   badResponse: reply(501, '5.5.2', 'Not a response of this mechanism'),
-  nullSender: reply(553, '5.7.1', 'Here every mail has a sender: use one of your own addresses'),
   badSenderAddress: reply(553, '5.1.7', 'Not a mail address'),
   badRecipientAddress: reply(553, '5.1.3', 'Not a mail address'),
   needsSmtpUtf8: reply(553, '5.6.7', 'Say SMTPUTF8 with MAIL FROM to use this address'),
   badParameter: reply(501, '5.5.4', 'Bad value of a parameter'),
   unknownParameter: reply(555, '5.5.4', 'Unknown parameter'),
+  // RFC 8689 §4.2.1; there is no next hop in clear text that it could forbid
+  requireTls: reply(555, '5.7.30', 'REQUIRETLS is not offered: mail leaves end-to-end encrypted in any case'),
+  binaryNeedsChunks: reply(503, '5.5.1', 'BODY=BINARYMIME travels with BDAT'),
+  chunksHaveBegun: reply(503, '5.5.1', 'This mail travels with BDAT: go on with it, or RSET'),
+  badChunk: reply(501, '5.5.4', 'Not a chunk: BDAT SIZE, or BDAT SIZE LAST'),
   tooManyRecipients: reply(452, '4.5.3', 'Too many recipients: send to the others in a second mail'),
   pipelinedTls: reply(503, '5.5.1', 'Nothing may follow STARTTLS before the handshake'),
   bareNewline: reply(500, '5.5.2', 'Lines end with CR LF'),
@@ -60,6 +64,7 @@ export const replies = {
 } as const satisfies Record<string, Reply>
 
 export const badArguments = (verb: string): Reply => reply(501, '5.5.4', `Bad arguments for ${verb}`)
+export const chunkTaken = (octets: number): Reply => reply(250, '2.0.0', `${octets} octets received`)
 export const queuedAs = (id: string): Reply => reply(250, '2.0.0', `Queued as ${id}`)
 export const challenge = (base64: string): Reply => ({ code: 334, text: base64 })
 

@@ -5,14 +5,17 @@ import { unreachable } from '../../core/errors.ts'
 import type { Address, Identity } from '../../core/ids.ts'
 import { limits } from '../../core/limits.ts'
 import { parseAddress } from '../../core/message/address.ts'
+import type { ReversePath } from '../../core/message/message.ts'
 import { parseSaslMechanism, type SaslMechanism, saslMechanisms } from '../wire/sasl.ts'
-import type { Command, Path } from './command.ts'
+import type { Chunk, Command, Path } from './command.ts'
 import { type MailParameters, readMailParameters, readRcptParameters } from './parameters.ts'
 import { badArguments, replies, type Reply, replyForCode } from './reply.ts'
 
 export interface Transaction extends MailParameters {
-  readonly from: Address
+  readonly from: ReversePath
   readonly recipients: readonly SubmissionRecipient[]
+  /** A first BDAT was taken: nothing but chunks until the last one or RSET (RFC 3030 §2). */
+  readonly hasChunks: boolean
 }
 
 export interface Session {
@@ -37,13 +40,16 @@ export interface Rules {
 export type Next =
   | { readonly do: 'read' }
   | { readonly do: 'data'; readonly login: Login; readonly transaction: Transaction }
+  | { readonly do: 'chunk'; readonly login: Login; readonly transaction: Transaction; readonly chunk: Chunk }
+  /** Octets that follow whatever is said of them; the answer comes behind them. */
+  | { readonly do: 'discard'; readonly octets: number; readonly reply: Reply }
   | { readonly do: 'auth'; readonly mechanism: SaslMechanism; readonly initial: string | undefined }
   | { readonly do: 'start-tls' }
   | { readonly do: 'quit' }
 
 export interface Stepped {
   readonly session: Session
-  /** Absent for `auth`, whose exchange speaks for itself. */
+  /** Absent for `auth`, `chunk` and `discard`, which speak for themselves. */
   readonly reply: Reply | undefined
   readonly next: Next
 }
@@ -72,17 +78,21 @@ export function step(session: Session, command: Command, rules: Rules): Stepped 
     case 'RCPT':
       return stepRcpt(session, command, rules)
     case 'DATA': {
-      const refusal = loginMissing(session, rules)
-      if (refusal !== undefined) return answer(refusal)
-      const { login, transaction } = session
-      if (login === undefined || transaction === undefined) return answer(replies.badSequence)
-      if (transaction.recipients.length === 0) return answer(replies.noRecipients)
+      const ready = readyForMessage(session, rules)
+      if (ready.kind === 'refused') return answer(ready.reply)
+      if (ready.transaction.hasChunks) return answer(replies.chunksHaveBegun)
+      if (ready.transaction.isBinary) return answer(replies.binaryNeedsChunks)
+      const { login, transaction } = ready
       return {
         session: { ...session, transaction: undefined },
         reply: replies.sendData,
         next: { do: 'data', login, transaction },
       }
     }
+    case 'BDAT':
+      return stepChunk(session, command.chunk, rules)
+    case 'bad-chunk':
+      return { session, reply: replies.badChunk, next: { do: 'quit' } }
     case 'RSET':
       return answer(replies.ok, { ...session, transaction: undefined })
     case 'NOOP':
@@ -114,6 +124,8 @@ function extensions(session: Session, rules: Rules): Reply {
       'PIPELINING',
       `SIZE ${rules.messageBytesMax}`,
       '8BITMIME',
+      'BINARYMIME',
+      'CHUNKING',
       'SMTPUTF8',
       'ENHANCEDSTATUSCODES',
       'DSN',
@@ -129,6 +141,34 @@ function loginMissing(session: Session, rules: Rules): Reply | undefined {
   if (session.greeted === undefined) return replies.helloFirst
   if (session.login !== undefined) return undefined
   return rules.isPrivate ? replies.loginFirst : replies.startTlsFirst
+}
+
+type Ready =
+  | { readonly kind: 'ok'; readonly login: Login; readonly transaction: Transaction }
+  | { readonly kind: 'refused'; readonly reply: Reply }
+
+function readyForMessage(session: Session, rules: Rules): Ready {
+  const missing = loginMissing(session, rules)
+  if (missing !== undefined) return { kind: 'refused', reply: missing }
+  const { login, transaction } = session
+  if (login === undefined || transaction === undefined) return { kind: 'refused', reply: replies.badSequence }
+  if (transaction.recipients.length === 0) return { kind: 'refused', reply: replies.noRecipients }
+  return { kind: 'ok', login, transaction }
+}
+
+/** RFC 3030 §2: the octets come whether they are wanted or not, so a refusal has to read past them first. */
+function stepChunk(session: Session, chunk: Chunk, rules: Rules): Stepped {
+  const ready = readyForMessage(session, rules)
+  if (ready.kind === 'refused') {
+    return { session, reply: undefined, next: { do: 'discard', octets: chunk.octets, reply: ready.reply } }
+  }
+  const { login, transaction } = ready
+  const after = chunk.isLast ? undefined : { ...transaction, hasChunks: true }
+  return {
+    session: { ...session, transaction: after },
+    reply: undefined,
+    next: { do: 'chunk', login, transaction, chunk },
+  }
 }
 
 function stepAuth(session: Session, command: Extract<Command, { verb: 'AUTH' }>, rules: Rules): Stepped {
@@ -150,13 +190,18 @@ function stepMail(session: Session, command: Addressed, rules: Rules): Stepped {
   if (parameters.kind === 'refused') return answer(parameters.reply)
   const { size, ...kept } = parameters.value
   if (size > rules.messageBytesMax) return answer(replyForCode('message-too-large'))
-  // Read receipts go out with an empty sender elsewhere; here a mail without an identity behind it cannot exist.
-  if (command.path.kind === 'null') return answer(replies.nullSender)
-  const from = addressOf(command.path, kept.smtpUtf8)
-  if (from === 'needs-smtputf8') return answer(replies.needsSmtpUtf8)
-  if (from === undefined) return answer(replies.badSenderAddress)
-  if (!rules.mayUse(session.login.account, from)) return answer(replyForCode('not-your-address'))
-  return answer(replies.senderOk, { ...session, transaction: { ...kept, from, recipients: [] } })
+  const from = senderOf(command.path, kept.smtpUtf8, (address) => rules.mayUse(session.login!.account, address))
+  if (typeof from !== 'string') return answer(from)
+  return answer(replies.senderOk, { ...session, transaction: { ...kept, from, recipients: [], hasChunks: false } })
+}
+
+/** Nobody (RFC 8098 §3: how mail programs send read receipts) or an own address; whose mail it is says the login. */
+function senderOf(path: Path, smtpUtf8: boolean, mayUse: (address: Address) => boolean): ReversePath | Reply {
+  if (path.kind === 'null') return ''
+  const from = addressOf(path, smtpUtf8)
+  if (from === 'needs-smtputf8') return replies.needsSmtpUtf8
+  if (from === undefined) return replies.badSenderAddress
+  return mayUse(from) ? from : replyForCode('not-your-address')
 }
 
 function stepRcpt(session: Session, command: Addressed, rules: Rules): Stepped {
@@ -165,6 +210,7 @@ function stepRcpt(session: Session, command: Addressed, rules: Rules): Stepped {
   if (missing !== undefined) return answer(missing)
   const { login, transaction } = session
   if (login === undefined || transaction === undefined) return answer(replies.badSequence)
+  if (transaction.hasChunks) return answer(replies.chunksHaveBegun)
   const parameters = readRcptParameters(command.parameters)
   if (parameters.kind === 'refused') return answer(parameters.reply)
   if (command.path.kind === 'null') return answer(replies.badRecipientAddress)

@@ -6,11 +6,11 @@ import type { Ambient } from '../ambient.ts'
 import { concat } from '../bytes.ts'
 import { type Codec, decode, encode, fixed, hexId, literal, record, text, u32, u64, union } from '../codec.ts'
 import { MyceliumError } from '../errors.ts'
-import type { Address, BlobRoot, ContentId, DeviceId, Identity, MessageId } from '../ids.ts'
+import type { BlobRoot, ContentId, DeviceId, Identity, MessageId } from '../ids.ts'
 import { short } from '../ids.ts'
 import { limits } from '../limits.ts'
 import type { Mailboxes, StoredContent } from '../mailbox/mailbox.ts'
-import type { Content } from '../message/message.ts'
+import type { Content, ReversePath } from '../message/message.ts'
 import type { Blobs } from '../store/blobs.ts'
 import type { IncomingBlob } from '../store/incoming.ts'
 import type { ReadTx, Store, WriteTx } from '../store/store.ts'
@@ -34,7 +34,7 @@ interface ArrivingMail {
   readonly account: Identity
   readonly author: Identity
   readonly id: MessageId
-  readonly from: Address
+  readonly from: ReversePath
 }
 
 /** When its descriptor came: it is given up when both clocks say that no sender can still have it. */
@@ -61,7 +61,7 @@ const mailFields = {
   account: hexId<Identity>(32),
   author: hexId<Identity>(32),
   id: hexId<MessageId>(32),
-  from: text(limits.addressOctetsMax) as unknown as Codec<Address>,
+  from: text(limits.addressOctetsMax) as unknown as Codec<ReversePath>,
   sinceMs: u64,
   sinceRunMs: u64,
 }

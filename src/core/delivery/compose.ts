@@ -2,6 +2,7 @@
 import { concat, fromLatin1, fromUtf8, toHex } from '../bytes.ts'
 import type { Address } from '../ids.ts'
 import { domainOf } from '../message/address.ts'
+import type { ReversePath } from '../message/message.ts'
 
 export interface ComposeContext {
   readonly nowMs: number
@@ -34,7 +35,7 @@ export function traceBlock({
   nowMs,
 }: {
   /** Under which the mail was handed over. */
-  readonly from: Address
+  readonly from: ReversePath
   /** In its From field. */
   readonly header: Address
   readonly tier: string

@@ -10,6 +10,7 @@ import type { AppendItem, Flag, Mailboxes, StoredContent } from '../mailbox/mail
 import { type Tier, tierWords } from '../identity/trust.ts'
 import type { ReadTx, WriteTx } from '../store/store.ts'
 import { falseFromWrapper, notice, traceBlock } from './compose.ts'
+import type { ReversePath } from '../message/message.ts'
 import type { Refusal } from './items.ts'
 import type { Directory, SenderStanding } from './needs.ts'
 import { soleSender } from './sender.ts'
@@ -26,7 +27,7 @@ export interface ArrivedMail {
   readonly account: Identity
   readonly author: Identity
   readonly id: MessageId
-  readonly from: Address
+  readonly from: ReversePath
   readonly content: ArrivedContent
 }
 
@@ -147,8 +148,9 @@ export class Deliverer {
     const nowMs = this.#ambient.clock.nowMs()
     if (standing.kind === 'bound' || standing.kind === 'request') {
       // the address outside the letter is the sender's word too: it stands only where it is theirs
-      const outside = this.#directory.standing(tx, mail.account, mail.author, mail.from)
-      const from = outside.kind === standing.kind ? mail.from : standing.sender
+      const isTheirs =
+        mail.from === '' || this.#directory.standing(tx, mail.account, mail.author, mail.from).kind === standing.kind
+      const from = isTheirs ? mail.from : standing.sender
       return {
         before: traceBlock({ from, header: standing.sender, tier: wordOf(tierOf(standing)), nowMs }),
         after: new Uint8Array(),

@@ -2,6 +2,7 @@
 import type { Address, DeviceId, Identity } from '../ids.ts'
 import type { SigningKey } from '../crypto/sign.ts'
 import type { Prekey } from '../identity/prekeys.ts'
+import type { ReversePath } from '../message/message.ts'
 import type { Tier } from '../identity/trust.ts'
 import type { Party, PrekeySecrets } from '../session/handshake.ts'
 import type { ReadTx, WriteTx } from '../store/store.ts'
@@ -30,7 +31,7 @@ export interface Directory {
   primaryAddress(account: Identity): Address
   deviceOf(account: Identity): DeviceId
   route(account: Identity, address: Address): Route
-  standing(tx: ReadTx, account: Identity, author: Identity, from: Address): SenderStanding
+  standing(tx: ReadTx, account: Identity, author: Identity, from: ReversePath): SenderStanding
 }
 
 /** A device of a contact, as its signed records say. */

@@ -10,6 +10,7 @@ import type { Address, DeviceId, Identity } from '../ids.ts'
 import { verifyBundle } from '../identity/bundle.ts'
 import { entryHash } from '../identity/log-entry.ts'
 import { limits } from '../limits.ts'
+import type { ReversePath } from '../message/message.ts'
 import type { ReadTx, WriteTx } from '../store/store.ts'
 import type { Directory, Keyring, OwnDevice, PairOfDevices, PeerContact, Route, SenderStanding } from './needs.ts'
 import type { GatewayAddress } from './ports.ts'
@@ -75,12 +76,14 @@ export class People implements Directory, Keyring {
     }
   }
 
-  standing(_tx: ReadTx, account: Identity, author: Identity, from: Address): SenderStanding {
+  standing(_tx: ReadTx, account: Identity, author: Identity, from: ReversePath): SenderStanding {
     if (this.#accounts.has(author))
-      return this.#accounts.ownsAddress(author, from) ? { kind: 'bound', tier: 'local' } : { kind: 'false' }
+      return from !== '' && this.#accounts.ownsAddress(author, from)
+        ? { kind: 'bound', tier: 'local' }
+        : { kind: 'false' }
     const contact = this.#contacts.byIdentity(account, author)
     if (contact === undefined || contact.blocked) return { kind: 'blocked' }
-    if (this.#accounts.byUser(from) !== undefined) return { kind: 'false' }
+    if (from === '' || this.#accounts.byUser(from) !== undefined) return { kind: 'false' }
     const claim = contact.addresses.find(({ address }) => address === from)
     if (contact.state === 'request') return claim === undefined ? { kind: 'false' } : { kind: 'request' }
     // an address that several claim and nobody vouches for proves nothing about its sender

@@ -1,6 +1,7 @@
 /** What a mail client hands over and what it is told: the seam between SMTP and the delivery path. */
 import type { ErrorCode } from '../errors.ts'
 import type { Address, Identity, MessageId } from '../ids.ts'
+import type { ReversePath } from '../message/message.ts'
 
 export type DsnNotify = 'never' | 'success' | 'failure' | 'delay'
 
@@ -13,7 +14,7 @@ export interface SubmissionRecipient {
 }
 
 export interface Submission {
-  readonly from: Address
+  readonly from: ReversePath
   readonly recipients: readonly SubmissionRecipient[]
   /** RFC 3461 §4.3: full message or headers in a failure report. */
   readonly returned?: 'full' | 'headers'

@@ -8,7 +8,7 @@ import { MyceliumError } from '../errors.ts'
 import type { Address, Identity, MessageId } from '../ids.ts'
 import { limits } from '../limits.ts'
 import type { Mailboxes, StoredContent } from '../mailbox/mailbox.ts'
-import { type Content, encodeMessage, type Message, messageIdOf } from '../message/message.ts'
+import { type Content, encodeMessage, type Message, messageIdOf, type ReversePath } from '../message/message.ts'
 import type { WriteTx } from '../store/store.ts'
 import type { Arrivals } from './arrivals.ts'
 import type { BlobSource } from './blob-source.ts'
@@ -60,7 +60,8 @@ async function submit(
   submission: Submission,
 ): Promise<{ readonly id: MessageId }> {
   const { clock, random } = parts.ambient
-  if (!parts.directory.ownsAddress(account, submission.from)) throw new MyceliumError('not-your-address')
+  if (submission.from !== '' && !parts.directory.ownsAddress(account, submission.from))
+    throw new MyceliumError('not-your-address')
   const mail = await readOutgoing(submission.body, (address) => parts.directory.ownsAddress(account, address), {
     nowMs: clock.nowMs(),
     token: random.bytes(16),
@@ -69,6 +70,7 @@ async function submit(
   const prepared = sent.kind === 'inline' ? undefined : await parts.blobSource.prepare(account, sent.stored)
   const content: Content = sent.kind === 'inline' ? sent : prepared!.content
   const nowMs = clock.nowMs()
+  const recipients = submission.from === '' ? submission.recipients.map(unreported) : submission.recipients
   const message: Message = {
     author: account,
     device: parts.directory.deviceOf(account),
@@ -84,7 +86,7 @@ async function submit(
     keepSentCopy(tx, parts, account, mail.messageId, own)
     const refs: Omit<OutboxRef, 'alone'>[] = []
     const reached = new Set<Identity>()
-    for (const recipient of submission.recipients) {
+    for (const recipient of recipients) {
       const route = parts.directory.route(account, recipient.address)
       if (route.kind === 'refused') throw new MyceliumError(route.code)
       const identity = route.kind === 'local' ? route.account : route.contact
@@ -107,6 +109,9 @@ async function submit(
   })
   return { id }
 }
+
+/** RFC 5321 §4.5.5: nothing is ever returned to the null reverse-path. */
+const unreported = (recipient: SubmissionRecipient): SubmissionRecipient => ({ ...recipient, notify: ['never'] })
 
 function refOf(
   parts: SubmitParts,
@@ -188,7 +193,7 @@ function keepSentCopy(tx: WriteTx, parts: SubmitParts, account: Identity, messag
 function deliverLocally(
   tx: WriteTx,
   parts: SubmitParts,
-  mail: { readonly account: Identity; readonly author: Identity; readonly id: MessageId; readonly from: Address },
+  mail: { readonly account: Identity; readonly author: Identity; readonly id: MessageId; readonly from: ReversePath },
   sent: Gathered,
 ): void {
   if (sent.kind === 'stored') {

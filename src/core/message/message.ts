@@ -40,10 +40,13 @@ export type Content =
       readonly chunkBytes: number
     }
 
+/** An envelope sender (RFC 5321 §4.5.5); empty for mail that nothing may ever be returned to. */
+export type ReversePath = Address | ''
+
 /** One idea of a message. Tags not listed here are refused: a peer of a later version negotiates first. */
 export type Part =
   /** An original RFC 5322 message, byte for byte as submitted (Bcc fields removed), and its envelope sender. Envelope recipients stay out: they would show Bcc. */
-  | { readonly kind: 'mail'; readonly from: Address; readonly content: Content }
+  | { readonly kind: 'mail'; readonly from: ReversePath; readonly content: Content }
   /** Plain text of a chat. */
   | { readonly kind: 'text'; readonly text: string }
 
@@ -62,13 +65,13 @@ export interface Message {
 }
 
 const addressText = text(limits.addressOctetsMax)
-/** In its canonical form, or it is none. */
-const address: Codec<Address> = {
+/** An address stands in its canonical form, or it is none. */
+const reversePath: Codec<ReversePath> = {
   write: (out, value) => addressText.write(out, value),
   read(from) {
     const value = addressText.read(from)
-    if (parseAddress(value) !== value) throw new MyceliumError('malformed', { at: from.position })
-    return value as Address
+    if (value !== '' && parseAddress(value) !== value) throw new MyceliumError('malformed', { at: from.position })
+    return value as ReversePath
   },
 }
 
@@ -83,7 +86,7 @@ const contentCodec: Codec<Content> = union<Content>({
 const partCodec: Codec<Part> = union<Part>({
   mail: {
     tag: 0,
-    codec: record({ kind: literal('mail'), from: address, content: contentCodec }),
+    codec: record({ kind: literal('mail'), from: reversePath, content: contentCodec }),
   },
   text: { tag: 1, codec: record({ kind: literal('text'), text: text(limits.messageInlineBytesMax) }) },
 })

@@ -51,12 +51,19 @@ test('xtext decodes to printable ASCII or nothing (RFC 3461 §4)', () => {
   expect(decodeXtext('a'.repeat(101), 100)).toBeUndefined()
 })
 
+test.each(['BDAT', 'BDAT -1', 'BDAT 1.5', 'BDAT 0x10', 'BDAT 1 FIRST', 'BDAT 1 LAST 2', 'BDAT 9999999999999999'])(
+  '%s leaves nobody knowing where the next command begins',
+  (line) => {
+    expect(parse(line)).toEqual({ verb: 'bad-chunk' })
+  },
+)
+
 test('any bytes parse to a command, with nothing in it that is not printable', () => {
   const anyLine = fc.oneof(
     fc.uint8Array({ maxLength: 80 }),
     fc
       .tuple(
-        fc.constantFrom('MAIL FROM:', 'RCPT TO:', 'AUTH ', 'EHLO ', 'NOOP', '', 'DATA', 'VRFY '),
+        fc.constantFrom('MAIL FROM:', 'RCPT TO:', 'BDAT ', 'AUTH ', 'EHLO ', 'NOOP', '', 'DATA', 'VRFY '),
         fc.string({
           maxLength: 40,
           unit: fc.constantFrom('<', '>', '@', '"', '\\', ' ', '=', 'a', ':', ',', 'ü', '\u0001', '.'),
@@ -67,6 +74,7 @@ test('any bytes parse to a command, with nothing in it that is not printable', (
   fc.assert(
     fc.property(anyLine, (line) => {
       const command = parseCommand(line)
+      if (command.verb === 'BDAT') expect(Number.isSafeInteger(command.chunk.octets)).toBe(true)
       if ((command.verb === 'MAIL' || command.verb === 'RCPT') && command.path.kind === 'mailbox') {
         expect(command.path.text).not.toMatch(/\p{Cc}/u)
         expect(command.path.text).not.toBe('')
@@ -97,6 +105,11 @@ describe('the step', () => {
       'RCPT TO:<bob@d.e>',
       'RCPT TO:<un@d.e>',
       'DATA',
+      'MAIL FROM:<>',
+      'MAIL FROM:<a@b.c> BODY=BINARYMIME',
+      'BDAT 7',
+      'BDAT 7 LAST',
+      'BDAT x',
       'RSET',
       'NOOP',
       'STARTTLS',
@@ -116,10 +129,17 @@ describe('the step', () => {
             continue
           }
           const stepped = step(session, one, rules)
-          expect(stepped.reply === undefined).toBe(stepped.next.do === 'auth')
-          if (stepped.next.do === 'data') {
+          expect(stepped.reply === undefined).toBe(['auth', 'chunk', 'discard'].includes(stepped.next.do))
+          if (stepped.next.do === 'chunk') {
             expect(stepped.next.login).toBe(session.login)
-            expect(stepped.next.transaction.from).toBe('a@b.c')
+            expect(stepped.next.transaction.recipients.map((to) => to.address)).toEqual(['bob@d.e'])
+            expect(stepped.session.transaction === undefined).toBe(stepped.next.chunk.isLast)
+          }
+          if (stepped.next.do === 'discard') expect(stepped.next).toMatchObject({ octets: 7 })
+          if (stepped.next.do === 'data') {
+            expect(stepped.next.transaction).toMatchObject({ isBinary: false, hasChunks: false })
+            expect(stepped.next.login).toBe(session.login)
+            expect(['a@b.c', '']).toContain(stepped.next.transaction.from)
             expect(stepped.next.transaction.recipients.map((to) => to.address)).toEqual(['bob@d.e'])
             expect(stepped.session.transaction).toBeUndefined()
           }

@@ -1,7 +1,7 @@
 /**
  * Plays test/transcripts/smtp against a real server. `C:` a line from the client, `S:` one from the server (`*` at its
  * end stands for any rest), `JSON:` raw characters from the client, `TLS` a handshake, `CLOSED` the server hung up, `STORED n` that many
- * messages were accepted, `#` a remark.
+ * messages were accepted, `TEXT` what the last of them says (escaped as in JSON), `#` a remark.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
@@ -24,6 +24,8 @@ for (const name of readdirSync(folder)) {
       else if (line === 'TLS') await client.startTls(server.cert)
       else if (line === 'CLOSED') expect(await client.line(), at).toBeUndefined()
       else if (line.startsWith('STORED ')) expect(server.submitter.stored.length, at).toBe(Number(line.slice(7)))
+      else if (line.startsWith('TEXT '))
+        expect(server.submitter.stored.at(-1)?.text, at).toBe(JSON.parse(`"${line.slice(5)}"`))
       else if (line.startsWith('S: ')) {
         const wanted = line.slice(3)
         const got = (await client.line()) ?? '(closed)'
