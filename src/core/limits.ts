@@ -199,6 +199,7 @@ export const limits = {
   imapKeywordsMax: 64, // ours: in one command
   imapKeywordOctetsMax: 128, // ours
   imapMailboxNameOctetsMax: 1024, // ours
+  imapChangesHeldMax: 4096, // ours: UIDs with new flags that a session keeps until it may tell; beyond, it looks at all
   imapMultiAppendMax: 1000, // ours: messages in one APPEND
   imapProgressMs: 10_000, // ours; RFC 9585 §3: between two words about a long command
   imapSortKeysMax: 32, // ours: in one SORT

@@ -50,6 +50,8 @@ export interface Sink {
 }
 
 const chunkBytes = 32 * 1024
+const shortOctets = 40 // up to here, octet by octet is faster than a call into the runtime
+const decimalsMax = 10 // of a 32-bit number
 
 /**
  * Collects responses into large writes. Text is one character per octet. Nothing waits in `text` and `bytes`;
@@ -67,15 +69,41 @@ export class Output {
   text(octets: string): void {
     const { length } = octets
     if (!this.#makeRoom(length)) this.#sink.send(fromLatin1(octets))
-    else this.#used += this.#chunk.write(octets, this.#used, 'latin1')
+    else if (length > shortOctets) this.#used += this.#chunk.write(octets, this.#used, 'latin1')
+    else {
+      const chunk = this.#chunk
+      let at = this.#used
+      for (let index = 0; index < length; index += 1) chunk[at++] = octets.charCodeAt(index)
+      this.#used = at
+    }
+  }
+
+  /** A whole number from 0 to below 2⁵³, in decimal. */
+  number(value: number): void {
+    if (value > 0xffff_ffff || !this.#makeRoom(decimalsMax)) {
+      this.text(String(value))
+      return
+    }
+    let end = this.#used + 1
+    for (let power = 10; power <= value; power *= 10) end += 1
+    this.#used = end
+    let left = value
+    do {
+      const tenth = Math.floor(left / 10)
+      end -= 1
+      this.#chunk[end] = 0x30 + left - tenth * 10
+      left = tenth
+    } while (left > 0)
   }
 
   /** Copied, unless large: then the caller must not change them. */
   bytes(bytes: Uint8Array): void {
     if (!this.#makeRoom(bytes.length)) this.#sink.send(bytes)
     else {
-      this.#chunk.set(bytes, this.#used)
-      this.#used += bytes.length
+      const { length } = bytes
+      if (length > shortOctets) this.#chunk.set(bytes, this.#used)
+      else for (let index = 0; index < length; index += 1) this.#chunk[this.#used + index] = bytes[index]!
+      this.#used += length
     }
   }
 

@@ -2,7 +2,7 @@
 import type { Login } from '../../core/account/logins.ts'
 import type { Identity, Uid } from '../../core/ids.ts'
 import { limits } from '../../core/limits.ts'
-import type { Mailboxes } from '../../core/mailbox/mailbox.ts'
+import type { MailboxColumns, Mailboxes } from '../../core/mailbox/mailbox.ts'
 import type { Channel } from '../wire/channel.ts'
 import type { Arguments } from './arguments.ts'
 import { Decoder, type DecoderBounds } from './decoder.ts'
@@ -141,16 +141,25 @@ export class Session {
     const index = columns.indexOf(uid)
     if (index < 0) return
     if (view.hasNewKeywords) this.writeKeywords()
-    const modSeq = this.knowsModSeq ? ` MODSEQ (${columns.modSeqAt(index)})` : ''
-    this.out.line(`* ${view.seqOf(uid)} FETCH (UID ${uid} FLAGS (${this.flagsAt(index, uid)})${modSeq}${extra})`)
+    const { out } = this
+    out.text('* ')
+    out.number(view.seqOf(uid))
+    out.text(' FETCH (UID ')
+    out.number(uid)
+    out.text(' FLAGS (')
+    out.text(this.flagsAt(columns, index, uid))
+    if (this.knowsModSeq) {
+      out.text(') MODSEQ (')
+      out.number(columns.modSeqAt(index))
+    }
+    out.text(`)${extra})\r\n`)
   }
 
   /** Flags of a message, space-separated. */
-  flagsAt(index: number, uid: Uid): string {
+  flagsAt(columns: MailboxColumns, index: number, uid: Uid): string {
     const view = this.selected
-    const columns = view.columns()
     const flags = view.flagText(columns, columns.flagSetAt(index))
-    if (this.isRev2 || !view.isRecent(uid)) return flags
+    if (!view.isRecent(uid) || this.isRev2) return flags
     return flags === '' ? '\\Recent' : `${flags} \\Recent`
   }
 

@@ -3,6 +3,7 @@
  * been told. The mailbox itself is live; differences are worked out when they may be sent, so nothing piles up.
  */
 import type { Identity, MailboxId, ModSeq, Uid } from '../../core/ids.ts'
+import { limits } from '../../core/limits.ts'
 import type { Flag, MailboxColumns, Mailboxes } from '../../core/mailbox/mailbox.ts'
 import type { Recents } from './recents.ts'
 import { type NumberSet, resolveNumberSet } from './number-set.ts'
@@ -23,14 +24,19 @@ export class View {
   readonly mailbox: MailboxId
   readonly isReadOnly: boolean
   readonly #mailboxes: Mailboxes
+  /** Shared with the mailbox: replaced, never written to. */
   #uids: Uint32Array
-  #count: number
+  /** Where the next UID to be looked up is expected. */
+  #expected = 0
   /** Mod-sequences of this session's own changes: the client knows them already. */
   readonly #own = new Set<ModSeq>()
   /** Changes up to here were told. */
   #told: ModSeq
   #keywordsTold: number
-  #isDirty = { appended: false, flags: false, expunged: false }
+  readonly #isDirty = { appended: false, expunged: false }
+  /** UIDs whose flags changed, one list for each change; `undefined` when there are too many to keep. */
+  #flagged: (readonly Uid[])[] | undefined = []
+  #flaggedCount = 0
   readonly #flagTexts = new Map<number, string>()
   readonly #unwatch: () => void
   readonly recentRanges: { from: number; to: number }[] = []
@@ -46,14 +52,13 @@ export class View {
     this.mailbox = mailbox
     this.isReadOnly = options.isReadOnly
     const columns = this.columns()
-    this.#count = columns.count
-    this.#uids = new Uint32Array(Math.max(16, columns.count + 16))
-    for (let index = 0; index < columns.count; index += 1) this.#uids[index] = columns.uidAt(index)
+    this.#uids = columns.uids()
     this.#told = mailboxes.byId(account, mailbox)!.highestModSeq
     this.#keywordsTold = columns.keywords().length
     this.#unwatch = mailboxes.watch(account, ({ event }) => {
       if (event.kind === 'mailboxes' || event.mailbox !== mailbox) return
-      this.#isDirty[event.kind] = true
+      if (event.kind === 'flags') this.#addFlagged(event.uids)
+      else this.#isDirty[event.kind] = true
       options.onChange()
     })
   }
@@ -63,10 +68,10 @@ export class View {
   }
 
   get count(): number {
-    return this.#count
+    return this.#uids.length
   }
   get highestUid(): number {
-    return this.#count === 0 ? 0 : this.#uids[this.#count - 1]!
+    return this.#uids.length === 0 ? 0 : this.#uids[this.#uids.length - 1]!
   }
   /** Live: nothing of it may be kept across an await. */
   columns(): MailboxColumns {
@@ -82,25 +87,28 @@ export class View {
   }
   /** 0 when the client has not been told of the UID, or was told that it is gone. */
   seqOf(uid: number): number {
-    const index = lowerBound(this.#uids, this.#count, uid)
-    return index < this.#count && this.#uids[index] === uid ? index + 1 : 0
+    const index = this.#uids[this.#expected] === uid ? this.#expected : lowerBound(this.#uids, uid)
+    if (this.#uids[index] !== uid) return 0
+    this.#expected = index + 1
+    return this.#expected
   }
+  /** Nobody writes to it. */
   uids(): Uint32Array {
-    return this.#uids.subarray(0, this.#count)
+    return this.#uids
   }
 
   /** UIDs in the view that a set of UIDs or sequence numbers names, ascending; `undefined` when a sequence number does not exist. */
   resolve(set: NumberSet, kind: 'uid' | 'seq'): Uid[] | undefined {
     const found: Uid[] = []
     if (kind === 'seq') {
-      for (const { from, to } of resolveNumberSet(set, this.#count)) {
-        if (to > this.#count) return undefined
+      for (const { from, to } of resolveNumberSet(set, this.count)) {
+        if (to > this.count) return undefined
         for (let seq = from; seq <= to; seq += 1) found.push(this.uidOf(seq))
       }
       return found
     }
     for (const { from, to } of resolveNumberSet(set, this.highestUid)) {
-      for (let index = lowerBound(this.#uids, this.#count, from); index < this.#count; index += 1) {
+      for (let index = lowerBound(this.#uids, from); index < this.count; index += 1) {
         const uid = this.#uids[index]!
         if (uid > to) break
         found.push(uid as Uid)
@@ -123,7 +131,7 @@ export class View {
   get recentCount(): number {
     let recent = 0
     for (const { from, to } of this.recentRanges) {
-      recent += lowerBound(this.#uids, this.#count, to + 1) - lowerBound(this.#uids, this.#count, from)
+      recent += lowerBound(this.#uids, to + 1) - lowerBound(this.#uids, from)
     }
     return recent
   }
@@ -160,69 +168,84 @@ export class View {
 
   /** What to tell now. Expunges only where the protocol allows: until then their numbers stay taken. */
   takeUpdates(allowExpunge: boolean): Updates {
+    if (!this.#isDirty.appended && !this.#isDirty.expunged && this.#flagged?.length === 0) {
+      this.#own.clear()
+      return nothing
+    }
     const columns = this.columns()
     const dirty = this.#isDirty
     const highest = this.highestUid
     const expunged = allowExpunge && dirty.expunged ? this.#takeExpunged(columns) : []
     const exists = dirty.appended ? this.#takeAppended(columns) : undefined
-    const flags = dirty.flags ? this.#takeFlags(columns, highest) : []
+    const flags = this.#takeFlags(columns, highest)
     // Changes show in the columns in the same tick in which they are announced: nothing can lie between.
     this.#told = this.highestModSeq as ModSeq
     this.#own.clear()
-    this.#isDirty = { appended: false, flags: false, expunged: dirty.expunged && !allowExpunge }
+    dirty.appended = false
+    dirty.expunged &&= !allowExpunge
     return { expunged, exists, flags, newKeywords: this.hasNewKeywords && flags.length > 0 }
   }
 
+  /** Up to the highest UID told, what the mailbox has is what this view must become. */
   #takeExpunged(columns: MailboxColumns): { seq: number; uid: Uid }[] {
+    const all = columns.uids()
+    const left = all.subarray(0, lowerBound(all, this.highestUid + 1))
     const expunged: { seq: number; uid: Uid }[] = []
     let kept = 0
-    for (let index = 0; index < this.#count; index += 1) {
-      const uid = this.#uids[index]!
-      if (columns.indexOf(uid as Uid) < 0) expunged.push({ seq: kept + 1, uid: uid as Uid })
-      else {
-        this.#uids[kept] = uid
-        kept += 1
-      }
+    for (const uid of this.#uids) {
+      if (left[kept] === uid) kept += 1
+      else expunged.push({ seq: kept + 1, uid: uid as Uid })
     }
-    this.#count = kept
+    this.#uids = left
     return expunged
   }
 
   #takeAppended(columns: MailboxColumns): number | undefined {
-    const before = this.#count
-    const highest = this.highestUid
-    let index = columns.count
-    while (index > 0 && columns.uidAt(index - 1) > highest) index -= 1
-    const added = columns.count - index
-    if (added === 0) return undefined
-    if (before + added > this.#uids.length) {
-      const larger = new Uint32Array((before + added) * 2)
-      larger.set(this.uids())
-      this.#uids = larger
+    const all = columns.uids()
+    const before = this.#uids
+    const from = lowerBound(all, this.highestUid + 1)
+    if (from === all.length) return undefined
+    if (from === before.length) this.#uids = all
+    else {
+      // Messages are gone of which the client may not be told yet: they keep their numbers.
+      this.#uids = new Uint32Array(before.length + all.length - from)
+      this.#uids.set(before)
+      this.#uids.set(all.subarray(from), before.length)
     }
-    for (; index < columns.count; index += 1) {
-      this.#uids[this.#count] = columns.uidAt(index)
-      this.#count += 1
-    }
-    return this.#count
+    return this.count
+  }
+
+  #addFlagged(uids: readonly Uid[]): void {
+    this.#flaggedCount += uids.length
+    if (this.#flaggedCount > limits.imapChangesHeldMax) this.#flagged = undefined
+    else this.#flagged?.push(uids)
   }
 
   /** Not of messages above `highest`: the client learns of those only now and fetches their flags itself. */
-  #takeFlags(columns: MailboxColumns, highest: number): Uid[] {
+  #takeFlags(columns: MailboxColumns, highest: number): readonly Uid[] {
+    const lists = this.#flagged
+    this.#flagged = []
+    this.#flaggedCount = 0
+    if (lists?.length === 0) return []
+    const candidates = lists === undefined ? columns.uids() : Uint32Array.from(new Set(lists.flat())).sort()
     const changed: Uid[] = []
-    for (let index = 0; index < columns.count; index += 1) {
+    for (let at = 0; at < candidates.length; at += 1) {
+      const uid = candidates[at]! as Uid
+      const index = columns.indexOf(uid)
+      if (index < 0 || uid > highest) continue
       const modSeq = columns.modSeqAt(index)
-      if (modSeq <= this.#told) continue
-      const uid = columns.uidAt(index)
-      if (uid <= highest && !this.#own.has(modSeq) && this.seqOf(uid) > 0) changed.push(uid)
+      if (modSeq > this.#told && !this.#own.has(modSeq) && this.seqOf(uid) > 0) changed.push(uid)
     }
     return changed
   }
 }
 
-function lowerBound(uids: Uint32Array, count: number, uid: number): number {
+const nothing: Updates = { expunged: [], exists: undefined, flags: [], newKeywords: false }
+
+/** Index of the first UID that is not below `uid`. */
+function lowerBound(uids: Uint32Array, uid: number): number {
   let low = 0
-  let high = count
+  let high = uids.length
   while (low < high) {
     const middle = (low + high) >>> 1
     if (uids[middle]! < uid) low = middle + 1

@@ -32,9 +32,11 @@ export class AccountCache {
   row: AccountRow
   readonly #mailboxes: Map<MailboxId, MailboxState>
   #subscriptions: ReadonlySet<string>
-  /** Made when asked, dropped when anything changes. */
-  #infos: ReadonlyMap<MailboxId, MailboxInfo> | undefined
-  #byName: ReadonlyMap<string, MailboxInfo> | undefined
+  /** Made when asked; follows changes of messages, dropped when names or subscriptions change. */
+  #infos: Map<MailboxId, MailboxInfo> | undefined
+  #byName: ReadonlyMap<string, MailboxId> | undefined
+  /** In the order of `#infos`; made when asked, dropped when anything changes. */
+  #list: readonly MailboxInfo[] | undefined
 
   /** `undefined` for an account without mailboxes. */
   static load(tx: ReadTx, account: Identity): AccountCache | undefined {
@@ -72,31 +74,38 @@ export class AccountCache {
     return this.#all().get(id)
   }
   infoByName(name: string): MailboxInfo | undefined {
-    this.#byName ??= new Map([...this.#all().values()].map((info) => [info.name, info]))
-    return this.#byName.get(name)
+    const infos = this.#all()
+    this.#byName ??= new Map([...infos.values()].map((info) => [info.name, info.id]))
+    const id = this.#byName.get(name)
+    return id === undefined ? undefined : infos.get(id)
   }
   infoBySpecialUse(use: SpecialUse): MailboxInfo | undefined {
     return this.list().find(({ specialUse }) => specialUse === use)
   }
   list(): readonly MailboxInfo[] {
-    return [...this.#all().values()]
+    this.#list ??= [...this.#all().values()]
+    return this.#list
   }
 
   /** Takes over a committed transaction, unless the state was loaded after its commit. */
   apply(work: AccountWork, tx: ReadTx): void {
     if (work.row.modSeq <= this.row.modSeq) return
     this.row = work.row
+    this.#list = undefined
     for (const { id, meta, counters, isRemoved } of work.changedMailboxes) {
       if (isRemoved) this.#mailboxes.delete(id)
       else this.#mailboxes.set(id, { id, meta, counters: { ...counters } })
     }
-    if (work.isListChanged) this.#subscriptions = readSubscriptions(tx, this.key)
-    this.#infos = undefined
-    this.#byName = undefined
+    if (work.isListChanged) {
+      this.#subscriptions = readSubscriptions(tx, this.key)
+      this.#infos = undefined
+      this.#byName = undefined
+    } else if (this.#infos !== undefined)
+      for (const { id } of work.changedMailboxes) this.#infos.set(id, this.#infoOf(this.#mailboxes.get(id)!))
   }
 
   /** INBOX first, then by name. */
-  #all(): ReadonlyMap<MailboxId, MailboxInfo> {
+  #all(): Map<MailboxId, MailboxInfo> {
     this.#infos ??= new Map(
       [...this.#mailboxes.values()]
         .sort((a, b) => rank(a) - rank(b) || (a.meta.name < b.meta.name ? -1 : 1))

@@ -8,6 +8,7 @@ import type { FlagSets } from './flag-sets.ts'
 import type { Flag, MailboxColumns } from './mailbox.ts'
 import type { MailboxWork } from './mailbox-work.ts'
 import { Records } from './records.ts'
+import { UidList } from './uid-list.ts'
 
 /** The message whose content id was given out last: whoever asks for its summary next means this one. */
 export interface LastAsked {
@@ -22,6 +23,10 @@ export class Columns implements MailboxColumns {
   /** Every change up to this modseq is in. */
   #modSeq: number
   readonly #asked: LastAsked
+  readonly #uids: UidList
+  /** Every message before this one is known to have been seen. */
+  #unseenFrom = 0
+  readonly #isSeen = new Map<number, boolean>()
 
   constructor(
     mailbox: MailboxId,
@@ -32,13 +37,17 @@ export class Columns implements MailboxColumns {
     this.#modSeq = parts.modSeq
     this.#flagSets = parts.flagSets
     this.#asked = parts.asked
+    this.#uids = new UidList(parts.records)
   }
 
   get count(): number {
     return this.#records.count
   }
   get heldBytes(): number {
-    return this.#records.heldBytes
+    return this.#records.heldBytes + this.#uids.heldBytes
+  }
+  uids(): Uint32Array {
+    return this.#uids.all()
   }
   uidAt(index: number): Uid {
     return this.#records.uidAt(index)
@@ -72,23 +81,46 @@ export class Columns implements MailboxColumns {
   keywords(): readonly Flag[] {
     return this.#flagSets().keywords
   }
+  firstUnseen(): number {
+    let index = this.#unseenFrom
+    while (index < this.count && this.#isSeenAt(index)) index += 1
+    this.#unseenFrom = index
+    return index < this.count ? index : -1
+  }
+
+  #isSeenAt(index: number): boolean {
+    const flagSet = this.#records.flagSetAt(index)
+    let isSeen = this.#isSeen.get(flagSet)
+    if (isSeen === undefined) {
+      isSeen = this.flagsOf(flagSet).includes('\\Seen')
+      this.#isSeen.set(flagSet, isSeen)
+    }
+    return isSeen
+  }
 
   /** Takes over a committed transaction, unless the columns were loaded after its commit. */
   apply(work: MailboxWork): void {
     if (work.counters.highestModSeq <= this.#modSeq) return
     this.#modSeq = work.counters.highestModSeq
     const { appended, flagged, expunged } = work.touched
-    if (expunged.size > 0) this.#records.remove(expunged)
+    if (expunged.size > 0) {
+      this.#records.remove(expunged)
+      this.#uids.drop()
+      this.#unseenFrom = Math.max(0, this.#unseenFrom - expunged.size)
+    }
     for (const uid of flagged) {
       const found = work.find(uid)!
-      this.#records.setFlags(this.#records.indexOf(uid), {
+      const index = this.#records.indexOf(uid)
+      this.#records.setFlags(index, {
         flagSet: found.records.flagSetAt(found.index),
         modSeq: found.records.modSeqAt(found.index),
       })
+      if (index < this.#unseenFrom) this.#unseenFrom = index
     }
     for (const uid of appended) {
       const found = work.find(uid)!
       this.#records.pushFrom(found.records, found.index)
+      this.#uids.push(uid)
     }
   }
 }
@@ -96,21 +128,26 @@ export class Columns implements MailboxColumns {
 /** Columns by mailbox, least recently used first out. */
 export class ColumnsCache {
   readonly #held = new Map<MailboxId, Columns>()
+  /** The one used last; the last of `#held`. */
+  #last: Columns | undefined
 
   peek(mailbox: MailboxId): Columns | undefined {
     return this.#held.get(mailbox)
   }
 
   get(mailbox: MailboxId, load: () => Columns): Columns {
+    if (this.#last?.mailbox === mailbox) return this.#last
     const columns = this.#held.get(mailbox) ?? load()
     this.#held.delete(mailbox)
     this.#held.set(mailbox, columns)
+    this.#last = columns
     this.#evict()
     return columns
   }
 
   drop(mailbox: MailboxId): void {
     this.#held.delete(mailbox)
+    if (this.#last?.mailbox === mailbox) this.#last = undefined
   }
 
   #evict(): void {

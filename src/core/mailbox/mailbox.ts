@@ -38,6 +38,8 @@ export interface MailboxInfo {
  */
 export interface MailboxColumns {
   readonly count: number
+  /** Every UID, ascending, shared: never written to by anybody, and what it shows stays as it is when messages come and go. */
+  uids(): Uint32Array
   uidAt(index: number): Uid
   /** −1 when no such UID is there. */
   indexOf(uid: Uid): number
@@ -53,6 +55,8 @@ export interface MailboxColumns {
   flagsOf(flagSet: number): readonly Flag[]
   /** Keywords in use in this mailbox, in order of first use. */
   keywords(): readonly Flag[]
+  /** Index of the first message without \Seen; −1 when there is none. */
+  firstUnseen(): number
 }
 
 export interface AppendItem {

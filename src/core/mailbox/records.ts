@@ -30,12 +30,16 @@ export const blockOf = (uid: Uid): number => Math.floor((uid - 1) / blockRecords
 
 export class Records {
   #bytes: Buffer
+  #view: DataView
   #count: number
+  /** Where the next UID to be looked up is expected: they are mostly asked for in order. */
+  #expected = 0
 
   /** Takes ownership of `bytes`. @throws `store-corrupt` */
   constructor(bytes: Uint8Array = new Uint8Array()) {
     if (bytes.length % recordBytes !== 0) throw new MyceliumError('store-corrupt', { what: 'mailbox-block' })
     this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    this.#view = viewOf(this.#bytes)
     this.#count = bytes.length / recordBytes
   }
 
@@ -52,23 +56,23 @@ export class Records {
   }
 
   uidAt(index: number): Uid {
-    return this.#bytes.readUInt32BE(this.#at(index)) as Uid
+    return this.#view.getUint32(this.#at(index)) as Uid
   }
   flagSetAt(index: number): number {
-    return this.#bytes.readUInt32BE(this.#at(index) + 4)
+    return this.#view.getUint32(this.#at(index) + 4)
   }
   modSeqAt(index: number): ModSeq {
     const at = this.#at(index) + 8
-    return (this.#bytes.readUInt32BE(at) * 0x1_0000_0000 + this.#bytes.readUInt32BE(at + 4)) as ModSeq
+    return (this.#view.getUint32(at) * 0x1_0000_0000 + this.#view.getUint32(at + 4)) as ModSeq
   }
   sizeAt(index: number): number {
-    return this.#bytes.readUInt32BE(this.#at(index) + 16)
+    return this.#view.getUint32(this.#at(index) + 16)
   }
   internalDateAt(index: number): number {
-    return this.#bytes.readDoubleBE(this.#at(index) + 20)
+    return this.#view.getFloat64(this.#at(index) + 20)
   }
   savedAt(index: number): number {
-    return this.#bytes.readDoubleBE(this.#at(index) + 28)
+    return this.#view.getFloat64(this.#at(index) + 28)
   }
   contentAt(index: number): ContentId {
     const at = this.#at(index) + 36
@@ -88,26 +92,33 @@ export class Records {
 
   /** −1 when no such UID is there. */
   indexOf(uid: Uid): number {
+    const expected = this.#expected
+    if (expected < this.#count && this.#view.getUint32(expected * recordBytes) === uid) {
+      this.#expected = expected + 1
+      return expected
+    }
     let low = 0
     let high = this.#count
     while (low < high) {
       const middle = (low + high) >>> 1
-      if (this.#bytes.readUInt32BE(middle * recordBytes) < uid) low = middle + 1
+      if (this.#view.getUint32(middle * recordBytes) < uid) low = middle + 1
       else high = middle
     }
-    return low < this.#count && this.#bytes.readUInt32BE(low * recordBytes) === uid ? low : -1
+    if (low >= this.#count || this.#view.getUint32(low * recordBytes) !== uid) return -1
+    this.#expected = low + 1
+    return low
   }
 
   /** The UID must be above every other. */
   push(record: IndexRecord): void {
     this.#reserve(1)
     const at = this.#count * recordBytes
-    this.#bytes.writeUInt32BE(record.uid, at)
-    this.#bytes.writeUInt32BE(record.flagSet, at + 4)
+    this.#view.setUint32(at, record.uid)
+    this.#view.setUint32(at + 4, record.flagSet)
     this.#writeModSeq(at, record.modSeq)
-    this.#bytes.writeUInt32BE(record.size, at + 16)
-    this.#bytes.writeDoubleBE(record.internalDateMs, at + 20)
-    this.#bytes.writeDoubleBE(record.savedMs, at + 28)
+    this.#view.setUint32(at + 16, record.size)
+    this.#view.setFloat64(at + 20, record.internalDateMs)
+    this.#view.setFloat64(at + 28, record.savedMs)
     this.#bytes.set(idBytes(record.content), at + 36)
     this.#count += 1
   }
@@ -129,7 +140,7 @@ export class Records {
 
   setFlags(index: number, { flagSet, modSeq }: { flagSet: number; modSeq: ModSeq }): void {
     const at = this.#at(index)
-    this.#bytes.writeUInt32BE(flagSet, at + 4)
+    this.#view.setUint32(at + 4, flagSet)
     this.#writeModSeq(at, modSeq)
   }
 
@@ -145,8 +156,8 @@ export class Records {
   }
 
   #writeModSeq(at: number, modSeq: ModSeq): void {
-    this.#bytes.writeUInt32BE(Math.floor(modSeq / 0x1_0000_0000), at + 8)
-    this.#bytes.writeUInt32BE(modSeq >>> 0, at + 12)
+    this.#view.setUint32(at + 8, Math.floor(modSeq / 0x1_0000_0000))
+    this.#view.setUint32(at + 12, modSeq >>> 0)
   }
 
   #at(index: number): number {
@@ -160,5 +171,8 @@ export class Records {
     const grown = Buffer.alloc(Math.max(needed, 2 * this.#bytes.length, 16 * recordBytes))
     grown.set(this.packed)
     this.#bytes = grown
+    this.#view = viewOf(grown)
   }
 }
+
+const viewOf = ({ buffer, byteOffset, byteLength }: Buffer): DataView => new DataView(buffer, byteOffset, byteLength)

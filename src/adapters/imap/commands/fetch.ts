@@ -1,5 +1,7 @@
 /** FETCH and UID FETCH: lookup and concatenation for lists of messages, streams for their bodies. */
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { ContentId, ModSeq, Uid } from '../../../core/ids.ts'
+import type { MailboxColumns } from '../../../core/mailbox/mailbox.ts'
 import { type Arguments, BadSyntax } from '../arguments.ts'
 import type { Command } from '../command.ts'
 import { flags as flagsItem, modSeq as modSeqItem, uid as uidItem } from '../fetch/columns.ts'
@@ -11,6 +13,8 @@ import type { Session } from '../session.ts'
 import { Summary } from '../summary.ts'
 import { inWindow, readWindow, type Window } from '../window.ts'
 import { vanishedSince } from './select.ts'
+
+const othersWaitMsMax = 10 // ours: how long one FETCH may keep the thread
 
 interface Modifiers {
   readonly changedSince: ModSeq | undefined
@@ -100,15 +104,19 @@ class Fetcher {
     const view = session.selected
     if (setsSeen && !view.isReadOnly) await this.#markSeen(uids)
     if (view.hasNewKeywords) session.writeKeywords()
-    for (const uid of uids) {
-      if (changedSince !== undefined) {
-        const columns = view.columns()
-        const index = columns.indexOf(uid)
-        if (index >= 0 && columns.modSeqAt(index) <= changedSince) continue
-      }
-      const waits = this.#write(uid)
-      if (waits !== undefined) await waits
-      if (session.out.isFull) await session.out.ready()
+    let columns = view.columns()
+    let until = performance.now() + othersWaitMsMax
+    for (let at = 0; at < uids.length; at += 1) {
+      const uid = uids[at]!
+      const index = columns.indexOf(uid)
+      if (index >= 0 && changedSince !== undefined && columns.modSeqAt(index) <= changedSince) continue
+      let waits = this.#write(columns, index, uid)
+      if (waits === undefined && session.out.isFull) waits = session.out.ready()
+      if (waits === undefined && at % 64 === 63 && performance.now() > until) waits = nextTurn()
+      if (waits === undefined) continue
+      await waits
+      columns = view.columns()
+      until = performance.now() + othersWaitMsMax
     }
     if (this.#refused !== undefined) return this.#refused
     return this.#missing ? no('Some of the messages are gone', 'EXPUNGEISSUED') : ok('Fetched')
@@ -131,16 +139,18 @@ class Fetcher {
     }
   }
 
-  #write(uid: Uid): void | Promise<void> {
-    const { mailboxes, account, selected: view } = this.#session
-    const columns = view.columns()
-    const index = columns.indexOf(uid)
+  #write(columns: MailboxColumns, index: number, uid: Uid): void | Promise<void> {
     if (index < 0) return this.#writeGone(uid)
-    if (!this.#needsSummary) return this.#respond(uid, undefined, undefined)
+    if (!this.#needsSummary) return this.#respond(columns, index, uid)
+    const { mailboxes, account, selected: view } = this.#session
     const content = columns.contentAt(index)
     const summary = mailboxes.summaryNow(account, content)
-    if (summary !== undefined) return this.#respond(uid, content, new Summary(summary))
-    return mailboxes.summary(account, content).then((made) => this.#respond(uid, content, new Summary(made)))
+    if (summary !== undefined) return this.#respond(columns, index, uid, content, new Summary(summary))
+    return mailboxes.summary(account, content).then((made) => {
+      const now = view.columns()
+      const at = now.indexOf(uid)
+      return at < 0 ? this.#writeGone(uid) : this.#respond(now, at, uid, content, new Summary(made))
+    })
   }
 
   /** A message that others expunged: its number stands until the client may be told, but only its UID is still known. */
@@ -150,11 +160,15 @@ class Fetcher {
     } else this.#missing = true
   }
 
-  #respond(uid: Uid, content: ContentId | undefined, summary: Summary | undefined): void | Promise<void> {
+  #respond(
+    columns: MailboxColumns,
+    index: number,
+    uid: Uid,
+    content?: ContentId,
+    summary?: Summary,
+  ): void | Promise<void> {
     const session = this.#session
-    const columns = session.selected.columns()
-    const index = columns.indexOf(uid)
-    if (index < 0) return this.#writeGone(uid)
+    const { out } = session
     const items = this.#markedSeen.has(uid) ? this.#itemsWithFlags : this.#items
     if (summary !== undefined) {
       for (const item of items) {
@@ -164,14 +178,16 @@ class Fetcher {
         return
       }
     }
-    session.out.text(`* ${session.selected.seqOf(uid)} FETCH (`)
+    out.text('* ')
+    out.number(session.selected.seqOf(uid))
+    out.text(' FETCH (')
     const target = { session, columns, index, uid, content, summary }
     for (let at = 0; at < items.length; at += 1) {
-      if (at > 0) session.out.text(' ')
+      if (at > 0) out.text(' ')
       const waits = items[at]!.write(target)
       if (waits !== undefined) return waits.then(() => this.#finish(items, at + 1, target))
     }
-    session.out.text(')\r\n')
+    out.text(')\r\n')
   }
 
   async #finish(items: readonly FetchItem[], from: number, target: Parameters<FetchItem['write']>[0]): Promise<void> {

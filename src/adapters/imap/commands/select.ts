@@ -109,13 +109,8 @@ function open(session: Session, info: MailboxInfo, isReadOnly: boolean, resync: 
 function firstUnseen(view: View, info: MailboxInfo): number {
   if (info.unseen === 0) return 0
   const columns = view.columns()
-  const seen = new Map<number, boolean>()
-  for (let index = 0; index < columns.count; index += 1) {
-    const flagSet = columns.flagSetAt(index)
-    if (!seen.has(flagSet)) seen.set(flagSet, columns.flagsOf(flagSet).includes('\\Seen'))
-    if (seen.get(flagSet) === false) return view.seqOf(columns.uidAt(index))
-  }
-  return 0
+  const index = columns.firstUnseen()
+  return index < 0 ? 0 : view.seqOf(columns.uidAt(index))
 }
 
 function writeResync(session: Session, view: View, { modSeq, known }: Resync): void {
