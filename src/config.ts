@@ -2,11 +2,13 @@
  * Configuration: schema, defaults, file and command line → one frozen value, of which each part receives its own
  * section. Only this file reads the environment. Later wins: defaults, file, `--ports auto`, `--set`.
  */
+import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { isAbsolute, join, resolve } from 'node:path'
 import * as z from 'zod'
 import { limits } from './core/limits.ts'
+import { parseSize, sizePattern } from './core/size.ts'
 
 const port = z.int().min(0).max(65_535)
 const multiaddr = z.string().startsWith('/').max(limits.locatorOctetsMax)
@@ -62,6 +64,18 @@ const schema = z.strictObject({
     })
     .prefault({})
     .describe('The local certificate authority.'),
+  accounts: z
+    .strictObject({
+      quota: z
+        .string()
+        .regex(sizePattern, 'a size such as 500MB or 5GB, or none')
+        .refine((text) => parseSize(text) !== undefined, 'more than nothing')
+        .default('none')
+        .transform((text) => parseSize(text) ?? Infinity)
+        .describe('Mail that an account may keep unless it has a quota of its own: a size such as 5GB, or none.'),
+    })
+    .prefault({})
+    .describe('The users of this gateway.'),
   mail: z
     .strictObject({
       messageBytesMax: z
@@ -130,6 +144,18 @@ export function loadConfig({ file, portsAuto = false, set = [] }: ConfigSources)
   const parsed = schema.safeParse(input)
   if (!parsed.success) throw new ConfigError(explain(parsed.error.issues[0]!))
   return deepFreeze(parsed.data)
+}
+
+/** What the audit log notes of a configuration: which keys are not at their default, and a digest of all values. */
+export function settingsOf(config: Config): { readonly set: string; readonly digest: string } {
+  const standard = schema.parse({}) as unknown as Record<string, Record<string, unknown>>
+  const set = Object.entries(config).flatMap(([section, values]) =>
+    Object.entries(values as Record<string, unknown>)
+      .filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(standard[section]?.[key]))
+      .map(([key]) => `${section}.${key}`),
+  )
+  const digest = createHash('sha256').update(JSON.stringify(config)).digest('hex')
+  return { set: set.join(' '), digest: digest.slice(0, 16) }
 }
 
 /** JSON Schema (2020-12) of the configuration file. */

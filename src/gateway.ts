@@ -1,4 +1,5 @@
 /** Composition root: opens every part in order and closes in reverse. Nothing else wires parts together. */
+import { openAuditLog } from './audit-log.ts'
 import { openControl } from './adapters/control/adapter.ts'
 import { type HttpOptions, openHttp } from './adapters/http/adapter.ts'
 import type { Metric } from './adapters/http/metrics.ts'
@@ -8,12 +9,13 @@ import { openSmtp, type Smtp } from './adapters/smtp/adapter.ts'
 import { type Certificates, openCertificates } from './certificates/certificates.ts'
 import { sealedCertificates } from './certificates/sealed-certificates.ts'
 import type { RunningGateway } from './cli/wiring.ts'
-import type { Config } from './config.ts'
+import { type Config, settingsOf } from './config.ts'
 import type { Ambient } from './core/ambient.ts'
 import { fromUtf8 } from './core/bytes.ts'
 import type { Listeners } from './core/control.ts'
 import { openVault } from './core/crypto/vault.ts'
 import { DisposedTogether } from './core/disposal.ts'
+import type { Identity } from './core/ids.ts'
 import type { Store } from './core/store/store.ts'
 import { tables } from './core/store/tables.ts'
 import { metricsTokenOf } from './home.ts'
@@ -36,7 +38,16 @@ export async function openGateway({
   await using scope = new AsyncDisposableStack()
   const key = scope.use(await openVault(paths.key, passphrase))
   const knowledge = scope.use(
-    await openKnowledge({ paths, key, storeBytesMax: config.store.bytesMax, summariser: imapSummariser }, ambient),
+    await openKnowledge(
+      {
+        paths,
+        key,
+        storeBytesMax: config.store.bytesMax,
+        quotaBytes: config.accounts.quota,
+        summariser: imapSummariser,
+      },
+      ambient,
+    ),
   )
   const certificates = scope.use(
     await openCertificates(sealedCertificates(knowledge.store), config.certificates.hostnames, ambient),
@@ -71,6 +82,8 @@ export async function openGateway({
     const listener = fronts.use(await openHttp(options))
     listeners.current = { ...listeners.current, [name]: listener.address }
   }
+  const audit = openAuditLog(paths.audit)
+  audit.append({ atMs: ambient.clock.nowMs(), action: 'gateway.started', details: { version, ...settingsOf(config) } })
   const end = Promise.withResolvers<void>()
   const operations = operationsOver({
     knowledge,
@@ -78,6 +91,7 @@ export async function openGateway({
     marker,
     version,
     ambient,
+    audit,
     certificates: async () => await Promise.resolve(certificates.pair()),
     live: {
       node,
@@ -110,7 +124,11 @@ async function openMail(
   ambient: Ambient,
   fronts: DisposedTogether,
 ): Promise<Mail> {
-  const { logins, mailboxes } = knowledge
+  const { logins, mailboxes, quotas } = knowledge
+  const quota = (account: Identity): { usedBytes: number; limitBytes: number | undefined } => {
+    const bytesMax = quotas.bytesMax(account)
+    return { usedBytes: mailboxes.usedBytes(account), limitBytes: bytesMax === Infinity ? undefined : bytesMax }
+  }
   const { messageBytesMax } = config.mail
   const tls = certificates.material
   const smtp = fronts.use(
@@ -124,7 +142,7 @@ async function openMail(
   const imap = fronts.use(
     await openImap(
       { ...enabled('imap', config), ...enabled('imaps', config) },
-      { logins, mailboxes, append, tls, messageBytesMax },
+      { logins, mailboxes, append, tls, messageBytesMax, quota },
       ambient,
     ),
   )

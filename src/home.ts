@@ -48,6 +48,8 @@ export interface HomePaths {
   readonly store: string
   /** Folder of encrypted blobs. */
   readonly blobs: string
+  /** What was administered, JSON lines. */
+  readonly audit: string
   /** Bearer token for /metrics. */
   readonly metricsToken: string
   readonly controlSocket: string
@@ -64,6 +66,7 @@ export function homePaths(home: string): HomePaths {
     key: join(home, 'key'),
     store: join(home, 'store'),
     blobs: join(home, 'blobs'),
+    audit: join(home, 'audit.jsonl'),
     metricsToken: join(home, 'metrics-token'),
     controlSocket: controlSocketPath(home),
   }
@@ -172,7 +175,7 @@ export const databaseFile = ({ store }: HomePaths): string => join(store, 'data.
 export function beginCreation(home: string): void {
   const paths = homePaths(home)
   writePrivate(paths.creating, '')
-  for (const part of [paths.key, paths.store, paths.blobs, paths.metricsToken]) {
+  for (const part of [paths.key, paths.store, paths.blobs, paths.audit, paths.metricsToken]) {
     rmSync(part, { recursive: true, force: true })
   }
 }

@@ -6,6 +6,7 @@ import { type Accounts, openAccounts } from './core/account/accounts.ts'
 import { type AppPasswords, openLogins } from './core/account/app-passwords.ts'
 import { type Contacts, openContacts } from './core/account/contacts.ts'
 import { type Invitations, openInvitations } from './core/account/invitations.ts'
+import { Quotas } from './core/account/quotas.ts'
 import type { Ambient } from './core/ambient.ts'
 import type { Secret } from './core/crypto/secret.ts'
 import { Confirmations } from './core/delivery/confirmations.ts'
@@ -29,6 +30,7 @@ export interface Knowledge extends AsyncDisposable {
   readonly contacts: Contacts
   readonly invitations: Invitations
   readonly logins: AppPasswords
+  readonly quotas: Quotas
   readonly people: People
 }
 
@@ -36,12 +38,14 @@ export interface KnowledgeOptions {
   readonly paths: { readonly store: string; readonly blobs: string }
   readonly key: Secret
   readonly storeBytesMax?: number
+  /** Octets of mail for accounts without a quota of their own; no limit where absent. */
+  readonly quotaBytes?: number
   readonly summariser?: Summariser
 }
 
 export async function openKnowledge(options: KnowledgeOptions, ambient: Ambient): Promise<Knowledge> {
   await using scope = new AsyncDisposableStack()
-  const { paths, key, storeBytesMax, summariser } = options
+  const { paths, key, storeBytesMax, quotaBytes: defaultQuotaBytes = Infinity, summariser } = options
   const store = scope.use(
     await openStore(
       { path: paths.store, key, ...(storeBytesMax === undefined ? {} : { mapSizeBytes: storeBytesMax }) },
@@ -49,8 +53,10 @@ export async function openKnowledge(options: KnowledgeOptions, ambient: Ambient)
     ),
   )
   const blobs = scope.use(await openBlobs({ path: paths.blobs, store }, ambient))
+  const quotas = new Quotas(store, defaultQuotaBytes)
+  const quotaBytes = quotas.bytesMax.bind(quotas)
   const mailboxes = scope.use(
-    await openMailboxes(store, blobs, summariser === undefined ? {} : { summariser }, ambient),
+    await openMailboxes(store, blobs, { quotaBytes, ...(summariser === undefined ? {} : { summariser }) }, ambient),
   )
   const accounts = await openAccounts(store, ambient)
   const contacts = openContacts(store, ambient, accounts)
@@ -66,6 +72,7 @@ export async function openKnowledge(options: KnowledgeOptions, ambient: Ambient)
     contacts,
     invitations,
     logins,
+    quotas,
     people,
     [Symbol.asyncDispose]: async () => await owned.disposeAsync(),
   }

@@ -1,4 +1,5 @@
 /** Every verb of the command line over an opened home: running (gateway.ts adds the live parts) or stopped. */
+import { openAuditLog } from './audit-log.ts'
 import type { NewAccount, Operations } from './core/control.ts'
 import { systemClock, systemRandom, type Ambient } from './core/ambient.ts'
 import { createVault, openVault } from './core/crypto/vault.ts'
@@ -8,6 +9,8 @@ import { sealedCertificates } from './certificates/sealed-certificates.ts'
 import { openKnowledge } from './node.ts'
 import type { CreateHomeOptions, OpenOptions } from './opening.ts'
 import { accountOperations, createAccount } from './operations/accounts.ts'
+import { administrationOperations } from './operations/administration.ts'
+import { audited } from './operations/audited.ts'
 import { contactOperations } from './operations/contacts.ts'
 import type { OperationParts } from './operations/context.ts'
 import { queueOperations } from './operations/queue.ts'
@@ -17,12 +20,14 @@ import type { Log } from './core/ambient.ts'
 export const systemAmbient = (log: Log): Ambient => ({ clock: systemClock, random: systemRandom, log })
 
 export function operationsOver(parts: OperationParts): Operations {
-  return {
+  const operations = {
     ...accountOperations(parts),
+    ...administrationOperations(parts),
     ...contactOperations(parts),
     ...queueOperations(parts),
     ...statusOperations(parts),
   }
+  return audited(operations, parts)
 }
 
 /** Keys, store and the first account of a new home. */
@@ -54,7 +59,17 @@ export async function openStopped({
   const key = scope.use(await openVault(paths.key, passphrase))
   const knowledge = scope.use(await openKnowledge({ paths, key }, ambient))
   const certificates = () => current(sealedCertificates(knowledge.store), [], ambient)
-  const operations = operationsOver({ knowledge, paths, marker, version, ambient, certificates, live: undefined })
+  const audit = openAuditLog(paths.audit)
+  const operations = operationsOver({
+    knowledge,
+    paths,
+    marker,
+    version,
+    ambient,
+    audit,
+    certificates,
+    live: undefined,
+  })
   const owned = scope.move()
   return { ...operations, [Symbol.asyncDispose]: async () => await owned.disposeAsync() }
 }

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../config.ts'
 import { addAccount } from './account.ts'
+import { addAudit } from './audit.ts'
 import { addContact } from './contact.ts'
 import type { Environment } from './context.ts'
 import { lineFor, UsageError } from './errors.ts'
@@ -46,6 +47,7 @@ function buildProgram(environment: Environment): Command {
     addQueue,
     addTrust,
     addRecovery,
+    addAudit,
   ]
   for (const addCommand of add) addCommand(program, environment)
   return program

@@ -32,6 +32,17 @@ export const operationParams = {
   accountRemove: z.strictObject({ account: contact }),
   /** A disabled account cannot log in, and neither sends nor receives; nothing is removed. */
   accountDisable: z.strictObject({ account: contact, disabled: z.boolean() }),
+  accountShow: byAccount,
+  /** Octets of mail; `default` follows the configuration's `accounts.quota`. */
+  accountQuota: z.strictObject({
+    account: contact,
+    quota: z.union([z.int().min(1), z.enum(['none', 'default'])]),
+  }),
+  /** For somebody else in the office: all app passwords, sessions and open invitations end, one new password is made. */
+  accountHandOver: z.strictObject({ account: contact, displayName: name.optional() }),
+
+  /** The latest entries, oldest of them first. */
+  auditList: z.strictObject({ account, limit: z.int().min(1).max(limits.auditListMax).default(100) }),
 
   passwordAdd: z.strictObject({ account, name: name.optional() }),
   passwordList: byAccount,
@@ -100,6 +111,48 @@ export interface AccountView {
   readonly fingerprint: string
   readonly disabled: boolean
   readonly recoveryConfirmed: boolean
+  /** Octets of mail. */
+  readonly usedBytes: number
+  /** Octets of mail at most; absent for no limit, and on a stopped home where the configuration says. */
+  readonly quotaBytes: number | undefined
+  /** Whether the account has a quota of its own, not the configuration's. */
+  readonly quotaIsOwn: boolean
+}
+
+export interface AccountDetails extends AccountView {
+  readonly createdAtMs: number
+  /** To the hour. */
+  readonly lastLoginMs: number | undefined
+  readonly passwords: number
+  readonly contacts: number
+  readonly mailboxes: number
+  readonly messages: number
+  /** Mails that wait to be delivered; known while the gateway runs. */
+  readonly queued: number | undefined
+  /** The recovery words are still here, sealed, until somebody confirms them. */
+  readonly wordsKept: boolean
+}
+
+export interface AccountHandedOver {
+  readonly address: string
+  readonly localName: string
+  readonly identity: string
+  /** Of the new app password. */
+  readonly name: string
+  readonly password: string
+  /** App passwords that were revoked. */
+  readonly revoked: number
+  readonly wordsKept: boolean
+}
+
+export interface AuditEntryView {
+  readonly atMs: number
+  readonly action: string
+  /** A keyed hash that only this home can resolve. */
+  readonly account?: string | undefined
+  /** localName, while the account exists. */
+  readonly accountName: string | undefined
+  readonly details: Readonly<Record<string, string | number | boolean>>
 }
 
 /** What `init` and `account add` print once. */
@@ -222,14 +275,19 @@ export interface Results {
   readonly accountList: readonly AccountView[]
   readonly accountRemove: { readonly removed: string }
   readonly accountDisable: AccountView
+  readonly accountShow: AccountDetails
+  readonly accountQuota: AccountView
+  readonly accountHandOver: AccountHandedOver
 
-  readonly passwordAdd: { readonly name: string; readonly password: string }
+  readonly auditList: readonly AuditEntryView[]
+
+  readonly passwordAdd: { readonly id: string; readonly name: string; readonly password: string }
   readonly passwordList: readonly {
     readonly name: string
     readonly createdAtMs: number
     readonly lastUsedMs: number | undefined
   }[]
-  readonly passwordRevoke: { readonly revoked: string }
+  readonly passwordRevoke: { readonly revoked: string; readonly id: string }
 
   readonly inviteCreate: { readonly link: string; readonly expiresAtMs: number }
   readonly inviteAccept: InviteAccepted

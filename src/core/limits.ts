@@ -34,6 +34,9 @@ export const limits = {
   rememberedLoginsMax: 1024, // ours: right passwords whose derived key is kept in memory
   appPasswordsMax: 64, // ours: per account
   accountsMax: 1000, // ours: per gateway
+  auditFileBytesMax: 1024 * 1024, // ours: then a new file is begun
+  auditFilesMax: 16, // ours: the oldest one goes
+  auditListMax: 10_000, // ours: entries shown at once
   throttleEntriesMax: 10_000, // ours: sources and users remembered
 
   // HTTP for local programs

@@ -11,9 +11,21 @@ import { localPartOf, parseAddress } from '../core/message/address.ts'
 import type { Knowledge } from '../node.ts'
 import { accountOf, type OperationParts } from './context.ts'
 
-export function viewAccount(account: OwnAccount): AccountView {
+export function viewAccount({ mailboxes, quotas }: Knowledge, account: OwnAccount): AccountView {
   const { localName, addresses, displayName, identity, fingerprint, disabled, recoveryConfirmed } = account
-  return { localName, addresses, displayName, identity, fingerprint, disabled, recoveryConfirmed }
+  const bytesMax = quotas.bytesMax(identity)
+  return {
+    localName,
+    addresses,
+    displayName,
+    identity,
+    fingerprint,
+    disabled,
+    recoveryConfirmed,
+    usedBytes: mailboxes.usedBytes(identity),
+    quotaBytes: bytesMax === Infinity ? undefined : bytesMax,
+    quotaIsOwn: quotas.isOwn(identity),
+  }
 }
 
 export interface NewAccountOptions {
@@ -92,7 +104,7 @@ export function accountOperations(parts: OperationParts): AccountOperations {
       const localName = parsed === undefined ? undefined : localPartOf(parsed)
       return await createAccount(knowledge, ambient, { address, localName, displayName })
     },
-    accountList: async () => accounts.list().map(viewAccount),
+    accountList: async () => accounts.list().map((account) => viewAccount(knowledge, account)),
     async accountRemove({ account }) {
       const { identity, address } = accountOf(parts, account)
       await removeAccount(knowledge, identity, ambient)
@@ -101,22 +113,22 @@ export function accountOperations(parts: OperationParts): AccountOperations {
     async accountDisable({ account, disabled }) {
       const { identity } = accountOf(parts, account)
       await accounts.setDisabled(identity, disabled)
-      return viewAccount(accounts.get(identity))
+      return viewAccount(knowledge, accounts.get(identity))
     },
     async passwordAdd({ account, name }) {
       const made = await logins.create(
         accountOf(parts, account).identity,
         name ?? `client ${new Date(ambient.clock.nowMs()).toISOString().slice(0, 19)}`,
       )
-      return { name: made.name, password: made.password }
+      return { id: made.id, name: made.name, password: made.password }
     },
     passwordList: async ({ account }) =>
       logins
         .list(accountOf(parts, account).identity)
         .map(({ name, createdAtMs, lastUsedMs }) => ({ name, createdAtMs, lastUsedMs })),
     async passwordRevoke({ account, name }) {
-      await logins.revoke(accountOf(parts, account).identity, name)
-      return { revoked: name }
+      const id = await logins.revoke(accountOf(parts, account).identity, name)
+      return { revoked: name, id }
     },
     recoveryShow: async ({ account }) => ({ mnemonic: accounts.recoveryWords(accountOf(parts, account).identity) }),
     async recoveryAsk({ account }) {

@@ -1,6 +1,7 @@
 /** What every operation works with, and how it finds the account, contact or message that a person named. */
 import type { Contact } from '../core/account/contact.ts'
 import type { OwnAccount } from '../core/account/own-account.ts'
+import type { AuditLog } from '../audit-log.ts'
 import type { Ambient } from '../core/ambient.ts'
 import type { Listeners, Results } from '../core/control.ts'
 import { MyceliumError } from '../core/errors.ts'
@@ -15,6 +16,7 @@ export interface OperationParts {
   readonly marker: HomeMarker
   readonly version: string
   readonly ambient: Ambient
+  readonly audit: AuditLog
   /** The certificate authority, made when there is none yet. */
   readonly certificates: () => Promise<Pick<CertificatePair, 'authority'>>
   /** What only a running gateway has. */

@@ -32,7 +32,11 @@ export function statusOperations(parts: OperationParts): StatusOperations {
         accounts: accounts.list().map((account) => {
           const all = contacts.list(account.identity)
           const requests = all.filter(({ state, blocked }) => state === 'request' && !blocked).length
-          return { ...viewAccount(account), contacts: all.filter(({ state }) => state !== 'request').length, requests }
+          return {
+            ...viewAccount(knowledge, account),
+            contacts: all.filter(({ state }) => state !== 'request').length,
+            requests,
+          }
         }),
         listeners: live?.listeners() ?? noListeners,
         peersConnected: live?.node.overlay.peers().filter(({ state }) => state === 'connected').length ?? 0,

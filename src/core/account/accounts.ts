@@ -65,6 +65,7 @@ const ownTables = [
   tables.contactAddresses,
   tables.appPasswords,
   tables.recovery,
+  tables.quotas,
 ]
 
 export class Accounts {

@@ -84,16 +84,7 @@ export class AppPasswords implements Logins {
     account: Identity,
     name: string,
   ): Promise<{ readonly id: string; readonly name: string; readonly password: string }> {
-    const password = makePassword(this.#ambient.random)
-    const id = toHex(this.#ambient.random.bytes(idBytes))
-    const salt = this.#salt()
-    const made: AppPassword = {
-      name,
-      createdAtMs: this.#ambient.clock.nowMs(),
-      lastUsedMs: 0,
-      sha1: scramVerifier('sha1', password, salt, scramIterations),
-      sha256: scramVerifier('sha256', password, salt, scramIterations),
-    }
+    const { id, password, made } = this.#make(name)
     await this.#store.write((tx) => {
       const held = readAll(tx, account)
       if (held.length >= limits.appPasswordsMax) throw new MyceliumError('too-large', { passwords: held.length })
@@ -104,19 +95,52 @@ export class AppPasswords implements Logins {
     return { id, name, password }
   }
 
+  /** Revokes every app password, ends the sessions that used them, and makes one new one. @returns how many went, too */
+  async replaceAll(
+    account: Identity,
+    name: string,
+  ): Promise<{ readonly id: string; readonly name: string; readonly password: string; readonly revoked: number }> {
+    const { id, password, made } = this.#make(name)
+    const revoked = await this.#store.write((tx) => {
+      const held = readAll(tx, account)
+      for (const old of held) tx.remove(tables.appPasswords, keyOf(tx, account, old.id))
+      tx.put(tables.appPasswords, keyOf(tx, account, id), encodeAppPassword(made))
+      tx.afterCommit(() => this.forget(account))
+      return held.length
+    })
+    return { id, name, password, revoked }
+  }
+
+  #make(name: string): { readonly id: string; readonly password: string; readonly made: AppPassword } {
+    const password = makePassword(this.#ambient.random)
+    const salt = this.#salt()
+    return {
+      id: toHex(this.#ambient.random.bytes(idBytes)),
+      password,
+      made: {
+        name,
+        createdAtMs: this.#ambient.clock.nowMs(),
+        lastUsedMs: 0,
+        sha1: scramVerifier('sha1', password, salt, scramIterations),
+        sha256: scramVerifier('sha256', password, salt, scramIterations),
+      },
+    }
+  }
+
   list(account: Identity): readonly AppPasswordInfo[] {
     return this.#of(account)
       .map(({ id, name, createdAtMs, lastUsedMs }) => ({ id, name, createdAtMs, lastUsedMs: lastUsedMs || undefined }))
       .toSorted((a, b) => a.createdAtMs - b.createdAtMs)
   }
 
-  /** By name or id. Ends the sessions that it was used for. @throws `no-such-password` */
-  async revoke(account: Identity, nameOrId: string): Promise<void> {
-    await this.#store.write((tx) => {
+  /** By name or id. Ends the sessions that it was used for. @returns its id @throws `no-such-password` */
+  async revoke(account: Identity, nameOrId: string): Promise<string> {
+    return await this.#store.write((tx) => {
       const found = readAll(tx, account).find(({ id, name }) => name === nameOrId || id === nameOrId)
       if (found === undefined) throw new MyceliumError('no-such-password')
       tx.remove(tables.appPasswords, keyOf(tx, account, found.id))
       tx.afterCommit(() => this.forget(account))
+      return found.id
     })
   }
 

@@ -283,7 +283,8 @@ export class Arrivals implements AsyncDisposable {
       if (!this.has(tx, arrival.account, arrival.id)) return undefined
       tx.remove(tables.partials, this.#key(tx, arrival.account, arrival.id))
       if (arrival.kind === 'local') mailboxes.release(tx, arrival.author, arrival.content)
-      return deliverer.deliver(tx, { ...arrival, content: { kind: 'stored', stored, head } })
+      const beyondQuota = arrival.kind === 'local'
+      return deliverer.deliver(tx, { ...arrival, content: { kind: 'stored', stored, head }, beyondQuota })
     })
     if (arrival.kind === 'remote' && outcome !== undefined) this.#parts.onSettled(arrival, arrival.device, outcome)
   }

@@ -6,7 +6,7 @@ import { concat, fromUtf8 } from '../bytes.ts'
 import type { Ambient } from '../ambient.ts'
 import { hasCode, MyceliumError } from '../errors.ts'
 import type { Address, Identity, MessageId } from '../ids.ts'
-import type { AppendItem, Flag, Mailboxes, StoredContent } from '../mailbox/mailbox.ts'
+import type { AppendItem, AppendOptions, Flag, Mailboxes, StoredContent } from '../mailbox/mailbox.ts'
 import { type Tier, tierWords } from '../identity/trust.ts'
 import type { ReadTx, WriteTx } from '../store/store.ts'
 import { falseFromWrapper, notice, traceBlock } from './compose.ts'
@@ -29,6 +29,8 @@ export interface ArrivedMail {
   readonly id: MessageId
   readonly from: ReversePath
   readonly content: ArrivedContent
+  /** It had room when it was accepted, and nobody would hear of it being refused now. */
+  readonly beyondQuota?: boolean
 }
 
 export type Delivered =
@@ -103,34 +105,54 @@ export class Deliverer {
     return { kind: 'accepted' }
   }
 
-  /** A mail written by the gateway, into INBOX. */
+  /** A mail written by the gateway, into INBOX; also into a full one, or the account could not be told that it is full. */
   deliverOwn(tx: WriteTx, account: Identity, bytes: Uint8Array): void {
     const stored = this.#mailboxes.storeInline(tx, account, bytes)
-    this.#appendTo(tx, account, 'INBOX', { ...stored, flags: [], internalDateMs: this.#ambient.clock.nowMs() })
+    const item = { ...stored, flags: [], internalDateMs: this.#ambient.clock.nowMs() }
+    this.#appendTo(tx, account, 'INBOX', item, { beyondQuota: true })
   }
 
   #append(tx: WriteTx, mail: ArrivedMail, standing: Judged): void {
     const internalDateMs = this.#ambient.clock.nowMs()
     const stored = this.#store(tx, mail, standing)
+    const { beyondQuota = false } = mail
     switch (standing.kind) {
       case 'bound':
-        this.#appendTo(tx, mail.account, 'INBOX', {
-          ...stored,
-          flags: [tierKeyword(wordOf(standing.tier))],
-          internalDateMs,
-        })
+        this.#appendTo(
+          tx,
+          mail.account,
+          'INBOX',
+          {
+            ...stored,
+            flags: [tierKeyword(wordOf(standing.tier))],
+            internalDateMs,
+          },
+          { beyondQuota },
+        )
         return
       case 'request':
         this.#noticeOnce(tx, mail, standing.sender)
-        this.#appendTo(tx, mail.account, requestsMailbox, {
-          ...stored,
-          flags: [tierKeyword('unverified')],
-          internalDateMs,
-        })
+        this.#appendTo(
+          tx,
+          mail.account,
+          requestsMailbox,
+          {
+            ...stored,
+            flags: [tierKeyword('unverified')],
+            internalDateMs,
+          },
+          { beyondQuota },
+        )
         return
       case 'false':
       case 'blocked':
-        this.#appendTo(tx, mail.account, requestsMailbox, { ...stored, flags: [tierKeyword('false')], internalDateMs })
+        this.#appendTo(
+          tx,
+          mail.account,
+          requestsMailbox,
+          { ...stored, flags: [tierKeyword('false')], internalDateMs },
+          { beyondQuota },
+        )
     }
   }
 
@@ -187,14 +209,14 @@ export class Deliverer {
     )
   }
 
-  #appendTo(tx: WriteTx, account: Identity, name: string, item: AppendItem): void {
+  #appendTo(tx: WriteTx, account: Identity, name: string, item: AppendItem, options: AppendOptions): void {
     // a person may have removed the folder for strangers: they do not get into the inbox by that
     const mailbox =
       this.#mailboxes.byName(account, name) ??
       this.#mailboxes.bySpecialUse(account, '\\Junk') ??
       this.#mailboxes.byName(account, 'INBOX')
     if (mailbox === undefined) throw new MyceliumError('no-such-mailbox')
-    this.#mailboxes.append(tx, account, mailbox.id, [item])
+    this.#mailboxes.append(tx, account, mailbox.id, [item], options)
   }
 }
 

@@ -44,14 +44,16 @@ type Gathered =
 export function submitter(parts: SubmitParts): Submitter {
   return {
     mayUse: (account, address) => parts.directory.ownsAddress(account, address),
-    recipient: (account, address) => verdict(parts.directory, account, address),
+    recipient: (account, address) => verdict(parts, account, address),
     submit: (account, submission) => submit(parts, account, submission),
   }
 }
 
-function verdict(directory: Directory, account: Identity, address: Address): RecipientVerdict {
+function verdict({ directory, mailboxes }: SubmitParts, account: Identity, address: Address): RecipientVerdict {
   const route = directory.route(account, address)
-  return route.kind === 'refused' ? { kind: 'refused', code: route.code } : { kind: 'ok' }
+  if (route.kind === 'refused') return { kind: 'refused', code: route.code }
+  const isFull = route.kind === 'local' && mailboxes.isFull(route.account, 1)
+  return isFull ? { kind: 'refused', code: 'mailbox-full' } : { kind: 'ok' }
 }
 
 async function submit(
@@ -197,6 +199,7 @@ function deliverLocally(
   sent: Gathered,
 ): void {
   if (sent.kind === 'stored') {
+    if (parts.mailboxes.isFull(mail.account, sent.stored.size)) throw new MyceliumError('mailbox-full')
     // its copy, with trace fields in front, is made in the background: content belongs to one account
     parts.arrivals.addLocal(tx, mail, sent.stored)
     return

@@ -66,6 +66,11 @@ export interface AppendItem {
   readonly internalDateMs: number
 }
 
+export interface AppendOptions {
+  /** Takes it whatever the quota says: what the gateway itself has to tell, and mail that was accepted before. */
+  readonly beyondQuota?: boolean
+}
+
 export type FlagChange = { readonly mode: 'add' | 'remove' | 'replace'; readonly flags: readonly Flag[] }
 
 /** One committed change, in commit order. `seq` ascends per account and survives restarts. */
@@ -114,7 +119,15 @@ export interface Mailboxes {
   retain(tx: WriteTx, account: Identity, content: ContentId): void
   release(tx: WriteTx, account: Identity, content: ContentId): void
   /** Appends in the caller's transaction; change events leave after its commit. @throws `no-such-mailbox`, `mailbox-full` */
-  append(tx: WriteTx, account: Identity, mailbox: MailboxId, items: readonly AppendItem[]): readonly Uid[]
+  append(
+    tx: WriteTx,
+    account: Identity,
+    mailbox: MailboxId,
+    items: readonly AppendItem[],
+    options?: AppendOptions,
+  ): readonly Uid[]
+  /** Would `bytes` more go over the account's quota? */
+  isFull(account: Identity, bytes: number): boolean
 
   /** Skips UIDs that are gone. `unchangedSince` as CONDSTORE: `failed` lists what changed later. */
   setFlags(

@@ -13,6 +13,7 @@ import { AccountWork } from './account-work.ts'
 import { Columns, ColumnsCache, type LastAsked, loadRecords } from './columns.ts'
 import type {
   AppendItem,
+  AppendOptions,
   Change,
   FlagChange,
   MailboxColumns,
@@ -34,7 +35,7 @@ import { Summaries } from './summaries.ts'
 
 export interface MailboxesOptions {
   readonly summariser?: Summariser
-  /** Octets that an account's messages may take together. */
+  /** Octets that an account's messages may take together; `Infinity` for no limit. */
   readonly quotaBytes?: (account: Identity) => number
 }
 
@@ -270,14 +271,21 @@ class StoredMailboxes implements MailboxStore {
     this.#blobs.release(tx, account, content)
   }
 
-  append(tx: WriteTx, account: Identity, mailbox: MailboxId, items: readonly AppendItem[]): readonly Uid[] {
+  append(
+    tx: WriteTx,
+    account: Identity,
+    mailbox: MailboxId,
+    items: readonly AppendItem[],
+    { beyondQuota = false }: AppendOptions = {},
+  ): readonly Uid[] {
     const work = this.#work(tx, account)
     const target = work.mailbox(mailbox)
     // Everything that may refuse comes before anything that changes.
-    this.#checkQuota(
-      work,
-      items.reduce((sum, { size }) => sum + size, 0),
-    )
+    if (!beyondQuota)
+      this.#checkQuota(
+        work,
+        items.reduce((sum, { size }) => sum + size, 0),
+      )
     target.checkRoom(items.length)
     const flagSets = items.map(({ flags }) => target.flagSetOf(flags))
     this.#retainAll(tx, account, items)
@@ -296,6 +304,11 @@ class StoredMailboxes implements MailboxStore {
       for (const { content } of items.slice(0, done)) this.#blobs.release(tx, account, content)
       throw error
     }
+  }
+
+  isFull(account: Identity, bytes: number): boolean {
+    const quotaBytes = this.#options.quotaBytes?.(account)
+    return quotaBytes !== undefined && this.usedBytes(account) + bytes > quotaBytes
   }
 
   #checkQuota(work: AccountWork, added: number): void {

@@ -19,6 +19,7 @@ export const tables = {
   invitations: table(16, 'invitations'), // opaque(capability) → invitation made here
   appPasswords: table(17, 'app-passwords'), // opaque(account) ‖ 8 random bytes → app password
   recovery: table(18, 'recovery'), // opaque(identity) → entropy of words that nobody has confirmed yet
+  quotas: table(19, 'quotas'), // opaque(identity) → u64 octets, 0 for no limit; absent: the gateway's default
 
   // core/mailbox
   mailboxes: table(30, 'mailboxes'), // opaque(account) ‖ mailbox id → name, special use, uid validity, flag sets
