@@ -1,4 +1,5 @@
 /** Readable text of a mail's parts: for search and previews. */
+import { charsetOfHtml, textOfHtml } from './html-text.ts'
 import { decodeCharset, decodeTransfer } from './mime-words.ts'
 import type { MimePart } from './mime.ts'
 
@@ -14,42 +15,10 @@ export function textOfPart(bytes: Uint8Array, part: MimePart, octetsMax = Infini
   return decodedText(bytes.subarray(part.bodyStart, Math.min(part.bodyEnd, part.bodyStart + octetsMax)), part)
 }
 
-const decodedText = (body: Uint8Array, part: MimePart): string =>
-  decodeCharset(decodeTransfer(body, part.encoding ?? '7bit'), part.contentType.parameters.get('charset'))
-
-const skipped = /^(?:script|style|head|title)$/i
-
-/** Words of an HTML text: tags dropped, the commonest entities decoded. One pass. */
-export function textOfHtml(html: string): string {
-  let text = ''
-  let at = 0
-  while (at < html.length) {
-    const open = html.indexOf('<', at)
-    text += html.slice(at, open < 0 ? html.length : open)
-    if (open < 0) break
-    const close = html.indexOf('>', open)
-    if (close < 0) break
-    const name = /^[a-z\d]+/i.exec(html.slice(open + 1, open + 20))?.[0] ?? ''
-    const end = skipped.test(name) ? endOfElement(html, close, name) : close
-    text += ' '
-    at = end + 1
-  }
-  return text.replaceAll(/&(?:amp|lt|gt|quot|nbsp|#39);/g, (entity) => entities[entity]!)
-}
-
-function endOfElement(html: string, from: number, name: string): number {
-  const end = html.indexOf(`</${name}`, from)
-  const close = end < 0 ? -1 : html.indexOf('>', end)
-  return close < 0 ? html.length : close
-}
-
-const entities: Readonly<Record<string, string>> = {
-  '&amp;': '&',
-  '&lt;': '<',
-  '&gt;': '>',
-  '&quot;': '"',
-  '&nbsp;': ' ',
-  '&#39;': "'",
+function decodedText(body: Uint8Array, part: MimePart): string {
+  const octets = decodeTransfer(body, part.encoding ?? '7bit')
+  const charset = part.contentType.parameters.get('charset')
+  return decodeCharset(octets, charset ?? (part.subtype === 'html' ? charsetOfHtml(octets) : undefined))
 }
 
 const previewOctetsMax = 16 * 1024

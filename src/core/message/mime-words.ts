@@ -1,31 +1,15 @@
 /** Text inside mail: encoded words (RFC 2047), parameters with continuations and charsets (RFC 2231), transfer encodings. Linear, never throws. */
-import { TextDecoder } from 'node:util'
 import { fromLatin1, toLatin1, toUtf8 } from '../bytes.ts'
 import { limits } from '../limits.ts'
+import { decoderOf } from './charsets.ts'
 
-const decoders = new Map<string, TextDecoder | undefined>()
-const charsetsMax = 64 // ours: distinct names kept in the cache
+export const isKnownCharset = (charset: string): boolean => decoderOf(charset) !== undefined
 
-function decoderFor(charset: string): TextDecoder | undefined {
-  const name = charset.toLowerCase()
-  if (decoders.has(name)) return decoders.get(name)
-  let decoder: TextDecoder | undefined
-  try {
-    decoder = new TextDecoder(name)
-  } catch {
-    decoder = undefined
-  }
-  if (decoders.size < charsetsMax) decoders.set(name, decoder)
-  return decoder
-}
-
-export const isKnownCharset = (charset: string): boolean => decoderFor(charset) !== undefined
-
-/** Text in any charset that the platform knows; unknown ones as UTF-8 where well-formed, else Latin-1. */
+/** Text in any charset that is known; unknown ones as UTF-8 where well-formed, else Latin-1. */
 export function decodeCharset(bytes: Uint8Array, charset: string | undefined): string {
   const isAscii = charset === undefined || /^(?:us-)?ascii$/i.test(charset)
-  const decoder = isAscii ? undefined : decoderFor(charset)
-  return decoder === undefined ? (toUtf8(bytes) ?? toLatin1(bytes)) : decoder.decode(bytes)
+  const decode = isAscii ? undefined : decoderOf(charset)
+  return decode === undefined ? (toUtf8(bytes) ?? toLatin1(bytes)) : decode(bytes)
 }
 
 /** Replaces encoded words by what they say; white space between two of them disappears (RFC 2047 §6.2). */

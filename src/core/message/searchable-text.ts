@@ -2,10 +2,14 @@
 import { type HeaderField, parseHeaders } from './header.ts'
 import { decodeWords, parseParameters } from './mime-words.ts'
 import { type MimePart, parseMime } from './mime.ts'
-import { eachPart, textOfHtml, textOfPart } from './mime-text.ts'
+import { textOfHtml } from './html-text.ts'
+import { eachPart, textOfPart } from './mime-text.ts'
 
-/** Case and composition folded away on both sides. */
-export const foldText = (text: string): string => text.normalize('NFC').toLowerCase()
+/**
+ * Case, composition and width folded away on both sides, about as i;unicode-casemap does (RFC 5051). A final sigma is
+ * one, since a needle may end where the word goes on.
+ */
+export const foldText = (text: string): string => text.normalize('NFKC').toLowerCase().replaceAll('ς', 'σ')
 
 /** Made of what is asked for, when it is asked. */
 export class SearchableText {
@@ -56,10 +60,14 @@ function bodiesOf(bytes: Uint8Array): readonly string[] {
   for (const part of eachPart(root)) {
     const { fields } = part.headers
     if (part !== root) texts.push(...fields.map(lineOf), ...fileNames(fields))
-    if (part.type === 'text') texts.push(...textsOf(bytes, part))
+    if (isReadable(part)) texts.push(...textsOf(bytes, part))
   }
   return texts
 }
+
+/** Reports of delivery and the like are texts too. */
+const isReadable = ({ type, message }: MimePart): boolean =>
+  type === 'text' || (type === 'message' && message === undefined)
 
 /** An HTML text is found by what it shows, and by what it is made of: both are asked for. */
 function textsOf(bytes: Uint8Array, part: MimePart): readonly string[] {

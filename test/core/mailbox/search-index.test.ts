@@ -1,8 +1,9 @@
 /** The index behind searches: what it holds follows the mail, through copies, expunges, crashes and other versions. */
+import fc from 'fast-check'
 import { expect, test, vi } from 'vitest'
 import type { Uid } from '../../../src/core/ids.ts'
 import { limits } from '../../../src/core/limits.ts'
-import type { SearchKey } from '../../../src/core/mailbox/search.ts'
+import { foldKey, matches, type SearchKey } from '../../../src/core/mailbox/search.ts'
 import { tables } from '../../../src/core/store/tables.ts'
 import { addAccounts, alice, bob, deliver, type Home, temporaryHouse } from './support.ts'
 
@@ -154,4 +155,80 @@ test('a long message is found by its header without being read whole, and by the
   const octets = vi.spyOn(home.blobs, 'read')
   await find(home, header('x-spam-score', 'seven'))
   expect(octets.mock.calls.map(([, , range]) => range?.to)).toEqual([limits.searchSliceBytesMax])
+})
+
+const word = fc.oneof(
+  fc.constantFrom(
+    'tea',
+    'Käse',
+    'ΟΔΟΣ',
+    'Straße',
+    'привет',
+    '日本語',
+    'ｶﾞｽ',
+    'zymurgy',
+    '=?utf-8?B?w6Q=?=',
+    '&auml;',
+    '<b>',
+  ),
+  fc.string({ minLength: 1, maxLength: 6 }),
+  fc.string({ unit: 'grapheme', minLength: 1, maxLength: 3 }),
+)
+const line = fc.array(word, { maxLength: 8 }).map((words) => words.join(' ').replaceAll(/[\r\n]/g, ''))
+const entity = fc
+  .record({
+    type: fc.constantFrom('text/plain', 'text/html', 'application/pdf; name="Käse.pdf"', 'message/rfc822'),
+    encoding: fc.constantFrom('8bit', 'base64', 'quoted-printable'),
+    lines: fc.array(line, { maxLength: 6 }),
+  })
+  .map(({ type, encoding, lines }) => {
+    const body = lines.join('\r\n')
+    const written = encoding === 'base64' ? Buffer.from(body).toString('base64') : body
+    return `Content-Type: ${type}\r\nContent-Transfer-Encoding: ${encoding}\r\n\r\n${written}`
+  })
+const anyMail = fc
+  .record({ subject: line, from: line, other: line, parts: fc.array(entity, { maxLength: 3 }) })
+  .map(({ subject, from, other, parts }) => {
+    const head = `Subject: ${subject}\r\nFrom: ${from}\r\nX-Other: ${other}\r\nDate: Mon, 2 Feb 2026 10:00:00 +0100\r\n`
+    const body = parts.map((part) => `--b\r\n${part}\r\n`).join('')
+    return parts.length === 1
+      ? `${head}${parts[0]!}`
+      : `${head}Content-Type: multipart/mixed; boundary=b\r\n\r\n${body}--b--\r\n`
+  })
+
+test('with an index, a search finds what reading every message finds', async () => {
+  using house = temporaryHouse()
+  await using home = await house.open()
+  await addAccounts(home, house)
+  const corpus = fc.sample(anyMail, { numRuns: 150, seed: 20_261_121 })
+  for (const written of corpus) await deliver(home, written)
+  await home.mailboxes.indexNow()
+  const piece = fc
+    .tuple(fc.constantFrom(...corpus), fc.nat(500), fc.integer({ min: 1, max: 12 }))
+    .map(([written, from, length]) => written.slice(from % written.length).slice(0, length))
+  const needle = fc.oneof(word, line, piece)
+  const leaf: fc.Arbitrary<SearchKey> = fc.oneof(
+    needle.map((text): SearchKey => ({ kind: 'text', text })),
+    needle.map((text): SearchKey => ({ kind: 'body', text })),
+    fc
+      .tuple(fc.constantFrom('subject', 'from', 'x-other', 'cc', 'date'), fc.oneof(needle, fc.constant('')))
+      .map(([name, text]): SearchKey => ({ kind: 'header', name, text })),
+    fc.constantFrom(1, 3).map((day): SearchKey => ({ kind: 'sent-date', period: { from: Date.UTC(2026, 1, day) } })),
+  )
+  const key = fc.oneof(
+    leaf,
+    leaf.map((key): SearchKey => ({ kind: 'not', key })),
+    fc
+      .tuple(fc.constantFrom('and' as const, 'or' as const), fc.array(leaf, { minLength: 2, maxLength: 3 }))
+      .map(([kind, keys]): SearchKey => ({ kind, keys })),
+  )
+  await fc.assert(
+    fc.asyncProperty(key, async (key) => {
+      const expected = corpus.flatMap((written, index) =>
+        matches(foldKey(key), Buffer.from(written)) ? [index + 1] : [],
+      )
+      expect(await find(home, key)).toEqual(expected)
+    }),
+    { numRuns: 200 },
+  )
 })
