@@ -186,7 +186,7 @@ export const limits = {
 
   // IMAP
   imapLineOctetsMax: 64 * 1024, // ours; RFC 7162 §4 asks for ≥ 8,192
-  imapLineBeforeLoginOctetsMax: 8 * 1024, // ours
+  imapLineBeforeLoginOctetsMax: 36 * 1024, // RFC 2971 §3.3: ID takes 30 fields of 30 and 1,024 octets
   imapLiteralBytesMax: 1024 * 1024, // ours: literals of one command in memory; APPEND streams
   imapLiteralBeforeLoginBytesMax: 4 * 1024, // ours
   imapNestingMax: 64, // ours: parentheses in one command

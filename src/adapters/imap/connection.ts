@@ -85,7 +85,7 @@ async function answerTo(session: Session, incoming: Request): Promise<Tagged> {
     const refused = refuseInState(session, command)
     if (refused !== undefined) return refused
     const answer = await command.run(session, incoming.args)
-    session.writeUpdates(command.holdsExpunge !== true)
+    if (!session.isLoggingOut) session.writeUpdates(command.holdsExpunge !== true)
     await session.contexts.refresh()
     return answer
   } catch (error) {

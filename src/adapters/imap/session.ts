@@ -80,6 +80,12 @@ export class Session {
   get knowsModSeq(): boolean {
     return this.enabled.has('CONDSTORE')
   }
+  /** RFC 7162 §3.1: the first command that asks for mod-sequences is answered with the highest one as well. */
+  enableModSeq(): void {
+    if (this.enabled.has('CONDSTORE')) return
+    this.enabled.add('CONDSTORE')
+    if (this.view !== undefined) this.out.line(`* OK [HIGHESTMODSEQ ${this.view.highestModSeq}] Highest`)
+  }
   get bounds(): DecoderBounds {
     return this.#login === undefined
       ? {
@@ -100,6 +106,7 @@ export class Session {
     if (admitted === undefined) throw new Refusal(no('Too many connections of this account', 'LIMIT'))
     this.#admitted = admitted
     this.#login = login
+    this.context.recents.begin(login.account, this.mailboxes.list(login.account))
     this.#unwatchLogin = this.context.services.logins.watch(login, () => this.channel.destroy())
   }
 

@@ -121,7 +121,7 @@ export class View {
   claimRecent(recents: Recents): void {
     const uidNext = this.#mailboxes.byId(this.account, this.mailbox)?.uidNext
     if (uidNext === undefined) return
-    const from = recents.from(this.mailbox, uidNext)
+    const from = recents.from(this.mailbox)
     if (!this.isReadOnly) recents.claim(this.mailbox, uidNext)
     if (from < uidNext) this.recentRanges.push({ from, to: uidNext - 1 })
   }

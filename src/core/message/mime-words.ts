@@ -204,15 +204,21 @@ export function decodeTransfer(body: Uint8Array, encoding: TransferEncoding): Ui
 }
 
 const LF = 0x0a
+const CR = 0x0d
 const EQUALS = 0x3d
 
 function decodeQuotedPrintable(body: Uint8Array): Uint8Array {
   const out = Buffer.alloc(body.length)
   let length = 0
+  let written = 0 // up to here, as the sender wrote it: an encoded space stays
   let at = 0
   while (at < body.length) {
     const octet = body[at]!
     if (octet !== EQUALS) {
+      // RFC 2045 §6.7 (3): white space at the end of a line was added on the way.
+      if (octet === LF || (octet === CR && body[at + 1] === LF)) {
+        while (length > written && (out[length - 1] === 0x20 || out[length - 1] === 0x09)) length -= 1
+      }
       out[length] = octet
       length += 1
       at += 1
@@ -223,6 +229,7 @@ function decodeQuotedPrintable(body: Uint8Array): Uint8Array {
     if (high >= 0 && low >= 0) {
       out[length] = high * 16 + low
       length += 1
+      written = length
       at += 3
       continue
     }

@@ -24,6 +24,14 @@ test('a mail of 50 MB goes in and out, and one octet more is refused before it i
   expect(answer).toMatch(new RegExp(`RFC822.SIZE ${size} BODY\\[\\]<${size - 10}> \\{10\\}`))
 })
 
+test('an ID of the largest size is taken before login', async () => {
+  await using server = await openTestServer()
+  await using client = await Client.connect(server.port)
+  await client.line()
+  const field = `"${'n'.repeat(30)}" "${'v'.repeat(1024)}"`
+  expect(await client.ok(`ID (${Array.from({ length: 30 }, () => field).join(' ')})`)).toHaveLength(1)
+})
+
 test('a slow store makes the client of an APPEND wait instead of filling memory', async () => {
   const enough = new AbortController()
   const slow = async function* (source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

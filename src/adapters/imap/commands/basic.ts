@@ -72,6 +72,7 @@ export const enable: Command = {
       const name = args.name()
       const found = extensions[name]
       if (found === undefined) continue
+      if (found.includes('CONDSTORE')) session.enableModSeq()
       for (const extension of found) session.enabled.add(extension)
       enabled.push(name === 'IMAP4REV2' ? 'IMAP4rev2' : name)
     } while (args.isNext(' '))

@@ -38,7 +38,7 @@ const fetching = (kind: 'uid' | 'seq'): Command => ({
     const items = [...asked]
     if (kind === 'uid') items.push(uidItem)
     if (changedSince !== undefined) items.push(modSeqItem)
-    if (items.includes(modSeqItem)) session.enabled.add('CONDSTORE')
+    if (items.includes(modSeqItem)) session.enableModSeq()
     if (vanished && set !== '$') writeVanished(session, changedSince!, set)
     const fetcher = new Fetcher(session, ordered(items))
     return await fetcher.fetch(

@@ -10,6 +10,7 @@ import type { Session } from '../session.ts'
 import { readStatusItems, writeStatus } from './status.ts'
 
 interface Query {
+  readonly isExtended: boolean
   readonly patterns: readonly string[]
   readonly onlySubscribed: boolean
   readonly onlySpecialUse: boolean
@@ -48,6 +49,7 @@ export const list: Command = {
       throw new BadSyntax('RECURSIVEMATCH needs another option')
     }
     await writeList(session, {
+      isExtended,
       patterns: written.map((pattern) => session.toMailboxPattern(reference + pattern)),
       onlySubscribed: has('SUBSCRIBED'),
       onlySpecialUse: has('SPECIAL-USE'),
@@ -97,7 +99,8 @@ async function writeList(session: Session, query: Query): Promise<void> {
       busySinceMs = performance.now()
     }
     const children = parents.get(name) ?? []
-    const withChosenChild = query.isRecursive && children.some(chosen)
+    // RFC 5258 §3.5: what the patterns show by itself needs no word from its parent.
+    const withChosenChild = query.isRecursive && children.some((child) => chosen(child) && !shows(query, child))
     if (!query.patterns.some((pattern) => matchesPattern(pattern, name))) continue
     const isOwn = names.has(name) && chosen(name)
     // A name that exists only as the beginning of others is shown where nothing below it would be.
@@ -107,6 +110,7 @@ async function writeList(session: Session, query: Query): Promise<void> {
     const attributes = attributesOf(
       info,
       children.some((child) => infos.has(child)),
+      query.isExtended,
     )
     if (query.showSubscribed && subscribed.has(name)) attributes.push('\\Subscribed')
     const extended = withChosenChild
@@ -136,8 +140,9 @@ function parentsOf(names: Iterable<string>): Map<string, string[]> {
 const byMailboxName = (a: string, b: string): number =>
   Number(b === 'INBOX') - Number(a === 'INBOX') || (a < b ? -1 : Number(a > b))
 
-function attributesOf(info: MailboxInfo | undefined, hasChildren: boolean): string[] {
-  const attributes = info === undefined ? ['\\NonExistent', '\\Noselect'] : []
+function attributesOf(info: MailboxInfo | undefined, hasChildren: boolean, isExtended: boolean): string[] {
+  // RFC 5258 §3: \NonExistent implies \Noselect, which only the plain LIST of older clients spells out.
+  const attributes = info === undefined ? ['\\NonExistent', ...(isExtended ? [] : ['\\Noselect'])] : []
   attributes.push(hasChildren ? '\\HasChildren' : '\\HasNoChildren')
   if (info?.specialUse !== undefined) attributes.push(info.specialUse)
   return attributes

@@ -8,7 +8,7 @@ import type { Session } from '../session.ts'
 
 const items: Readonly<Record<string, (info: MailboxInfo, session: Session) => string | number>> = {
   MESSAGES: (info) => info.messages,
-  RECENT: (info, session) => info.uidNext - session.context.recents.from(info.id, info.uidNext),
+  RECENT: (info, session) => recentIn(info, session),
   UIDNEXT: (info) => info.uidNext,
   UIDVALIDITY: (info) => info.uidValidity,
   UNSEEN: (info) => info.unseen,
@@ -19,11 +19,15 @@ const items: Readonly<Record<string, (info: MailboxInfo, session: Session) => st
   APPENDLIMIT: (_info, session) => session.context.services.messageBytesMax ?? limits.mailBytesMax,
 }
 
+/** Messages above the mark may be gone again. */
+const recentIn = (info: MailboxInfo, { context }: Session): number =>
+  Math.min(info.messages, info.uidNext - context.recents.from(info.id))
+
 export function readStatusItems(session: Session, args: Arguments): readonly string[] {
   return args.list(() => {
     const name = args.name()
     if (!Object.hasOwn(items, name)) throw new BadSyntax('Unknown status item')
-    if (name === 'HIGHESTMODSEQ') session.enabled.add('CONDSTORE')
+    if (name === 'HIGHESTMODSEQ') session.enableModSeq()
     return name
   })
 }

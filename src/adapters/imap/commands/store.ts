@@ -70,7 +70,7 @@ function readUnchangedSince(session: Session, args: Arguments): ModSeq | undefin
   const modSeq = args.number(Number.MAX_SAFE_INTEGER)
   args.closeList()
   args.sp()
-  session.enabled.add('CONDSTORE')
+  session.enableModSeq()
   return modSeq as ModSeq
 }
 
