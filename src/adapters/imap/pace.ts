@@ -8,7 +8,7 @@ import { limits } from '../../core/limits.ts'
 import type { Session } from './session.ts'
 
 const sliceMs = 8 // ours: how long one turn may keep the thread
-const lookMs = 1000 // ours: between two looks at whether the client is still there
+const lookMs = 250 // ours: between two looks at whether the client is still there
 
 export class Pace implements Disposable {
   readonly #session: Session
@@ -17,6 +17,7 @@ export class Pace implements Disposable {
   readonly #timer: NodeJS.Timeout
   #turnEndsAt = performance.now() + sliceMs
   #tellAt = performance.now() + limits.imapProgressMs
+  #asked = 0
   /** Messages looked at. */
   done = 0
 
@@ -46,7 +47,10 @@ export class Pace implements Disposable {
   #look(): void {
     const { channel, out, tag } = this.#session
     if (channel.isClosed) this.#ended.abort(new MyceliumError('connection-closed'))
-    if (performance.now() < this.#tellAt || this.done >= this.#goal) return
+    // A client that sends no more may still listen, or be gone: the first word is refused there, the second one here.
+    if (channel.reader.hasEnded && this.#asked < 2) this.#asked += 1
+    else if (performance.now() < this.#tellAt) return
+    if (this.done >= this.#goal) return
     this.#tellAt = performance.now() + limits.imapProgressMs
     // A `]` would end the response code (RFC 9585 §4).
     const written = tag.includes(']') ? 'NIL' : `"${tag}"`

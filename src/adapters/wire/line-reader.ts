@@ -38,6 +38,11 @@ export class LineReader {
     return this.#buffered
   }
 
+  /** The peer sends nothing more; what has arrived can still be read. */
+  get hasEnded(): boolean {
+    return this.#ended
+  }
+
   readonly #onData = (piece: Uint8Array): void => {
     this.#pieces.push(piece)
     this.#buffered += piece.length

@@ -7,7 +7,8 @@ import { threadBySubject } from '../../../src/adapters/imap/thread/ordered-subje
 import { threadByReferences, threadByRefs } from '../../../src/adapters/imap/thread/references.ts'
 import type { Uid } from '../../../src/core/ids.ts'
 
-const session = { channel: { isClosed: false }, tag: 'a' } as Session
+const out = { line: () => {}, ready: () => Promise.resolve() }
+const session = { channel: { isClosed: false, reader: { hasEnded: false } }, out, tag: 'a' } as unknown as Session
 
 interface Given {
   readonly uid: number
