@@ -91,6 +91,7 @@ export const limits = {
   blobChunksMax: 65_536, // ours: 64 GB in chunks of 1 MB
   clockForwardMsAlarm: 24 * 3600_000, // DESIGN §6
   clockBackMsAlarm: 60_000, // ours
+  reportReturnedBytesMax: 10 * 1024 * 1024, // ours: longer mail comes back as its header section
   dsnTextOctetsMax: 1000, // RFC 3461 §4.2: ORCPT up to 500 characters, ENVID up to 100
   itemBytesMax: 64 * 1024, // ours: one item inside a session, before it is cut into fragments
   itemFragmentsMax: 64, // ours

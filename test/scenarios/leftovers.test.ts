@@ -2,7 +2,9 @@ import { expect, test } from 'vitest'
 import { type Ambient, silentLog, systemClock, systemRandom } from '../../src/core/ambient.ts'
 import { BlobSource } from '../../src/core/delivery/blob-source.ts'
 import { Deliverer } from '../../src/core/delivery/deliver.ts'
+import { LongReports } from '../../src/core/delivery/long-reports.ts'
 import { Outbox } from '../../src/core/delivery/outbox.ts'
+import { Reports } from '../../src/core/delivery/reports.ts'
 import { RunClock } from '../../src/core/delivery/run-clock.ts'
 import { Settler } from '../../src/core/delivery/settle.ts'
 import { Tombstones } from '../../src/core/delivery/tombstones.ts'
@@ -33,10 +35,12 @@ function settlerOf({ knowledge }: TestGateway, ambient: Ambient, devices: readon
   const runClock = new RunClock(knowledge.store, ambient)
   const tombstones = new Tombstones({ store: knowledge.store, ambient, runClock })
   const parts = { ...knowledge, directory: knowledge.people, ambient, runClock, tombstones }
+  const deliverer = new Deliverer(parts)
+  const longReports = new LongReports({ ...parts, deliverer })
   return new Settler({
     ...parts,
     outbox: new Outbox(),
-    deliverer: new Deliverer(parts),
+    reports: new Reports({ ...parts, deliverer, longReports }),
     blobSource: new BlobSource(parts),
     hasAccount: (account) => knowledge.people.isOwn(account),
     devicesOf: () => devices,

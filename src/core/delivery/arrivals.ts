@@ -4,9 +4,23 @@
  */
 import type { Ambient } from '../ambient.ts'
 import { concat } from '../bytes.ts'
-import { type Codec, decode, encode, fixed, hexId, literal, record, text, u32, u64, union } from '../codec.ts'
+import {
+  array,
+  type Codec,
+  decode,
+  encode,
+  fixed,
+  hexId,
+  literal,
+  optional,
+  record,
+  text,
+  u32,
+  u64,
+  union,
+} from '../codec.ts'
 import { MyceliumError } from '../errors.ts'
-import type { BlobRoot, ContentId, DeviceId, Identity, MessageId } from '../ids.ts'
+import type { Address, BlobRoot, ContentId, DeviceId, Identity, MessageId } from '../ids.ts'
 import { short } from '../ids.ts'
 import { limits } from '../limits.ts'
 import type { Mailboxes, StoredContent } from '../mailbox/mailbox.ts'
@@ -25,6 +39,8 @@ import {
 } from './blob-chunks.ts'
 import type { Delivered, Deliverer } from './deliver.ts'
 import type { GatewayAddress, Overlay } from './ports.ts'
+import { notifies, notifyCodec, returnedCodec } from './outbox.ts'
+import { type Reportable, reportedHead } from './reports.ts'
 import { reconnectDelayMs } from './retry.ts'
 import type { RunClock } from './run-clock.ts'
 
@@ -43,10 +59,18 @@ interface Since {
   readonly sinceRunMs: number
 }
 
+/** What the sender of a local one is to hear. */
+export type Reporting = Omit<Reportable, 'account' | 'mail'>
+
 type Arrival = ArrivingMail &
   Since &
   (
-    | { readonly kind: 'local'; readonly content: ContentId; readonly size: number }
+    | {
+        readonly kind: 'local'
+        readonly content: ContentId
+        readonly size: number
+        readonly reporting: Reporting
+      }
     | {
         readonly kind: 'remote'
         readonly device: DeviceId
@@ -65,8 +89,25 @@ const mailFields = {
   sinceMs: u64,
   sinceRunMs: u64,
 }
+const reportingCodec = record<Reporting>({
+  address: text(limits.addressOctetsMax) as unknown as Codec<Address>,
+  notify: array(notifyCodec, notifies.length),
+  originalRecipient: optional(text(limits.dsnTextOctetsMax)),
+  envelopeId: optional(text(limits.dsnTextOctetsMax)),
+  returned: returnedCodec,
+  submittedAtMs: u64,
+})
 const arrivalCodec = union<Arrival>({
-  local: { tag: 0, codec: record({ kind: literal('local'), ...mailFields, content: hexId<ContentId>(32), size: u64 }) },
+  local: {
+    tag: 0,
+    codec: record({
+      kind: literal('local'),
+      ...mailFields,
+      content: hexId<ContentId>(32),
+      size: u64,
+      reporting: reportingCodec,
+    }),
+  },
   remote: {
     tag: 1,
     codec: record({
@@ -91,6 +132,8 @@ interface ArrivalParts {
   readonly ambient: Ambient
   /** Where the device that wrote it is now; `undefined` when that is not known. */
   readonly whereIs: (account: Identity, author: Identity, device: DeviceId) => GatewayAddress | undefined
+  /** Mail from another account of this gateway is in or refused with this transaction: its author is to be told. */
+  readonly onLocal: (tx: WriteTx, about: Reportable, outcome: Delivered) => void
   /** The mail is in (or refused) after the commit: its author's device is to be told. */
   readonly onSettled: (mail: ArrivingMail, device: DeviceId, outcome: Delivered) => void
 }
@@ -139,9 +182,9 @@ export class Arrivals implements AsyncDisposable {
   }
 
   /** From one account of this gateway to another: the author's content is held until it is copied. */
-  addLocal(tx: WriteTx, mail: ArrivingMail, { content, size }: StoredContent): void {
+  addLocal(tx: WriteTx, mail: ArrivingMail, { content, size }: StoredContent, reporting: Reporting): void {
     this.#parts.mailboxes.retain(tx, mail.author, content)
-    this.#add(tx, { kind: 'local', ...mail, ...this.#now(), content, size })
+    this.#add(tx, { kind: 'local', ...mail, ...this.#now(), content, size, reporting })
   }
 
   #now(): Since {
@@ -282,9 +325,15 @@ export class Arrivals implements AsyncDisposable {
     const outcome = await store.write((tx) => {
       if (!this.has(tx, arrival.account, arrival.id)) return undefined
       tx.remove(tables.partials, this.#key(tx, arrival.account, arrival.id))
-      if (arrival.kind === 'local') mailboxes.release(tx, arrival.author, arrival.content)
       const beyondQuota = arrival.kind === 'local'
-      return deliverer.deliver(tx, { ...arrival, content: { kind: 'stored', stored, head }, beyondQuota })
+      const content = { kind: 'stored', stored, head } as const
+      const delivered = deliverer.deliver(tx, { ...arrival, content, beyondQuota })
+      if (arrival.kind === 'local') {
+        const mail = { kind: 'stored', stored: source, head: reportedHead(head) } as const
+        this.#parts.onLocal(tx, { account: arrival.author, ...arrival.reporting, mail }, delivered)
+        mailboxes.release(tx, arrival.author, arrival.content)
+      }
+      return delivered
     })
     if (arrival.kind === 'remote' && outcome !== undefined) this.#parts.onSettled(arrival, arrival.device, outcome)
   }

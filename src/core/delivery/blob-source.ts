@@ -10,7 +10,7 @@ import type { BlobRoot, ContentId, Identity } from '../ids.ts'
 import { limits } from '../limits.ts'
 import type { Mailboxes, StoredContent } from '../mailbox/mailbox.ts'
 import type { Content } from '../message/message.ts'
-import type { Store, WriteTx } from '../store/store.ts'
+import type { ReadTx, Store, WriteTx } from '../store/store.ts'
 import { tables } from '../store/tables.ts'
 import {
   chunkBytesFor,
@@ -79,6 +79,14 @@ export class BlobSource {
   hold(tx: WriteTx, { content, served }: PreparedBlob): void {
     this.#mailboxes.retain(tx, served.account, served.content)
     tx.put(tables.servedBlobs, rootKey(content.root), encode(servedCodec, served))
+  }
+
+  /** The content behind a root that is held. */
+  contentOf(tx: ReadTx, root: BlobRoot): StoredContent | undefined {
+    const value = tx.get(tables.servedBlobs, rootKey(root))
+    if (value === undefined) return undefined
+    const { content, size } = decode(servedCodec, value)
+    return { content, size }
   }
 
   /** Nobody will ask again. */

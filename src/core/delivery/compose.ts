@@ -97,6 +97,15 @@ export interface DsnRecipient {
   /** RFC 3463, e.g. 4.4.7. */
   readonly status: string
   readonly reason: string
+  /** Of a delayed one, Unix milliseconds. */
+  readonly retriedUntilMs?: number
+}
+
+/** What a report returns of the mail; `bytes` are absent where the caller puts them between the two halves itself. */
+export interface ReturnedMail {
+  readonly kind: 'full' | 'headers'
+  readonly head: Uint8Array
+  readonly bytes: Uint8Array | undefined
 }
 
 export interface DsnInput {
@@ -104,8 +113,7 @@ export interface DsnInput {
   readonly arrivedAtMs: number
   readonly envelopeId: string | undefined
   readonly recipient: DsnRecipient
-  /** Header section, or the whole original message. */
-  readonly original: { readonly kind: 'full' | 'headers'; readonly bytes: Uint8Array }
+  readonly original: ReturnedMail
 }
 
 const subjects: Record<DsnAction, string> = {
@@ -114,24 +122,43 @@ const subjects: Record<DsnAction, string> = {
   delivered: 'Delivered',
 }
 
+/** RFC 3464, and RFC 6533 for what is not ASCII. */
+const returnedTypes = {
+  full: ['message/rfc822', 'message/global'],
+  headers: ['text/rfc822-headers', 'message/global-headers'],
+} as const
+const isAscii = (bytes: Uint8Array): boolean => bytes.every((byte) => byte < 0x80)
+
 /** A delivery status notification (RFC 3464 §2): words, fields for programs, and what it is about. */
-export function deliveryStatus(context: ComposeContext, input: DsnInput): Uint8Array {
+export function deliveryStatus(
+  context: ComposeContext,
+  input: DsnInput,
+): { readonly before: Uint8Array; readonly after: Uint8Array; readonly bytes: Uint8Array } {
   const boundary = boundaryOf(context)
-  const { recipient } = input
-  const type = `multipart/report; report-type=delivery-status; boundary="${boundary}"`
-  const fields =
-    'Reporting-MTA: dns; localhost\r\n' +
-    (input.envelopeId === undefined ? '' : `Original-Envelope-Id: ${input.envelopeId}\r\n`) +
-    `Arrival-Date: ${mailDate(input.arrivedAtMs)}\r\n\r\n` +
-    (recipient.originalRecipient === undefined ? '' : `Original-Recipient: ${recipient.originalRecipient}\r\n`) +
-    `Final-Recipient: rfc822; ${recipient.address}\r\nAction: ${recipient.action}\r\nStatus: ${recipient.status}\r\n`
-  const originalType = input.original.kind === 'full' ? 'message/rfc822' : 'text/rfc822-headers'
-  return concat(
+  const { recipient, original } = input
+  const isPlain = isAscii(fromUtf8(recipient.address))
+  const type = `multipart/report; report-type=${isPlain ? '' : 'global-'}delivery-status; boundary="${boundary}"`
+  const returnedType = returnedTypes[original.kind][isAscii(original.head) ? 0 : 1]
+  const before = concat(
     fromUtf8(`${head(context, input.to, subjects[recipient.action], type)}\r\n`),
     fromUtf8(textPart(boundary, `${recipient.address}:\r\n\r\n${recipient.reason}`)),
-    fromUtf8(`--${boundary}\r\nContent-Type: message/delivery-status\r\n\r\n${fields}\r\n`),
-    fromUtf8(`--${boundary}\r\nContent-Type: ${originalType}\r\n\r\n`),
-    input.original.bytes,
-    fromLatin1(`\r\n--${boundary}--\r\n`),
+    fromUtf8(`--${boundary}\r\nContent-Type: message/${isPlain ? '' : 'global-'}delivery-status\r\n`),
+    fromUtf8(`${isPlain ? '' : 'Content-Transfer-Encoding: 8bit\r\n'}\r\n${statusFields(input)}\r\n`),
+    fromUtf8(`--${boundary}\r\nContent-Type: ${returnedType}\r\n\r\n`),
+  )
+  const after = fromLatin1(`\r\n--${boundary}--\r\n`)
+  return { before, after, bytes: concat(before, original.bytes ?? new Uint8Array(), after) }
+}
+
+function statusFields({ envelopeId, arrivedAtMs, recipient }: DsnInput): string {
+  const { address, originalRecipient, action, status, retriedUntilMs } = recipient
+  return (
+    'Reporting-MTA: dns; localhost\r\n' +
+    (envelopeId === undefined ? '' : `Original-Envelope-Id: ${envelopeId}\r\n`) +
+    `Arrival-Date: ${mailDate(arrivedAtMs)}\r\n\r\n` +
+    (originalRecipient === undefined ? '' : `Original-Recipient: ${originalRecipient}\r\n`) +
+    `Final-Recipient: ${isAscii(fromUtf8(address)) ? 'rfc822' : 'utf-8'}; ${address}\r\n` +
+    `Action: ${action}\r\nStatus: ${status}\r\n` +
+    (retriedUntilMs === undefined ? '' : `Will-Retry-Until: ${mailDate(retriedUntilMs)}\r\n`)
   )
 }

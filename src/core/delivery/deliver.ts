@@ -112,6 +112,12 @@ export class Deliverer {
     this.#appendTo(tx, account, 'INBOX', item, { beyondQuota: true })
   }
 
+  /** A long one that has a short form to put in its place. @throws `mailbox-full` */
+  deliverOwnStored(tx: WriteTx, account: Identity, stored: StoredContent): void {
+    const item = { ...stored, flags: [], internalDateMs: this.#ambient.clock.nowMs() }
+    this.#appendTo(tx, account, 'INBOX', item, { beyondQuota: false })
+  }
+
   #append(tx: WriteTx, mail: ArrivedMail, standing: Judged): void {
     const internalDateMs = this.#ambient.clock.nowMs()
     const stored = this.#store(tx, mail, standing)

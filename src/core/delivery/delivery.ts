@@ -19,13 +19,15 @@ import { FirstContact } from './first-contact.ts'
 import { Inbound } from './inbound.ts'
 import type { Item } from './items.ts'
 import { LinkHub } from './link-hub.ts'
+import { LongReports } from './long-reports.ts'
 import type { Directory, Keyring } from './needs.ts'
 import { Outbox, type OutgoingMessage, type QueuedRef } from './outbox.ts'
 import type { GatewayAddress, Link, Overlay } from './ports.ts'
+import { deliveredHere, Reports } from './reports.ts'
 import { RunClock } from './run-clock.ts'
 import { SentCopies } from './sent-copies.ts'
 import { type Pair, pairName, SessionBook } from './session-book.ts'
-import { Settler } from './settle.ts'
+import { refusalTexts, Settler } from './settle.ts'
 import { SharedWrite } from './shared-write.ts'
 import type { Submitter } from './submission.ts'
 import { submitter } from './submit.ts'
@@ -93,6 +95,7 @@ class RunningDelivery implements Delivery {
   readonly #hub: LinkHub
   readonly #settler: Settler
   readonly #arrivals: Arrivals
+  readonly #longReports: LongReports
   readonly #firstContact: FirstContact
   readonly #blobSource: BlobSource
   readonly #runClock: RunClock
@@ -111,10 +114,12 @@ class RunningDelivery implements Delivery {
     this.sentCopies = new SentCopies(parts)
     this.#tombstones = new Tombstones({ store, ambient, runClock: this.#runClock })
     const deliverer = new Deliverer({ ...parts, tombstones: this.#tombstones })
+    this.#longReports = new LongReports({ ...parts, deliverer })
+    const reports = new Reports({ deliverer, directory, longReports: this.#longReports, ambient })
     this.#settler = new Settler({
       ...parts,
       outbox: this.#outbox,
-      deliverer,
+      reports,
       blobSource: this.#blobSource,
       runClock: this.#runClock,
       hasAccount: (account) => directory.isOwn(account),
@@ -126,6 +131,12 @@ class RunningDelivery implements Delivery {
       runClock: this.#runClock,
       whereIs: (account, author, device) =>
         keyring.contact(account, author)?.devices.find((one) => one.device === device)?.where,
+      onLocal: (tx, about, outcome) =>
+        reports.report(
+          tx,
+          about,
+          outcome.kind === 'refused' ? { action: 'failed', ...refusalTexts[outcome.reason] } : deliveredHere,
+        ),
       onSettled: (mail, device, outcome) => {
         const item: Item =
           outcome.kind === 'refused'
@@ -175,6 +186,7 @@ class RunningDelivery implements Delivery {
       sentCopies: this.sentCopies,
       blobSource: this.#blobSource,
       arrivals: this.#arrivals,
+      reports,
       runClock: this.#runClock,
       onQueued: (queued) => this.#queued(queued),
     })
@@ -192,6 +204,7 @@ class RunningDelivery implements Delivery {
       },
     })
     this.#arrivals.start()
+    this.#longReports.writeAll()
     this.#every(limits.resendTickMs, () => {
       for (const channel of this.#channels.values()) channel.tick()
     })
@@ -295,6 +308,7 @@ class RunningDelivery implements Delivery {
     for (const timer of this.#timers) clearInterval(timer)
     await Promise.all([...this.#couriers.values()].map((courier) => courier[Symbol.asyncDispose]()))
     await this.#arrivals[Symbol.asyncDispose]()
+    await this.#longReports[Symbol.asyncDispose]()
     // a full disk must not keep the rest from closing: at worst some running time is not counted
     await this.#runClock.save().catch((error: unknown) => this.#failed('run-clock', error))
   }
@@ -422,6 +436,7 @@ class RunningDelivery implements Delivery {
 
   async #minute(): Promise<void> {
     await this.#settler.sweep()
+    this.#longReports.writeAll()
     await this.#tombstones.sweepSome()
     await this.#runClock.save()
   }

@@ -5,6 +5,7 @@ import type { Mailboxes } from '../mailbox/mailbox.ts'
 import type { Store, WriteTx } from '../store/store.ts'
 import { forgetArrivals } from './arrivals.ts'
 import { BlobSource } from './blob-source.ts'
+import { forgetReports } from './long-reports.ts'
 import { Outbox } from './outbox.ts'
 import { forgetSessions } from './session-book.ts'
 
@@ -28,5 +29,6 @@ export function forgetAccount(
     }
   }
   forgetArrivals(tx, account, parts.mailboxes)
+  forgetReports(tx, account)
   forgetSessions(tx, account)
 }

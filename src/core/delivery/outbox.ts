@@ -63,10 +63,14 @@ export interface QueuedRef {
   readonly ref: OutboxRef
 }
 
-const notifies: readonly DsnNotify[] = ['never', 'success', 'failure', 'delay']
-const notifyCodec: Codec<DsnNotify> = {
+export const notifies: readonly DsnNotify[] = ['never', 'success', 'failure', 'delay']
+export const notifyCodec: Codec<DsnNotify> = {
   write: (out, value) => out.u8(notifies.indexOf(value)),
   read: (from) => notifies[from.u8()] ?? 'failure',
+}
+export const returnedCodec: Codec<'full' | 'headers'> = {
+  write: (out, value) => out.u8(value === 'full' ? 1 : 0),
+  read: (from) => (u8.read(from) === 1 ? 'full' : 'headers'),
 }
 const flag: Codec<boolean> = { write: (out, value) => out.u8(value ? 1 : 0), read: (from) => u8.read(from) === 1 }
 const identity = hexId<Identity>(32)
@@ -74,10 +78,7 @@ const identity = hexId<Identity>(32)
 const outgoingCodec = record<OutgoingMessage>({
   encoded: bytes(limits.itemBytesMax),
   envelopeId: optional(text(limits.dsnTextOctetsMax)),
-  returned: {
-    write: (out, value) => out.u8(value === 'full' ? 1 : 0),
-    read: (from) => (u8.read(from) === 1 ? 'full' : 'headers'),
-  },
+  returned: returnedCodec,
   root: optional(hexId<BlobRoot>(32)),
   head: bytes(limits.messageInlineBytesMax),
 })

@@ -9,19 +9,16 @@ import { limits } from '../limits.ts'
 import { decodeMessage } from '../message/message.ts'
 import type { Store, WriteTx } from '../store/store.ts'
 import type { BlobSource } from './blob-source.ts'
-import { deliveryStatus, type DsnAction, type DsnRecipient } from './compose.ts'
-import type { Deliverer } from './deliver.ts'
 import type { Refusal } from './items.ts'
-import type { Directory } from './needs.ts'
 import type { Outbox, OutboxRef, OutgoingMessage, QueuedRef } from './outbox.ts'
+import { isWanted, type Outcome, type Reportable, type Reports } from './reports.ts'
 import type { RunClock } from './run-clock.ts'
 
 interface SettleParts {
   readonly store: Store
   readonly outbox: Outbox
-  readonly deliverer: Deliverer
+  readonly reports: Reports
   readonly blobSource: BlobSource
-  readonly directory: Directory
   readonly runClock: RunClock
   readonly ambient: Ambient
   /** Is it still an account of this gateway? */
@@ -31,7 +28,7 @@ interface SettleParts {
 }
 
 /** What a person reads when a message could not be delivered, and its code (RFC 3463). */
-const refusalTexts: Record<Refusal, { readonly status: string; readonly reason: string }> = {
+export const refusalTexts: Record<Refusal, { readonly status: string; readonly reason: string }> = {
   'mailbox-full': { status: '5.2.2', reason: 'The recipient has no room left for it.' },
   'message-too-large': { status: '5.3.4', reason: 'It is larger than the recipient accepts.' },
   blocked: { status: '5.7.1', reason: 'The recipient does not accept messages from you.' },
@@ -126,6 +123,7 @@ export class Settler {
       status: '4.4.1',
       reason:
         "The recipient's gateway has not been reachable yet. You need not do anything: it is tried again by itself.",
+      retriedUntilMs: ref.expiresAtMs,
     })
     this.#parts.outbox.put(tx, seq, { ...ref, delayReported: true })
   }
@@ -146,40 +144,17 @@ export class Settler {
     if (gone?.root !== undefined) this.#parts.blobSource.release(tx, gone.root)
   }
 
-  #report(
-    tx: WriteTx,
-    ref: OutboxRef,
-    outcome: { readonly action: DsnAction; readonly status: string; readonly reason: string },
-  ): void {
-    if (ref.notify.includes('never')) return
-    if (outcome.action === 'failed' && !ref.notify.includes('failure')) return
+  #report(tx: WriteTx, ref: OutboxRef, outcome: Outcome): void {
+    if (!isWanted(ref.notify, outcome.action)) return
     const outgoing = this.#parts.outbox.message(tx, ref)
     if (outgoing === undefined) return
-    const { clock, random } = this.#parts.ambient
-    const recipient: DsnRecipient = { address: ref.address, originalRecipient: ref.originalRecipient, ...outcome }
-    const report = deliveryStatus(
-      { nowMs: clock.nowMs(), token: random.bytes(16) },
-      {
-        to: this.#parts.directory.primaryAddress(ref.account),
-        arrivedAtMs: ref.submittedAtMs,
-        envelopeId: outgoing.envelopeId,
-        recipient,
-        original: originalOf(outgoing, outcome.action),
-      },
-    )
-    this.#parts.deliverer.deliverOwn(tx, ref.account, report)
+    const { envelopeId, returned } = outgoing
+    this.#parts.reports.report(tx, { ...ref, envelopeId, returned, mail: this.#mailOf(tx, outgoing) }, outcome)
   }
-}
 
-/** What the report returns: all of a short message when that was asked for and it failed, else its header section. */
-function originalOf(
-  outgoing: OutgoingMessage,
-  action: DsnAction,
-): { readonly kind: 'full' | 'headers'; readonly bytes: Uint8Array } {
-  const [part] = decodeMessage(outgoing.encoded).parts
-  if (part?.kind !== 'mail' || part.content.kind !== 'inline') return { kind: 'headers', bytes: outgoing.head }
-  const { bytes } = part.content
-  if (action === 'failed' && outgoing.returned === 'full') return { kind: 'full', bytes }
-  const end = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).indexOf('\r\n\r\n')
-  return { kind: 'headers', bytes: bytes.subarray(0, end < 0 ? bytes.length : end + 2) }
+  #mailOf(tx: WriteTx, { encoded, root, head }: OutgoingMessage): Reportable['mail'] {
+    const [part] = decodeMessage(encoded).parts
+    if (part?.kind === 'mail' && part.content.kind === 'inline') return part.content
+    return { kind: 'stored', stored: root && this.#parts.blobSource.contentOf(tx, root), head }
+  }
 }

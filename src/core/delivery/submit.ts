@@ -10,12 +10,13 @@ import { limits } from '../limits.ts'
 import type { Mailboxes, StoredContent } from '../mailbox/mailbox.ts'
 import { type Content, encodeMessage, type Message, messageIdOf, type ReversePath } from '../message/message.ts'
 import type { WriteTx } from '../store/store.ts'
-import type { Arrivals } from './arrivals.ts'
+import type { Arrivals, Reporting } from './arrivals.ts'
 import type { BlobSource } from './blob-source.ts'
 import type { Deliverer } from './deliver.ts'
 import type { Directory } from './needs.ts'
 import type { Outbox, OutboxRef, QueuedRef } from './outbox.ts'
 import { type OutgoingMail, readOutgoing } from './outgoing-mail.ts'
+import { deliveredHere, type Reports, reportedHead } from './reports.ts'
 import type { RunClock } from './run-clock.ts'
 import type { SentCopies } from './sent-copies.ts'
 import type { SharedWrite } from './shared-write.ts'
@@ -30,6 +31,7 @@ interface SubmitParts {
   readonly sentCopies: SentCopies
   readonly blobSource: BlobSource
   readonly arrivals: Arrivals
+  readonly reports: Reports
   readonly runClock: RunClock
   readonly ambient: Ambient
   /** Called after the commit: there is something to send. */
@@ -86,23 +88,24 @@ async function submit(
   const id = messageIdOf(encoded)
   await parts.writes.run((tx) => {
     keepSentCopy(tx, parts, account, mail.messageId, own)
+    // two addresses of one person get one copy
     const refs: Omit<OutboxRef, 'alone'>[] = []
     const reached = new Set<Identity>()
     for (const recipient of recipients) {
       const route = parts.directory.route(account, recipient.address)
       if (route.kind === 'refused') throw new MyceliumError(route.code)
       const identity = route.kind === 'local' ? route.account : route.contact
-      // two addresses of one person get one copy
-      if (reached.has(identity)) continue
+      const isFirst = !reached.has(identity)
       reached.add(identity)
-      if (route.kind === 'local')
-        deliverLocally(tx, parts, { account: identity, author: account, id, from: submission.from }, sent)
-      else refs.push(refOf(parts, { account, recipient: identity, id, message }, recipient))
+      if (route.kind === 'local') {
+        const mailOf = { account: identity, author: account, id, from: submission.from }
+        deliverLocally(tx, parts, mailOf, sent, { reporting: reportingOf(submission, recipient, nowMs), isFirst })
+      } else if (isFirst) refs.push(refOf(parts, { account, recipient: identity, id, message }, recipient))
     }
     if (refs.length === 0) return
     if (prepared !== undefined) parts.blobSource.hold(tx, prepared)
     const root = prepared?.content.root
-    const head = prepared === undefined ? new Uint8Array() : mail.sentHead.subarray(0, limits.messageInlineBytesMax)
+    const head = prepared === undefined ? new Uint8Array() : reportedHead(mail.sentHead)
     const { envelopeId, returned = 'headers' } = submission
     const queued = parts.outbox.add(tx, id, { encoded, envelopeId, returned, root, head }, refs)
     tx.afterCommit(() => {
@@ -140,6 +143,12 @@ function refOf(
     delayReported: false,
   }
 }
+
+const reportingOf = (
+  { envelopeId, returned = 'headers' }: Submission,
+  { address, notify = ['failure'], originalRecipient }: SubmissionRecipient,
+  submittedAtMs: number,
+): Reporting => ({ address, notify, originalRecipient, envelopeId, returned, submittedAtMs })
 
 /** Both forms of the mail; a long one is on disk when this returns, once unless Bcc makes the two differ. */
 async function gather(
@@ -197,14 +206,18 @@ function deliverLocally(
   parts: SubmitParts,
   mail: { readonly account: Identity; readonly author: Identity; readonly id: MessageId; readonly from: ReversePath },
   sent: Gathered,
+  { reporting, isFirst }: { readonly reporting: Reporting; readonly isFirst: boolean },
 ): void {
   if (sent.kind === 'stored') {
     if (parts.mailboxes.isFull(mail.account, sent.stored.size)) throw new MyceliumError('mailbox-full')
     // its copy, with trace fields in front, is made in the background: content belongs to one account
-    parts.arrivals.addLocal(tx, mail, sent.stored)
+    if (isFirst) parts.arrivals.addLocal(tx, mail, sent.stored, reporting)
     return
   }
-  const delivered = parts.deliverer.deliver(tx, { ...mail, content: sent })
-  if (delivered.kind === 'refused')
-    throw new MyceliumError(delivered.reason === 'mailbox-full' ? 'mailbox-full' : 'blocked')
+  if (isFirst) {
+    const delivered = parts.deliverer.deliver(tx, { ...mail, content: sent })
+    if (delivered.kind === 'refused')
+      throw new MyceliumError(delivered.reason === 'mailbox-full' ? 'mailbox-full' : 'blocked')
+  }
+  parts.reports.report(tx, { account: mail.author, ...reporting, mail: sent }, deliveredHere)
 }

@@ -47,5 +47,6 @@ export const tables = {
   handshakes: table(55, 'handshakes'), // hash of ephemeral key and ciphertext → account and prekey of the flight
   expiries: table(56, 'expiries'), // u64 ms ‖ … → what to sweep then
   partials: table(57, 'partials'), // opaque(account) ‖ message id ‖ … → fragments and blobs on their way
+  longReports: table(58, 'long-reports'), // opaque(account) ‖ 16 random bytes → report that returns a long mail
   servedBlobs: table(59, 'served-blobs'), // merkle root → how to make its chunks
 } as const
