@@ -155,7 +155,8 @@ export const limits = {
   mailboxTombstoneRowsMax: 4096, // ours: expunging transactions that QRESYNC can look back over
   changeRowsMax: 100_000, // ours: length of an account's durable change feed
   mailboxColumnsBytesMax: 96 * 1024 * 1024, // ours: index columns in memory; about 1.4 million messages
-  summaryCacheBytesMax: 32 * 1024 * 1024, // ours
+  summaryCacheBytesMax: 64 * 1024 * 1024, // ours: the lists of about 30,000 messages
+  summaryCacheIdleMs: 60_000, // ours: after it without a question, summaries leave memory
   summaryQueueMax: 20_000, // ours: messages waiting for their summary; later ones get it when asked
   summaryBytesMax: 64 * 1024, // ours: larger ones are made anew each time; 64 of them fit in one value
   searchFieldsBytesMax: 8 * 1024, // ours: longer ones are read from the message; 64 of them fit in one value

@@ -1,25 +1,37 @@
 /** Header fields of a message: from its summary where they are kept there, else from the message. */
-import type { ContentId } from '../../core/ids.ts'
+import { concat } from '../../core/bytes.ts'
+import { MyceliumError } from '../../core/errors.ts'
+import type { MailboxId, Uid } from '../../core/ids.ts'
 import { type HeaderField, parseHeaders } from '../../core/message/header.ts'
 import { readContent } from './content.ts'
+import type { FieldChoice } from './listed-fields.ts'
 import type { Session } from './session.ts'
 import { Summary } from './summary.ts'
 
-/** Fields with at least the given names (lower case). @param content what was given out last by the mailbox's columns */
+/** At least the chosen fields; the promise ends with `no-such-message` when the message goes meanwhile. */
 export function headerFields(
   session: Session,
-  content: ContentId,
-  names: readonly string[],
+  { mailbox, uid }: { readonly mailbox: MailboxId; readonly uid: Uid },
+  choice: FieldChoice,
 ): readonly HeaderField[] | Promise<readonly HeaderField[]> {
-  const summary = session.mailboxes.summaryNow(session.account, content)
-  const listed = summary === undefined ? undefined : new Summary(summary).fields(names)
-  return listed === undefined ? wholeHeader(session, content, names) : parseHeaders(listed).fields
+  const summary = session.mailboxes.summaryNow(session.account, mailbox, uid)
+  const listed = summary === undefined ? undefined : new Summary(summary).fields(choice)
+  return listed === undefined ? wholeHeader(session, mailbox, uid, choice) : parseHeaders(concat(...listed)).fields
 }
 
-async function wholeHeader(session: Session, content: ContentId, names: readonly string[]) {
-  const summary = new Summary(await session.mailboxes.summary(session.account, content))
-  const listed = summary.fields(names)
-  if (listed !== undefined) return parseHeaders(listed).fields
+async function wholeHeader(
+  session: Session,
+  mailbox: MailboxId,
+  uid: Uid,
+  choice: FieldChoice,
+): Promise<readonly HeaderField[]> {
+  const { mailboxes, account } = session
+  const summary = new Summary(await mailboxes.summary(account, mailbox, uid))
+  const listed = summary.fields(choice)
+  if (listed !== undefined) return parseHeaders(concat(...listed)).fields
+  const columns = mailboxes.columns(account, mailbox)
+  const index = columns.indexOf(uid)
+  if (index < 0) throw new MyceliumError('no-such-message')
   const { bodyStart } = summary.part('')!
-  return parseHeaders(await readContent(session, content, { from: 0, to: bodyStart })).fields
+  return parseHeaders(await readContent(session, columns.contentAt(index), { from: 0, to: bodyStart })).fields
 }

@@ -10,18 +10,8 @@ import { MimeStream } from '../../core/message/mime-stream.ts'
 import { previewRanges, previewText } from '../../core/message/mime-text.ts'
 import { type TransferEncoding, transferEncodings } from '../../core/message/mime-words.ts'
 import { largeMail } from './large-mail.ts'
+import { chosenFields, type FieldChoice, packListedFields } from './listed-fields.ts'
 import { envelopeOf, structureOf } from './structure.ts'
-
-/** Fields that Thunderbird, K-9, Apple Mail and mutt fetch for their lists; lower case. */
-const listedFields: ReadonlySet<string> = new Set(
-  (
-    'from to cc bcc subject date message-id priority x-priority references newsgroups in-reply-to content-type reply-to ' +
-    'sender list-unsubscribe list-unsubscribe-post list-id list-post x-k9mail-identity importance x-label lines ' +
-    'delivered-to return-path mime-version chat-version autocrypt-setup-message disposition-notification-to mycelium-trust ' +
-    'content-transfer-encoding x-uniform-type-identifier x-universally-unique-identifier received-spf'
-  ).split(' '),
-)
-const listedBytesMax = 16 * 1024 // ours: above it, header fields are read from the message
 
 const previewCharsMax = 200 // RFC 8970 §3.1
 const windowBytes = 256 * 1024 // ours: of a large mail, in memory at a time
@@ -37,13 +27,13 @@ export interface PartRange {
   readonly message: { readonly headerStart: number; readonly bodyStart: number; readonly bodyEnd: number } | undefined
 }
 
-// ◆ Layout, version 1: u32 × 6 section lengths, u8 whether the listed fields are complete, then the sections.
+// ◆ Layout, version 2: u32 × 6 section lengths, u8 whether the listed fields are complete, then the sections.
 const sectionNames = ['envelope', 'body', 'bodyStructure', 'preview', 'parts', 'fields'] as const
 type SectionName = (typeof sectionNames)[number]
 const headBytes = sectionNames.length * 4 + 1
 
 export const imapSummariser: Summariser = {
-  version: 1,
+  version: 2,
   summarise,
   summariseLarge: (source) => largeMail.summarise(source),
 }
@@ -92,13 +82,9 @@ function rendered(
   return concat(head, ...sectionNames.map((name) => sections[name]))
 }
 
-/** The listed fields as they stand in the message, of which the header section is enough, in order; `undefined` when that would not be all of them, or too much. */
-function listed(message: Uint8Array, { headers }: MimePart): Uint8Array | undefined {
-  if (headers.truncated) return undefined
-  const found = headers.fields.filter(({ name }) => listedFields.has(name))
-  const bytes = concat(...found.map(({ start, end }) => message.subarray(start, end)))
-  return bytes.length > listedBytesMax ? undefined : bytes
-}
+/** `undefined` when that would not be all of them, or too much. */
+const listed = (message: Uint8Array, { headers }: MimePart): Uint8Array | undefined =>
+  headers.truncated ? undefined : packListedFields(message, headers.fields)
 
 /** One line a part: path, offsets, encoding. */
 function partTable(root: MimePart): string {
@@ -129,7 +115,7 @@ export class Summary {
   #parts: readonly PartRange[] | undefined
 
   constructor(bytes: Uint8Array) {
-    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    this.#bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   }
 
   /** Octets to send as they are. */
@@ -138,12 +124,11 @@ export class Summary {
     return this.#bytes.subarray(start, end)
   }
 
-  /** Listed header fields as they stand in the message; `undefined` when any of `names` (lower case) is not kept here. */
-  fields(names: Iterable<string>): Uint8Array | undefined {
+  /** Header fields as they stand in the message, in pieces; `undefined` when they are not kept here. */
+  fields(choice: FieldChoice): readonly Uint8Array[] | undefined {
     if (this.#bytes[headBytes - 1] !== 1) return undefined
-    for (const name of names) if (!listedFields.has(name)) return undefined
     const { start, end } = this.#range('fields')
-    return this.#bytes.subarray(start, end)
+    return chosenFields(this.#bytes.subarray(start, end), choice)
   }
 
   /** `undefined` for a part that is not there. */

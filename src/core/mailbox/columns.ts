@@ -10,33 +10,22 @@ import type { MailboxWork } from './mailbox-work.ts'
 import { Records } from './records.ts'
 import { UidList } from './uid-list.ts'
 
-/** The message whose content id was given out last: whoever asks for its summary next means this one. */
-export interface LastAsked {
-  columns: Columns | undefined
-  index: number
-}
-
 export class Columns implements MailboxColumns {
   readonly mailbox: MailboxId
   readonly #records: Records
   readonly #flagSets: () => FlagSets
   /** Every change up to this modseq is in. */
   #modSeq: number
-  readonly #asked: LastAsked
   readonly #uids: UidList
   /** Every message before this one is known to have been seen. */
   #unseenFrom = 0
   readonly #isSeen = new Map<number, boolean>()
 
-  constructor(
-    mailbox: MailboxId,
-    parts: { records: Records; modSeq: number; flagSets: () => FlagSets; asked: LastAsked },
-  ) {
+  constructor(mailbox: MailboxId, parts: { records: Records; modSeq: number; flagSets: () => FlagSets }) {
     this.mailbox = mailbox
     this.#records = parts.records
     this.#modSeq = parts.modSeq
     this.#flagSets = parts.flagSets
-    this.#asked = parts.asked
     this.#uids = new UidList(parts.records)
   }
 
@@ -68,8 +57,6 @@ export class Columns implements MailboxColumns {
     return this.#records.savedAt(index)
   }
   contentAt(index: number): ContentId {
-    this.#asked.columns = this
-    this.#asked.index = index
     return this.#records.contentAt(index)
   }
   flagSetAt(index: number): number {

@@ -32,6 +32,11 @@ const uidMax = 0xffff_fffe
 
 type Mutable<T> = { -readonly [Name in keyof T]: T[Name] }
 
+export interface Place {
+  readonly mailbox: MailboxId
+  readonly uid: Uid
+}
+
 export interface MailboxServices {
   readonly tx: WriteTx
   readonly accountKey: Uint8Array
@@ -51,6 +56,7 @@ export class MailboxWork {
   readonly #appended = new Set<Uid>()
   readonly #flagged = new Set<Uid>()
   readonly #expunged = new Set<Uid>()
+  readonly #origins = new Map<Uid, Place>()
   isRemoved = false
 
   constructor(
@@ -100,6 +106,11 @@ export class MailboxWork {
     return index < 0 ? undefined : { records, index }
   }
 
+  /** Where this transaction has copied a message from. */
+  originOf(uid: Uid): Place | undefined {
+    return this.#origins.get(uid)
+  }
+
   flagsOf(flagSet: number): readonly Flag[] {
     return this.#flags.flagsOf(flagSet)
   }
@@ -114,7 +125,14 @@ export class MailboxWork {
     if (this.counters.uidNext + messages - 1 > uidMax) throw new MyceliumError('mailbox-full', { what: 'uids' })
   }
 
-  append(item: Omit<AppendItem, 'flags'> & { readonly flagSet: number; readonly savedMs: number }): Uid {
+  append(
+    item: Omit<AppendItem, 'flags'> & {
+      readonly flagSet: number
+      readonly savedMs: number
+      /** Of which message it is a copy. */
+      readonly origin?: Place
+    },
+  ): Uid {
     const uid = this.counters.uidNext as Uid
     this.counters.uidNext += 1
     const block = this.#block(blockOf(uid))
@@ -123,6 +141,7 @@ export class MailboxWork {
     block.isChanged = true
     this.#count(flagSet, size, 1)
     this.#appended.add(uid)
+    if (item.origin !== undefined) this.#origins.set(uid, item.origin)
     return uid
   }
 

@@ -165,10 +165,10 @@ export interface Mailboxes {
   ): AsyncIterable<Uint8Array>
   /** All bytes at once when the message is small enough to be inline; `undefined` for blobs. Synchronous: the hot path. */
   readInline(account: Identity, content: ContentId): Uint8Array | undefined
-  /** What `summarise` made of the message at delivery, made now where it is missing. */
-  summary(account: Identity, content: ContentId): Promise<Uint8Array>
+  /** What `summarise` made of the message at delivery, made now where it is missing. @throws `no-such-message` */
+  summary(account: Identity, mailbox: MailboxId, uid: Uid): Promise<Uint8Array>
   /** The same when it is at hand without waiting. */
-  summaryNow(account: Identity, content: ContentId): Uint8Array | undefined
+  summaryNow(account: Identity, mailbox: MailboxId, uid: Uid): Uint8Array | undefined
 
   /** Those of `uids` that match, in the order given: exactly what reading every message would find. */
   search(

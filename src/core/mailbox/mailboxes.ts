@@ -10,7 +10,7 @@ import type { Store, WriteTx } from '../store/store.ts'
 import { tables } from '../store/tables.ts'
 import { AccountCache } from './account-cache.ts'
 import { AccountWork } from './account-work.ts'
-import { Columns, ColumnsCache, type LastAsked, loadRecords } from './columns.ts'
+import { Columns, ColumnsCache, loadRecords } from './columns.ts'
 import type {
   AppendItem,
   AppendOptions,
@@ -83,7 +83,6 @@ class StoredMailboxes implements MailboxStore {
   readonly #ambient: Ambient
   readonly #caches = new Map<Identity, AccountCache>()
   readonly #columns = new ColumnsCache()
-  readonly #asked: LastAsked = { columns: undefined, index: 0 }
   readonly #summaries: Summaries
   readonly #searchThread = new SearchThread()
   readonly #indexer: SearchIndexer
@@ -96,7 +95,7 @@ class StoredMailboxes implements MailboxStore {
     this.#options = options
     this.#ambient = ambient
     const summariser = options.summariser ?? noSummary
-    this.#summaries = new Summaries({ store, blobs, summariser, asked: this.#asked, log: ambient.log })
+    this.#summaries = new Summaries({ store, blobs, summariser, log: ambient.log })
     this.#indexer = new SearchIndexer({ store, blobs, thread: this.#searchThread, log: ambient.log })
   }
 
@@ -136,7 +135,6 @@ class StoredMailboxes implements MailboxStore {
         records: loadRecords(tx, mailbox),
         modSeq: state.counters.highestModSeq,
         flagSets: () => this.#cache(account)?.state(mailbox)?.meta.flagSets ?? state.meta.flagSets,
-        asked: this.#asked,
       })
     })
   }
@@ -385,7 +383,12 @@ class StoredMailboxes implements MailboxStore {
     const savedMs = this.#ambient.clock.nowMs()
     const pairs = records.map((record) => ({
       from: record.uid,
-      to: target.append({ ...record, flagSet: flagSets.get(record.flagSet)!, savedMs }),
+      to: target.append({
+        ...record,
+        flagSet: flagSets.get(record.flagSet)!,
+        savedMs,
+        origin: { mailbox: source.id, uid: record.uid },
+      }),
     }))
     if (isMove) source.expunge(records.map(({ uid }) => uid))
     return pairs
@@ -425,11 +428,15 @@ class StoredMailboxes implements MailboxStore {
   readInline(account: Identity, content: ContentId): Uint8Array | undefined {
     return this.#blobs.readInline(account, content)
   }
-  async summary(account: Identity, content: ContentId): Promise<Uint8Array> {
-    return await this.#summaries.get(account, content)
+  async summary(account: Identity, mailbox: MailboxId, uid: Uid): Promise<Uint8Array> {
+    const columns = this.columns(account, mailbox)
+    const index = columns.indexOf(uid)
+    if (index < 0) throw new MyceliumError('no-such-message')
+    return await this.#summaries.get({ account, mailbox, uid, content: columns.contentAt(index) })
   }
-  summaryNow(_account: Identity, content: ContentId): Uint8Array | undefined {
-    return this.#summaries.now(content)
+  summaryNow(account: Identity, mailbox: MailboxId, uid: Uid): Uint8Array | undefined {
+    this.#known(account, mailbox)
+    return this.#summaries.now(mailbox, uid)
   }
 
   async search(
@@ -520,9 +527,9 @@ class StoredMailboxes implements MailboxStore {
     if (this.#options.summariser === undefined || mailbox.isRemoved) return
     const added = [...mailbox.touched.appended].map((uid) => {
       const { records, index } = mailbox.find(uid)!
-      return { uid, content: records.contentAt(index) }
+      return { account, mailbox: mailbox.id, uid, content: records.contentAt(index), from: mailbox.originOf(uid) }
     })
-    if (added.length > 0) this.#summaries.added(account, mailbox.id, added)
+    if (added.length > 0) this.#summaries.added(added)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

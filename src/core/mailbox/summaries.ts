@@ -11,19 +11,24 @@ import { limits } from '../limits.ts'
 import type { Blobs } from '../store/blobs.ts'
 import type { Store, WriteTx } from '../store/store.ts'
 import { tables } from '../store/tables.ts'
-import type { LastAsked } from './columns.ts'
 import type { Summariser } from './mailbox.ts'
+import type { Place } from './mailbox-work.ts'
 import { blockOf, Records } from './records.ts'
 import { blockKey } from './rows.ts'
-import { addToPack, type PackedSummary, packOf, readPack } from './summary-packs.ts'
+import { SummaryCache } from './summary-cache.ts'
+import { addToPack, packOf, readPack } from './summary-packs.ts'
 
-interface Place {
-  readonly mailbox: MailboxId
-  readonly uid: Uid
-}
-interface Waiting extends Place {
+export interface Summarised extends Place {
   readonly account: Identity
   readonly content: ContentId
+}
+interface Waiting extends Summarised {
+  /** Of which message it is a copy. */
+  readonly from?: Place | undefined
+}
+
+interface Made extends Summarised {
+  readonly summary: Uint8Array
 }
 
 const tickMs = 200
@@ -35,48 +40,42 @@ export class Summaries implements AsyncDisposable {
   readonly #store: Store
   readonly #blobs: Blobs
   readonly #summariser: Summariser
-  readonly #asked: LastAsked
   readonly #log: Log
-  readonly #cache = new Map<ContentId, Uint8Array>()
+  readonly #cache: SummaryCache
   readonly #making = new Map<ContentId, Promise<Uint8Array>>()
-  #cacheBytes = 0
   #waiting: Waiting[] = []
   #sinceTick = 0
   #timer: NodeJS.Timeout | undefined
   #filling: Promise<void> = Promise.resolve()
   #isClosed = false
 
-  constructor(parts: { store: Store; blobs: Blobs; summariser: Summariser; asked: LastAsked; log: Log }) {
+  constructor(parts: { store: Store; blobs: Blobs; summariser: Summariser; log: Log }) {
     this.#store = parts.store
     this.#blobs = parts.blobs
     this.#summariser = parts.summariser
-    this.#asked = parts.asked
     this.#log = parts.log
+    const { version } = parts.summariser
+    this.#cache = new SummaryCache((mailbox, number) =>
+      parts.store.read((tx) => readPack(tx, { mailbox: fromHex(mailbox)!, number, version })),
+    )
   }
 
-  now(content: ContentId): Uint8Array | undefined {
-    const cached = this.#cached(content)
-    if (cached !== undefined) return cached
-    const place = this.#placeOf(content)
-    if (place === undefined) return undefined
-    const pack = { mailbox: fromHex(place.mailbox)!, number: packOf(place.uid), version: this.#summariser.version }
-    for (const entry of this.#store.read((tx) => readPack(tx, pack))) this.#keep(entry)
-    return this.#cached(content)
+  now(mailbox: MailboxId, uid: Uid): Uint8Array | undefined {
+    return this.#cache.get(mailbox, uid)
   }
 
-  async get(account: Identity, content: ContentId): Promise<Uint8Array> {
-    const known = this.now(content)
+  async get(message: Summarised): Promise<Uint8Array> {
+    const known = this.now(message.mailbox, message.uid)
     if (known !== undefined) return known
-    const place = this.#placeOf(content)
-    const summary = await this.#make(account, content)
-    if (place !== undefined) this.#enqueue([{ account, content, ...place }])
+    const summary = await this.#make(message)
+    this.#enqueue([message])
     return summary
   }
 
   /** After a commit: these messages are new. */
-  added(account: Identity, mailbox: MailboxId, messages: readonly { uid: Uid; content: ContentId }[]): void {
+  added(messages: readonly Waiting[]): void {
     this.#sinceTick += messages.length
-    this.#enqueue(messages.map((message) => ({ account, mailbox, ...message })))
+    this.#enqueue(messages)
   }
 
   #enqueue(waiting: readonly Waiting[]): void {
@@ -106,11 +105,11 @@ export class Summaries implements AsyncDisposable {
   }
 
   async #fillSome(batch: readonly Waiting[]): Promise<void> {
-    const made: (Waiting & PackedSummary)[] = []
+    const made: Made[] = []
     let until = performance.now() + sliceMs
     for (const waiting of batch) {
       try {
-        const summary = this.#cached(waiting.content) ?? (await this.#make(waiting.account, waiting.content))
+        const summary = this.#known(waiting) ?? (await this.#make(waiting))
         if (summary.length <= limits.summaryBytesMax) made.push({ ...waiting, summary })
       } catch (error) {
         // Gone since: its summary is not missed.
@@ -123,29 +122,36 @@ export class Summaries implements AsyncDisposable {
     if (made.length > 0) await this.#store.write((tx) => this.#pack(tx, made))
   }
 
-  #pack(tx: WriteTx, made: readonly (Waiting & PackedSummary)[]): void {
-    for (const added of Map.groupBy(made, ({ mailbox, uid }) => `${mailbox}${packOf(uid)}`).values()) {
-      const { mailbox, uid } = added[0]!
+  /** Without reading the message: a copy has the summary of what it was made of. */
+  #known({ mailbox, uid, from }: Waiting): Uint8Array | undefined {
+    return this.now(mailbox, uid) ?? (from === undefined ? undefined : this.now(from.mailbox, from.uid))
+  }
+
+  #pack(tx: WriteTx, made: readonly Made[]): void {
+    for (const group of Map.groupBy(made, ({ mailbox, uid }) => `${mailbox}${packOf(uid)}`).values()) {
+      const { mailbox, uid } = group[0]!
+      const number = packOf(uid)
       const mailboxKey = fromHex(mailbox)!
       const block = tx.get(tables.mailboxBlocks, blockKey(mailboxKey, blockOf(uid)))
       if (block === undefined) continue
       const records = new Records(block)
-      const alive = new Set<ContentId>()
+      const alive = new Set<Uid>()
       for (let index = 0; index < records.count; index += 1)
-        if (packOf(records.uidAt(index)) === packOf(uid)) alive.add(records.contentAt(index))
-      const pack = { mailbox: mailboxKey, number: packOf(uid), version: this.#summariser.version }
-      addToPack(tx, pack, { added, alive })
+        if (packOf(records.uidAt(index)) === number) alive.add(records.uidAt(index))
+      const added = new Map(group.map((one) => [one.uid, one.summary]))
+      addToPack(tx, { mailbox: mailboxKey, number, version: this.#summariser.version }, { added, alive })
     }
   }
 
   /** Once at a time for each message, whoever asks. */
-  async #make(account: Identity, content: ContentId): Promise<Uint8Array> {
-    const running = this.#making.get(content)
-    if (running !== undefined) return await running
-    const making = this.#summarise(account, content).finally(() => this.#making.delete(content))
-    this.#making.set(content, making)
+  async #make({ account, mailbox, uid, content }: Summarised): Promise<Uint8Array> {
+    let making = this.#making.get(content)
+    if (making === undefined) {
+      making = this.#summarise(account, content).finally(() => this.#making.delete(content))
+      this.#making.set(content, making)
+    }
     const summary = await making
-    this.#keep({ content, summary })
+    this.#cache.set(mailbox, uid, summary)
     return summary
   }
 
@@ -159,37 +165,10 @@ export class Summaries implements AsyncDisposable {
     return await this.#summariser.summariseLarge({ size, read })
   }
 
-  #placeOf(content: ContentId): Place | undefined {
-    const { columns, index } = this.#asked
-    if (columns === undefined || index >= columns.count) return undefined
-    if (columns.contentAt(index) !== content) return undefined
-    return { mailbox: columns.mailbox, uid: columns.uidAt(index) }
-  }
-
-  #cached(content: ContentId): Uint8Array | undefined {
-    const summary = this.#cache.get(content)
-    if (summary === undefined) return undefined
-    this.#cache.delete(content)
-    this.#cache.set(content, summary)
-    return summary
-  }
-
-  #keep({ content, summary: made }: PackedSummary): void {
-    // A part of a pack would keep the whole pack in memory, and count as its own length only.
-    const summary = made.buffer.byteLength > made.byteLength ? new Uint8Array(made) : made
-    this.#cacheBytes += summary.length - (this.#cache.get(content)?.length ?? 0)
-    this.#cache.delete(content)
-    this.#cache.set(content, summary)
-    for (const [oldest, { length }] of this.#cache) {
-      if (this.#cacheBytes <= limits.summaryCacheBytesMax) break
-      this.#cache.delete(oldest)
-      this.#cacheBytes -= length
-    }
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true
     clearTimeout(this.#timer)
+    this.#cache[Symbol.dispose]()
     this.#waiting = []
     await this.#filling
   }

@@ -298,24 +298,27 @@ test('summaries are made on demand, in the background, and anew for a new versio
     await using home = await house.open({ summariser: summariser(1) })
     await addAccounts(home, house)
     for (let index = 0; index < 70; index += 1) await deliver(home, 'x'.repeat(index + 1))
-    const columns = home.mailboxes.columns(alice, home.mailboxes.byName(alice, 'INBOX')!.id)
-    const summary = await home.mailboxes.summary(alice, columns.contentAt(4))
+    const { id } = home.mailboxes.byName(alice, 'INBOX')!
+    const summary = await home.mailboxes.summary(alice, id, 5 as Uid)
     expect(Buffer.from(summary).toString()).toBe('1:5')
     await expect.poll(() => made, { timeout: 5000 }).toBe(70)
-    await expect.poll(() => home.mailboxes.summaryNow(alice, columns.contentAt(69))?.length).toBe(4)
+    await expect.poll(() => home.mailboxes.summaryNow(alice, id, 70 as Uid)?.length).toBe(4)
     await home.store.write(() => {})
   }
   {
     await using home = await house.open({ summariser: summariser(1) })
-    const columns = home.mailboxes.columns(alice, home.mailboxes.byName(alice, 'INBOX')!.id)
-    const found = Array.from({ length: 70 }, (_, index) => home.mailboxes.summaryNow(alice, columns.contentAt(index)))
+    const { id } = home.mailboxes.byName(alice, 'INBOX')!
+    const found = Array.from({ length: 70 }, (_, index) => home.mailboxes.summaryNow(alice, id, (index + 1) as Uid))
     expect(found.map((summary) => summary && Buffer.from(summary).toString())).toEqual(
       Array.from({ length: 70 }, (_, index) => `1:${index + 1}`),
     )
     expect(made).toBe(70)
   }
   await using home = await house.open({ summariser: summariser(2) })
-  const columns = home.mailboxes.columns(alice, home.mailboxes.byName(alice, 'INBOX')!.id)
-  expect(home.mailboxes.summaryNow(alice, columns.contentAt(0))).toBeUndefined()
-  expect(Buffer.from(await home.mailboxes.summary(alice, columns.contentAt(0))).toString()).toBe('2:1')
+  const { id } = home.mailboxes.byName(alice, 'INBOX')!
+  expect(home.mailboxes.summaryNow(alice, id, 1 as Uid)).toBeUndefined()
+  expect(Buffer.from(await home.mailboxes.summary(alice, id, 1 as Uid)).toString()).toBe('2:1')
+  await expect(home.mailboxes.summary(alice, id, 71 as Uid)).rejects.toThrow(
+    expect.objectContaining({ code: 'no-such-message' }),
+  )
 })

@@ -86,6 +86,7 @@ class Fetcher {
   readonly #session: Session
   readonly #items: readonly FetchItem[]
   readonly #needsSummary: boolean
+  readonly #needsContent: boolean
   /** The same items with FLAGS, for messages that this FETCH has marked as seen. */
   readonly #itemsWithFlags: readonly FetchItem[]
   #markedSeen: ReadonlySet<Uid> = new Set()
@@ -97,6 +98,7 @@ class Fetcher {
     this.#items = items
     this.#itemsWithFlags = ordered([...items, flagsItem])
     this.#needsSummary = items.some(({ needs }) => needs !== 'columns')
+    this.#needsContent = items.some(({ needs }) => needs === 'content')
   }
 
   async fetch(uids: readonly Uid[], changedSince: ModSeq | undefined, setsSeen: boolean): Promise<Tagged> {
@@ -143,10 +145,10 @@ class Fetcher {
     if (index < 0) return this.#writeGone(uid)
     if (!this.#needsSummary) return this.#respond(columns, index, uid)
     const { mailboxes, account, selected: view } = this.#session
-    const content = columns.contentAt(index)
-    const summary = mailboxes.summaryNow(account, content)
+    const content = this.#needsContent ? columns.contentAt(index) : undefined
+    const summary = mailboxes.summaryNow(account, view.mailbox, uid)
     if (summary !== undefined) return this.#respond(columns, index, uid, content, new Summary(summary))
-    return mailboxes.summary(account, content).then((made) => {
+    return mailboxes.summary(account, view.mailbox, uid).then((made) => {
       const now = view.columns()
       const at = now.indexOf(uid)
       return at < 0 ? this.#writeGone(uid) : this.#respond(now, at, uid, content, new Summary(made))

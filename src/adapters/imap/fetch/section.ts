@@ -5,6 +5,8 @@ import { type HeaderField, parseHeaders } from '../../../core/message/header.ts'
 import { type Arguments, BadSyntax } from '../arguments.ts'
 import { type ByteRange, readContent, writeContent, writeString } from '../content.ts'
 import { astring } from '../encoder.ts'
+import { chooseFields } from '../listed-fields.ts'
+import type { Session } from '../session.ts'
 import type { PartRange, Summary } from '../summary.ts'
 import type { FetchItem, FetchTarget } from './item.ts'
 
@@ -87,16 +89,17 @@ export function cut({ from, to }: ByteRange, partial: Partial | undefined): Byte
 function sectionItem(section: Section, partial: Partial | undefined, isPeek: boolean): FetchItem {
   const { what, path, names } = section
   const label = `${section.label}${partialLabel(partial)} `
+  const choice = what === 'fields' && path === '' ? chooseFields(names) : undefined
   const writeFields = (target: FetchTarget): void | Promise<void> => {
     const { session, summary } = target
     session.out.text(label)
-    const kept = what === 'fields' && path === '' ? summary!.fields(names) : undefined
+    const kept = choice === undefined ? undefined : summary!.fields(choice)
+    if (kept !== undefined) return writePieces(session, [...kept, crlf], partial)
     const write = (header: Uint8Array): void => {
       const chosen = filterFields(header, (name) => names.has(name) === (what === 'fields'))
       const { from, to } = cut({ from: 0, to: chosen.length }, partial)
       writeString(session, chosen.subarray(from, to))
     }
-    if (kept !== undefined) return write(kept)
     const range = headerRange(summary!, path)
     return range === undefined ? session.out.text('NIL') : readContent(session, target.content!, range).then(write)
   }
@@ -107,6 +110,23 @@ function sectionItem(section: Section, partial: Partial | undefined, isPeek: boo
   }
   const isFields = what === 'fields' || what === 'other-fields'
   return { needs: 'content', setsSeen: !isPeek, write: isFields ? writeFields : writeRange }
+}
+
+/** One IMAP string of several pieces. */
+function writePieces(session: Session, pieces: readonly Uint8Array[], partial: Partial | undefined): void {
+  if (partial !== undefined) {
+    const whole = concat(...pieces)
+    const { from, to } = cut({ from: 0, to: whole.length }, partial)
+    writeString(session, whole.subarray(from, to))
+    return
+  }
+  const { out } = session
+  let octets = 0
+  for (const { length } of pieces) octets += length
+  out.text('{')
+  out.number(octets)
+  out.text('}\r\n')
+  for (const piece of pieces) out.bytes(piece)
 }
 
 function headerRange(summary: Summary, path: string): ByteRange | undefined {

@@ -8,6 +8,7 @@ import { limits } from '../../../core/limits.ts'
 import { type AddressEntry, type HeaderField, parseAddressEntries } from '../../../core/message/header.ts'
 import { decodeWords } from '../../../core/message/mime-words.ts'
 import { headerFields } from '../header-fields.ts'
+import { chooseFields } from '../listed-fields.ts'
 import type { Session } from '../session.ts'
 import { baseSubject } from './base-subject.ts'
 import { collationKey } from './casemap.ts'
@@ -32,7 +33,7 @@ export interface Facts {
   readonly references: readonly number[]
 }
 
-const fields = ['date', 'subject', 'from', 'to', 'cc', 'message-id', 'references', 'in-reply-to']
+const fields = chooseFields(['date', 'subject', 'from', 'to', 'cc', 'message-id', 'references', 'in-reply-to'])!
 
 /** The facts of one mailbox: numbers of Message-IDs hold within it. */
 export class FactsBook {
@@ -58,7 +59,7 @@ export class FactsBook {
     const index = columns.indexOf(uid)
     if (index < 0) return undefined
     const arrivedMs = columns.internalDateAt(index)
-    const header = headerFields(session, columns.contentAt(index), fields)
+    const header = headerFields(session, { mailbox: this.#mailbox, uid }, fields)
     return header instanceof Promise ? this.#later(uid, header, arrivedMs) : this.#keep(uid, header, arrivedMs)
   }
 
