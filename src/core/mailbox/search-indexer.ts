@@ -3,6 +3,7 @@
  * the entries, so a crash anywhere leaves a tail that is filled later and read by searches until then. Texts are read
  * by the worker. Mail that was here before the index is a long tail.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '../ambient.ts'
 import { concat, fromHex } from '../bytes.ts'
 import { decode, encode, record, u32, u8 } from '../codec.ts'
@@ -38,6 +39,8 @@ const busyPerTick = 100
 /** A few new messages wait for more: a search reads them as quickly. */
 const patienceMs = 20_000
 const fewMessages = 256
+/** Between two batches others have the thread: each keeps it for some milliseconds, most of them the commit's. */
+const breathMs = 10
 const batchMessagesMax = 256
 const batchBytesMax = 1024 * 1024
 
@@ -125,7 +128,9 @@ export class SearchIndexer implements AsyncDisposable {
       for (const place of this.#places.values()) {
         this.#places.delete(place.mailbox)
         while (!this.#isClosed && (await this.#fillSome(place))) {
-          if (!yields || !this.#isBusy) continue
+          if (!yields) continue
+          await sleep(breathMs, undefined, { ref: false })
+          if (!this.#isBusy) continue
           this.#places.set(place.mailbox, place)
           this.#schedule(tickMs)
           return

@@ -7,9 +7,10 @@ import { eachPart, textOfPart } from './mime-text.ts'
 
 /**
  * Case, composition and width folded away on both sides, about as i;unicode-casemap does (RFC 5051). A final sigma is
- * one, since a needle may end where the word goes on.
+ * one, since a needle may end where the word goes on. Half a surrogate pair, which UTF-8 cannot say, is no character.
  */
-export const foldText = (text: string): string => text.normalize('NFKC').toLowerCase().replaceAll('ς', 'σ')
+export const foldText = (text: string): string =>
+  text.toWellFormed().normalize('NFKC').toLowerCase().replaceAll('ς', 'σ')
 
 /** Made of what is asked for, when it is asked. */
 export class SearchableText {
