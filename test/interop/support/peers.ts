@@ -9,6 +9,8 @@ import type { TestContext } from 'vitest'
 /** Program → Debian package; `.ci/install-peers` installs these packages. */
 const packageOf = {
   swaks: 'swaks',
+  msmtp: 'msmtp',
+  curl: 'curl',
   neomutt: 'neomutt',
   mutt: 'mutt',
   mbsync: 'isync',
