@@ -6,23 +6,28 @@ import { toLatin1 } from '../bytes.ts'
 
 export type Decode = (bytes: Uint8Array) => string
 
-const known = new Map<string, Decode | undefined>()
-const knownMax = 64 // ours: distinct names kept
-const labelCharsMax = 64 // ours; IANA's longest has 45
+/** As many as there are names: what is not a name does not get in. */
+const known = new Map<string, Decode>()
+const labelCharsMax = 45 // the longest name in IANA's registry
+/** Refused lately: finding out costs as much as a long text. */
+const unknown = new Set<string>()
+const unknownMax = 256 // ours
 
 /** `undefined` for a charset that nobody here knows. */
 export function decoderOf(label: string): Decode | undefined {
-  const name = label.slice(0, labelCharsMax).toLowerCase()
-  if (known.has(name)) return known.get(name)
-  const decode = findDecoder(name)
-  if (known.size < knownMax) known.set(name, decode)
-  return decode
-}
-
-function findDecoder(written: string): Decode | undefined {
-  const name = written.trim().replace(/^['"]|['";]$/g, '')
-  const bare = name.replaceAll(/[-_]/g, '')
-  return own.get(bare) ?? platformDecoder(name) ?? platformDecoder(platformName(name))
+  const name = label
+    .slice(0, 2 * labelCharsMax)
+    .replaceAll(/^[\s'"]+|[\s'";]+$/g, '')
+    .toLowerCase()
+  const decode = known.get(name)
+  if (decode !== undefined || name.length > labelCharsMax || unknown.has(name)) return decode
+  const found = own.get(name) ?? platformDecoder(name) ?? platformDecoder(platformName(name))
+  if (found !== undefined) known.set(name, found)
+  else {
+    if (unknown.size === unknownMax) unknown.clear()
+    unknown.add(name)
+  }
+  return found
 }
 
 function platformDecoder(name: string | undefined): Decode | undefined {
@@ -43,15 +48,15 @@ const renamed: readonly (readonly [written: RegExp, name: string])[] = [
   [/^latin[-_](\d{1,2})$/, 'latin$1'],
   [/^(?:x-)?(?:cp|ms|windows)[-_]?936$|^(?:x-)?euc-?(?:cn|gb2312)$/, 'gbk'],
   [/^(?:x-)?(?:cp|ms|windows)[-_]?949$|^uhc$/, 'euc-kr'],
-  [/^(?:x-)?(?:cp|ms|windows)[-_]?950$|^big5/, 'big5'],
-  [/^(?:x-)?(?:cp|ms|windows)[-_]?(?:932|31j)$|^(?:x-)?s(?:hift)?[-_]?jis/, 'shift_jis'],
-  [/^iso-2022-jp|^(?:x-)?(?:cp|windows-)5022[0-2]$/, 'iso-2022-jp'],
+  [/^(?:x-)?(?:cp|ms|windows)[-_]?950$|^big5[-_]?(?:hkscs|eten|2003)?$/, 'big5'],
+  [/^(?:x-)?(?:cp|ms|windows)[-_]?(?:932|31j)$|^(?:x-)?s(?:hift)?[-_]?jis(?:[-_]?2004)?$/, 'shift_jis'],
+  [/^iso-2022-jp(?:-[1-3]|-2004|-ms|-ext)?$|^(?:x-)?(?:cp|windows-)5022[0-2]$/, 'iso-2022-jp'],
   [/^(?:x-)?euc[-_]?jp|^ujis$/, 'euc-jp'],
-  [/^tis-?620/, 'windows-874'],
+  [/^tis-?620(?:-0|-2533)?$/, 'windows-874'],
   [/^koi8[-_]?([ru])$/, 'koi8-$1'],
   [/^(?:x-)?mac[-_]?roman$/, 'macintosh'],
   [/^(?:x-)?(?:cp|ibm)[-_]?866$/, 'ibm866'],
-  [/^utf[-_]?8|^(?:x-)?unicode-?2-0-utf-8/, 'utf-8'],
+  [/^utf[-_]?8(?:n|-n|mb4)?$|^unicode-2-0-utf-8$/, 'utf-8'],
 ]
 
 function platformName(name: string): string | undefined {
@@ -145,27 +150,20 @@ const decodeIso2022Kr: Decode = (bytes) =>
     pairs === undefined ? '' : eucKr.decode(raised(pairs)),
   )
 
-/** By name without hyphens. */
 const own: ReadonlyMap<string, Decode> = new Map(
-  Object.entries({
-    utf16: decodeUtf16,
-    ucs2: decodeUtf16,
-    unicode: decodeUtf16,
-    iso10646ucs2: decodeUtf16,
-    utf32: (bytes: Uint8Array) => decodeUtf32(bytes),
-    utf32le: (bytes: Uint8Array) => decodeUtf32(bytes, true),
-    utf32be: (bytes: Uint8Array) => decodeUtf32(bytes, false),
-    utf7: decodeUtf7,
-    unicode11utf7: decodeUtf7,
-    hzgb2312: decodeHz,
-    hz: decodeHz,
-    iso2022kr: decodeIso2022Kr,
-    cp437: codePage(codePages.cp437),
-    ibm437: codePage(codePages.cp437),
-    cp850: codePage(codePages.cp850),
-    ibm850: codePage(codePages.cp850),
-    cp858: codePage(codePages.cp850.replace('ı', '€')),
-    cp852: codePage(codePages.cp852),
-    ibm852: codePage(codePages.cp852),
-  }),
+  (
+    [
+      ['utf-16 utf16 utf_16 ucs-2 ucs2 unicode iso-10646-ucs-2', decodeUtf16],
+      ['utf-32 utf32 utf_32 ucs-4', (bytes) => decodeUtf32(bytes)],
+      ['utf-32le utf32le', (bytes) => decodeUtf32(bytes, true)],
+      ['utf-32be utf32be', (bytes) => decodeUtf32(bytes, false)],
+      ['utf-7 utf7 utf_7 unicode-1-1-utf-7 x-unicode-2-0-utf-7', decodeUtf7],
+      ['hz-gb-2312 hz', decodeHz],
+      ['iso-2022-kr iso2022-kr iso2022kr', decodeIso2022Kr],
+      ['cp437 ibm437 cp-437', codePage(codePages.cp437)],
+      ['cp850 ibm850 cp-850', codePage(codePages.cp850)],
+      ['cp858 ibm858', codePage(codePages.cp850.replace('ı', '€'))],
+      ['cp852 ibm852 cp-852', codePage(codePages.cp852)],
+    ] satisfies [string, Decode][]
+  ).flatMap(([names, decode]) => names.split(' ').map((name) => [name, decode] as const)),
 )
