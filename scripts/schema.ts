@@ -1,8 +1,8 @@
-/** Writes config/gateway.schema.json from src/config.ts; a test fails when the file is not current. */
+/** Writes config/gateway.schema.json and config/gateway.example.jsonc from src/config.ts; a test fails when they are not current. */
 import { writeFileSync } from 'node:fs'
-import { configJsonSchema } from '../src/config.ts'
+import { configJsonSchema, exampleConfigText } from '../src/config.ts'
 
-writeFileSync(
-  new URL('../config/gateway.schema.json', import.meta.url),
-  `${JSON.stringify(configJsonSchema(), undefined, 2)}\n`,
-)
+const write = (name: string, text: string): void => writeFileSync(new URL(`../config/${name}`, import.meta.url), text)
+
+write('gateway.schema.json', `${JSON.stringify(configJsonSchema(), undefined, 2)}\n`)
+write('gateway.example.jsonc', exampleConfigText())

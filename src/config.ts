@@ -7,16 +7,18 @@ import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { isAbsolute, join, resolve } from 'node:path'
 import * as z from 'zod'
+import { ConfigSyntaxError, parseConfigText } from './config-file.ts'
 import { limits } from './core/limits.ts'
 import { parseSize, sizePattern } from './core/size.ts'
 
 const port = z.int().min(0).max(65_535)
+const path = z.string().max(4096).default('')
 const multiaddr = z.string().startsWith('/').max(limits.locatorOctetsMax)
 
 const listener = (defaultPort: number, what: string) =>
   z
     .strictObject({
-      enabled: z.boolean().default(true),
+      enabled: z.boolean().default(true).describe('Whether it listens at all.'),
       host: z.string().min(1).max(255).default('127.0.0.1').describe('Address to listen on; loopback unless changed.'),
       port: port.default(defaultPort).describe('TCP port; 0 picks a free one.'),
     })
@@ -61,9 +63,16 @@ const schema = z.strictObject({
         .max(8)
         .default([])
         .describe('Further names for the local certificate, for listeners on the local network.'),
+      cert: path.describe(
+        "File with a certificate of another authority and those that lead to it, PEM, to present in place of the local one; read again when it changes and at SIGHUP. Empty: the gateway's own.",
+      ),
+      key: path.describe('File with the private key of that certificate, PEM.'),
+    })
+    .refine(({ cert, key }) => (cert === '') === (key === ''), {
+      error: 'needs both cert and key, or neither',
     })
     .prefault({})
-    .describe('The local certificate authority.'),
+    .describe('What the listeners present: the local certificate authority, or files.'),
   accounts: z
     .strictObject({
       quota: z
@@ -105,7 +114,9 @@ const schema = z.strictObject({
     .prefault({})
     .describe('The store in the home directory.'),
   log: z
-    .strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') })
+    .strictObject({
+      level: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('The least important lines to write.'),
+    })
     .prefault({})
     .describe('NDJSON on standard error; never contains content.'),
 })
@@ -130,7 +141,7 @@ export interface ConfigSources {
 
 /** @throws ConfigError */
 export function loadConfig({ file, portsAuto = false, set = [] }: ConfigSources): Config {
-  const input = file === undefined ? {} : readFile(file)
+  const { input, lines } = file === undefined ? { input: {}, lines: new Map<string, number>() } : readFile(file)
   if (portsAuto) {
     for (const name of listenerNames) assign(input, [name, 'port'], 0)
     assign(input, ['overlay', 'port'], 0)
@@ -139,10 +150,16 @@ export function loadConfig({ file, portsAuto = false, set = [] }: ConfigSources)
   for (const entry of set) {
     const equals = entry.indexOf('=')
     if (equals <= 0) throw new ConfigError(`--set takes KEY=VALUE, e.g. imap.port=0, not '${entry}'`)
-    assign(input, entry.slice(0, equals).split('.'), jsonOrText(entry.slice(equals + 1)))
+    const key = entry.slice(0, equals)
+    assign(input, key.split('.'), jsonOrText(entry.slice(equals + 1)))
+    lines.delete(key)
   }
   const parsed = schema.safeParse(input)
-  if (!parsed.success) throw new ConfigError(explain(parsed.error.issues[0]!))
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]!
+    const line = lines.get(keyOf(issue))
+    throw new ConfigError(`${line === undefined ? '' : `${file}:${line}: `}${explain(issue)}`)
+  }
   return deepFreeze(parsed.data)
 }
 
@@ -156,6 +173,26 @@ export function settingsOf(config: Config): { readonly set: string; readonly dig
   )
   const digest = createHash('sha256').update(JSON.stringify(config)).digest('hex')
   return { set: set.join(' '), digest: digest.slice(0, 16) }
+}
+
+interface SchemaNode {
+  readonly description?: string
+  readonly default?: unknown
+  readonly properties?: Readonly<Record<string, SchemaNode>>
+}
+
+/** A configuration file with every key at its default, each explained: `config/gateway.example.jsonc`. */
+export function exampleConfigText(): string {
+  const { properties = {} } = configJsonSchema() as SchemaNode
+  const sections = Object.entries(properties).flatMap(([name, { description = '', properties: keys }]) => {
+    if (keys === undefined) return []
+    const lines = Object.entries(keys).flatMap(([key, node]) => [
+      ...(node.description === undefined ? [] : [`    // ${node.description}`]),
+      `    ${JSON.stringify(key)}: ${JSON.stringify(node.default)},`,
+    ])
+    return [`  // ${description}\n  ${JSON.stringify(name)}: {\n${lines.join('\n')}\n  },`]
+  })
+  return `// Every setting of mycelium-gateway at its default. Keep only what you change: run --config FILE.\n{\n  "$schema": "./gateway.schema.json",\n\n${sections.join('\n\n')}\n}\n`
 }
 
 /** JSON Schema (2020-12) of the configuration file. */
@@ -180,7 +217,13 @@ export function homeDirectory(given: string | undefined, env: NodeJS.ProcessEnv 
   return join(base, 'mycelium-gateway')
 }
 
-function readFile(file: string): Record<string, unknown> {
+interface ReadFile {
+  readonly input: Record<string, unknown>
+  /** Of each key, by dotted path. */
+  readonly lines: Map<string, number>
+}
+
+function readFile(file: string): ReadFile {
   let text: string
   try {
     text = readFileSync(file, 'utf8')
@@ -188,10 +231,11 @@ function readFile(file: string): Record<string, unknown> {
     throw new ConfigError(`cannot read ${file}: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}`)
   }
   try {
-    const value: unknown = JSON.parse(text)
-    if (isRecord(value)) return value
+    const { value, lines } = parseConfigText(text)
+    if (isRecord(value)) return { input: value, lines: new Map(lines) }
   } catch (error) {
-    throw new ConfigError(`${file} is not JSON: ${(error as Error).message}`)
+    if (!(error instanceof ConfigSyntaxError)) throw error
+    throw new ConfigError(`${file}:${error.line}: not JSON: ${error.message}`)
   }
   throw new ConfigError(`${file} must hold one JSON object`)
 }
@@ -222,10 +266,13 @@ function jsonOrText(text: string): unknown {
   }
 }
 
+/** The key that an issue is about, dotted; of an unknown one, its full name. */
+const keyOf = (issue: z.core.$ZodIssue): string =>
+  [...issue.path, ...(issue.code === 'unrecognized_keys' ? [issue.keys[0]!] : [])].map(String).join('.')
+
 function explain(issue: z.core.$ZodIssue): string {
-  const path = issue.path.map(String)
-  if (issue.code !== 'unrecognized_keys') return `${path.join('.') || 'configuration'}: ${issue.message}`
-  const unknown = [...path, issue.keys[0]!].join('.')
+  if (issue.code !== 'unrecognized_keys') return `${keyOf(issue) || 'configuration'}: ${issue.message}`
+  const unknown = keyOf(issue)
   const nearest = knownKeys()
     .map((key) => ({ key, distance: editDistance(unknown, key) }))
     .toSorted((a, b) => a.distance - b.distance)[0]!

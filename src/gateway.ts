@@ -6,7 +6,9 @@ import type { Metric } from './adapters/http/metrics.ts'
 import { openImap } from './adapters/imap/adapter.ts'
 import { imapSummariser } from './adapters/imap/summary.ts'
 import { openSmtp, type Smtp } from './adapters/smtp/adapter.ts'
-import { type Certificates, openCertificates } from './certificates/certificates.ts'
+import type { TlsMaterial } from './adapters/wire/tls.ts'
+import { type CertificateFiles, openCertificateFiles } from './certificates/certificate-files.ts'
+import { openCertificates } from './certificates/certificates.ts'
 import { sealedCertificates } from './certificates/sealed-certificates.ts'
 import type { RunningGateway } from './cli/wiring.ts'
 import { type Config, settingsOf } from './config.ts'
@@ -52,6 +54,8 @@ export async function openGateway({
   const certificates = scope.use(
     await openCertificates(sealedCertificates(knowledge.store), config.certificates.hostnames, ambient),
   )
+  const files = certificateFiles(config, ambient, scope)
+  const tls = files?.material ?? certificates.material
   const overlay = await openOverlay({
     config: config.overlay,
     key: await gatewayKey(knowledge.store, ambient),
@@ -59,7 +63,7 @@ export async function openGateway({
   })
   const node = scope.use(await openNode(knowledge, overlay, ambient))
   const fronts = scope.use(new DisposedTogether())
-  const mail = await openMail(config, knowledge, node, certificates, ambient, fronts)
+  const mail = await openMail(config, knowledge, node, tls, ambient, fronts)
   const listeners: { current: Listeners } = { current: { ...mail.listeners, overlay: overlay.listeners() } }
   const services = {
     listeners: () => listeners.current,
@@ -74,7 +78,7 @@ export async function openGateway({
     const options: HttpOptions = {
       name,
       ...address,
-      material: certificates.material,
+      material: tls,
       hostnames: config.certificates.hostnames,
       services,
       log,
@@ -120,7 +124,7 @@ async function openMail(
   config: Config,
   knowledge: Knowledge,
   { delivery }: Node,
-  certificates: Certificates,
+  tls: TlsMaterial,
   ambient: Ambient,
   fronts: DisposedTogether,
 ): Promise<Mail> {
@@ -130,7 +134,6 @@ async function openMail(
     return { usedBytes: mailboxes.usedBytes(account), limitBytes: bytesMax === Infinity ? undefined : bytesMax }
   }
   const { messageBytesMax } = config.mail
-  const tls = certificates.material
   const smtp = fronts.use(
     await openSmtp(
       { ...enabled('smtp', config), ...enabled('smtps', config), messageBytesMax },
@@ -147,6 +150,20 @@ async function openMail(
     ),
   )
   return { smtp, listeners: { ...smtp.listeners, ...imap.listeners } }
+}
+
+/** The office's own certificate, where the configuration names one; SIGHUP reads it again. */
+function certificateFiles(
+  { certificates: { cert, key } }: Config,
+  ambient: Ambient,
+  scope: AsyncDisposableStack,
+): CertificateFiles | undefined {
+  if (cert === '') return undefined
+  const files = scope.use(openCertificateFiles({ cert, key }, ambient))
+  const reload = (): void => void files.reload()
+  process.on('SIGHUP', reload)
+  scope.defer(() => void process.off('SIGHUP', reload))
+  return files
 }
 
 /** The listener's section under its own name, or nothing when it is turned off. */

@@ -1,4 +1,5 @@
 /** What every command shares: `--home`, `--json`, finding the gateway or opening the stopped home, and printing. */
+import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { homeDirectory } from '../config.ts'
@@ -12,6 +13,7 @@ export interface CommonOptions {
   readonly home?: string
   readonly json?: boolean
   readonly passphraseStdin?: boolean
+  readonly passphraseFile?: string
 }
 
 export interface Environment {
@@ -29,6 +31,7 @@ export const withCommon = (command: Command): Command =>
     .option('--home <dir>', 'home directory (default: $MYCELIUM_HOME, else the platform’s data directory)')
     .option('--json', 'print the result as JSON')
     .option('--passphrase-stdin', 'read the key store’s passphrase from standard input')
+    .option('--passphrase-file <file>', 'read the key store’s passphrase from a file, e.g. a secret of a container')
 
 /** Runs `use` on the running gateway, or else on the stopped home. */
 export async function withOperations<T>(
@@ -62,9 +65,15 @@ export async function withOperations<T>(
 
 /** For a key store that has a passphrase. @throws `key-store-locked` */
 export async function readPassphrase(terminal: Terminal, options: CommonOptions): Promise<string> {
-  if (options.passphraseStdin === true) return await terminal.readStdin()
+  const given = await givenPassphrase(terminal, options)
+  if (given !== undefined) return given
   if (!terminal.interactive) throw new MyceliumError('key-store-locked')
   return await terminal.ask('Passphrase: ', { hidden: true })
+}
+
+async function givenPassphrase(terminal: Terminal, options: CommonOptions): Promise<string | undefined> {
+  if (options.passphraseFile !== undefined) return readFileSync(options.passphraseFile, 'utf8').replace(/\r?\n$/, '')
+  return options.passphraseStdin === true ? await terminal.readStdin() : undefined
 }
 
 /** For a new key store; `undefined` when none was asked for. @throws UsageError */
@@ -72,7 +81,8 @@ export async function readNewPassphrase(
   terminal: Terminal,
   options: CommonOptions & { readonly askPassphrase?: boolean },
 ): Promise<string | undefined> {
-  if (options.passphraseStdin === true) return longEnough(await terminal.readStdin())
+  const given = await givenPassphrase(terminal, options)
+  if (given !== undefined) return longEnough(given)
   if (options.askPassphrase !== true) return undefined
   if (!terminal.interactive) throw new UsageError('--ask-passphrase needs a terminal; use --passphrase-stdin')
   const first = longEnough(await terminal.ask('New passphrase: ', { hidden: true }))

@@ -1,4 +1,5 @@
 /** Turns every failure into one clear line for a person. */
+import { formatSize } from '../core/size.ts'
 import { type ErrorCode, MyceliumError } from '../core/errors.ts'
 
 /** What the caller typed cannot be right: exit code 2. */
@@ -49,6 +50,7 @@ const lines: Record<ErrorCode, Line> = {
     `this home cannot be used: ${reason === 'key-file' ? 'its key file is damaged; put it back from a backup' : (reason ?? 'not a home directory')}`,
   'port-in-use': ({ listener, port }) =>
     `port ${port} for ${listener} is taken; free it, or choose another with --set ${listener}.port=PORT`,
+  'certificate-invalid': ({ file, reason }) => `the certificate cannot be used: ${file}: ${reason}`,
   'session-unknown': 'no session with this contact yet',
   'handshake-refused': 'the other gateway refused; has the contact been removed there?',
   'decryption-failed': 'the data does not decrypt',
@@ -69,9 +71,12 @@ const lines: Record<ErrorCode, Line> = {
     what === 'wrong-key'
       ? `the key file belongs to another home than the store${file === undefined ? '' : ` (${file})`}: put it back from a backup`
       : what === 'newer-version'
-        ? 'the store was written by a later version of this program: run that one'
+        ? 'the store was written by a later version of this program: run that one, or go back as docs/office.md says under Upgrade'
         : `the store is damaged${file === undefined ? '' : ` (${file})`}: stop the gateway, keep a copy of the home, and restore a backup`,
-  'disk-full': 'the disk is full; free some space, nothing acknowledged is lost',
+  'disk-full': ({ what, neededBytes }) =>
+    what === 'upgrade-copy'
+      ? `no room for the copy of the store that is made before an upgrade: free ${formatSize(Number(neededBytes))}, nothing was changed`
+      : 'the disk is full; free some space, nothing acknowledged is lost',
   unreachable: "the other gateway cannot be reached now; it is tried again when it's back",
   'peer-misbehaved': 'the other gateway gave an answer that makes no sense',
   'shutting-down': 'the gateway is shutting down',

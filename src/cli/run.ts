@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { homeDirectory, loadConfig } from '../config.ts'
 import type { AccountView, Endpoint, Listeners, NewAccount } from '../core/control.ts'
-import { type CommonOptions, type Environment, readPassphrase, withCommon } from './context.ts'
+import { type CommonOptions, type Environment, readNewPassphrase, readPassphrase, withCommon } from './context.ts'
 import { UsageError } from './errors.ts'
 import { newAccountText } from './init.ts'
 import type { RunningGateway, Terminal } from './wiring.ts'
@@ -22,7 +22,7 @@ export function addRun(program: Command, environment: Environment): void {
   withCommon(program.command('run'))
     .summary('run the gateway in the foreground')
     .description('Runs the gateway in the foreground; creates home and account at the first start.')
-    .option('--config <file>', 'configuration, JSON (schema: config/gateway.schema.json)')
+    .option('--config <file>', 'configuration, JSON, comments allowed (schema: config/gateway.schema.json)')
     .option('--ports <auto>', 'auto: pick a free port for every listener')
     .option('--set <key=value>', 'set one key, e.g. imap.port=0; repeatable, wins over --ports auto', collect, [])
     .action(async (options: RunOptions) => await run(environment, options))
@@ -34,19 +34,19 @@ async function run({ wiring, terminal }: Environment, options: RunOptions): Prom
   if (options.ports !== undefined && options.ports !== 'auto') throw new UsageError('--ports takes only: auto')
   const config = loadConfig({ file: options.config, portsAuto: options.ports === 'auto', set: options.set ?? [] })
   const home = homeDirectory(options.home)
-  let state = wiring.inspect(home)
+  const state = wiring.inspect(home)
   let created: NewAccount | undefined
+  let passphrase: string | undefined
   if (state.kind === 'nothing') {
+    passphrase = await readNewPassphrase(terminal, options)
     created = await wiring.createHome(home, {
       address: undefined,
       displayName: undefined,
       serviceDomain: undefined,
-      passphrase: undefined,
+      passphrase,
       keepWords: !terminal.interactive,
     })
-    state = { kind: 'home', keyStore: 'key-file' }
-  }
-  const passphrase = state.keyStore === 'passphrase' ? await readPassphrase(terminal, options) : undefined
+  } else if (state.keyStore === 'passphrase') passphrase = await readPassphrase(terminal, options)
   const gateway = await wiring.start(home, config, passphrase)
   try {
     terminal.out(`${JSON.stringify({ event: 'ready', listeners: gateway.listeners })}\n`)

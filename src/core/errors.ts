@@ -41,6 +41,7 @@ export const errorCodes = [
   'not-running',
   'home-invalid', // not a home, of a later version, or damaged
   'port-in-use',
+  'certificate-invalid', // the files that the configuration names
   // encryption
   'session-unknown',
   'handshake-refused',

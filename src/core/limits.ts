@@ -142,6 +142,7 @@ export const limits = {
   storeFlushWritersMax: 1024, // ours: writers that share one flush
   storeFlushBytesMax: 8 * 1024 * 1024, // ours: values that one flush gathers before it is written
   storeFlushMs: 20, // ours: how long writers run before their flush, so that readers are not kept waiting
+  upgradeCopiesMax: 2, // ours: copies of the database from before migrations
   storeDiskReserveBytes: 16 * 1024 * 1024, // ours: free space below which the store refuses to grow
   blobChunkBytes: 64 * 1024, // facts/mail.md: clients fetch parts of 64 KB
   blobBytesMax: 64 * 1024 * 1024 * 1024, // ours: 2^20 chunks

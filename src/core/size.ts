@@ -3,12 +3,12 @@
 const unitBytes = { '': 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3, T: 1024 ** 4 } as const
 type Unit = keyof typeof unitBytes
 
-export const sizePattern = /^(?:none|\d{1,9}(?:\.\d{1,3})? ?[KMGT]?B?)$/i
+export const sizePattern = /^(?:none|\d{1,9}(?:\.\d{1,3})? ?[KMGTkmgt]?[Bb]?)$/
 
 /** Octets, `Infinity` for `none`; `undefined` for anything else, and for nothing at all. */
 export function parseSize(text: string): number | undefined {
   if (!sizePattern.test(text)) return undefined
-  if (text.toLowerCase() === 'none') return Infinity
+  if (text === 'none') return Infinity
   const [, number, unit] = /^([\d.]+) ?([KMGT]?)B?$/i.exec(text)!
   const bytes = Math.floor(Number(number) * unitBytes[unit!.toUpperCase() as Unit])
   return bytes > 0 && Number.isSafeInteger(bytes) ? bytes : undefined

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeEach, expect, test } from 'vitest'
@@ -358,6 +358,18 @@ test('init passes on what was given and shows words and password this once', asy
   expect(await run('init')).toBe(0)
   expect(out).toContain('24 word24')
   expect(out).toContain(created.appPassword)
+})
+
+test('a passphrase comes from a file, also for the home that run creates at its first start', async () => {
+  const file = join(folder, 'passphrase')
+  writeFileSync(file, 'correct horse battery\n')
+  state = { kind: 'nothing' }
+  expect(await run('run', '--passphrase-file', file)).toBe(0)
+  expect(home?.passphrase).toBe('correct horse battery')
+  state = { kind: 'home', keyStore: 'passphrase' }
+  expect(await run('account', 'list', '--passphrase-file', file)).toBe(0)
+  expect(passphraseSeen).toBe('correct horse battery')
+  expect(await run('account', 'list', '--passphrase-file', join(folder, 'absent'))).toBe(1)
 })
 
 test('a passphrase comes from standard input or a hidden prompt, never shorter than 12 characters', async () => {

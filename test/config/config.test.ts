@@ -4,7 +4,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, expect, test } from 'vitest'
-import { ConfigError, configJsonSchema, homeDirectory, listenerNames, loadConfig } from '../../src/config.ts'
+import { parseConfigText } from '../../src/config-file.ts'
+import { parseSize } from '../../src/core/size.ts'
+import {
+  ConfigError,
+  configJsonSchema,
+  exampleConfigText,
+  homeDirectory,
+  listenerNames,
+  loadConfig,
+} from '../../src/config.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'mycelium-config-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -64,8 +73,53 @@ test.each([
 
 test('a file that is absent, not JSON or not an object is refused by name', () => {
   expect(() => loadConfig({ file: join(folder, 'absent.json') })).toThrow(/cannot read .*absent\.json: ENOENT/)
-  expect(() => loadConfig({ file: write('broken.json', '{') })).toThrow(/broken\.json is not JSON/)
+  expect(() => loadConfig({ file: write('broken.json', '{') })).toThrow(/broken\.json:1: not JSON/)
   expect(() => loadConfig({ file: write('array.json', '[]') })).toThrow(/array\.json must hold one JSON object/)
+})
+
+test.each([
+  [
+    'unknown key',
+    '{\n  // mail programs\n  "imap": {\n    "prot": 1\n  }\n}',
+    /:4: unknown key 'imap\.prot'; did you mean 'imap\.port'\?$/,
+  ],
+  ['wrong type', '{\n  "imap": { "port": 1,\n   "host": 7 }\n}', /:3: imap\.host: /],
+  ['wrong element', '{ "overlay": { "bootstrap": ["/ip4/192.0.2.1",\n\n  "here"] } }', /:3: overlay\.bootstrap\.1: /],
+  ['half a pair', '{\n"certificates": { "cert": "a.pem" } }', /:2: certificates: needs both cert and key/],
+  ['no size', '{"accounts":{\n"quota": "plenty"}}', /:2: accounts\.quota: a size such as/],
+  ['no comma', '{\n  "imap": {}\n  "smtp": {}\n}', /:3: not JSON: , or } is expected$/],
+  ['a key twice', '{\n  "imap": {},\n  "imap": {}\n}', /:3: not JSON: "imap" is there twice$/],
+  ['an open comment', '{ /* \n', /:1: not JSON: a key in double quotes/],
+])('a file with %s is refused with its line', (_, text, message) => {
+  expect(() => loadConfig({ file: write('lines.jsonc', text) })).toThrow(message)
+})
+
+test('what --set changes is not blamed on the file', () => {
+  const file = write('blame.json', '{"imap":{"port":1143}}')
+  expect(() => loadConfig({ file, set: ['imap.port=70000'] })).toThrow(/^imap\.port: /)
+})
+
+test('every JSON text means the same with this parser', () => {
+  fc.assert(
+    fc.property(fc.jsonValue({ maxDepth: 6 }), fc.constantFrom(undefined, 2), (value, indent) => {
+      const text = JSON.stringify(value, undefined, indent)
+      const expected: unknown = JSON.parse(text)
+      expect(parseConfigText(text).value).toEqual(expected)
+    }),
+  )
+})
+
+test.each([
+  ['1.5GB', 1.5 * 1024 ** 3],
+  ['500 mb', 500 * 1024 ** 2],
+  ['12345', 12_345],
+  ['none', Infinity],
+  ['0', undefined],
+  ['-1', undefined],
+  ['5 apples', undefined],
+  ['999999999TB', undefined],
+])('%s is a size of %s octets', (text, bytes) => {
+  expect(parseSize(text)).toBe(bytes)
 })
 
 test('no key or value makes anything but a ConfigError, and prototypes stay clean', () => {
@@ -81,13 +135,13 @@ test('no key or value makes anything but a ConfigError, and prototypes stay clea
   expect(({} as Record<string, unknown>)['x']).toBeUndefined()
 })
 
-test('the JSON schema in config/ is current (node scripts/schema.ts writes it) and the example is valid', () => {
+test('schema and example in config/ are current (node scripts/schema.ts writes them), and the example is the defaults', () => {
   expect(JSON.parse(readFileSync('config/gateway.schema.json', 'utf8'))).toEqual(
     JSON.parse(JSON.stringify(configJsonSchema())),
   )
-  expect(loadConfig({ file: 'config/gateway.example.json' })).toEqual(
-    expect.objectContaining({ imap: { enabled: true, host: '127.0.0.1', port: 1143 } }),
-  )
+  const example = 'config/gateway.example.jsonc'
+  expect(readFileSync(example, 'utf8')).toBe(exampleConfigText())
+  expect(loadConfig({ file: example })).toEqual({ $schema: './gateway.schema.json', ...loadConfig({}) })
 })
 
 test('the home is what was given, then $MYCELIUM_HOME, then the data directory', () => {

@@ -82,6 +82,7 @@ const answers: Record<ErrorCode, Tagged> = {
   'not-running': internal,
   'home-invalid': internal,
   'port-in-use': internal,
+  'certificate-invalid': internal,
   'session-unknown': internal,
   'handshake-refused': internal,
   'decryption-failed': internal,

@@ -128,6 +128,7 @@ const replyFor: Readonly<Record<ErrorCode, Reply>> = {
   'not-running': ours,
   'home-invalid': ours,
   'port-in-use': ours,
+  'certificate-invalid': ours,
   'session-unknown': ours,
   'handshake-refused': ours,
   'decryption-failed': ours,

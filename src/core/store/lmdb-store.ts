@@ -17,6 +17,7 @@ import { Overlay } from './overlay.ts'
 import { guarded, Transaction, type Tree } from './rows.ts'
 import { checkRowKey, homeKeyBytes, ValueSeal } from './seal.ts'
 import type { ReadTx, Store, WriteTx } from './store.ts'
+import { keepUpgradeCopy } from './upgrade-copy.ts'
 import { extend, prepareTreeFile, type TreeFile } from './tree-file.ts'
 
 export interface StoreOptions {
@@ -52,7 +53,11 @@ export async function openStore(options: StoreOptions, ambient: Ambient): Promis
   const seal = new ValueSeal(options.key, ambient.random)
   const store = parts.use(new LmdbStore(tree, seal, { file, fileBytesMax: options.mapSizeBytes, log: ambient.log }))
   const isNew = await store.checkKey()
-  await migrate(store, { isNew, ...(options.steps === undefined ? {} : { steps: options.steps }) })
+  const beforeFirst = (version: number): void => {
+    keepUpgradeCopy({ directory: file.directory, version })
+    ambient.log.info('store.upgrading', { from: version })
+  }
+  await migrate(store, { isNew, beforeFirst, ...(options.steps === undefined ? {} : { steps: options.steps }) })
   parts.move()
   return store
 }

@@ -23,7 +23,16 @@ const versionKey = fromUtf8('schema')
  */
 export async function migrate(
   store: Store,
-  { isNew, steps = migrations }: { readonly isNew: boolean; readonly steps?: readonly Migration[] },
+  {
+    isNew,
+    steps = migrations,
+    beforeFirst,
+  }: {
+    readonly isNew: boolean
+    readonly steps?: readonly Migration[]
+    /** Runs before the first step changes anything, and may stop it by throwing. */
+    readonly beforeFirst: (version: number) => void
+  },
 ): Promise<void> {
   const newest = steps.at(-1)?.to ?? firstVersion
   const stored = store.read((tx) => tx.get(tables.meta, versionKey))
@@ -34,7 +43,9 @@ export async function migrate(
   }
   const version = decode(u32, stored)
   if (version > newest) throw new MyceliumError('store-corrupt', { what: 'newer-version', version, newest })
-  for (const step of steps.filter(({ to }) => to > version)) {
+  const due = steps.filter(({ to }) => to > version)
+  if (due.length > 0) beforeFirst(version)
+  for (const step of due) {
     await store.write((tx) => {
       step.up(tx)
       tx.put(tables.meta, versionKey, encode(u32, step.to))
