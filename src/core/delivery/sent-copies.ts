@@ -37,8 +37,9 @@ export class SentCopies {
   readonly #mailboxes: Mailboxes
   readonly #ambient: Ambient
   readonly #startedAtMs: number
-  /** Oldest first, by account and Message-ID. */
-  readonly #known = new Map<string, SentCopy>()
+  /** By account and Message-ID. When half the bound is reached the map becomes the older one, whose own copies are forgotten. */
+  #known = new Map<string, SentCopy>()
+  #older: ReadonlyMap<string, SentCopy> = new Map()
 
   constructor(parts: { readonly store: Store; readonly mailboxes: Mailboxes; readonly ambient: Ambient }) {
     this.#store = parts.store
@@ -50,7 +51,7 @@ export class SentCopies {
   /** The gateway's own copy at submission; none when the client's is there already or no Sent folder exists. */
   keep(tx: WriteTx, account: Identity, messageId: string, stored: StoredContent): void {
     const sent = this.#mailboxes.bySpecialUse(account, '\\Sent')
-    if (sent === undefined || this.#known.has(account + messageId)) return
+    if (sent === undefined || this.#knownCopy(account, messageId) !== undefined) return
     const item: AppendItem = { ...stored, flags: ['\\Seen'], internalDateMs: this.#ambient.clock.nowMs() }
     const [uid] = this.#mailboxes.append(tx, account, sent.id, [item])
     tx.afterCommit(() => this.#remember(account, messageId, { mailbox: sent.id, uid: uid!, by: 'gateway' }))
@@ -78,7 +79,7 @@ export class SentCopies {
 
   /** The gateway's copy, if that is what is there. */
   async #ownCopy(account: Identity, mailbox: MailboxId, messageId: string): Promise<SentCopy | undefined> {
-    const known = this.#known.get(account + messageId)
+    const known = this.#knownCopy(account, messageId)
     if (known?.mailbox === mailbox) return known.by === 'gateway' ? known : undefined
     return await this.#copyBeforeRestart(account, mailbox, messageId)
   }
@@ -108,9 +109,17 @@ export class SentCopies {
     return found
   }
 
+  #knownCopy(account: Identity, messageId: string): SentCopy | undefined {
+    const name = account + messageId
+    return this.#known.get(name) ?? this.#older.get(name)
+  }
+
+  /** 2026-11: not one map that loses its first key each time, which steps over every key that was lost before: 7 µs a mail. */
   #remember(account: Identity, messageId: string, copy: SentCopy): void {
     this.#known.set(account + messageId, copy)
-    if (this.#known.size > limits.sentCopiesMax) this.#known.delete(this.#known.keys().next().value!)
+    if (this.#known.size < limits.sentCopiesMax / 2) return
+    this.#older = this.#known
+    this.#known = new Map()
   }
 
   async #messageIdOf(account: Identity, content: ContentId, size: number): Promise<string | undefined> {
