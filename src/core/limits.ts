@@ -131,7 +131,7 @@ export const limits = {
   introductionBytesMax: 14 * 1024, // ours: log segment and device record in the first flight
   handshakeFlightBytesMax: 4 * 4096, // DESIGN §5
   sessionBytesMax: 256 * 1024, // ours: a stored session with 2,000 skipped secrets takes 96 KB
-  receiveOnlyMs: 7 * 24 * 3600_000, // DESIGN §5: the losing session of a simultaneous start, and retired ones
+  receiveOnlyMs: 7 * 24 * 3600_000, // DESIGN §5: a session that a newer one replaced
   resetMsMin: 6 * 3600_000, // DESIGN §5: at most one reset per device pair in this time
 
   // store

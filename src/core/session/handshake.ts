@@ -272,15 +272,5 @@ export const flightCacheKey = (flight: Uint8Array): Uint8Array | undefined =>
     ? labelledHash(cacheLabel, flight.subarray(ephemeralAt, ratchetAt), flight.subarray(ciphertextAt, stageOneAt))
     : undefined
 
-/**
- * Two devices started at the same time: the session with the lower transcript hash sends, the other one only receives,
- * for seven days. Both sides choose alike. Store both afterwards; the one returned sends.
- */
-export function settleSimultaneous(one: Session, other: Session, nowMs: number): Session {
-  const [winner, loser] = compareTranscripts(one.id, other.id) <= 0 ? [one, other] : [other, one]
-  loser.retire(nowMs)
-  return winner
-}
-
 /** Order of two session ids: negative when `one` is the lower, which sends. */
 export const compareTranscripts = (one: string, other: string): number => (one < other ? -1 : one > other ? 1 : 0)

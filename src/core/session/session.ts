@@ -97,7 +97,7 @@ export class Session {
     return this.#state.kem.sendEpoch
   }
 
-  /** From now on it only receives, for seven days: it lost a simultaneous start, or a newer session took its place. */
+  /** From now on it only receives, for seven days: a newer session took its place. */
   retire(nowMs: number): void {
     if (this.canSend) this.#state.receiveOnlyUntilMs = Math.max(1, nowMs) + limits.receiveOnlyMs
   }

@@ -2,13 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { dhKeyPair } from '../../../src/core/crypto/dh.ts'
 import { osRandom } from '../../../src/core/crypto/random.ts'
 import { limits } from '../../../src/core/limits.ts'
-import {
-  compareTranscripts,
-  flightCacheKey,
-  initiate,
-  readFlight,
-  settleSimultaneous,
-} from '../../../src/core/session/handshake.ts'
+import { flightCacheKey, initiate, readFlight } from '../../../src/core/session/handshake.ts'
 import { Session } from '../../../src/core/session/session.ts'
 import { accept, begin, device, findPrekey, startMs } from './support.ts'
 
@@ -145,28 +139,19 @@ describe('a first flight', () => {
   })
 })
 
-test('two devices that start at the same time choose the same session; the other one receives for seven days', () => {
-  for (let round = 0; round < 8; round += 1) {
-    const ours = begin(alice, bob, osRandom)
-    const theirs = begin(bob, alice, osRandom)
-    const crossing = theirs.session.seal(Buffer.from('crossing'), moment)
-    const mirrorOfOurs = accept(ours.flight, alice, bob, osRandom)
-    const mirrorOfTheirs = accept(theirs.flight, bob, alice, osRandom)
-    const atAlice = settleSimultaneous(ours.session, mirrorOfTheirs, startMs)
-    const atBob = settleSimultaneous(mirrorOfOurs, theirs.session, startMs)
-    expect(atAlice.id).toBe(atBob.id)
-    expect(compareTranscripts(atAlice.id, ours.session.id)).toBeLessThanOrEqual(0)
-    expect(compareTranscripts(atAlice.id, theirs.session.id)).toBeLessThanOrEqual(0)
-    expect(atBob.open(atAlice.seal(Buffer.from('hi'), moment), moment).kind).toBe('payload')
-    expect(mirrorOfTheirs.open(crossing, moment).kind).toBe('payload')
-    const loser = [ours.session, mirrorOfTheirs].find((session) => session !== atAlice)!
-    expect(loser.canSend).toBe(false)
-    expect(() => loser.seal(Buffer.from('x'), moment)).toThrow('session-unknown')
-    expect(loser.maintenance(moment)).toEqual([])
-    const stored = Session.decode(loser.encode())
-    expect(stored.hasEnded(startMs + limits.receiveOnlyMs - 1)).toBe(false)
-    expect(stored.hasEnded(startMs + limits.receiveOnlyMs)).toBe(true)
-    const late = { ...moment, nowMs: startMs + limits.receiveOnlyMs }
-    expect(stored.open(crossing, late)).toEqual({ kind: 'refused', code: 'session-unknown' })
-  }
+test('a session that a newer one replaced receives for seven days and seals nothing', () => {
+  const { flight, session: old } = begin(alice, bob, osRandom)
+  const peer = accept(flight, alice, bob, osRandom)
+  const late = peer.seal(Buffer.from('late'), moment)
+  const later = peer.seal(Buffer.from('later'), moment)
+  old.retire(startMs)
+  expect(old.open(late, moment).kind).toBe('payload')
+  expect(old.canSend).toBe(false)
+  expect(() => old.seal(Buffer.from('x'), moment)).toThrow('session-unknown')
+  expect(old.maintenance(moment)).toEqual([])
+  const stored = Session.decode(old.encode())
+  expect(stored.hasEnded(startMs + limits.receiveOnlyMs - 1)).toBe(false)
+  expect(stored.hasEnded(startMs + limits.receiveOnlyMs)).toBe(true)
+  const over = { ...moment, nowMs: startMs + limits.receiveOnlyMs }
+  expect(stored.open(later, over)).toEqual({ kind: 'refused', code: 'session-unknown' })
 })
