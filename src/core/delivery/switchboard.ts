@@ -1,0 +1,220 @@
+/**
+ * Who is reached how: one channel for each pair of devices and one courier for each contact, made when they are first
+ * needed, and what links, contacts and sessions that come and go mean for them.
+ */
+import type { Ambient } from '../ambient.ts'
+import type { DeviceId, Identity } from '../ids.ts'
+import type { Store } from '../store/store.ts'
+import { Channel } from './channel.ts'
+import { Courier, type CourierStatus } from './courier.ts'
+import type { FirstContact } from './first-contact.ts'
+import type { Item } from './items.ts'
+import type { LinkHub } from './link-hub.ts'
+import type { Directory, Keyring } from './needs.ts'
+import type { Outbox, QueuedRef } from './outbox.ts'
+import type { GatewayAddress, Link, Overlay } from './ports.ts'
+import { type Pair, pairName, type SessionBook } from './session-book.ts'
+
+interface SwitchboardParts {
+  readonly store: Store
+  readonly outbox: Outbox
+  readonly book: SessionBook
+  readonly overlay: Overlay
+  readonly directory: Directory
+  readonly keyring: Keyring
+  readonly ambient: Ambient
+  /** They tell the switchboard what happens and are made after it. */
+  readonly hub: () => LinkHub
+  readonly firstContact: () => FirstContact
+}
+
+export class Switchboard implements AsyncDisposable {
+  readonly #parts: SwitchboardParts
+  readonly #channels = new Map<string, Channel>()
+  readonly #couriers = new Map<string, Courier>()
+  #closing = false
+
+  constructor(parts: SwitchboardParts) {
+    this.#parts = parts
+  }
+
+  /** Begins to reach every contact there is. */
+  start(): void {
+    for (const account of this.#parts.keyring.accounts()) {
+      for (const { identity } of this.#parts.keyring.contacts(account)) this.courier(account, identity).start()
+    }
+  }
+
+  /** Twice a second. */
+  tick(): void {
+    for (const channel of this.#channels.values()) channel.tick()
+  }
+
+  /** References in memory on their way. */
+  backlog(): number {
+    let references = 0
+    for (const channel of this.#channels.values()) references += channel.backlog
+    return references
+  }
+
+  isInFlight({ account, recipient, message }: QueuedRef['ref']): boolean {
+    return this.devicesOf(account, recipient).some(
+      (device) =>
+        this.#channels.get(pairName(this.pairOf(account, recipient, device)))?.inFlightAs(message) !== undefined,
+    )
+  }
+
+  /** Tries a contact now, or everybody. */
+  retry(account?: Identity, contact?: Identity): void {
+    for (const courier of this.#couriers.values()) {
+      const isMeant =
+        (account === undefined || courier.account === account) && (contact === undefined || courier.contact === contact)
+      if (isMeant) courier.nudge()
+    }
+  }
+
+  /** Of one account: its sessions are gone, and every attempt begins anew. */
+  restart(account: Identity): void {
+    for (const courier of this.#couriers.values()) if (courier.account === account) courier.restart()
+  }
+
+  /** Resolves when sessions that a change of this contact ended are gone from the store too. */
+  contactChanged(account: Identity, contact: Identity): Promise<void> {
+    const ended = this.#endSessions(account, contact)
+    for (const channel of this.#channels.values())
+      if (channel.pair.account === account && channel.pair.peer === contact) channel.pump()
+    this.courier(account, contact).nudge()
+    return ended
+  }
+
+  /** Sessions with a device that was revoked, or of a contact that was removed, end here and on every link. */
+  async #endSessions(account: Identity, contact: Identity): Promise<void> {
+    const isOver = (pair: Pair): boolean =>
+      pair.account === account && pair.peer === contact && !this.#parts.keyring.mayMeet(pair)
+    const over = [...this.#parts.book.pairs()].filter(isOver)
+    if (over.length === 0) return
+    for (const pair of over) {
+      this.#parts.hub().forget(pair)
+      this.channel(pair).closed()
+    }
+    await this.#parts.store.write((tx) => {
+      for (const pair of over) if (isOver(pair)) this.#parts.book.remove(tx, pair)
+    })
+  }
+
+  courierOf(account: Identity, contact: Identity): CourierStatus | undefined {
+    return this.#couriers.get(account + contact)?.status
+  }
+
+  /** Sends an item to every device of a contact, once connected. */
+  say(account: Identity, contact: Identity, item: Item): void {
+    for (const device of this.devicesOf(account, contact)) this.channel(this.pairOf(account, contact, device)).say(item)
+    this.courier(account, contact).start()
+  }
+
+  /** A reference was committed just now. */
+  queued(queued: QueuedRef): void {
+    const { account, recipient } = queued.ref
+    for (const device of this.devicesOf(account, recipient))
+      this.channel(this.pairOf(account, recipient, device)).offer(queued)
+    this.courier(account, recipient).start()
+  }
+
+  /** Frames of this pair may flow over this link. */
+  ready(pair: Pair, link: Link): void {
+    const channel = this.channel(pair)
+    channel.opened(link)
+    this.#tell(channel)
+  }
+
+  /** A contact's device hears where we are and which prekeys it may use, on each new link; a stranger's does not. */
+  #tell(channel: Channel): void {
+    const { overlay, keyring } = this.#parts
+    if (!this.isAccepted(channel.pair)) return
+    channel.say({
+      kind: 'bundle',
+      bundle: keyring.bundle(channel.pair.account, { gateway: overlay.self, locators: overlay.locators() }),
+    })
+  }
+
+  /** Our locators changed. */
+  announce(): void {
+    for (const channel of this.#channels.values()) if (channel.isOpen) this.#tell(channel)
+    for (const courier of this.#couriers.values()) courier.nudge()
+  }
+
+  /** A link over which these pairs spoke is over. */
+  lost(link: Link, pairs: readonly Pair[]): void {
+    for (const pair of pairs) {
+      const isLost = this.channel(pair).lost(link)
+      if (isLost && !this.#closing) this.courier(pair.account, pair.peer).lost()
+    }
+    if (pairs.length === 0) this.#parts.ambient.log.debug('link.unused', { gateway: link.peer.slice(-8) })
+  }
+
+  /** A gateway was seen: whoever lives there is tried now. */
+  reachable(gateway: GatewayAddress): void {
+    for (const account of this.#parts.keyring.accounts()) {
+      for (const { identity, devices, invitation } of this.#parts.keyring.contacts(account)) {
+        const isThere =
+          invitation?.at.gateway === gateway.gateway || devices.some(({ where }) => where?.gateway === gateway.gateway)
+        if (isThere) this.courier(account, identity).nudge()
+      }
+    }
+  }
+
+  /** Another session has taken the place of the one before. */
+  newSession(pair: Pair): void {
+    this.#parts.hub().forget(pair)
+    this.channel(pair).closed()
+    this.courier(pair.account, pair.peer).start()
+  }
+
+  /** A contact, and no stranger who asks to become one. */
+  isAccepted({ account, peer }: Pair): boolean {
+    const state = this.#parts.keyring.contact(account, peer)?.state
+    return state === 'active' || state === 'pending'
+  }
+
+  /** Devices of a contact that are to get a copy. */
+  devicesOf(account: Identity, contact: Identity): readonly DeviceId[] {
+    return this.#parts.keyring.contact(account, contact)?.devices.map(({ device }) => device) ?? []
+  }
+
+  pairOf(account: Identity, peer: Identity, peerDevice: DeviceId): Pair {
+    return { account, device: this.#parts.directory.deviceOf(account), peer, peerDevice }
+  }
+
+  channel(pair: Pair): Channel {
+    const name = pairName(pair)
+    const known = this.#channels.get(name)
+    if (known !== undefined) return known
+    const made = new Channel(pair, {
+      ...this.#parts,
+      book: this.#parts.book,
+      outbox: this.#parts.outbox,
+      mayMail: ({ account, peer }) => this.#parts.keyring.contact(account, peer)?.mayMail === true,
+    })
+    this.#channels.set(name, made)
+    return made
+  }
+
+  courier(account: Identity, contact: Identity): Courier {
+    const name = account + contact
+    const known = this.#couriers.get(name)
+    if (known !== undefined) return known
+    const made = new Courier(account, contact, {
+      ...this.#parts,
+      book: this.#parts.book,
+      hub: this.#parts.hub(),
+      firstContact: this.#parts.firstContact(),
+    })
+    this.#couriers.set(name, made)
+    return made
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing = true
+    await Promise.all([...this.#couriers.values()].map((courier) => courier[Symbol.asyncDispose]()))
+  }
+}
