@@ -141,25 +141,27 @@ export class Session {
     return uids
   }
 
-  /** `FETCH` response that says which flags a message has now. Not for messages that are gone. */
-  writeFlags(uid: Uid, extra = ''): void {
-    const view = this.selected
+  /** `FETCH` responses that say which flags messages have now. Not for those that are gone. */
+  writeFlags(uids: readonly Uid[]): void {
+    if (uids.length === 0) return
+    const { out, selected: view } = this
     const columns = view.columns()
-    const index = columns.indexOf(uid)
-    if (index < 0) return
     if (view.hasNewKeywords) this.writeKeywords()
-    const { out } = this
-    out.text('* ')
-    out.number(view.seqOf(uid))
-    out.text(' FETCH (UID ')
-    out.number(uid)
-    out.text(' FLAGS (')
-    out.text(this.flagsAt(columns, index, uid))
-    if (this.knowsModSeq) {
-      out.text(') MODSEQ (')
-      out.number(columns.modSeqAt(index))
+    for (const uid of uids) {
+      const index = columns.indexOf(uid)
+      if (index < 0) continue
+      out.text('* ')
+      out.number(view.seqOf(uid))
+      out.text(' FETCH (UID ')
+      out.number(uid)
+      out.text(' FLAGS (')
+      out.text(this.flagsAt(columns, index, uid))
+      if (this.knowsModSeq) {
+        out.text(') MODSEQ (')
+        out.number(columns.modSeqAt(index))
+      }
+      out.text('))\r\n')
     }
-    out.text(`)${extra})\r\n`)
   }
 
   /** Flags of a message, space-separated. */
@@ -201,7 +203,7 @@ export class Session {
         out.line(`* ${view.recentCount} RECENT`)
       }
     }
-    for (const uid of updates.flags) this.writeFlags(uid)
+    this.writeFlags(updates.flags)
   }
 
   /** While set, `onChange` is called on every change of the selected mailbox. */

@@ -227,15 +227,19 @@ export class View {
     this.#flagged = []
     this.#flaggedCount = 0
     if (lists?.length === 0) return []
-    const candidates = lists === undefined ? columns.uids() : Uint32Array.from(new Set(lists.flat())).sort()
     const changed: Uid[] = []
-    for (let at = 0; at < candidates.length; at += 1) {
-      const uid = candidates[at]! as Uid
-      const index = columns.indexOf(uid)
-      if (index < 0 || uid > highest) continue
+    const look = (index: number): void => {
       const modSeq = columns.modSeqAt(index)
-      if (modSeq > this.#told && !this.#own.has(modSeq) && this.seqOf(uid) > 0) changed.push(uid)
+      if (modSeq <= this.#told || this.#own.has(modSeq)) return
+      const uid = columns.uidAt(index)
+      if (uid <= highest && this.seqOf(uid) > 0) changed.push(uid)
     }
+    if (lists === undefined) for (let index = 0; index < columns.count; index += 1) look(index)
+    else
+      for (const uid of Uint32Array.from(new Set(lists.flat())).sort()) {
+        const index = columns.indexOf(uid as Uid)
+        if (index >= 0) look(index)
+      }
     return changed
   }
 }

@@ -26,6 +26,7 @@ import {
   uidsCodec,
 } from './rows.ts'
 import { removeSummaries } from './summary-packs.ts'
+import { ascending } from './uid-list.ts'
 
 /** UID 2³²−1 is never given out, so that UIDNEXT stays a UID. */
 const uidMax = 0xffff_fffe
@@ -35,6 +36,12 @@ type Mutable<T> = { -readonly [Name in keyof T]: T[Name] }
 export interface Place {
   readonly mailbox: MailboxId
   readonly uid: Uid
+}
+
+interface Block {
+  readonly number: number
+  readonly records: Records
+  isChanged: boolean
 }
 
 export interface MailboxServices {
@@ -52,7 +59,11 @@ export class MailboxWork {
   readonly #flags: FlagSetEditor
   #meta: MailboxMeta
   #isMetaChanged: boolean
-  readonly #blocks = new Map<number, { readonly records: Records; isChanged: boolean }>()
+  readonly #blocks = new Map<number, Block>()
+  /** The one used last. */
+  #last: Block | undefined
+  /** What a message with these flags counts as. */
+  readonly #counted = new Map<number, { readonly unseen: number; readonly deleted: number }>()
   readonly #appended = new Set<Uid>()
   readonly #flagged = new Set<Uid>()
   readonly #expunged = new Set<Uid>()
@@ -145,20 +156,44 @@ export class MailboxWork {
     return uid
   }
 
-  /** False when the flags stay as they are. */
-  changeFlags(uid: Uid, change: FlagChange): boolean {
-    const block = this.#block(blockOf(uid))
-    const index = block.records.indexOf(uid)
-    const before = block.records.flagSetAt(index)
-    const flagSet = this.#flags.changed(before, change, () => this.#flagSetsInUse())
-    if (flagSet === before) return false
-    const size = block.records.sizeAt(index)
-    this.#count(before, size, -1)
-    this.#count(flagSet, size, 1)
-    block.records.setFlags(index, { flagSet, modSeq: this.#services.modSeq() })
-    block.isChanged = true
-    if (!this.#appended.has(uid)) this.#flagged.add(uid)
-    return true
+  /**
+   * UIDs that are not there are skipped; the others, ascending, are `changed`, or stay as they are, or `failed` because
+   * they changed after `unchangedSince`.
+   */
+  changeFlags(
+    uids: readonly Uid[],
+    change: FlagChange,
+    unchangedSince: number,
+  ): { readonly changed: Uid[]; readonly failed: Uid[] } {
+    const changed: Uid[] = []
+    const failed: Uid[] = []
+    /** Few combinations stand before the change: what each becomes is worked out once. */
+    const after = new Map<number, number>()
+    for (const uid of uids) {
+      const block = this.#block(blockOf(uid))
+      const { records } = block
+      const index = records.indexOf(uid)
+      if (index < 0) continue
+      if (records.modSeqAt(index) > unchangedSince) {
+        failed.push(uid)
+        continue
+      }
+      const before = records.flagSetAt(index)
+      let flagSet = after.get(before)
+      if (flagSet === undefined) {
+        flagSet = this.#flags.changed(before, change, () => this.#flagSetsInUse())
+        after.set(before, flagSet)
+      }
+      if (flagSet === before) continue
+      const size = records.sizeAt(index)
+      this.#count(before, size, -1)
+      this.#count(flagSet, size, 1)
+      records.setFlags(index, { flagSet, modSeq: this.#services.modSeq() })
+      block.isChanged = true
+      if (!this.#appended.has(uid)) this.#flagged.add(uid)
+      changed.push(uid)
+    }
+    return { changed, failed }
   }
 
   /** Takes records out; UIDs that are not there are skipped. @returns the contents that lost a use */
@@ -261,19 +296,27 @@ export class MailboxWork {
   }
 
   #count(flagSet: number, size: number, sign: 1 | -1): void {
-    const flags = this.#flags.flagsOf(flagSet)
+    let counted = this.#counted.get(flagSet)
+    if (counted === undefined) {
+      const flags = this.#flags.flagsOf(flagSet)
+      counted = { unseen: flags.includes('\\Seen') ? 0 : 1, deleted: flags.includes('\\Deleted') ? 1 : 0 }
+      this.#counted.set(flagSet, counted)
+    }
     this.counters.messages += sign
     this.counters.size += sign * size
-    if (!flags.includes('\\Seen')) this.counters.unseen += sign
-    if (flags.includes('\\Deleted')) this.counters.deleted += sign
+    this.counters.unseen += sign * counted.unseen
+    this.counters.deleted += sign * counted.deleted
   }
 
-  #block(number: number): { readonly records: Records; isChanged: boolean } {
-    const known = this.#blocks.get(number)
-    if (known !== undefined) return known
-    const stored = this.#services.tx.get(tables.mailboxBlocks, blockKey(this.key, number))
-    const block = { records: new Records(stored), isChanged: false }
-    this.#blocks.set(number, block)
+  #block(number: number): Block {
+    if (this.#last?.number === number) return this.#last
+    let block = this.#blocks.get(number)
+    if (block === undefined) {
+      const stored = this.#services.tx.get(tables.mailboxBlocks, blockKey(this.key, number))
+      block = { number, records: new Records(stored), isChanged: false }
+      this.#blocks.set(number, block)
+    }
+    this.#last = block
     return block
   }
 
@@ -298,4 +341,4 @@ export const newCounters: MailboxCounters = {
   tombstoneRows: 0,
 }
 
-const sorted = (uids: Iterable<Uid>): readonly Uid[] => [...uids].sort((a, b) => a - b)
+const sorted = (uids: Iterable<Uid>): readonly Uid[] => ascending([...uids])

@@ -32,6 +32,7 @@ import type { SearchKey } from './search.ts'
 import { SearchIndexer } from './search-indexer.ts'
 import { SearchThread } from './search-thread.ts'
 import { Summaries } from './summaries.ts'
+import { ascending } from './uid-list.ts'
 
 export interface MailboxesOptions {
   readonly summariser?: Summariser
@@ -323,15 +324,7 @@ class StoredMailboxes implements MailboxStore {
   ): Promise<{ readonly changed: readonly Uid[]; readonly failed: readonly Uid[] }> {
     return await this.#store.write((tx) => {
       const target = this.#work(tx, account).mailbox(mailbox)
-      const changed: Uid[] = []
-      const failed: Uid[] = []
-      for (const uid of ascending(uids)) {
-        const found = target.find(uid)
-        if (found === undefined) continue
-        if (unchangedSince !== undefined && found.records.modSeqAt(found.index) > unchangedSince) failed.push(uid)
-        else if (target.changeFlags(uid, change)) changed.push(uid)
-      }
-      return { changed, failed }
+      return target.changeFlags(ascending(uids), change, unchangedSince ?? Infinity)
     })
   }
 
@@ -549,6 +542,3 @@ function validName(text: string): string {
   if (name === undefined) throw new MyceliumError('malformed', { what: 'mailbox-name' })
   return name
 }
-
-/** Ascending and each once. */
-const ascending = (uids: readonly Uid[]): readonly Uid[] => [...new Set(uids)].sort((a, b) => a - b)

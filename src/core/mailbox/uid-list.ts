@@ -57,3 +57,10 @@ export class UidList {
 }
 
 const roomFor = (count: number): number => count + (count >>> 3) + spareUids
+
+/** Ascending and each once; the same list where it is so already. */
+export function ascending(uids: readonly Uid[]): readonly Uid[] {
+  for (let at = 1; at < uids.length; at += 1)
+    if (uids[at - 1]! >= uids[at]!) return [...new Set(uids)].sort((a, b) => a - b)
+  return uids
+}

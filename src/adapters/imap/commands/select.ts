@@ -118,10 +118,12 @@ function writeResync(session: Session, view: View, { modSeq, known }: Resync): v
   if (vanished.length > 0) session.out.line(`* VANISHED (EARLIER) ${formatNumberSet(vanished)}`)
   const columns = view.columns()
   const isKnown = known === undefined ? undefined : setTest(resolveNumberSet(known, view.highestUid))
+  const changed: Uid[] = []
   for (let index = 0; index < columns.count; index += 1) {
     const uid = columns.uidAt(index)
-    if (columns.modSeqAt(index) > modSeq && isKnown?.(uid) !== false) session.writeFlags(uid)
+    if (columns.modSeqAt(index) > modSeq && isKnown?.(uid) !== false) changed.push(uid)
   }
+  session.writeFlags(changed)
 }
 
 const setTest =

@@ -97,7 +97,7 @@ async function change(session: Session, request: Request): Promise<Tagged> {
     options,
   )
   tell(session, request, changed)
-  for (const uid of failed) session.writeFlags(uid)
+  session.writeFlags(failed)
   const columns = view.columns()
   const gone = kind === 'seq' && uids.some((uid) => columns.indexOf(uid) < 0)
   if (failed.length > 0) {
@@ -110,7 +110,6 @@ async function change(session: Session, request: Request): Promise<Tagged> {
 function tell(session: Session, { uids, isSilent, unchangedSince }: Request, changed: readonly Uid[]): void {
   const view = session.selected
   const columns = view.columns()
-  const changedSet = new Set(changed)
   for (const uid of changed) {
     const index = columns.indexOf(uid)
     if (index >= 0) view.isOwn(columns.modSeqAt(index))
@@ -126,7 +125,6 @@ function tell(session: Session, { uids, isSilent, unchangedSince }: Request, cha
     }
     return
   }
-  for (const uid of unchangedSince === undefined ? uids : uids.filter((own) => changedSet.has(own))) {
-    session.writeFlags(uid)
-  }
+  // Without a condition, also what stayed as it was: the client may not have known.
+  session.writeFlags(unchangedSince === undefined ? uids : changed)
 }
