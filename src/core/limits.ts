@@ -215,6 +215,8 @@ export const limits = {
   imapContextsMax: 16, // ours: results that are kept up to date for one connection (RFC 5267)
   imapContextMessagesMax: 500_000, // ours: in all of them together
   imapSearchSourcesMax: 1000, // ours: mailboxes named in one ESEARCH
+  imapFuzzyTextsMax: 4, // ours: texts looked for fuzzily in one command
+  imapFuzzyWordsMax: 6, // ours: of one of them; a longer one is looked for as it is
   imapBatchMessagesMin: 500, // RFC 10022 §3.1.3
   imapBatchesMessagesMax: 100_000, // RFC 10022 §3.1.5: in one batch range
 

@@ -30,6 +30,7 @@ const afterLogin = [
   'CONTEXT=SEARCH',
   'CONTEXT=SORT',
   'MULTISEARCH',
+  'SEARCH=FUZZY',
   'INPROGRESS',
   'LIST-EXTENDED',
   'LIST-STATUS',

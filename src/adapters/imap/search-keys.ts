@@ -7,24 +7,34 @@ import { decodeCharset } from '../../core/message/mime-words.ts'
 import { type Arguments, BadSyntax } from './arguments.ts'
 import { dayMs, parseDate } from './dates.ts'
 import type { NumberSet } from './number-set.ts'
+import { no, Refusal } from './responses.ts'
+import { type Closeness, loosened } from './search/fuzzy.ts'
 import { rangesOf, type SearchScope, sequenceRanges, uidRanges } from './search/scope.ts'
 import type { Session } from './session.ts'
 
 /** Keys as written: what numbers in them mean depends on the mailbox that is searched. */
-type WrittenKey = (scope: SearchScope) => SearchKey
+type WrittenKey = (scope: SearchScope, closeness: Closeness) => SearchKey
 
 export interface SearchCriteria {
   readonly usesModSeq: boolean
-  /** The key for one mailbox, its numbers fixed now (RFC 5267 §4.3). */
-  keyIn(scope: SearchScope): SearchKey
+  readonly usesFuzzy: boolean
+  /**
+   * The key for one mailbox, its numbers fixed now (RFC 5267 §4.3).
+   * @param closeness of what is looked for fuzzily; anything alike where absent
+   */
+  keyIn(scope: SearchScope, closeness?: Closeness): SearchKey
 }
 
 /** Keys up to the end of the arguments, joined by AND. @param charset of their strings; UTF-8 or Latin-1 where absent */
 export function readSearchKeys(session: Session, args: Arguments, charset?: string): SearchCriteria {
   const reader = new KeyReader(session, args, charset)
-  const keyIn = reader.keys(() => !args.atEnd && args.skip(' '))
+  const key = reader.keys(() => !args.atEnd && args.skip(' '))
   args.end()
-  return { keyIn, usesModSeq: reader.usesModSeq }
+  return {
+    keyIn: (scope, closeness = 'spellings') => key(scope, closeness),
+    usesModSeq: reader.usesModSeq,
+    usesFuzzy: reader.usesFuzzy,
+  }
 }
 
 const flag = (name: string): SearchKey => ({ kind: 'flag', flag: name })
@@ -78,7 +88,10 @@ class KeyReader {
   readonly #charset: string | undefined
   #count = 0
   #depth = 0
+  #fuzzyTexts = 0
+  #isFuzzy = false
   usesModSeq = false
+  usesFuzzy = false
 
   constructor(session: Session, args: Arguments, charset: string | undefined) {
     this.#session = session
@@ -91,7 +104,7 @@ class KeyReader {
     do keys.push(this.#key())
     while (hasMore())
     if (keys.length === 1) return keys[0]!
-    return (scope) => ({ kind: 'and', keys: keys.map((key) => key(scope)) })
+    return (...given) => ({ kind: 'and', keys: keys.map((key) => key(...given)) })
   }
 
   #key(): WrittenKey {
@@ -129,14 +142,16 @@ class KeyReader {
         return this.#numbers(uidRanges)
       case 'NOT': {
         const key = this.#key()
-        return (scope) => not(key(scope))
+        return (...given) => not(key(...given))
       }
       case 'OR': {
         const first = this.#key()
         args.sp()
         const second = this.#key()
-        return (scope) => ({ kind: 'or', keys: [first(scope), second(scope)] })
+        return (...given) => ({ kind: 'or', keys: [first(...given), second(...given)] })
       }
+      case 'FUZZY':
+        return this.#fuzzy()
       default:
         return always(this.#valued(name))
     }
@@ -174,6 +189,16 @@ class KeyReader {
     }
   }
 
+  /** FUZZY inside FUZZY says nothing new. */
+  #fuzzy(): WrittenKey {
+    if (this.#isFuzzy) return this.#key()
+    this.usesFuzzy = true
+    this.#isFuzzy = true
+    const key = this.#key()
+    this.#isFuzzy = false
+    return (scope, closeness) => loosened(key(scope, closeness), closeness)
+  }
+
   /** Numbers that name nothing match nothing, as clients search `1:*` of an empty mailbox. */
   #numbers(rangesIn: (set: NumberSet, scope: SearchScope) => NumberSet): WrittenKey {
     const set = this.#args.set()
@@ -182,6 +207,8 @@ class KeyReader {
 
   #text(): string {
     const args = this.#args
+    if (this.#isFuzzy) this.#fuzzyTexts += 1
+    if (this.#fuzzyTexts > limits.imapFuzzyTextsMax) throw new Refusal(no('Too many fuzzy texts', 'LIMIT'))
     return this.#charset === undefined ? args.astring() : decodeCharset(args.astringOctets(), this.#charset)
   }
 
@@ -214,8 +241,8 @@ class KeyReader {
 const recent: WrittenKey = ({ recent }) => ({ kind: 'uids', ranges: recent })
 const recency: Readonly<Record<'RECENT' | 'OLD' | 'NEW', WrittenKey>> = {
   RECENT: recent,
-  OLD: (scope) => not(recent(scope)),
-  NEW: (scope) => ({ kind: 'and', keys: [recent(scope), not(flag('\\Seen'))] }),
+  OLD: (...given) => not(recent(...given)),
+  NEW: (...given) => ({ kind: 'and', keys: [recent(...given), not(flag('\\Seen'))] }),
 }
 
 const own = <T>(table: Readonly<Record<string, T>>, name: string): T | undefined =>

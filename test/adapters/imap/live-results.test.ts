@@ -169,7 +169,9 @@ const word = fc.constantFrom(
   ...'RETURN ( ) () (MIN (MAX ALL COUNT SAVE PARTIAL 1:2 -1:-2 UPDATE CONTEXT (SUBJECT) (REVERSE DATE UTF-8 CHARSET'.split(
     ' ',
   ),
-  ...'UID NOT OR $ 1 * 2:* SUBJECT x "y" {3} FLAGGED IN (selected (mailboxes INBOX) personal REFERENCES 500'.split(' '),
+  ...'UID NOT OR $ 1 * 2:* SUBJECT x "y" {3} FLAGGED IN (selected (mailboxes INBOX) personal REFERENCES 500 FUZZY (RELEVANCY (RELEVANCY)'.split(
+    ' ',
+  ),
 )
 const verb = fc.constantFrom(
   ...'SEARCH,UID SEARCH,SORT,UID SORT,THREAD,UID THREAD,ESEARCH,UIDBATCHES,CANCELUPDATE'.split(','),

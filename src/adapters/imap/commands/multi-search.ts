@@ -5,9 +5,10 @@ import type { Uid } from '../../../core/ids.ts'
 import { BadSyntax } from '../arguments.ts'
 import type { Command } from '../command.ts'
 import { ok } from '../responses.ts'
-import { keepUpToDate, refuseTagReuse } from '../search/answer.ts'
+import { keepUpToDate, refuseRelevancy, refuseTagReuse } from '../search/answer.ts'
 import { checkedNow } from '../search/contexts.ts'
 import { allResults, readCharsetOption, readResultOptions, type ResultOptions } from '../search/options.ts'
+import { scorerOf } from '../search/relevancy.ts'
 import { savedOf, writeExtended } from '../search/results.ts'
 import { runSearch } from '../search/run.ts'
 import { mailboxScope, selectedScope } from '../search/scope.ts'
@@ -24,6 +25,7 @@ export const multiSearch: Command = {
     const charset = readCharsetOption(args)
     const criteria = readSearchKeys(session, args, charset)
     refuseUnfit(session, sources, options)
+    refuseRelevancy(criteria, options.has('RELEVANCY'))
     if (options.has('SAVE')) session.savedSearch = []
     for (const info of sources.mailboxes()) await searchOne(session, info, { options, criteria })
     return ok('Searched')
@@ -62,7 +64,8 @@ async function answerFor(session: Session, info: MailboxInfo, { options, criteri
   if (options.has('SAVE')) session.savedSearch = savedOf(found, options)
   // RFC 7377 §2.1: a mailbox without matches is not mentioned, also where they are only counted.
   if (found.length > 0) {
-    const results = { mailbox: info.id, found, kind: 'uid', usesModSeq: criteria.usesModSeq } as const
+    const scores = options.has('RELEVANCY') ? await scorerOf(session, scope, criteria)(found) : undefined
+    const results = { mailbox: info.id, found, kind: 'uid', usesModSeq: criteria.usesModSeq, scores } as const
     await writeExtended(session, results, options, correlators)
   }
   if (!options.has('UPDATE') || !isSelected) return

@@ -1,9 +1,10 @@
 /** SEARCH and UID SEARCH, with results as the client wants them (RFC 4731, 5182, 5267, 9394), and CANCELUPDATE. */
 import type { Command } from '../command.ts'
 import { ok } from '../responses.ts'
-import { answerExtended, refuseTagReuse } from '../search/answer.ts'
+import { answerExtended, refuseRelevancy, refuseTagReuse } from '../search/answer.ts'
 import { checkedNow } from '../search/contexts.ts'
 import { allResults, readCharsetOption, readResultOptions } from '../search/options.ts'
+import { scorerOf } from '../search/relevancy.ts'
 import { type NumberKind, writePlain } from '../search/results.ts'
 import { runSearch } from '../search/run.ts'
 import { selectedScope } from '../search/scope.ts'
@@ -18,12 +19,15 @@ const searching = (kind: NumberKind): Command => ({
     const charset = readCharsetOption(args)
     const criteria = readSearchKeys(session, args, charset)
     refuseTagReuse(session, options)
+    refuseRelevancy(criteria, options?.has('RELEVANCY'))
     const scope = selectedScope(session)
     const key = criteria.keyIn(scope)
     if (options?.has('SAVE') === true) session.savedSearch = []
     const checked = checkedNow(session.selected)
     const found = await runSearch(session, scope, key)
-    const results = { mailbox: scope.mailbox, found, kind, usesModSeq: criteria.usesModSeq }
+    const isScored = options?.has('RELEVANCY') === true
+    const scores = isScored ? await scorerOf(session, scope, criteria)(found) : undefined
+    const results = { mailbox: scope.mailbox, found, kind, usesModSeq: criteria.usesModSeq, scores }
     if (options === undefined && !session.isRev2) await writePlain(session, 'SEARCH', results)
     else {
       const placed = found.map((uid) => ({ uid, keys: [] }))

@@ -3,9 +3,10 @@ import type { Uid } from '../../../core/ids.ts'
 import type { Command } from '../command.ts'
 import { Pace } from '../pace.ts'
 import { ok } from '../responses.ts'
-import { answerExtended, refuseTagReuse } from '../search/answer.ts'
+import { answerExtended, refuseRelevancy, refuseTagReuse } from '../search/answer.ts'
 import { checkedNow } from '../search/contexts.ts'
 import { readCharset, readResultOptions } from '../search/options.ts'
+import { scorerOf } from '../search/relevancy.ts'
 import { type NumberKind, writePlain } from '../search/results.ts'
 import { runSearch } from '../search/run.ts'
 import { type SearchScope, selectedScope } from '../search/scope.ts'
@@ -19,12 +20,15 @@ const sorting = (kind: NumberKind): Command => ({
   async run(session, args) {
     args.sp()
     const options = readResultOptions(args)
-    const order = readOrder(args)
+    const given = readOrder(args)
     args.sp()
     const charset = readCharset(args)
     const criteria = readSearchKeys(session, args, charset)
     refuseTagReuse(session, options)
+    refuseRelevancy(criteria, given.usesScores || options?.has('RELEVANCY'))
     const scope = selectedScope(session)
+    const scorer = scorerOf(session, scope, criteria)
+    const order = given.scoredBy(scorer)
     const key = criteria.keyIn(scope)
     const checked = checkedNow(session.selected)
     const matching = await runSearch(session, scope, key)
@@ -34,6 +38,7 @@ const sorting = (kind: NumberKind): Command => ({
       found: placed.map(({ uid }) => uid),
       kind,
       usesModSeq: criteria.usesModSeq,
+      scores: options?.has('RELEVANCY') === true ? await scorer(matching) : undefined,
     }
     if (options === undefined) await writePlain(session, 'SORT', results)
     else await answerExtended(session, results, options, { kind, key, order, found: placed, checked })

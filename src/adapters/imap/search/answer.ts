@@ -1,5 +1,6 @@
 /** Answers a search with options: what is kept, what is written, and what is kept up to date from now on. */
 import { BadSyntax } from '../arguments.ts'
+import type { SearchCriteria } from '../search-keys.ts'
 import type { Session } from '../session.ts'
 import type { Context } from './contexts.ts'
 import type { ResultOptions } from './options.ts'
@@ -10,6 +11,11 @@ export function refuseTagReuse(session: Session, options: ResultOptions | undefi
   if (options?.has('UPDATE') === true && session.contexts.has(session.tag)) {
     throw new BadSyntax('Results of a command with this tag are being kept up to date')
   }
+}
+
+/** @throws BadSyntax RFC 6203 §4: without FUZZY nothing is more or less relevant */
+export function refuseRelevancy(criteria: SearchCriteria, isAsked: boolean | undefined): void {
+  if (isAsked === true && !criteria.usesFuzzy) throw new BadSyntax('RELEVANCY needs FUZZY')
 }
 
 export async function answerExtended(
@@ -27,7 +33,7 @@ export async function answerExtended(
 const isSilent = (options: ResultOptions): boolean =>
   options.has('SAVE') &&
   options.partial === undefined &&
-  !(['MIN', 'MAX', 'ALL', 'COUNT', 'CONTEXT', 'UPDATE'] as const).some((name) => options.has(name))
+  !(['MIN', 'MAX', 'ALL', 'COUNT', 'CONTEXT', 'UPDATE', 'RELEVANCY'] as const).some((name) => options.has(name))
 
 export function keepUpToDate(session: Session, context: Context): void {
   if (session.contexts.add(session.tag, context)) return

@@ -4,7 +4,7 @@ import { type Arguments, BadSyntax } from '../arguments.ts'
 import { no, Refusal } from '../responses.ts'
 import { readWindow, type Window } from '../window.ts'
 
-const flagNames = ['MIN', 'MAX', 'ALL', 'COUNT', 'SAVE', 'CONTEXT', 'UPDATE'] as const
+const flagNames = ['MIN', 'MAX', 'ALL', 'COUNT', 'SAVE', 'CONTEXT', 'UPDATE', 'RELEVANCY'] as const
 type FlagName = (typeof flagNames)[number]
 
 export interface ResultOptions {

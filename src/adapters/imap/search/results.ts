@@ -3,6 +3,7 @@ import type { ModSeq, Uid } from '../../../core/ids.ts'
 import type { Session } from '../session.ts'
 import { inWindow } from '../window.ts'
 import type { ResultOptions } from './options.ts'
+import type { Scores } from './relevancy.ts'
 import { highestModSeq } from './run.ts'
 import type { SearchScope } from './scope.ts'
 
@@ -15,6 +16,8 @@ export interface Results {
   readonly found: readonly Uid[]
   readonly kind: NumberKind
   readonly usesModSeq: boolean
+  /** Where RELEVANCY was asked for. */
+  readonly scores?: Scores | undefined
 }
 
 const pieceNumbers = 2048 // ours: numbers written together
@@ -59,6 +62,9 @@ export async function writeExtended(
     await writeSet(session, kind, shown)
     out.text(')')
   }
+  const scored = options.partial === undefined ? found : inWindow(found, options.partial)
+  if (results.scores !== undefined)
+    out.text(` RELEVANCY (${scored.map((uid) => results.scores?.get(uid) ?? 1).join(' ')})`)
   if (options.has('COUNT')) out.text(` COUNT ${found.length}`)
   const modSeq = modSeqOf(session, results, options)
   out.line(modSeq === undefined ? '' : ` MODSEQ ${modSeq}`)

@@ -6,6 +6,7 @@ import { type Arguments, BadSyntax } from '../arguments.ts'
 import type { Pace } from '../pace.ts'
 import { no, Refusal } from '../responses.ts'
 import type { Session } from '../session.ts'
+import type { Scorer } from '../search/relevancy.ts'
 import type { Facts } from './facts.ts'
 
 /** A message and what it is sorted by. */
@@ -23,6 +24,7 @@ interface Criterion {
 type Key =
   | { readonly from: 'columns'; readonly read: (columns: MailboxColumns, index: number) => number }
   | { readonly from: 'facts'; readonly read: (facts: Facts) => string | number }
+  | { readonly from: 'scores' }
 
 const keys: Readonly<Record<string, Key>> = {
   ARRIVAL: { from: 'columns', read: (columns, index) => columns.internalDateAt(index) },
@@ -33,6 +35,8 @@ const keys: Readonly<Record<string, Key>> = {
   TO: { from: 'facts', read: ({ to }) => to },
   CC: { from: 'facts', read: ({ cc }) => cc },
   DISPLAYFROM: { from: 'facts', read: ({ displayFrom }) => displayFrom },
+  // RFC 6203 §6: the most relevant first.
+  RELEVANCY: { from: 'scores' },
   DISPLAYTO: { from: 'facts', read: ({ displayTo }) => displayTo },
 }
 
@@ -58,15 +62,26 @@ export function readOrder(args: Arguments): Order {
 
 export class Order {
   readonly #criteria: readonly Criterion[]
+  readonly #scorer: Scorer | undefined
 
-  constructor(criteria: readonly Criterion[]) {
+  constructor(criteria: readonly Criterion[], scorer?: Scorer) {
     this.#criteria = criteria
+    this.#scorer = scorer
+  }
+
+  get usesScores(): boolean {
+    return this.#criteria.some(({ key }) => key.from === 'scores')
+  }
+  /** The same, where relevancy is found this way. */
+  scoredBy(scorer: Scorer): Order {
+    return new Order(this.#criteria, scorer)
   }
 
   /** Reads the keys of messages; those that are gone are left out. @throws Refusal when they are too many */
   async place(session: Session, mailbox: MailboxId, uids: readonly Uid[], pace: Pace): Promise<Placed[]> {
     refuseTooMany(uids)
     const needsFacts = this.#criteria.some(({ key }) => key.from === 'facts')
+    const scores = this.usesScores ? await this.#scorer?.(uids) : undefined
     const library = session.context.facts
     const book = library.open(mailbox)
     const placed: Placed[] = []
@@ -78,9 +93,10 @@ export class Order {
       const columns = session.mailboxes.columns(session.account, mailbox)
       const index = columns.indexOf(uid)
       if (index < 0 || (needsFacts && facts === undefined)) continue
-      const keysOf = this.#criteria.map(({ key }) =>
-        key.from === 'columns' ? key.read(columns, index) : key.read(facts!),
-      )
+      const keysOf = this.#criteria.map(({ key }) => {
+        if (key.from === 'columns') return key.read(columns, index)
+        return key.from === 'facts' ? key.read(facts!) : -(scores?.get(uid) ?? 0)
+      })
       placed.push({ uid, keys: keysOf })
     }
     library.tidy()
