@@ -206,6 +206,8 @@ export const limits = {
   imapKeywordOctetsMax: 128, // ours
   imapMailboxNameOctetsMax: 1024, // ours
   imapChangesHeldMax: 4096, // ours: UIDs with new flags that a session keeps until it may tell; beyond, it looks at all
+  imapCatenateMax: 1000, // ours: parts of one CATENATE
+  imapUrlOctetsMax: 4096, // ours: a URL as a literal
   imapMultiAppendMax: 1000, // ours: messages in one APPEND
   imapProgressMs: 10_000, // ours; RFC 9585 §3: between two words about a long command
   imapSortKeysMax: 32, // ours: in one SORT

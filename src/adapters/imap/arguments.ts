@@ -55,6 +55,13 @@ export class Arguments {
     return this.#at >= this.#line.length && this.#index >= this.#pieces.length - 1
   }
 
+  /** Nothing follows but spaces. */
+  get isOver(): boolean {
+    let at = this.#at
+    while (this.#line[at] === space) at += 1
+    return at >= this.#line.length && this.#index >= this.#pieces.length - 1
+  }
+
   /** Nothing may follow; a trailing space is forgiven, as clients send it. */
   end(): void {
     while (this.#line[this.#at] === space) this.#at += 1

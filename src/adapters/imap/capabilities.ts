@@ -38,6 +38,8 @@ const afterLogin = [
   'CREATE-SPECIAL-USE',
   'MULTIAPPEND',
   'BINARY',
+  'CATENATE',
+  'REPLACE',
   'UTF8=ACCEPT',
   'STATUS=SIZE',
   'OBJECTID',

@@ -10,6 +10,7 @@ import { commandNamed } from './commands.ts'
 import { append } from './commands/append.ts'
 import { beginCompression } from './commands/compress.ts'
 import { beginTls } from './commands/login.ts'
+import { replace } from './commands/replace.ts'
 import type { Incoming } from './decoder.ts'
 import { answerFor, bad, formatTagged, internalError, Refusal, type Tagged } from './responses.ts'
 import type { ServerContext } from './services.ts'
@@ -76,9 +77,13 @@ async function answerTo(session: Session, incoming: Request): Promise<Tagged> {
   try {
     if (incoming.kind === 'bad') return bad(incoming.text, incoming.code)
     if (incoming.kind === 'append') {
-      if (session.login !== undefined) return await append(session, incoming.args, incoming.message)
-      await session.decoder.refuseMessage(incoming.message, session.bounds)
-      return bad('Log in first')
+      const { name, args, message } = incoming
+      if (session.login === undefined) {
+        if (message !== undefined) await session.decoder.refuseMessage(message, session.bounds)
+        return bad('Log in first')
+      }
+      if (name === 'APPEND') return await append(session, args, message)
+      return await replace(session, args, message, name === 'REPLACE' ? 'seq' : 'uid')
     }
     const command = commandNamed(incoming.name)
     if (command === undefined) return bad('Unknown command')

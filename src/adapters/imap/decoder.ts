@@ -34,7 +34,14 @@ export type Incoming =
       readonly args: Arguments
     }
   /** `args` ends where the message begins. */
-  | { readonly kind: 'append'; readonly tag: string; readonly args: Arguments; readonly message: LiteralMark }
+  | {
+      readonly kind: 'append'
+      readonly tag: string
+      readonly name: string
+      readonly args: Arguments
+      /** None where CATENATE takes everything from URLs. */
+      readonly message: LiteralMark | undefined
+    }
   | { readonly kind: 'bad'; readonly tag: string; readonly code?: string; readonly text: string }
 
 type Whole = { readonly kind: 'whole'; readonly pieces: readonly Piece[]; readonly message?: LiteralMark }
@@ -62,11 +69,12 @@ export class Decoder {
       if (line.length === 0) continue
       const head = headOf(line)
       if (head === undefined) return await this.#refuseLine(line)
-      const whole = await this.#complete(line, bounds, head.name === 'APPEND' ? head.argsStart : undefined)
+      const appends = appendCommands.has(head.name)
+      const whole = await this.#complete(line, bounds, appends ? mailboxStart(head, line) : undefined)
       if (whole.kind === 'bad') return { ...whole, tag: head.tag }
       const [first, ...rest] = whole.pieces
       const args = new Arguments([{ kind: 'line', octets: first!.octets.subarray(head.argsStart) }, ...rest])
-      if (whole.message !== undefined) return { kind: 'append', tag: head.tag, args, message: whole.message }
+      if (appends) return { kind: 'append', tag: head.tag, name: head.name, args, message: whole.message }
       return { kind: 'command', tag: head.tag, name: head.name, args }
     }
   }
@@ -175,6 +183,14 @@ export class Decoder {
 }
 
 const space = 0x20
+
+/** Commands whose literal is a message, which is not held but read as it comes. */
+const appendCommands: ReadonlySet<string> = new Set(['APPEND', 'REPLACE', 'UID REPLACE'])
+
+/** The space before the mailbox's name: REPLACE names a message first. */
+function mailboxStart({ name, argsStart }: { name: string; argsStart: number }, line: Uint8Array): number {
+  return name === 'APPEND' ? argsStart : Math.max(argsStart, line.indexOf(space, argsStart + 1))
+}
 
 /** Tag and name, in upper case with `UID` joined to what it qualifies. */
 function headOf(line: Uint8Array): { tag: string; name: string; argsStart: number } | undefined {

@@ -21,7 +21,13 @@ export interface ImapServices {
    * Appends all or none, durably. In Sent, a message takes the place of the gateway's own copy with its Message-ID.
    * @throws `no-such-mailbox`, `mailbox-full`, `disk-full`
    */
-  append(account: Identity, mailbox: MailboxId, messages: readonly AppendMessage[]): Promise<readonly Uid[]>
+  append(
+    account: Identity,
+    mailbox: MailboxId,
+    messages: readonly AppendMessage[],
+    /** Goes in the same step. */
+    replaced?: { readonly mailbox: MailboxId; readonly uid: Uid },
+  ): Promise<readonly Uid[]>
   readonly tls: TlsMaterial
   /** Octets used and allowed; absent where there are no quotas. */
   quota?(account: Identity): { readonly usedBytes: number; readonly limitBytes: number | undefined }

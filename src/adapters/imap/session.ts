@@ -18,6 +18,10 @@ export type Extension = 'CONDSTORE' | 'QRESYNC' | 'UTF8=ACCEPT' | 'IMAP4REV2'
 
 export const systemFlags = ['\\Answered', '\\Flagged', '\\Deleted', '\\Seen', '\\Draft'] as const
 
+/** INBOX in one spelling, everything else in one composition. */
+export const canonicalName = (name: string): string =>
+  /^inbox(?=\/|$)/i.test(name) ? `INBOX${name.slice(5)}` : name.normalize('NFC')
+
 export class Session {
   readonly channel: Channel
   readonly context: ServerContext
@@ -121,13 +125,13 @@ export class Session {
       throw new Refusal(no('This is not a mailbox name', 'CANNOT'))
     }
     const trimmed = name.length > 1 && name.endsWith('/') ? name.slice(0, -1) : name
-    return /^inbox(?=\/|$)/i.test(trimmed) ? `INBOX${trimmed.slice(5)}` : trimmed.normalize('NFC')
+    return canonicalName(trimmed)
   }
   /** The same for a pattern of LIST. @throws Refusal */
   toMailboxPattern(written: string): string {
     const pattern = this.utf8 || !/^[ -~]*$/.test(written) ? written : (decodeUtf7(written) ?? written)
     if (Buffer.byteLength(pattern) > limits.imapMailboxNameOctetsMax) throw new Refusal(bad('Pattern too long'))
-    return /^inbox(?=\/|$)/i.test(pattern) ? `INBOX${pattern.slice(5)}` : pattern.normalize('NFC')
+    return canonicalName(pattern)
   }
   writeMailbox(name: string): string {
     return mailboxName(name, { utf8: this.utf8 })

@@ -137,6 +137,16 @@ export class Summary {
     return this.#parts.find((part) => part.path === path)
   }
 
+  /** Parts without parts of their own that are in the transfer encoding `binary`, in order. */
+  binaryParts(): readonly PartRange[] {
+    this.#parts ??= this.#readParts()
+    const paths = this.#parts.map(({ path }) => path)
+    return this.#parts.filter(
+      ({ path, encoding }) =>
+        path !== '' && encoding === 'binary' && !paths.some((other) => other.startsWith(`${path}.`)),
+    )
+  }
+
   #readParts(): readonly PartRange[] {
     const { start, end } = this.#range('parts')
     return this.#bytes

@@ -58,7 +58,12 @@ export class SentCopies {
   }
 
   /** A client's APPEND, all items or none; in Sent it takes the place of the gateway's copy with the same Message-ID. */
-  async append(account: Identity, mailbox: MailboxId, items: readonly IncomingAppend[]): Promise<readonly Uid[]> {
+  async append(
+    account: Identity,
+    mailbox: MailboxId,
+    items: readonly IncomingAppend[],
+    replaced?: { readonly mailbox: MailboxId; readonly uid: Uid },
+  ): Promise<readonly Uid[]> {
     const isSent = this.#mailboxes.byId(account, mailbox)?.specialUse === '\\Sent'
     const ready: Ready[] = []
     for (const { source, ...rest } of items) {
@@ -66,15 +71,17 @@ export class SentCopies {
       const known = messageId === undefined ? undefined : await this.#ownCopy(account, mailbox, messageId)
       ready.push({ item: { ...source, ...rest }, messageId, replaces: known })
     }
-    return await this.#store.write((tx) =>
-      ready.map(({ item, messageId, replaces }) => {
+    return await this.#store.write((tx) => {
+      // First, so that a draft can be saved again in a mailbox that is nearly full.
+      if (replaced !== undefined) this.#mailboxes.discard(tx, account, replaced.mailbox, [replaced.uid])
+      return ready.map(({ item, messageId, replaces }) => {
         const [uid] = this.#mailboxes.append(tx, account, mailbox, [item])
         if (replaces !== undefined) this.#mailboxes.discard(tx, account, replaces.mailbox, [replaces.uid])
         if (messageId !== undefined)
           tx.afterCommit(() => this.#remember(account, messageId, { mailbox, uid: uid!, by: 'client' }))
         return uid!
-      }),
-    )
+      })
+    })
   }
 
   /** The gateway's copy, if that is what is there. */

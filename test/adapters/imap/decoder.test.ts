@@ -33,7 +33,7 @@ async function decode(input: Uint8Array, cuts: readonly number[] = []): Promise<
       else if (incoming.kind === 'bad') seen.push(`bad ${incoming.tag} ${incoming.text}`)
       else {
         let message = ''
-        for await (const piece of decoder.message(incoming.message)) message += toLatin1(piece)
+        for await (const piece of decoder.message(incoming.message!)) message += toLatin1(piece)
         const after = await decoder.afterMessage(bounds)
         seen.push(`${incoming.tag} append ${message} ${'kind' in after ? after.text : ''}`)
       }

@@ -44,15 +44,16 @@ export async function openTestServer({
       {
         logins,
         mailboxes: wrap(home.mailboxes),
-        append: async (account, mailbox, messages) =>
-          await home.store.write((tx) =>
-            home.mailboxes.append(
+        append: async (account, mailbox, messages, replaced) =>
+          await home.store.write((tx) => {
+            if (replaced !== undefined) home.mailboxes.discard(tx, account, replaced.mailbox, [replaced.uid])
+            return home.mailboxes.append(
               tx,
               account,
               mailbox,
               messages.map(({ source, flags, internalDateMs }) => ({ ...source, flags, internalDateMs })),
-            ),
-          ),
+            )
+          }),
         tls: () => material,
         messageBytesMax,
         quota: () => ({ usedBytes: 2048, limitBytes: 1024 * 1024 }),

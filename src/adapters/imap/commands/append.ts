@@ -1,59 +1,65 @@
-/** APPEND, also of several messages at once (RFC 3502), of binary (RFC 3516) and of UTF-8 messages (RFC 6855 §4). */
-import { MyceliumError } from '../../../core/errors.ts'
+/** APPEND, also of several messages at once (RFC 3502), of binary (RFC 3516), of UTF-8 (RFC 6855 §4) and of pieces (RFC 4469). */
+import { hasCode } from '../../../core/errors.ts'
 import { limits } from '../../../core/limits.ts'
 import type { StoredContent } from '../../../core/mailbox/mailbox.ts'
+import { AppendReader } from '../append-reader.ts'
 import { type Arguments, BadSyntax } from '../arguments.ts'
+import { withoutNul } from '../binary-parts.ts'
 import { parseDateTime } from '../dates.ts'
 import type { LiteralMark } from '../decoder.ts'
+import { contentOfUrl } from '../imap-url.ts'
 import { formatNumberSet } from '../number-set.ts'
-import { bad, no, ok, Refusal, type Tagged } from '../responses.ts'
+import { no, ok, Refusal, type Tagged } from '../responses.ts'
 import type { AppendMessage } from '../services.ts'
 import type { Session } from '../session.ts'
 import { readFlags } from './store.ts'
 
-interface Announced {
-  readonly flags: readonly string[]
-  readonly internalDateMs: number
-  /** `UTF8 (` stands open until after the message. */
-  readonly isUtf8: boolean
-}
-
 /** Runs with the message still on the wire; whatever happens, its octets are taken off it. */
-export async function append(session: Session, first: Arguments, firstMark: LiteralMark): Promise<Tagged> {
-  let args = first
-  let mark: LiteralMark | undefined = firstMark
-  try {
-    args.sp()
-    const name = session.readMailbox(args)
+export async function append(session: Session, args: Arguments, mark: LiteralMark | undefined): Promise<Tagged> {
+  return await reading(session, args, mark, async (reader) => {
+    reader.args.sp()
+    const name = session.toMailboxName(reader.args.astring())
     const target = session.mailboxes.byName(session.account, name)
     if (target === undefined) throw new Refusal(no('No such mailbox', 'TRYCREATE'))
     const messages: AppendMessage[] = []
-    while (mark !== undefined) {
-      const announced = readAnnouncement(session, args)
+    do {
       if (messages.length >= limits.imapMultiAppendMax) throw new Refusal(no('Too many messages at once', 'LIMIT'))
-      checkSize(session, mark)
-      const taken = mark
-      mark = undefined
-      const source = await take(session, taken)
-      messages.push({ source, flags: announced.flags, internalDateMs: announced.internalDateMs })
-      const next = await session.decoder.afterMessage(session.bounds)
-      if ('kind' in next) return bad(next.text, next.code)
-      args = next.args
-      mark = next.message
-      if (announced.isUtf8) args.expect(')')
-    }
-    args.end()
+      messages.push(await readMessage(session, reader))
+    } while (reader.hasMore)
     const uids = await session.context.services.append(session.account, target.id, messages)
     if (session.view?.mailbox === target.id) session.view.touch('appended')
     return ok('Appended', `APPENDUID ${target.uidValidity} ${formatNumberSet(uids)}`)
+  })
+}
+
+export async function reading(
+  session: Session,
+  args: Arguments,
+  mark: LiteralMark | undefined,
+  run: (reader: AppendReader) => Promise<Tagged>,
+): Promise<Tagged> {
+  const reader = new AppendReader(session, args, mark)
+  try {
+    return await run(reader)
   } catch (error) {
-    if (mark !== undefined) await session.decoder.refuseMessage(mark, session.bounds)
+    if (!hasCode(error, 'connection-closed')) await reader.abandon()
     throw error
   }
 }
 
-function readAnnouncement(session: Session, args: Arguments): Announced {
-  args.sp()
+/** Flags and date where they are given, then the message in one of its forms. */
+export async function readMessage(session: Session, reader: AppendReader): Promise<AppendMessage> {
+  reader.args.sp()
+  const { flags, internalDateMs } = readOptions(session, reader.args)
+  const source = await readSource(session, reader)
+  if (source.size === 0) throw new Refusal(no('An empty message'))
+  return { source, flags, internalDateMs }
+}
+
+function readOptions(
+  session: Session,
+  args: Arguments,
+): { readonly flags: readonly string[]; readonly internalDateMs: number } {
   const flags = args.isListNext() ? readFlags(args) : []
   if (flags.length > 0 || args.isNext(' ')) args.skip(' ')
   let internalDateMs = session.context.ambient.clock.nowMs()
@@ -63,40 +69,50 @@ function readAnnouncement(session: Session, args: Arguments): Announced {
     internalDateMs = date
     args.sp()
   }
-  let isUtf8 = false
-  if (args.skip('U')) {
-    if (args.name() !== 'TF8') throw new BadSyntax('Expected a message')
-    args.sp()
-    args.expect('(')
-    isUtf8 = true
-  }
-  args.end()
-  return { flags, internalDateMs, isUtf8 }
+  return { flags, internalDateMs }
 }
 
-function checkSize(session: Session, { size }: LiteralMark): void {
+async function readSource(session: Session, reader: AppendReader): Promise<StoredContent> {
+  const { args } = reader
   const bytesMax = session.context.services.messageBytesMax ?? limits.mailBytesMax
-  if (size > bytesMax) throw new Refusal(no('The message is too large', 'TOOBIG'))
-  if (size === 0) throw new Refusal(no('An empty message'))
+  const store = (source: AsyncIterable<Uint8Array>): Promise<StoredContent> =>
+    session.mailboxes.store(session.account, source, { bytesMax })
+  if (args.atEnd) {
+    const { isBinary } = checked(reader, bytesMax)
+    const stored = await store(reader.literal())
+    return isBinary ? await withoutNul(session, stored, bytesMax) : stored
+  }
+  const form = args.name()
+  args.sp()
+  args.expect('(')
+  if (form === 'CATENATE') return await store(catenated(session, reader, bytesMax))
+  if (form !== 'UTF8') throw new BadSyntax('Expected a message')
+  checked(reader, bytesMax)
+  const stored = await store(reader.literal())
+  reader.args.expect(')')
+  return stored
 }
 
-/** Streams into the store. When the store gives up, the rest of the octets is still read. */
-async function take(session: Session, mark: LiteralMark): Promise<StoredContent> {
-  let left = mark.size
-  const pieces = session.decoder.message(mark)
-  async function* counted(): AsyncGenerator<Uint8Array> {
-    for (let step = await pieces.next(); step.done !== true; step = await pieces.next()) {
-      left -= step.value.length
-      yield step.value
-    }
-  }
-  try {
-    const stored = await session.mailboxes.store(session.account, counted(), { bytesMax: mark.size })
-    if (left > 0) throw new MyceliumError('connection-closed')
-    return stored
-  } catch (error) {
-    await session.decoder.discard({ ...mark, size: left, isNonSync: true })
-    await session.decoder.skipAfterMessage(session.bounds)
-    throw error
-  }
+function checked(reader: AppendReader, bytesMax: number): LiteralMark {
+  const { announced } = reader
+  if (announced.size > bytesMax) throw new Refusal(no('The message is too large', 'TOOBIG'))
+  if (announced.size === 0) throw new Refusal(no('An empty message'))
+  return announced
+}
+
+/** Texts from the client and parts of its messages, one after the other. */
+async function* catenated(session: Session, reader: AppendReader, bytesMax: number): AsyncGenerator<Uint8Array> {
+  let parts = 0
+  do {
+    parts += 1
+    if (parts > limits.imapCatenateMax) throw new Refusal(no('Too many parts', 'LIMIT'))
+    const kind = reader.args.name()
+    reader.args.sp()
+    if (kind === 'TEXT') {
+      if (reader.announced.size > bytesMax) throw new Refusal(no('The message is too large', 'TOOBIG'))
+      yield* reader.literal()
+    } else if (kind === 'URL') yield* contentOfUrl(session, await reader.astring())
+    else throw new BadSyntax('Expected TEXT or URL')
+  } while (reader.args.skip(' '))
+  reader.args.expect(')')
 }

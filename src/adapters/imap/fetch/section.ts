@@ -1,5 +1,6 @@
 /** BODY[…] with its sections and partial ranges, and the older RFC822 items that are names for some of them. */
 import { concat } from '../../../core/bytes.ts'
+import type { ContentId } from '../../../core/ids.ts'
 import { limits } from '../../../core/limits.ts'
 import { type HeaderField, parseHeaders } from '../../../core/message/header.ts'
 import { type Arguments, BadSyntax } from '../arguments.ts'
@@ -12,7 +13,7 @@ import type { FetchItem, FetchTarget } from './item.ts'
 
 type What = 'all' | 'header' | 'fields' | 'other-fields' | 'text' | 'mime'
 
-interface Section {
+export interface Section {
   /** As in the answer, without partial range. */
   readonly label: string
   readonly path: string
@@ -43,7 +44,8 @@ export function readPath(args: Arguments): string {
   return numbers.join('.')
 }
 
-function readSection(args: Arguments): Section {
+/** From its opening bracket. */
+export function readSection(args: Arguments): Section {
   args.expect('[')
   const path = readPath(args)
   if (args.skip(']')) return { label: `BODY[${path}]`, path, what: 'all', names: new Set() }
@@ -127,6 +129,19 @@ function writePieces(session: Session, pieces: readonly Uint8Array[], partial: P
   out.number(octets)
   out.text('}\r\n')
   for (const piece of pieces) out.bytes(piece)
+}
+
+/** A section of any message: chosen header fields as octets, anything else as a range. */
+export async function sectionContent(
+  session: Session,
+  { content, summary }: { readonly content: ContentId; readonly summary: Summary },
+  { path, what, names }: Section,
+): Promise<Uint8Array | ByteRange | undefined> {
+  if (what !== 'fields' && what !== 'other-fields') return rangeOf(summary, path, what)
+  const range = headerRange(summary, path)
+  if (range === undefined) return undefined
+  const header = await readContent(session, content, range)
+  return filterFields(header, (name) => names.has(name) === (what === 'fields'))
 }
 
 function headerRange(summary: Summary, path: string): ByteRange | undefined {
