@@ -4,10 +4,11 @@
  */
 import { concat, fromLatin1, fromUtf8, toBase64, toLatin1 } from '../../core/bytes.ts'
 import type { ContentId } from '../../core/ids.ts'
+import { limits } from '../../core/limits.ts'
 import type { StoredContent } from '../../core/mailbox/mailbox.ts'
 import { type ByteRange, readContent } from './content.ts'
 import type { Session } from './session.ts'
-import { type PartRange, Summary } from './summary.ts'
+import { imapSummariser, type PartRange, Summary } from './summary.ts'
 
 /** 57 octets make one line of base64 (RFC 2045 §6.8). */
 const lineOctets = 57
@@ -16,11 +17,17 @@ const blockOctets = lineOctets * 1000
 /** The same content where there is nothing to do. */
 export async function withoutNul(session: Session, stored: StoredContent, bytesMax: number): Promise<StoredContent> {
   const { mailboxes, account } = session
-  const summary = new Summary(await mailboxes.summary(account, stored.content))
-  const parts = await partsWithNul(session, stored.content, summary.binaryParts())
+  const parts = await partsWithNul(session, stored.content, (await summaryOf(session, stored)).binaryParts())
   if (parts.length === 0) return stored
   const rewritten = rewrite(session, stored, parts)
   return await mailboxes.store(account, rewritten, { bytesMax: bytesMax * 2 })
+}
+
+/** Of a message that is in no mailbox yet. */
+async function summaryOf(session: Session, { content, size }: StoredContent): Promise<Summary> {
+  const read = (from: number, to: number): Promise<Uint8Array> => readContent(session, content, { from, to })
+  if (size >= limits.mimeWorkerBytesMin) return new Summary(await imapSummariser.summariseLarge({ size, read }))
+  return new Summary(imapSummariser.summarise(await read(0, size)))
 }
 
 async function partsWithNul(session: Session, content: ContentId, parts: readonly PartRange[]): Promise<PartRange[]> {

@@ -19,7 +19,7 @@ const form =
   /^\/([^;]+?)(?:;uidvalidity=(\d{1,10}))?\/;uid=(\d{1,10})(?:\/?;section=([^;]*?))?(?:\/;partial=(\d{1,10})(?:\.(\d{1,10}))?)?\/?$/i
 
 /** `/INBOX;UIDVALIDITY=1/;UID=20/;SECTION=1.MIME/;PARTIAL=0.100`. */
-export function parseImapUrl(text: string): ImapUrl | undefined {
+function parseImapUrl(text: string): ImapUrl | undefined {
   const parts = form.exec(text)
   if (parts === null) return undefined
   try {
@@ -57,7 +57,7 @@ export async function* contentOfUrl(session: Session, text: string): AsyncGenera
   const index = columns.indexOf(url.uid as Parameters<typeof columns.indexOf>[0])
   if (index < 0) throw refusal()
   const content = columns.contentAt(index)
-  const summary = new Summary(await mailboxes.summary(account, content))
+  const summary = new Summary(await mailboxes.summary(account, info.id, columns.uidAt(index)))
   const found = await sectionContent(session, { content, summary }, url.section)
   if (found === undefined) throw refusal()
   if (found instanceof Uint8Array) {
