@@ -13,6 +13,7 @@ import { administrationOperations } from './operations/administration.ts'
 import { audited } from './operations/audited.ts'
 import { contactOperations } from './operations/contacts.ts'
 import type { OperationParts } from './operations/context.ts'
+import { mailOperations } from './operations/mail.ts'
 import { queueOperations } from './operations/queue.ts'
 import { statusOperations } from './operations/status.ts'
 import type { Log } from './core/ambient.ts'
@@ -24,6 +25,7 @@ export function operationsOver(parts: OperationParts): Operations {
     ...accountOperations(parts),
     ...administrationOperations(parts),
     ...contactOperations(parts),
+    ...mailOperations(parts),
     ...queueOperations(parts),
     ...statusOperations(parts),
   }

@@ -66,13 +66,39 @@ class Calls {
       context.signal.addEventListener('abort', hangUp, { once: true })
       this.#open.set(id, { context, resolve, reject })
       this.#socket.write(`${JSON.stringify({ id, verb, params })}\n`)
+      if (context.input !== undefined) void this.#send(id, context.input)
     })
+  }
+
+  /** At the gateway's pace; ends early when the gateway has answered. */
+  async #send(id: number, input: AsyncIterable<Uint8Array>): Promise<void> {
+    try {
+      for await (const bytes of input) {
+        for (let at = 0; at < bytes.length; at += limits.transferPieceBytes) {
+          const piece = Buffer.from(bytes.subarray(at, at + limits.transferPieceBytes)).toString('base64')
+          if (!this.#socket.write(`${JSON.stringify({ id, input: piece, isLast: false })}\n`))
+            await drainedOrClosed(this.#socket)
+        }
+        if (!this.#open.has(id)) return
+      }
+      this.#socket.write(`${JSON.stringify({ id, isLast: true })}\n`)
+    } catch (error) {
+      this.#fail(id, error)
+    }
+  }
+
+  /** What this side cannot go on with ends the call on the other side too. */
+  #fail(id: number, error: unknown): void {
+    const call = this.#open.get(id)
+    this.#open.delete(id)
+    call?.reject(error instanceof Error ? error : new Error('stream failed', { cause: error }))
+    this.#socket.destroy()
   }
 
   async #receive(): Promise<void> {
     try {
       for await (const line of jsonLines(this.#socket, limits.controlAnswerBytesMax)) {
-        this.#settle(answerSchema.parse(JSON.parse(line)))
+        await this.#settle(answerSchema.parse(JSON.parse(line)))
       }
     } catch {
       this.#socket.destroy()
@@ -81,9 +107,17 @@ class Calls {
     this.#open.clear()
   }
 
-  #settle(answer: ControlAnswer): void {
+  async #settle(answer: ControlAnswer): Promise<void> {
     const call = this.#open.get(answer.id)
     if (call === undefined) return
+    if ('output' in answer) {
+      try {
+        await call.context.output?.(Buffer.from(answer.output, 'base64'))
+      } catch (error) {
+        this.#fail(answer.id, error)
+      }
+      return
+    }
     if ('progress' in answer) {
       call.context.progress({
         step: answer.progress.step,
@@ -96,6 +130,14 @@ class Calls {
     if ('error' in answer) call.reject(failure(answer.error))
     else call.resolve(answer.result)
   }
+}
+
+async function drainedOrClosed(socket: Socket): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const events = ['drain', 'close'] as const
+  for (const event of events) socket.on(event, resolve)
+  if (!socket.destroyed) await promise
+  for (const event of events) socket.off(event, resolve)
 }
 
 function failure({ code, details }: Extract<ControlAnswer, { error: unknown }>['error']): Error {

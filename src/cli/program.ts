@@ -13,6 +13,7 @@ import { addQueue } from './queue.ts'
 import { addRecovery } from './recovery.ts'
 import { addRun } from './run.ts'
 import { addStatus } from './status.ts'
+import { addTransfer } from './transfer.ts'
 import { addTrust } from './trust.ts'
 
 /** @returns the exit code: 0 done, 1 failed with one line on standard error, 2 wrong usage */
@@ -45,6 +46,7 @@ function buildProgram(environment: Environment): Command {
     addInvite,
     addContact,
     addQueue,
+    addTransfer,
     addTrust,
     addRecovery,
     addAudit,

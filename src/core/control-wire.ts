@@ -1,6 +1,7 @@
 /**
  * The control socket's wire format, for both of its ends: one JSON object a line, requests answered in any order. An
- * answer is any number of progress lines and then one result or one error.
+ * answer is any number of progress lines and then one result or one error. A request may be followed by lines of input,
+ * and an answer begin with lines of output: streams, in base64.
  */
 import * as z from 'zod'
 import { errorCodes, MyceliumError } from './errors.ts'
@@ -12,9 +13,13 @@ export const requestSchema = z.strictObject({
 })
 export type ControlRequest = z.output<typeof requestSchema>
 
+/** More of what a running request reads; without `input`, its end. */
+export const inputSchema = z.strictObject({ id: z.int().min(0), input: z.string().optional(), isLast: z.boolean() })
+
 const progressSchema = z.object({ step: z.string(), done: z.number().optional(), total: z.number().optional() })
 export const answerSchema = z.union([
   z.strictObject({ id: z.int(), progress: progressSchema }),
+  z.strictObject({ id: z.int(), output: z.string() }),
   z.strictObject({ id: z.int(), result: z.unknown() }),
   z.strictObject({
     id: z.int(),

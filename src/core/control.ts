@@ -79,6 +79,11 @@ export const operationParams = {
 
   trustExport: nothing,
 
+  /** Reads `core/transfer/mail-stream.ts` from `input` and adds what is not in its mailbox yet. */
+  mailImport: z.strictObject({ account }),
+  /** Writes the same to `output`: one mailbox with those below it, or all. */
+  mailExport: z.strictObject({ account, mailbox: z.string().min(1).max(limits.mailboxNameOctetsMax).optional() }),
+
   /** The words, where they could not be shown at creation and nobody has confirmed them; else `words-confirmed`. */
   recoveryShow: byAccount,
   /** Which words a confirmation takes: some while they are kept here, else all; `words-confirmed` when it is done. */
@@ -324,9 +329,25 @@ export interface Results {
     readonly notAfterMs: number
   }
 
+  readonly mailImport: {
+    readonly added: number
+    /** Were in their mailbox already. */
+    readonly known: number
+    readonly refused: number
+    /** The first of them, by name. */
+    readonly refusals: readonly MailProblem[]
+  }
+  readonly mailExport: { readonly messages: number }
+
   readonly recoveryShow: { readonly mnemonic: string }
   readonly recoveryAsk: { readonly positions: readonly number[] }
   readonly recoveryConfirm: { readonly confirmed: true }
+}
+
+/** A message that was left out, and why in words. */
+export interface MailProblem {
+  readonly name: string
+  readonly reason: string
 }
 
 /** A step of something that takes long: shown to a person, e.g. `{ step: 'waiting' }`. */
@@ -339,6 +360,10 @@ export interface Progress {
 export interface OperationContext {
   readonly signal: AbortSignal
   readonly progress: (progress: Progress) => void
+  /** What the verb reads, where it reads. */
+  readonly input?: AsyncIterable<Uint8Array>
+  /** Takes what the verb writes, at the reader's pace; the bytes are the reader's from here on. */
+  readonly output?: (bytes: Uint8Array) => Promise<void>
 }
 
 /** Each throws `MyceliumError`; `undefined` fields of a result are left out of its JSON. */

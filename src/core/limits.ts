@@ -55,6 +55,16 @@ export const limits = {
   controlRequestsMax: 16, // ours: at once on one connection
   controlDrainMs: 2000, // ours: for answers on their way at shutdown
   controlIdCharsMax: 256, // ours
+  transferPieceBytes: 32 * 1024, // ours: of a stream over the control socket, in one line
+  transferPiecesMax: 16, // ours: received and not yet taken, before the other end has to wait
+  transferRecordBytesMax: 9 * 1024 * 1024, // ours: more than a row of the store
+  transferNameCharsMax: 4096, // ours: a file's path in a report
+  importBatchMessages: 200, // ours: messages in one transaction
+  importBatchBytes: 1024 * 1024, // ours
+  importHeaderBytesMax: 1024 * 1024, // ours: header section that a reader of mbox holds
+  importFilesMax: 10_000_000, // ours: entries of one folder
+  importDepthMax: 40, // ours: folders in folders
+  importReportsMax: 1000, // ours: messages that could not be taken, by name; the rest is counted
   inviteLinkCharsMax: 400, // DESIGN §4
   inviteExpiryMs: 7 * 24 * 3600_000, // CONTRACT: 7d
   inviteExpiryMsMin: 60_000, // ours

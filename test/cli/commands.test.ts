@@ -145,6 +145,8 @@ const answers: Results = {
   queueList: [item],
   queueShow: { ...item, messageId: 'm', devices: [{ device: 'd'.repeat(64), state: 'waiting' }] },
   trustExport: { certificate: '-----BEGIN CERTIFICATE-----\n', fingerprint: 'AA:BB', notAfterMs: 0 },
+  mailImport: { added: 2, known: 1, refused: 0, refusals: [] },
+  mailExport: { messages: 3 },
   recoveryShow: { mnemonic: created.mnemonic },
 }
 

@@ -2,12 +2,20 @@
  * Server of the control socket: what the command line asks of the running gateway. A Unix socket that only the owner
  * of the home can reach; every request is bounded, validated, and may be cancelled by hanging up.
  */
+import { once } from 'node:events'
 import { chmodSync, rmSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '../../core/ambient.ts'
+import { ByteStream } from '../../core/byte-stream.ts'
 import { type OperationContext, operationParams, type Operations, type Verb } from '../../core/control.ts'
-import { type ControlAnswer, type ControlRequest, jsonLines, requestSchema } from '../../core/control-wire.ts'
+import {
+  type ControlAnswer,
+  type ControlRequest,
+  inputSchema,
+  jsonLines,
+  requestSchema,
+} from '../../core/control-wire.ts'
 import { MyceliumError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 
@@ -68,6 +76,8 @@ async function serve(
   socket.once('close', () => gone.abort(new MyceliumError('shutting-down')))
   socket.on('error', () => socket.destroy())
   let own = 0
+  const inputs = new Map<number, ByteStream>()
+  socket.once('close', () => inputs.forEach((input) => input.fail(new MyceliumError('connection-closed'))))
   socket.setTimeout(limits.controlIdleMs, () => {
     if (own === 0) socket.destroy()
   })
@@ -75,16 +85,34 @@ async function serve(
     if (!socket.writable) return
     socket.write(`${JSON.stringify(answer)}\n`)
   }
+  const output = async (id: number, bytes: Uint8Array): Promise<void> => {
+    send({ id, output: Buffer.from(bytes).toString('base64') })
+    if (socket.writableNeedDrain) await once(socket, 'drain', { signal: gone.signal })
+    gone.signal.throwIfAborted()
+  }
   try {
     for await (const line of jsonLines(socket, limits.controlRequestBytesMax)) {
-      const request = parseRequest(line)
+      const value = parseJson(line)
+      const more = inputSchema.safeParse(value).data
+      if (more !== undefined) {
+        const bytes = more.input === undefined ? undefined : Buffer.from(more.input, 'base64')
+        await inputs.get(more.id)?.push(bytes, more.isLast) // what a request that has ended did not read is dropped
+        continue
+      }
+      const request = requestSchema.safeParse(value).data
       if (request === undefined || own >= limits.controlRequestsMax) {
         socket.destroy()
         return
       }
       own += 1
-      const answered = answer(request, operations, { signal: gone.signal, send, log }).finally(() => {
+      const { id } = request
+      const input = new ByteStream()
+      inputs.set(id, input)
+      const streams = { input, output: async (bytes: Uint8Array) => await output(id, bytes) }
+      const answered = answer(request, operations, { signal: gone.signal, send, log, streams }).finally(() => {
         own -= 1
+        inputs.delete(id)
+        input.fail(new MyceliumError('connection-closed')) // nobody reads it any more
         running.delete(answered)
       })
       running.add(answered)
@@ -94,9 +122,9 @@ async function serve(
   }
 }
 
-function parseRequest(line: string): ControlRequest | undefined {
+function parseJson(line: string): unknown {
   try {
-    return requestSchema.safeParse(JSON.parse(line)).data
+    return JSON.parse(line)
   } catch {
     return undefined
   }
@@ -107,14 +135,24 @@ const isVerb = (text: string): text is Verb => Object.hasOwn(operationParams, te
 async function answer(
   { id, verb, params }: ControlRequest,
   operations: Operations,
-  { signal, send, log }: { signal: AbortSignal; send: (answer: ControlAnswer) => void; log: Log },
+  {
+    signal,
+    send,
+    log,
+    streams,
+  }: {
+    signal: AbortSignal
+    send: (answer: ControlAnswer) => void
+    log: Log
+    streams: Required<Pick<OperationContext, 'input' | 'output'>>
+  },
 ): Promise<void> {
   const refuse = (at: string): void => send({ id, error: { code: 'usage', details: { at } } })
   if (!isVerb(verb)) return refuse('verb')
   const parsed = operationParams[verb].safeParse(params)
   if (!parsed.success) return refuse(parsed.error.issues[0]!.path.join('.') || 'params')
   try {
-    const context: OperationContext = { signal, progress: (progress) => send({ id, progress }) }
+    const context: OperationContext = { signal, progress: (progress) => send({ id, progress }), ...streams }
     // `parsed` came from this verb's own schema; TypeScript cannot follow the pairing through the index.
     const run = operations[verb] as (params: unknown, context: OperationContext) => Promise<unknown>
     send({ id, result: await run(parsed.data, context) })

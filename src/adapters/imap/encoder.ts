@@ -1,6 +1,6 @@
 /** How values are written to the client: quoted strings, literals, dates, mailbox names; and the buffered output itself. */
 import { fromLatin1, fromUtf8, toLatin1, toUtf8 } from '../../core/bytes.ts'
-import { encodeUtf7 } from './utf7.ts'
+import { encodeUtf7 } from '../../core/mailbox/utf7.ts'
 
 const quotable = /^[\x20-\x7e]*$/
 const atomic = /^[A-Za-z\d!#$&'+,./:;<=>?@^_`|~[\]-]+$/

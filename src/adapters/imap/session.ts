@@ -11,7 +11,7 @@ import { formatNumberSet, type NumberSet } from './number-set.ts'
 import { bad, no, Refusal } from './responses.ts'
 import { Contexts } from './search/contexts.ts'
 import type { ServerContext } from './services.ts'
-import { decodeUtf7 } from './utf7.ts'
+import { decodeUtf7 } from '../../core/mailbox/utf7.ts'
 import type { View } from './view.ts'
 
 export type Extension = 'CONDSTORE' | 'QRESYNC' | 'UTF8=ACCEPT' | 'IMAP4REV2'

@@ -4,7 +4,7 @@ import { parseDate, parseDateTime } from '../../../src/adapters/imap/dates.ts'
 import { dateTime, imapString } from '../../../src/adapters/imap/encoder.ts'
 import { matchesPattern } from '../../../src/adapters/imap/list-pattern.ts'
 import { formatNumberSet, parseNumberSet, resolveNumberSet } from '../../../src/adapters/imap/number-set.ts'
-import { decodeUtf7, encodeUtf7 } from '../../../src/adapters/imap/utf7.ts'
+import { decodeUtf7, encodeUtf7 } from '../../../src/core/mailbox/utf7.ts'
 
 describe('number sets', () => {
   test('what is written reads back as the same numbers', () => {

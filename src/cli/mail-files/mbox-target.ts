@@ -1,0 +1,97 @@
+/** Writes mbox files (mboxrd): one, or a folder of them as Thunderbird keeps it. Each appears when it is whole. */
+import { type FileHandle, link, mkdir, open, rename, rm, truncate } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { MessageHead } from '../../core/transfer/mail-stream.ts'
+import { mboxNameOf } from '../../core/transfer/mbox-names.ts'
+import { mboxMessage } from '../../core/transfer/mbox-writer.ts'
+import { UsageError } from '../errors.ts'
+import type { MailTarget } from './target.ts'
+
+interface Writing {
+  readonly path: string
+  readonly handle: FileHandle
+  bytes: number
+}
+
+export class MboxTarget implements MailTarget {
+  readonly #pathOf: (mailbox: string) => string
+  readonly #isForced: boolean
+  #open: { readonly mailbox: string; readonly file: Writing } | undefined
+
+  constructor(pathOf: (mailbox: string) => string, { force }: { readonly force: boolean }) {
+    this.#pathOf = pathOf
+    this.#isForced = force
+  }
+
+  /** Mailboxes come one after the other. */
+  async mailbox(name: string): Promise<void> {
+    await this.#close()
+    const path = this.#pathOf(name)
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+    await rm(`${path}.part`, { force: true })
+    this.#open = { mailbox: name, file: { path, handle: await open(`${path}.part`, 'wx', 0o600), bytes: 0 } }
+  }
+
+  async message(head: MessageHead, body: AsyncIterable<Uint8Array>): Promise<boolean> {
+    if (this.#open?.mailbox !== head.mailbox) await this.mailbox(head.mailbox)
+    const { file } = this.#open!
+    const start = file.bytes
+    try {
+      for await (const piece of mboxMessage(head, body)) {
+        await file.handle.writeFile(piece)
+        file.bytes += piece.length
+      }
+    } catch (error) {
+      file.bytes = start
+      await file.handle.close()
+      await truncate(`${file.path}.part`, start)
+      const handle = await open(`${file.path}.part`, 'a')
+      this.#open = { mailbox: head.mailbox, file: { path: file.path, handle, bytes: start } }
+      throw error
+    }
+    return true
+  }
+
+  async finish(): Promise<void> {
+    await this.#close()
+  }
+
+  async #close(): Promise<void> {
+    if (this.#open === undefined) return
+    const { path, handle } = this.#open.file
+    this.#open = undefined
+    await handle.sync()
+    await handle.close()
+    await takeName(`${path}.part`, path, this.#isForced)
+  }
+
+  /** Whatever is not whole goes. */
+  async discard(): Promise<void> {
+    if (this.#open === undefined) return
+    await this.#open.file.handle.close().catch(() => {})
+    await rm(`${this.#open.file.path}.part`, { force: true })
+  }
+}
+
+/** Gives a file that is whole and durable its name. @throws UsageError when that is taken */
+export async function takeName(draft: string, path: string, isForced: boolean): Promise<void> {
+  if (isForced) await rename(draft, path)
+  else {
+    try {
+      await link(draft, path)
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+      throw new UsageError(`${path} is there already; choose another name, or replace it with --force`)
+    } finally {
+      await rm(draft, { force: true })
+    }
+  }
+  await using folder = await open(dirname(path), 'r')
+  await folder.sync()
+}
+
+/** `a/b` → `a.sbd/b`. */
+export const thunderbirdPath = (root: string, mailbox: string): string => {
+  const levels = mailbox.split('/').map(mboxNameOf)
+  return join(root, ...levels.slice(0, -1).map((level) => `${level}.sbd`), levels.at(-1)!)
+}
