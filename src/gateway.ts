@@ -27,6 +27,7 @@ import { operationsOver, systemAmbient } from './operations.ts'
 import { liveChecks } from './operations/checks.ts'
 import { newGatewayKey } from './overlay/gateway-key.ts'
 import { openOverlay } from './overlay/overlay.ts'
+import { renewIfRestored } from './restored.ts'
 
 export async function openGateway({
   paths,
@@ -51,6 +52,7 @@ export async function openGateway({
       ambient,
     ),
   )
+  await renewIfRestored(paths, knowledge, ambient)
   const certificates = scope.use(
     await openCertificates(sealedCertificates(knowledge.store), config.certificates.hostnames, ambient),
   )

@@ -42,6 +42,8 @@ export interface HomePaths {
   readonly marker: string
   /** There while the home is being made: without a marker, what stands beside it is an interrupted attempt. */
   readonly creating: string
+  /** There until a home that came out of a backup has gone on as a new device. */
+  readonly restored: string
   /** Unlocks the key store: raw key (owner-only), or a key wrapped by the passphrase. */
   readonly key: string
   /** Folder of the database. */
@@ -63,6 +65,7 @@ export function homePaths(home: string): HomePaths {
     home,
     marker: join(home, 'home.json'),
     creating: join(home, 'creating'),
+    restored: join(home, 'restored'),
     key: join(home, 'key'),
     store: join(home, 'store'),
     blobs: join(home, 'blobs'),
@@ -116,9 +119,19 @@ export function inspectHome(
     if (entries.includes('creating') || entries.every((entry) => entry.startsWith('lock.'))) return { kind: 'nothing' }
     throw new MyceliumError('home-invalid', { reason: 'a directory with other files, without home.json' })
   }
+  try {
+    return { kind: 'home', marker: parseMarker(readFileSync(marker, 'utf8')) }
+  } catch (error) {
+    if (error instanceof MyceliumError) throw error
+    throw new MyceliumError('home-invalid', { reason: 'home.json is damaged' }, { cause: error })
+  }
+}
+
+/** @throws `home-invalid` */
+export function parseMarker(text: string): HomeMarker {
   let value: unknown
   try {
-    value = JSON.parse(readFileSync(marker, 'utf8'))
+    value = JSON.parse(text)
   } catch (error) {
     throw new MyceliumError('home-invalid', { reason: 'home.json is damaged' }, { cause: error })
   }
@@ -128,7 +141,7 @@ export function inspectHome(
   }
   const parsed = markerSchema.safeParse(value)
   if (!parsed.success) throw new MyceliumError('home-invalid', { reason: 'home.json is damaged' })
-  return { kind: 'home', marker: parsed.data }
+  return parsed.data
 }
 
 /** Creates the directory, or closes an existing one to everybody but its owner. @throws `home-invalid` */
@@ -175,7 +188,7 @@ export const databaseFile = ({ store }: HomePaths): string => join(store, 'data.
 export function beginCreation(home: string): void {
   const paths = homePaths(home)
   writePrivate(paths.creating, '')
-  for (const part of [paths.key, paths.store, paths.blobs, paths.audit, paths.metricsToken]) {
+  for (const part of [paths.key, paths.store, paths.blobs, paths.audit, paths.metricsToken, paths.restored]) {
     rmSync(part, { recursive: true, force: true })
   }
 }
@@ -187,6 +200,11 @@ export function endCreation(home: string, marker: Omit<HomeMarker, 'format' | 'v
   writePrivate(paths.marker, `${JSON.stringify(full, undefined, 2)}\n`)
   rmSync(paths.creating, { force: true })
 }
+
+/** What is in the home came out of a backup: it must not go on with the keys that it brought. */
+export const markRestored = ({ restored }: HomePaths): void => writePrivate(restored, '')
+export const isRestored = ({ restored }: HomePaths): boolean => existsSync(restored)
+export const clearRestored = ({ restored }: HomePaths): void => rmSync(restored, { force: true })
 
 /** A file that only the owner can read, complete or absent. */
 function writePrivate(path: string, content: string | Uint8Array): void {

@@ -18,12 +18,11 @@ import type { Identity } from './core/ids.ts'
 import type { Mailboxes, Summariser } from './core/mailbox/mailbox.ts'
 import { openMailboxes } from './core/mailbox/mailboxes.ts'
 import { type Blobs, openBlobs } from './core/store/blobs.ts'
-import { openStore } from './core/store/lmdb-store.ts'
-import type { Store } from './core/store/store.ts'
+import { openStore, type SnapshotStore } from './core/store/lmdb-store.ts'
 
 /** What a home knows, without a network. */
 export interface Knowledge extends AsyncDisposable {
-  readonly store: Store
+  readonly store: SnapshotStore
   readonly blobs: Blobs
   readonly mailboxes: Mailboxes
   readonly accounts: Accounts

@@ -11,11 +11,13 @@ import type { CreateHomeOptions, OpenOptions } from './opening.ts'
 import { accountOperations, createAccount } from './operations/accounts.ts'
 import { administrationOperations } from './operations/administration.ts'
 import { audited } from './operations/audited.ts'
+import { backupOperations } from './operations/backup.ts'
 import { contactOperations } from './operations/contacts.ts'
 import type { OperationParts } from './operations/context.ts'
 import { mailOperations } from './operations/mail.ts'
 import { queueOperations } from './operations/queue.ts'
 import { statusOperations } from './operations/status.ts'
+import { renewIfRestored } from './restored.ts'
 import type { Log } from './core/ambient.ts'
 
 export const systemAmbient = (log: Log): Ambient => ({ clock: systemClock, random: systemRandom, log })
@@ -25,6 +27,7 @@ export function operationsOver(parts: OperationParts): Operations {
     ...accountOperations(parts),
     ...administrationOperations(parts),
     ...contactOperations(parts),
+    ...backupOperations(parts),
     ...mailOperations(parts),
     ...queueOperations(parts),
     ...statusOperations(parts),
@@ -60,6 +63,7 @@ export async function openStopped({
   await using scope = new AsyncDisposableStack()
   const key = scope.use(await openVault(paths.key, passphrase))
   const knowledge = scope.use(await openKnowledge({ paths, key }, ambient))
+  await renewIfRestored(paths, knowledge, ambient)
   const certificates = () => current(sealedCertificates(knowledge.store), [], ambient)
   const audit = openAuditLog(paths.audit)
   const operations = operationsOver({

@@ -81,6 +81,30 @@ export function createWiring(version: string): Wiring {
       const owned = scope.move()
       return { ...operations, [Symbol.asyncDispose]: async () => await owned.disposeAsync() }
     },
+    async readStopped(home, to) {
+      markerOf(home)
+      secureHome(home)
+      const paths = homePaths(home)
+      using _ = await lockHome(home, paths.controlSocket)
+      requireParts(paths)
+      const { readBackup } = await import('./home-backup.ts')
+      const { withStoppedSnapshot } = await import('./core/store/snapshot.ts')
+      const reading = withStoppedSnapshot(
+        paths.store,
+        async (snapshot) => await readBackup({ paths, snapshot, nowMs: systemClock.nowMs() }, to),
+      )
+      return await namingFile(paths, reading)
+    },
+    async restoreHome(home, source) {
+      if (inspectHome(home).kind === 'home') {
+        throw new MyceliumError('home-invalid', { reason: 'it is a home already; nothing was changed' })
+      }
+      secureHome(home)
+      const paths = homePaths(home)
+      using _ = await lockHome(home, paths.controlSocket)
+      const { writeHome } = await import('./home-backup.ts')
+      return await writeHome(paths, source)
+    },
     async start(home, config, passphrase) {
       const marker = markerOf(home)
       secureHome(home)

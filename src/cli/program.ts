@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../config.ts'
 import { addAccount } from './account.ts'
 import { addAudit } from './audit.ts'
+import { addBackup } from './backup.ts'
 import { addContact } from './contact.ts'
 import type { Environment } from './context.ts'
 import { lineFor, UsageError } from './errors.ts'
@@ -47,6 +48,7 @@ function buildProgram(environment: Environment): Command {
     addContact,
     addQueue,
     addTransfer,
+    addBackup,
     addTrust,
     addRecovery,
     addAudit,

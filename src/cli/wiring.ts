@@ -1,6 +1,6 @@
 /** What the command line needs from the rest; main.ts provides it, and loads the heavy parts only when they are used. */
 import type { Config } from '../config.ts'
-import type { Listeners, NewAccount, Operations } from '../core/control.ts'
+import type { BackupCounts, Listeners, NewAccount, Operations } from '../core/control.ts'
 
 /** A gateway that is up: every listener accepts. Disposing drains and closes. */
 export interface RunningGateway extends AsyncDisposable {
@@ -26,6 +26,11 @@ export type HomeState =
   | { readonly kind: 'nothing' }
   | { readonly kind: 'home'; readonly keyStore: 'passphrase' | 'key-file' }
 
+export interface BackupSink {
+  readonly output: (bytes: Uint8Array) => Promise<void>
+  readonly signal: AbortSignal
+}
+
 export interface Wiring {
   readonly version: string
   controlSocket(home: string): string
@@ -35,6 +40,10 @@ export interface Wiring {
   createHome(home: string, options: NewHome): Promise<NewAccount>
   /** The same operations on a stopped home, under its lock. @throws `home-locked`, `wrong-credentials`, `store-corrupt` */
   openStopped(home: string, passphrase: string | undefined): Promise<Operations & AsyncDisposable>
+  /** As the operation `backupRead`, of a home that nobody has open; its passphrase is not needed. @throws `home-locked`, `store-corrupt` */
+  readStopped(home: string, to: BackupSink): Promise<BackupCounts>
+  /** Makes a home where there is none. @throws `home-locked`, `home-invalid`, `malformed`, `disk-full` */
+  restoreHome(home: string, source: AsyncIterable<Uint8Array>): Promise<BackupCounts>
   /** @throws `home-locked`, `port-in-use`, `wrong-credentials`, `store-corrupt` */
   start(home: string, config: Config, passphrase: string | undefined): Promise<RunningGateway>
 }

@@ -84,6 +84,9 @@ export const operationParams = {
   /** Writes the same to `output`: one mailbox with those below it, or all. */
   mailExport: z.strictObject({ account, mailbox: z.string().min(1).max(limits.mailboxNameOctetsMax).optional() }),
 
+  /** Writes `core/transfer/home-stream.ts` to `output`: everything a restored home needs, of one moment. */
+  backupRead: nothing,
+
   /** The words, where they could not be shown at creation and nobody has confirmed them; else `words-confirmed`. */
   recoveryShow: byAccount,
   /** Which words a confirmation takes: some while they are kept here, else all; `words-confirmed` when it is done. */
@@ -338,10 +341,19 @@ export interface Results {
     readonly refusals: readonly MailProblem[]
   }
   readonly mailExport: { readonly messages: number }
+  readonly backupRead: BackupCounts
 
   readonly recoveryShow: { readonly mnemonic: string }
   readonly recoveryAsk: { readonly positions: readonly number[] }
   readonly recoveryConfirm: { readonly confirmed: true }
+}
+
+export interface BackupCounts {
+  readonly rows: number
+  /** Files of large contents. */
+  readonly files: number
+  /** Files that the store names and that were not there. */
+  readonly missing: number
 }
 
 /** A message that was left out, and why in words. */

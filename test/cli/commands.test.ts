@@ -147,6 +147,7 @@ const answers: Results = {
   trustExport: { certificate: '-----BEGIN CERTIFICATE-----\n', fingerprint: 'AA:BB', notAfterMs: 0 },
   mailImport: { added: 2, known: 1, refused: 0, refusals: [] },
   mailExport: { messages: 3 },
+  backupRead: { rows: 1, files: 0, missing: 0 },
   recoveryShow: { mnemonic: created.mnemonic },
 }
 
@@ -195,6 +196,8 @@ const wiring: Wiring = {
     passphraseSeen = passphrase
     return { ...operations, [Symbol.asyncDispose]: async () => await Promise.resolve() }
   },
+  readStopped: async () => await Promise.resolve(answers.backupRead),
+  restoreHome: async () => await Promise.resolve(answers.backupRead),
   async start() {
     return await Promise.resolve({
       listeners: { imap: { host: '127.0.0.1', port: 1143 }, overlay: [] },

@@ -130,7 +130,6 @@ test.skipIf(process.platform !== 'linux')(
     const sent = [...mailTo(alice.address, bob.address)].slice(2, -1).join('').slice(0, -2)
     expect({ bytes, digest }).toEqual({ bytes: sent.length, digest: createHash('sha256').update(sent).digest('hex') })
     const growth = [atSender.peak - before[0]!, atReceiver.peak - before[1]!].map(Math.round)
-    if (process.env['SHOW_MEMORY'] !== undefined) console.log({ before, growth })
     expect(Math.max(...growth)).toBeLessThan(growthMegabytesMax)
   },
   120_000,

@@ -1,10 +1,10 @@
 /** Writes mbox files (mboxrd): one, or a folder of them as Thunderbird keeps it. Each appears when it is whole. */
-import { type FileHandle, link, mkdir, open, rename, rm, truncate } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, rm, truncate } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { MessageHead } from '../../core/transfer/mail-stream.ts'
 import { mboxNameOf } from '../../core/transfer/mbox-names.ts'
 import { mboxMessage } from '../../core/transfer/mbox-writer.ts'
-import { UsageError } from '../errors.ts'
+import { takeName } from '../take-name.ts'
 import type { MailTarget } from './target.ts'
 
 interface Writing {
@@ -71,23 +71,6 @@ export class MboxTarget implements MailTarget {
     await this.#open.file.handle.close().catch(() => {})
     await rm(`${this.#open.file.path}.part`, { force: true })
   }
-}
-
-/** Gives a file that is whole and durable its name. @throws UsageError when that is taken */
-export async function takeName(draft: string, path: string, isForced: boolean): Promise<void> {
-  if (isForced) await rename(draft, path)
-  else {
-    try {
-      await link(draft, path)
-    } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
-      throw new UsageError(`${path} is there already; choose another name, or replace it with --force`)
-    } finally {
-      await rm(draft, { force: true })
-    }
-  }
-  await using folder = await open(dirname(path), 'r')
-  await folder.sync()
 }
 
 /** `a/b` → `a.sbd/b`. */

@@ -217,13 +217,17 @@ export class Accounts {
    * for good, and the reason is somebody's word: once a day, and never into the last quarter.
    * @throws `no-such-account`, `throttled`
    */
-  async replaceDevice(identity: Identity, also: (tx: WriteTx) => void): Promise<void> {
+  async replaceDevice(
+    identity: Identity,
+    also: (tx: WriteTx) => void,
+    { isCertain = false }: { readonly isCertain?: boolean } = {},
+  ): Promise<void> {
     const fresh = makeDevice(this.#ambient.random)
     await this.#store.write((tx) => {
       const account = readAccount(tx, identity)
       if (account === undefined) throw new MyceliumError('no-such-account')
       const nowMs = this.#ambient.clock.nowMs()
-      if (!mayReplaceDevice(account, nowMs)) throw new MyceliumError('throttled')
+      if (!mayReplaceDevice(account, nowMs, isCertain)) throw new MyceliumError('throttled')
       const entries = [...account.entries, ...replacingEntries(account, fresh, nowMs)]
       tx.put(tables.deviceSecrets, accountKey(tx, identity), encodeDeviceSecrets(fresh))
       this.#prekeys.replace(tx, identity, fresh, nowMs)

@@ -42,10 +42,14 @@ export function replacingEntries(
   return [joins, nextEntry(joined, signer, old.signing, { kind: 'revoke-device', device: old.id }, nowMs)]
 }
 
-/** Long enough after the last new device, and room left in the log for what the owner wants to say. */
-export function mayReplaceDevice({ entries }: OwnAccount, nowMs: number): boolean {
+/**
+ * Long enough after the last new device, and room left in the log for what the owner wants to say.
+ * @param isCertain the owner has restored a backup: no contact's word is needed, and none can wear the log out
+ */
+export function mayReplaceDevice({ entries }: OwnAccount, nowMs: number, isCertain: boolean): boolean {
   const added = entries.map(readEntry).filter(({ content }) => content.kind === 'add-device')
   const last = added.at(-1)
   const isRested = last === undefined || Math.abs(nowMs - last.atMs) >= limits.deviceReplaceMsMin
+  if (isCertain) return entries.length + 2 <= limits.logEntriesMax
   return isRested && entries.length + 2 <= (limits.logEntriesMax * 3) / 4
 }

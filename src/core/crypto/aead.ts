@@ -43,6 +43,30 @@ export const openInto = (
   associated?: Uint8Array,
 ): boolean => sodium.open(out, sealed, associated, nonce, key)
 
+/** As `seal`, XChaCha20-Poly1305 with a 24-byte nonce. */
+export function sealLong(
+  key: Uint8Array,
+  nonce: Uint8Array,
+  plaintext: Uint8Array,
+  associated: Uint8Array,
+): Uint8Array {
+  const sealed = Buffer.allocUnsafe(plaintext.length + aeadTagBytes)
+  sodium.sealX(sealed, plaintext, associated, nonce, key)
+  return sealed
+}
+
+/** `undefined` when the tag does not match. */
+export function openLong(
+  key: Uint8Array,
+  nonce: Uint8Array,
+  sealed: Uint8Array,
+  associated: Uint8Array,
+): Uint8Array | undefined {
+  if (sealed.length < aeadTagBytes) return undefined
+  const plaintext = Buffer.allocUnsafe(sealed.length - aeadTagBytes)
+  return sodium.openX(plaintext, sealed, associated, nonce, key) ? plaintext : undefined
+}
+
 /** 24-byte nonce, ciphertext, tag: safe with a fresh random nonce for each value under one key. */
 export function sealRandom(
   key: Uint8Array,

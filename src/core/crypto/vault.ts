@@ -5,13 +5,12 @@
  */
 import { link, open as openFile, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { Worker } from 'node:worker_threads'
 import { fromBase64, fromUtf8, toBase64, toHex } from '../bytes.ts'
 import type { Random } from '../ambient.ts'
 import { MyceliumError } from '../errors.ts'
 import { openRandom, sealRandom, xaeadNonceBytes } from './aead.ts'
-import type { Argon2Job } from './argon2-worker.ts'
 import { argon2SaltBytes } from './kdf.ts'
+import { passphraseKey } from './passphrase-key.ts'
 import { Secret } from './secret.ts'
 
 export type VaultKind = 'passphrase' | 'key-file'
@@ -67,7 +66,7 @@ export async function openVault(path: string, passphrase: string | undefined): P
   if (passphrase === undefined) throw new MyceliumError('key-store-locked')
   const [salt, sealed] = [fromBase64(file.salt), fromBase64(file.sealed)]
   if (salt?.length !== argon2SaltBytes || sealed === undefined) throw damaged()
-  using wrapping = await derive(passphrase, salt, file.memoryBytes, file.passes)
+  using wrapping = await passphraseKey(passphrase, { salt, memoryBytes: file.memoryBytes, passes: file.passes })
   const key = wrapping.read((bytes) => openRandom(bytes, sealed, associated(file.memoryBytes, file.passes)))
   if (key?.length !== homeKeyBytes) throw new MyceliumError('wrong-credentials')
   return new Secret(key)
@@ -100,7 +99,7 @@ async function wrap(key: Uint8Array, passphrase: string | undefined, random: Ran
   if (passphrase === undefined) return { version, kind: 'key-file', key: toBase64(key) }
   const [memoryBytes, passes] = [memoryBytesDefault, passesDefault]
   const salt = random.bytes(argon2SaltBytes)
-  using wrapping = await derive(passphrase, salt, memoryBytes, passes)
+  using wrapping = await passphraseKey(passphrase, { salt, memoryBytes, passes })
   const nonce = random.bytes(xaeadNonceBytes)
   const sealed = wrapping.read((bytes) => sealRandom(bytes, nonce, key, associated(memoryBytes, passes)))
   return {
@@ -116,24 +115,6 @@ async function wrap(key: Uint8Array, passphrase: string | undefined, random: Ran
 
 const associated = (memoryBytes: number, passes: number): Uint8Array =>
   fromUtf8(`mycelium/vault/1 argon2id ${memoryBytes} ${passes}`)
-
-/** NFKC, so that one passphrase typed on two keyboards is one passphrase. */
-async function derive(passphrase: string, salt: Uint8Array, memoryBytes: number, passes: number): Promise<Secret> {
-  const job: Argon2Job = {
-    passphrase: fromUtf8(passphrase.normalize('NFKC')),
-    salt,
-    memoryBytes,
-    passes,
-    length: homeKeyBytes,
-  }
-  const worker = new Worker(new URL('./argon2-worker.ts', import.meta.url), { workerData: job })
-  const key = await new Promise<Uint8Array>((resolve, reject) => {
-    worker.once('message', resolve)
-    worker.once('error', reject)
-    worker.once('exit', () => reject(new Error('the key derivation ended without an answer')))
-  })
-  return new Secret(key)
-}
 
 async function readVault(path: string): Promise<VaultFile> {
   const found = await stat(path).catch((cause: unknown) => {

@@ -78,6 +78,8 @@ export interface Blobs extends AsyncDisposable {
   ): Promise<IncomingBlob>
   /** `effect` runs in the transaction that removes a content, with its key: account and content id. */
   onRemoval(effect: (tx: WriteTx, key: Uint8Array) => void): void
+  /** Until it is disposed of, no file goes because nothing refers to it any more: a backup is reading. */
+  keepAll(): Disposable
   /** Removes what has been unreferenced for longer than the grace time. */
   sweep(): Promise<{ readonly contents: number; readonly files: number }>
 }
@@ -109,6 +111,7 @@ class FileBlobs implements Blobs {
   readonly #writing = new Set<string>()
   readonly #removalEffects: ((tx: WriteTx, key: Uint8Array) => void)[] = []
   #sweeping: Promise<{ contents: number; files: number }> | undefined
+  #keepers = 0
 
   constructor(path: string, store: Store, ambient: Ambient) {
     this.#path = path
@@ -261,7 +264,13 @@ class FileBlobs implements Blobs {
     this.#removalEffects.push(effect)
   }
 
+  keepAll(): Disposable {
+    this.#keepers += 1
+    return { [Symbol.dispose]: () => void (this.#keepers -= 1) }
+  }
+
   sweep(): Promise<{ readonly contents: number; readonly files: number }> {
+    if (this.#keepers > 0) return Promise.resolve({ contents: 0, files: 0 })
     this.#sweeping ??= this.#sweep().finally(() => (this.#sweeping = undefined))
     return this.#sweeping
   }

@@ -7,7 +7,6 @@
  * write lock is held for the commit alone and a row that many of them change is sealed once.
  */
 import { statfsSync } from 'node:fs'
-import { open } from 'lmdb'
 import type { Ambient, Log } from '../ambient.ts'
 import type { Secret } from '../crypto/secret.ts'
 import { MyceliumError } from '../errors.ts'
@@ -17,6 +16,7 @@ import { Overlay } from './overlay.ts'
 import { guarded, Transaction, type Tree } from './rows.ts'
 import { checkRowKey, homeKeyBytes, ValueSeal } from './seal.ts'
 import type { ReadTx, Store, WriteTx } from './store.ts'
+import { openTree, snapshotOf, type StoreSnapshot } from './snapshot.ts'
 import { keepUpgradeCopy } from './upgrade-copy.ts'
 import { extend, prepareTreeFile, type TreeFile } from './tree-file.ts'
 
@@ -35,21 +35,13 @@ export interface StoreOptions {
  * @throws `store-corrupt` with `what`: `wrong-key`, `header`, `truncated`, `check`, `tree`, `value`, `schema`, `newer-version`
  * @throws `disk-full`
  */
-export async function openStore(options: StoreOptions, ambient: Ambient): Promise<Store> {
+export async function openStore(options: StoreOptions, ambient: Ambient): Promise<SnapshotStore> {
   options.key.read((key) => {
     if (key.length !== homeKeyBytes) throw new TypeError(`home key of ${key.length} bytes`)
   })
   await using parts = new AsyncDisposableStack()
   const file = prepareTreeFile(options.path)
-  const tree = guarded(() =>
-    open<Uint8Array, Uint8Array>({
-      path: file.directory,
-      noSubdir: false,
-      keyEncoding: 'binary',
-      encoding: 'binary',
-      overlappingSync: false,
-    }),
-  )
+  const tree = openTree(file.directory)
   const seal = new ValueSeal(options.key, ambient.random)
   const store = parts.use(new LmdbStore(tree, seal, { file, fileBytesMax: options.mapSizeBytes, log: ambient.log }))
   const isNew = await store.checkKey()
@@ -60,6 +52,12 @@ export async function openStore(options: StoreOptions, ambient: Ambient): Promis
   await migrate(store, { isNew, beforeFirst, ...(options.steps === undefined ? {} : { steps: options.steps }) })
   parts.move()
   return store
+}
+
+/** A store that can be copied while it is in use. */
+export interface SnapshotStore extends Store {
+  /** @throws `shutting-down` */
+  snapshot(): StoreSnapshot
 }
 
 const pathBytesMax = 5 * 4096 // a row's pages from the root down, each copied at most once in a commit
@@ -73,7 +71,7 @@ interface Job {
   readonly reject: (error: unknown) => void
 }
 
-class LmdbStore implements Store {
+class LmdbStore implements SnapshotStore {
   readonly #tree: Tree
   readonly #seal: ValueSeal
   readonly #file: TreeFile
@@ -125,6 +123,11 @@ class LmdbStore implements Store {
     } finally {
       tx.end()
     }
+  }
+
+  snapshot(): StoreSnapshot {
+    if (this.#isClosed) throw new MyceliumError('shutting-down')
+    return snapshotOf(this.#tree, this.#file.directory)
   }
 
   write<T>(use: (tx: WriteTx) => T): Promise<T> {

@@ -11,7 +11,7 @@ const letters: Readonly<Record<string, Flag>> = {
   F: '\\Flagged',
 }
 /** `a` … `z`: the only keywords that a file name has room for. */
-export const maildirKeywordsMax = 26
+const maildirKeywordsMax = 26
 const letterA = 0x61
 
 /** Flags of `…:2,FLAGS`; `;` and `!` stand for the colon where a file system has none. Unknown letters say nothing. */

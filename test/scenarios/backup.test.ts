@@ -1,0 +1,109 @@
+/** A backup taken while mail comes and goes, and what becomes of it elsewhere. */
+import { existsSync, statSync, writeFileSync } from 'node:fs'
+import { mkdir, readdir, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { silentLog, systemClock, systemRandom } from '../../src/core/ambient.ts'
+import { Secret } from '../../src/core/crypto/secret.ts'
+import { homePaths } from '../../src/home.ts'
+import { readBackup, writeHome } from '../../src/home-backup.ts'
+import { openKnowledge } from '../../src/node.ts'
+import { renewIfRestored } from '../../src/restored.ts'
+import { openWorld, type TestGateway, type World } from '../support/world.ts'
+
+const ambient = { clock: systemClock, random: systemRandom, log: silentLog }
+const marker = { format: 'mycelium-gateway home', version: 1, createdAtMs: 1, keyStore: 'key-file', serviceDomain: 'x' }
+
+const inbox = (gateway: TestGateway) => expect.poll(() => gateway.read(), { timeout: 20_000 })
+
+/** The stream that `backup create` encrypts, while the gateway goes on. */
+async function backUp({ folder, knowledge }: TestGateway, meanwhile = async () => {}): Promise<Uint8Array[]> {
+  const paths = homePaths(folder)
+  writeFileSync(paths.marker, JSON.stringify(marker))
+  writeFileSync(paths.key, 'a key file')
+  using _ = knowledge.blobs.keepAll()
+  using snapshot = knowledge.store.snapshot()
+  await meanwhile()
+  const pieces: Uint8Array[] = []
+  const output = async (bytes: Uint8Array): Promise<void> => void (await Promise.resolve(pieces.push(bytes)))
+  await readBackup({ paths, snapshot, nowMs: 1 }, { output, signal: new AbortController().signal })
+  return pieces
+}
+
+/** In the place of the old home, which is gone. */
+async function restore(
+  world: World,
+  { name, folder }: TestGateway,
+  pieces: readonly Uint8Array[],
+): Promise<TestGateway> {
+  const elsewhere = homePaths(`${folder}-new`)
+  await mkdir(elsewhere.home, { mode: 0o700 })
+  await writeHome(elsewhere, ReadableStream.from(pieces))
+  for (const entry of await readdir(elsewhere.home, { recursive: true }))
+    expect(statSync(join(elsewhere.home, entry)).mode & 0o077).toBe(0)
+  await rm(folder, { recursive: true })
+  await rename(elsewhere.home, folder)
+  const paths = homePaths(folder)
+  {
+    using key = new Secret(Buffer.alloc(32, name))
+    await using knowledge = await openKnowledge({ paths, key }, ambient)
+    await renewIfRestored(paths, knowledge, ambient)
+  }
+  expect(existsSync(paths.restored)).toBe(false)
+  return await world.gateway(name)
+}
+
+test('a restored home keeps its mail, is a new device, and mail to it and from it arrives once', async () => {
+  await using world = await openWorld()
+  const alice = await world.gateway('alice')
+  const bob = await world.gateway('bob')
+  await world.introduce(alice, bob)
+  const long = 'a long letter\r\n'.repeat(5000).trimEnd()
+  await bob.submit(alice.address, 'one')
+  await inbox(alice).toEqual(['one'])
+  await alice.submit(bob.address, 'first')
+  await alice.submit(bob.address, long)
+  await expect.poll(async () => (await bob.read()).length, { timeout: 20_000 }).toBe(2)
+  const before = bob.knowledge.mailboxes.byName(bob.account, 'INBOX')!.uidValidity
+  const device = bob.knowledge.accounts.get(bob.account).device.id
+
+  const pieces = await backUp(bob, async () => {
+    await bob.submit(alice.address, 'two')
+    await inbox(alice).toEqual(['one', 'two'])
+  })
+  await bob.submit(alice.address, 'three')
+  await inbox(alice).toEqual(['one', 'two', 'three'])
+  world.network.kill('bob')
+  await bob.stop()
+  await alice.submit(bob.address, 'while away')
+
+  const again = await restore(world, bob, pieces)
+  expect(again.account).toBe(bob.account)
+  expect(again.knowledge.accounts.get(again.account).device.id).not.toBe(device)
+  expect(again.knowledge.mailboxes.byName(again.account, 'INBOX')!.uidValidity).toBeGreaterThan(before)
+  await expect
+    .poll(async () => (await again.read()).toSorted(), { timeout: 20_000 })
+    .toEqual([long, 'first', 'while away'].toSorted())
+  await again.submit(alice.address, 'four')
+  await inbox(alice).toEqual(['one', 'two', 'three', 'four'])
+  await alice.submit(again.address, 'and back')
+  await expect
+    .poll(async () => (await again.read()).filter((text) => text === 'and back'), { timeout: 20_000 })
+    .toHaveLength(1)
+  expect((await again.read()).length).toBe(4)
+}, 90_000)
+
+test('a stream that breaks off makes no home, and the next attempt starts anew', async () => {
+  await using world = await openWorld()
+  const alice = await world.gateway('alice')
+  const pieces = await backUp(alice)
+  const paths = homePaths(`${alice.folder}-new`)
+  await mkdir(paths.home, { mode: 0o700 })
+  const source = (all: readonly Uint8Array[]) => ReadableStream.from(all)
+  await expect(writeHome(paths, source(pieces.slice(0, -1)))).rejects.toThrow(
+    expect.objectContaining({ code: 'malformed' }),
+  )
+  expect(existsSync(paths.marker)).toBe(false)
+  await writeHome(paths, source(pieces))
+  expect(existsSync(paths.marker)).toBe(true)
+})
