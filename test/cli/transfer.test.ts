@@ -114,9 +114,9 @@ test('Maildir → gateway → Maildir gives the same octets, dates and flags, an
       await exportTo(home, to, under)
       expect(filesIn(to)).toEqual(before)
     }),
-    { numRuns: 25 },
+    { numRuns: 15 },
   )
-})
+}, 120_000)
 
 test('links, pipes’ like and empty files are left out and named; an interrupted import goes on', async () => {
   await using world = await openWorld()
@@ -186,7 +186,7 @@ test('import and export over the command line: stopped, running, Maildir, mbox a
   expect(again.stderr).toContain('--force')
   expect(await gateway(['export', '--home', home])).toMatchObject({ code: 2 })
   expect(await gateway(['import', '--mbox', '/nowhere', '--home', home])).toMatchObject({ code: 2 })
-})
+}, 120_000)
 
 test('a progress line says how far, how fast and how long', () => {
   expect(standingLine({ bytes: 5_000_000, bytesTotal: 20_000_000, messages: 12 }, 10)).toBe(

@@ -91,7 +91,7 @@ test('a restored home keeps its mail, is a new device, and mail to it and from i
     .poll(async () => (await again.read()).filter((text) => text === 'and back'), { timeout: 20_000 })
     .toHaveLength(1)
   expect((await again.read()).length).toBe(4)
-}, 90_000)
+}, 180_000)
 
 test('a stream that breaks off makes no home, and the next attempt starts anew', async () => {
   await using world = await openWorld()
