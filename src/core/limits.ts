@@ -207,6 +207,7 @@ export const limits = {
   imapListPatternsMax: 16, // ours: in one LIST
   imapSetRangesMax: 10_000, // ours: ranges of one number set
   imapBadCommandsMax: 20, // ours: in a row, then the connection is dropped
+  turnMs: 10, // ours: how long connections with commands waiting keep the thread from the others
   imapConnectionsMax: 1024, // ours
   imapConnectionsPerAccountMax: 100, // ours; clients use up to 50
   imapLoginMs: 60_000, // ours: time to authenticate

@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from '../../../test/adapters/imap/client.ts'
 import { Gateway } from '../../../test/interop/support/gateway-process.ts'
-import { rssAnonMb } from '../soak/memory.ts'
+import { cpuMs, rssAnonMb } from '../soak/memory.ts'
 
 /** Stands in every mail of the account that is not fuzzed. */
 const secret = 'marker-7361-of-bob'
@@ -12,6 +12,7 @@ const closedWithinMs = 20_000
 /** After it, a server that says nothing is taken to wait for more. */
 const silenceMs = 150
 const watchEveryMs = 50
+const slowMs = 500
 
 export class ServerTarget implements AsyncDisposable {
   readonly #gateway: Gateway
@@ -19,12 +20,17 @@ export class ServerTarget implements AsyncDisposable {
   readonly #login: { user: string; password: string }
   readonly #bob: Client
   #isOver = false
+  /** Processor time of the gateway while somebody else waited for one NOOP. */
   slowestMs = 0
   rssMax = 0
   leaked = 0
   /** Commands that were understood and done. */
   done = 0
   unanswered = 0
+
+  readonly #said = new Set<string>()
+  /** Told what was being said when somebody else had to wait too long. */
+  onSlow: (said: readonly string[], ms: number) => void = () => {}
 
   private constructor(gateway: Gateway, login: { user: string; password: string }, bob: Client) {
     this.#gateway = gateway
@@ -72,7 +78,9 @@ export class ServerTarget implements AsyncDisposable {
     socket.on('close', () => closed.resolve(true))
     socket.on('error', () => closed.resolve(true))
     socket.write(Buffer.from(said, 'latin1'))
+    this.#said.add(said)
     if (!(await closed.promise)) this.unanswered += 1
+    this.#said.delete(said)
     clearTimeout(hangUp)
     clearTimeout(giveUp)
     socket.destroy()
@@ -92,9 +100,11 @@ export class ServerTarget implements AsyncDisposable {
   /** How long somebody else waits meanwhile, and what the process holds. @throws when it has ended */
   async #watch(): Promise<void> {
     while (!this.#isOver) {
-      const startedAt = performance.now()
+      const before = cpuMs(this.#gateway.pid)
       await this.#bob.ok('NOOP')
-      this.slowestMs = Math.max(this.slowestMs, performance.now() - startedAt)
+      const ms = cpuMs(this.#gateway.pid) - before
+      if (ms > slowMs) this.onSlow([...this.#said], ms)
+      this.slowestMs = Math.max(this.slowestMs, ms)
       this.rssMax = Math.max(this.rssMax, rssAnonMb(this.#gateway.pid))
       await sleep(watchEveryMs)
     }

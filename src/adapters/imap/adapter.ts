@@ -4,6 +4,7 @@ import { limits } from '../../core/limits.ts'
 import { DisposedTogether } from '../../core/disposal.ts'
 import { type Listener, openListener } from '../wire/listener.ts'
 import { busyGreeting, serveImap } from './connection.ts'
+import { Turns } from '../wire/turns.ts'
 import { Recents } from './recents.ts'
 import type { ImapServices, ServerContext } from './services.ts'
 import { FactsLibrary } from './sort/facts.ts'
@@ -73,6 +74,7 @@ function serverContext(services: ImapServices, ambient: Ambient): ServerContext 
     services,
     ambient,
     recents: new Recents(),
+    turns: new Turns(),
     facts: new FactsLibrary(),
     admit({ account }) {
       const open = perAccount.get(account) ?? 0

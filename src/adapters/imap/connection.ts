@@ -61,6 +61,8 @@ async function converse(session: Session): Promise<void> {
     if (incoming.kind === 'end' || incoming.kind === 'foreign') return
     const answer = await answerTo(session, incoming)
     await finish(session, incoming, answer)
+    const turn = session.context.turns.giveWay()
+    if (turn !== undefined) await turn
     mistakes = answer.status === 'BAD' ? mistakes + 1 : 0
     if (mistakes > limits.imapBadCommandsMax) {
       session.out.line('* BYE Too many mistakes')

@@ -4,6 +4,7 @@ import type { Ambient } from '../../core/ambient.ts'
 import type { Identity, MailboxId, Uid } from '../../core/ids.ts'
 import type { Mailboxes, StoredContent } from '../../core/mailbox/mailbox.ts'
 import type { TlsMaterial } from '../wire/tls.ts'
+import type { Turns } from '../wire/turns.ts'
 import type { Recents } from './recents.ts'
 import type { FactsLibrary } from './sort/facts.ts'
 
@@ -40,6 +41,7 @@ export interface ServerContext {
   readonly services: ImapServices
   readonly ambient: Ambient
   readonly recents: Recents
+  readonly turns: Turns
   readonly facts: FactsLibrary
   /** Counts a connection of the account; `undefined` when it has too many. */
   admit(login: Login): Disposable | undefined
