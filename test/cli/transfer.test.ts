@@ -118,7 +118,7 @@ test('Maildir → gateway → Maildir gives the same octets, dates and flags, an
   )
 }, 120_000)
 
-test('links, pipes’ like and empty files are left out and named; an interrupted import goes on', async () => {
+test('links, folders among the files and empty files are left out and named; an interrupted import goes on', async () => {
   await using world = await openWorld()
   const home = await world.gateway('alice')
   using temp = tempHome()
