@@ -9,7 +9,7 @@ import { accountKey } from '../store/content-rows.ts'
 import type { WriteTx } from '../store/store.ts'
 import { tables } from '../store/tables.ts'
 import { noFlagSets } from './flag-sets.ts'
-import type { Change, SpecialUse } from './mailbox.ts'
+import type { Change, MailboxInfo, SpecialUse } from './mailbox.ts'
 import { MailboxWork, newCounters } from './mailbox-work.ts'
 import { parentsOf } from './names.ts'
 import { accountCodec, type AccountRow, asModSeq, eventCodec, metaCodec, newAccount, seqKey } from './rows.ts'
@@ -17,11 +17,18 @@ import { accountCodec, type AccountRow, asModSeq, eventCodec, metaCodec, newAcco
 const mailboxIdBytes = 16
 const changeTrimRows = 1000
 
+/** What is in memory of an account, after some commit. */
+interface Committed {
+  readonly modSeq: number
+  list(): readonly MailboxInfo[]
+}
+
 export class AccountWork {
   readonly account: Identity
   readonly key: Uint8Array
   readonly #tx: WriteTx
   readonly #before: AccountRow
+  readonly #committed: Committed | undefined
   #modSeq: ModSeq | undefined
   #uidValidity: number
   readonly #mailboxes = new Map<MailboxId, MailboxWork>()
@@ -34,8 +41,10 @@ export class AccountWork {
   /** As written by `finish`. */
   row: AccountRow
 
-  constructor(tx: WriteTx, account: Identity) {
+  /** @param committed what is in memory of the account: read instead of its rows while it is as new as they are */
+  constructor(tx: WriteTx, account: Identity, committed?: Committed) {
     this.#tx = tx
+    this.#committed = committed
     this.account = account
     this.key = accountKey(tx, account)
     const stored = tx.get(tables.mailboxAccounts, this.key)
@@ -77,15 +86,23 @@ export class AccountWork {
     return { tx: this.#tx, accountKey: this.key, modSeq: () => this.modSeq() }
   }
 
-  /** Every mailbox of the account by name: reads all their rows, for the rare changes of names. */
+  /** Every mailbox of the account by name. */
   names(): Map<string, MailboxId> {
-    const names = new Map<string, MailboxId>()
-    for (const { key, value } of this.#tx.range(tables.mailboxes, { prefix: this.key }))
-      names.set(decode(metaCodec, value).name, toHex(key.subarray(this.key.length)) as MailboxId)
+    const names = this.#namesBefore()
     for (const { id, meta, isRemoved } of this.#mailboxes.values()) {
-      for (const [name, other] of names) if (other === id) names.delete(name)
-      if (!isRemoved) names.set(meta.name, id)
+      if (isRemoved) names.delete(id)
+      else names.set(id, meta.name)
     }
+    return new Map([...names].map(([id, name]) => [name, id]))
+  }
+
+  #namesBefore(): Map<MailboxId, string> {
+    // Whatever changes a name takes a modseq, so the same modseq means the same names.
+    if (this.#committed?.modSeq === this.#before.modSeq)
+      return new Map(this.#committed.list().map(({ name, id }) => [id, name]))
+    const names = new Map<MailboxId, string>()
+    for (const { key, value } of this.#tx.range(tables.mailboxes, { prefix: this.key }))
+      names.set(toHex(key.subarray(this.key.length)) as MailboxId, decode(metaCodec, value).name)
     return names
   }
 

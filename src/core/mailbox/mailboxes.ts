@@ -482,7 +482,7 @@ class StoredMailboxes implements MailboxStore {
     if (works === undefined) this.#works.set(tx, (works = new Map()))
     const known = works.get(account)
     if (known !== undefined) return known
-    const work = new AccountWork(tx, account)
+    const work = new AccountWork(tx, account, this.#cache(account))
     works.set(account, work)
     tx.beforeCommit(() => {
       works.delete(account) // what comes later starts from the rows
