@@ -130,7 +130,7 @@ async function openMail(
   ambient: Ambient,
   fronts: DisposedTogether,
 ): Promise<Mail> {
-  const { logins, mailboxes, quotas } = knowledge
+  const { logins, mailboxes, annotations, quotas } = knowledge
   const quota = (account: Identity): { usedBytes: number; limitBytes: number | undefined } => {
     const bytesMax = quotas.bytesMax(account)
     return { usedBytes: mailboxes.usedBytes(account), limitBytes: bytesMax === Infinity ? undefined : bytesMax }
@@ -147,7 +147,7 @@ async function openMail(
   const imap = fronts.use(
     await openImap(
       { ...enabled('imap', config), ...enabled('imaps', config) },
-      { logins, mailboxes, append, tls, messageBytesMax, quota },
+      { logins, mailboxes, annotations, append, tls, messageBytesMax, quota },
       ambient,
     ),
   )

@@ -16,6 +16,7 @@ import type { Overlay } from './core/delivery/ports.ts'
 import { MyceliumError } from './core/errors.ts'
 import type { Identity } from './core/ids.ts'
 import type { Mailboxes, Summariser } from './core/mailbox/mailbox.ts'
+import { type Annotations, openAnnotations } from './core/mailbox/annotations.ts'
 import { openMailboxes } from './core/mailbox/mailboxes.ts'
 import { type Blobs, openBlobs } from './core/store/blobs.ts'
 import { openStore, type SnapshotStore } from './core/store/lmdb-store.ts'
@@ -25,6 +26,7 @@ export interface Knowledge extends AsyncDisposable {
   readonly store: SnapshotStore
   readonly blobs: Blobs
   readonly mailboxes: Mailboxes
+  readonly annotations: Annotations
   readonly accounts: Accounts
   readonly contacts: Contacts
   readonly invitations: Invitations
@@ -57,6 +59,7 @@ export async function openKnowledge(options: KnowledgeOptions, ambient: Ambient)
   const mailboxes = scope.use(
     await openMailboxes(store, blobs, { quotaBytes, ...(summariser === undefined ? {} : { summariser }) }, ambient),
   )
+  const annotations = openAnnotations(store)
   const accounts = await openAccounts(store, ambient)
   const contacts = openContacts(store, ambient, accounts)
   const invitations = openInvitations(store, ambient)
@@ -67,6 +70,7 @@ export async function openKnowledge(options: KnowledgeOptions, ambient: Ambient)
     store,
     blobs,
     mailboxes,
+    annotations,
     accounts,
     contacts,
     invitations,

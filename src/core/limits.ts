@@ -159,6 +159,10 @@ export const limits = {
   blobGraceMs: 3600_000, // DESIGN §8: unreferenced content stays this long
   mailboxNameOctetsMax: 1000, // ours
   mailboxDepthMax: 32, // ours: levels of hierarchy
+  annotationsMax: 100, // ours: of one mailbox, or of the account itself
+  annotationBytesMax: 64 * 1024, // ours: one value
+  annotationNameOctetsMax: 255, // ours
+  annotationsBytesMax: 4 * 1024 * 1024, // ours: of one account together
   mailboxesMax: 10_000, // ours: per account; subscriptions too
   keywordOctetsMax: 128, // ours
   keywordsMax: 256, // ours: distinct keywords in one mailbox

@@ -131,6 +131,12 @@ export class Arguments {
     if (this.name() !== 'NIL') throw new BadSyntax('Expected a string or NIL')
     return undefined
   }
+  /** `NIL` is `undefined`. */
+  nstringOctets(): Uint8Array | undefined {
+    if (this.#isString()) return this.stringOctets().octets
+    if (this.name() !== 'NIL') throw new BadSyntax('Expected a string or NIL')
+    return undefined
+  }
   astringOctets(): Uint8Array {
     return this.#isString() ? this.stringOctets().octets : Buffer.from(this.#run(astringChars, 'a string'), 'latin1')
   }

@@ -9,14 +9,16 @@ import { idle } from './commands/idle.ts'
 import { list, lsub } from './commands/list.ts'
 import { authenticate, login, starttls } from './commands/login.ts'
 import { create, remove, rename, subscribe, unsubscribe } from './commands/mailboxes.ts'
+import { getMetadata, setMetadata } from './commands/metadata.ts'
 import { multiSearch } from './commands/multi-search.ts'
-import { getQuota, getQuotaRoot } from './commands/quota.ts'
+import { getQuota, getQuotaRoot, setQuota } from './commands/quota.ts'
 import { cancelUpdate, search, uidSearch } from './commands/search.ts'
 import { close, examine, select, unselect } from './commands/select.ts'
 import { sort, uidSort } from './commands/sort.ts'
 import { status } from './commands/status.ts'
 import { store, uidStore } from './commands/store.ts'
 import { thread, uidThread } from './commands/thread.ts'
+import { unauthenticate } from './commands/unauthenticate.ts'
 import { uidBatches } from './commands/uid-batches.ts'
 
 const commands: ReadonlyMap<string, Command> = new Map(
@@ -47,6 +49,10 @@ const commands: ReadonlyMap<string, Command> = new Map(
     COMPRESS: compress,
     GETQUOTA: getQuota,
     GETQUOTAROOT: getQuotaRoot,
+    SETQUOTA: setQuota,
+    GETMETADATA: getMetadata,
+    SETMETADATA: setMetadata,
+    UNAUTHENTICATE: unauthenticate,
     FETCH: fetch,
     'UID FETCH': uidFetch,
     STORE: store,

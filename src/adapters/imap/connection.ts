@@ -12,7 +12,7 @@ import { beginCompression } from './commands/compress.ts'
 import { beginTls } from './commands/login.ts'
 import { replace } from './commands/replace.ts'
 import type { Incoming } from './decoder.ts'
-import { answerFor, bad, formatTagged, internalError, Refusal, type Tagged } from './responses.ts'
+import { answerFor, bad, formatTagged, internalError, Refusal, type Tagged, uidRequired } from './responses.ts'
 import type { ServerContext } from './services.ts'
 import { Session } from './session.ts'
 
@@ -52,7 +52,7 @@ async function sayGoodbye(session: Session, error: unknown): Promise<void> {
 }
 
 async function converse(session: Session): Promise<void> {
-  const guestUntilMs = performance.now() + limits.imapLoginMs
+  let guestUntilMs = performance.now() + limits.imapLoginMs
   let mistakes = 0
   while (!session.isLoggingOut) {
     const { bounds } = session
@@ -63,6 +63,7 @@ async function converse(session: Session): Promise<void> {
     await finish(session, incoming, answer)
     const turn = session.context.turns.giveWay()
     if (turn !== undefined) await turn
+    if (session.login !== undefined) guestUntilMs = performance.now() + limits.imapLoginMs
     mistakes = answer.status === 'BAD' ? mistakes + 1 : 0
     if (mistakes > limits.imapBadCommandsMax) {
       session.out.line('* BYE Too many mistakes')
@@ -84,12 +85,17 @@ async function answerTo(session: Session, incoming: Request): Promise<Tagged> {
         if (message !== undefined) await session.decoder.refuseMessage(message, session.bounds)
         return bad('Log in first')
       }
+      const refused = refuseNumbers(session, name)
+      if (refused !== undefined) {
+        if (message !== undefined) await session.decoder.refuseMessage(message, session.bounds)
+        return refused
+      }
       if (name === 'APPEND') return await append(session, args, message)
       return await replace(session, args, message, name === 'REPLACE' ? 'seq' : 'uid')
     }
     const command = commandNamed(incoming.name)
     if (command === undefined) return bad('Unknown command')
-    const refused = refuseInState(session, command)
+    const refused = refuseInState(session, command) ?? refuseNumbers(session, incoming.name)
     if (refused !== undefined) return refused
     const answer = await command.run(session, incoming.args)
     if (!session.isLoggingOut) session.writeUpdates(command.holdsExpunge !== true)
@@ -99,6 +105,12 @@ async function answerTo(session: Session, incoming: Request): Promise<Tagged> {
     return answerToError(session, error)
   }
 }
+
+/** Commands that name messages by sequence number, or answer with them. */
+const numberCommands: ReadonlySet<string> = new Set('FETCH STORE COPY MOVE SEARCH SORT THREAD REPLACE'.split(' '))
+
+const refuseNumbers = (session: Session, name: string): Tagged | undefined =>
+  session.isUidOnly && numberCommands.has(name) ? uidRequired : undefined
 
 function refuseInState(session: Session, { when }: Command): Tagged | undefined {
   if (when === 'guest' && session.login !== undefined) return bad('Logged in already')

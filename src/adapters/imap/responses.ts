@@ -20,6 +20,9 @@ export const bad = tagged('BAD')
 export const formatTagged = (tag: string, { status, code, text }: Tagged): string =>
   `${tag} ${status} ${code === undefined ? '' : `[${code}] `}${text}`
 
+/** RFC 9586 §3. */
+export const uidRequired = bad('Messages are named by UID only', 'UIDREQUIRED')
+
 /** A command cannot go on, and this is its answer. */
 export class Refusal extends Error {
   override readonly name = 'Refusal'

@@ -7,7 +7,7 @@ import { decodeCharset } from '../../core/message/mime-words.ts'
 import { type Arguments, BadSyntax } from './arguments.ts'
 import { dayMs, parseDate } from './dates.ts'
 import type { NumberSet } from './number-set.ts'
-import { no, Refusal } from './responses.ts'
+import { no, Refusal, uidRequired } from './responses.ts'
 import { type Closeness, loosened } from './search/fuzzy.ts'
 import { rangesOf, type SearchScope, sequenceRanges, uidRanges } from './search/scope.ts'
 import type { Session } from './session.ts'
@@ -120,6 +120,7 @@ class KeyReader {
         args.closeList()
         return key
       }
+      if (args.isSetNext() && !args.isNext('$') && this.#session.isUidOnly) throw new Refusal(uidRequired)
       if (args.isSetNext()) return this.#numbers(sequenceRanges)
       return this.#named(args.name())
     } finally {

@@ -2,6 +2,7 @@
 import type { Login, Logins } from '../../core/account/logins.ts'
 import type { Ambient } from '../../core/ambient.ts'
 import type { Identity, MailboxId, Uid } from '../../core/ids.ts'
+import type { Annotations } from '../../core/mailbox/annotations.ts'
 import type { Mailboxes, StoredContent } from '../../core/mailbox/mailbox.ts'
 import type { TlsMaterial } from '../wire/tls.ts'
 import type { Turns } from '../wire/turns.ts'
@@ -18,6 +19,7 @@ export interface AppendMessage {
 export interface ImapServices {
   readonly logins: Logins
   readonly mailboxes: Mailboxes
+  readonly annotations: Annotations
   /**
    * Appends all or none, durably. In Sent, a message takes the place of the gateway's own copy with its Message-ID.
    * @throws `no-such-mailbox`, `mailbox-full`, `disk-full`

@@ -14,7 +14,7 @@ import type { ServerContext } from './services.ts'
 import { decodeUtf7 } from '../../core/mailbox/utf7.ts'
 import type { View } from './view.ts'
 
-export type Extension = 'CONDSTORE' | 'QRESYNC' | 'UTF8=ACCEPT' | 'IMAP4REV2'
+export type Extension = 'CONDSTORE' | 'QRESYNC' | 'UTF8=ACCEPT' | 'IMAP4REV2' | 'UIDONLY'
 
 export const systemFlags = ['\\Answered', '\\Flagged', '\\Deleted', '\\Seen', '\\Draft'] as const
 
@@ -56,10 +56,7 @@ export class Session {
   }
 
   close(): void {
-    this.view?.close()
-    this.view = undefined
-    this.#unwatchLogin?.()
-    this.#admitted?.[Symbol.dispose]()
+    this.#leaveAccount()
   }
 
   get mailboxes(): Mailboxes {
@@ -80,6 +77,10 @@ export class Session {
   }
   get isRev2(): boolean {
     return this.enabled.has('IMAP4REV2')
+  }
+  /** RFC 9586: no sequence number goes either way. */
+  get isUidOnly(): boolean {
+    return this.enabled.has('UIDONLY')
   }
   get knowsModSeq(): boolean {
     return this.enabled.has('CONDSTORE')
@@ -112,6 +113,23 @@ export class Session {
     this.#login = login
     this.context.recents.begin(login.account, this.mailboxes.list(login.account))
     this.#unwatchLogin = this.context.services.logins.watch(login, () => this.channel.destroy())
+  }
+
+  /** RFC 8437: as before login. */
+  logOut(): void {
+    this.#leaveAccount()
+    this.enabled.clear()
+    this.savedSearch = []
+    this.#login = undefined
+  }
+
+  #leaveAccount(): void {
+    this.view?.close()
+    this.view = undefined
+    this.#unwatchLogin?.()
+    this.#unwatchLogin = undefined
+    this.#admitted?.[Symbol.dispose]()
+    this.#admitted = undefined
   }
 
   /** A mailbox name as the client writes it → UTF-8, INBOX in one spelling. @throws Refusal */
@@ -148,17 +166,19 @@ export class Session {
   /** `FETCH` responses that say which flags messages have now. Not for those that are gone. */
   writeFlags(uids: readonly Uid[]): void {
     if (uids.length === 0) return
-    const { out, selected: view } = this
+    const { out, selected: view, isUidOnly } = this
     const columns = view.columns()
     if (view.hasNewKeywords) this.writeKeywords()
     for (const uid of uids) {
       const index = columns.indexOf(uid)
       if (index < 0) continue
-      out.text('* ')
-      out.number(view.seqOf(uid))
-      out.text(' FETCH (UID ')
-      out.number(uid)
-      out.text(' FLAGS (')
+      this.openFetch(uid)
+      if (!isUidOnly) {
+        out.text('UID ')
+        out.number(uid)
+        out.text(' ')
+      }
+      out.text('FLAGS (')
       out.text(this.flagsAt(columns, index, uid))
       if (this.knowsModSeq) {
         out.text(') MODSEQ (')
@@ -166,6 +186,14 @@ export class Session {
       }
       out.text('))\r\n')
     }
+  }
+
+  /** `* 3 FETCH (`, or `* 7 UIDFETCH (` where UIDs stand for messages. */
+  openFetch(uid: Uid): void {
+    const { out, isUidOnly } = this
+    out.text('* ')
+    out.number(isUidOnly ? uid : this.selected.seqOf(uid))
+    out.text(isUidOnly ? ' UIDFETCH (' : ' FETCH (')
   }
 
   /** Flags of a message, space-separated. */
@@ -197,7 +225,8 @@ export class Session {
     this.contexts.writeGone()
     const updates = view.takeUpdates(allowExpunge)
     if (updates.expunged.length > 0) {
-      if (this.enabled.has('QRESYNC')) out.line(`* VANISHED ${formatNumberSet(updates.expunged.map(({ uid }) => uid))}`)
+      if (this.isUidOnly || this.enabled.has('QRESYNC'))
+        out.line(`* VANISHED ${formatNumberSet(updates.expunged.map(({ uid }) => uid))}`)
       else for (const { seq } of updates.expunged) out.line(`* ${seq} EXPUNGE`)
     }
     if (updates.exists !== undefined) {

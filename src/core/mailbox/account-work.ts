@@ -153,7 +153,7 @@ export class AccountWork {
 
   /** The rows of the account itself, when its mailboxes are gone: `finish` then writes nothing. */
   removeAccount(): void {
-    for (const table of [tables.changes, tables.subscriptions, tables.searchIndex])
+    for (const table of [tables.changes, tables.subscriptions, tables.searchIndex, tables.annotations])
       for (const key of this.#tx.keys(table, { prefix: this.key })) this.#tx.remove(table, key)
     this.#tx.remove(tables.mailboxAccounts, this.key)
     this.#isRemoved = true

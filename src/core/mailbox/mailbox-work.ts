@@ -236,9 +236,11 @@ export class MailboxWork {
     const { tx, accountKey } = this.#services
     for (const table of [tables.mailboxBlocks, tables.mailboxTombstones, tables.summaries])
       for (const key of tx.keys(table, { prefix: this.key })) tx.remove(table, key)
-    tx.remove(tables.mailboxes, mailboxKey(accountKey, this.key))
-    tx.remove(tables.mailboxCounters, mailboxKey(accountKey, this.key))
-    tx.remove(tables.searchProgress, mailboxKey(accountKey, this.key))
+    const own = mailboxKey(accountKey, this.key)
+    for (const key of tx.keys(tables.annotations, { prefix: own })) tx.remove(tables.annotations, key)
+    tx.remove(tables.mailboxes, own)
+    tx.remove(tables.mailboxCounters, own)
+    tx.remove(tables.searchProgress, own)
     this.isRemoved = true
     return contents
   }

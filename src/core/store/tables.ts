@@ -37,6 +37,7 @@ export const tables = {
   incomingBlobs: table(42, 'incoming-blobs'), // opaque(account) ‖ blob root → progress of a blob on its way
   searchIndex: table(43, 'search-index'), // opaque(account) ‖ 0 fields, 1 signatures ‖ pack of content ids → entries
   searchProgress: table(44, 'search-progress'), // opaque(account) ‖ mailbox id → the last uid that is in the index
+  annotations: table(45, 'annotations'), // opaque(account) ‖ mailbox id, or zeros ‖ opaque(name) → name, value
 
   // core/delivery
   sessions: table(50, 'sessions'), // opaque(own device ‖ peer device) → session

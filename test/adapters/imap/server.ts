@@ -3,6 +3,7 @@ import type { LogFields } from '../../../src/core/ambient.ts'
 import { systemRandom } from '../../../src/core/ambient.ts'
 import { type Imap, openImap } from '../../../src/adapters/imap/adapter.ts'
 import { imapSummariser } from '../../../src/adapters/imap/summary.ts'
+import { openAnnotations } from '../../../src/core/mailbox/annotations.ts'
 import type { Mailboxes } from '../../../src/core/mailbox/mailbox.ts'
 import { addAccounts, alice, deliver, type Home, temporaryHouse } from '../../core/mailbox/support.ts'
 import { selfSigned } from '../wire/certificate.ts'
@@ -44,6 +45,7 @@ export async function openTestServer({
       {
         logins,
         mailboxes: wrap(home.mailboxes),
+        annotations: openAnnotations(home.store),
         append: async (account, mailbox, messages, replaced) =>
           await home.store.write((tx) => {
             if (replaced !== undefined) home.mailboxes.discard(tx, account, replaced.mailbox, [replaced.uid])

@@ -60,6 +60,7 @@ const extensions: Readonly<Record<string, readonly Extension[]>> = {
   QRESYNC: ['QRESYNC', 'CONDSTORE'],
   'UTF8=ACCEPT': ['UTF8=ACCEPT'],
   IMAP4REV2: ['IMAP4REV2'],
+  UIDONLY: ['UIDONLY'],
 }
 
 /** RFC 5161. Unknown names are passed over. */

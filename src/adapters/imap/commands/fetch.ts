@@ -36,7 +36,7 @@ const fetching = (kind: 'uid' | 'seq'): Command => ({
     const { changedSince, vanished, partial } = readModifiers(session, args, kind)
     args.end()
     const items = [...asked]
-    if (kind === 'uid') items.push(uidItem)
+    if (kind === 'uid' && !session.isUidOnly) items.push(uidItem)
     if (changedSince !== undefined) items.push(modSeqItem)
     if (items.includes(modSeqItem)) session.enableModSeq()
     if (vanished && set !== '$') writeVanished(session, changedSince!, set)
@@ -158,7 +158,8 @@ class Fetcher {
   /** A message that others expunged: its number stands until the client may be told, but only its UID is still known. */
   #writeGone(uid: Uid): void {
     if (this.#items.every((item) => item === uidItem)) {
-      this.#session.out.line(`* ${this.#session.selected.seqOf(uid)} FETCH (UID ${uid})`)
+      this.#session.openFetch(uid)
+      this.#session.out.line(`UID ${uid})`)
     } else this.#missing = true
   }
 
@@ -180,9 +181,7 @@ class Fetcher {
         return
       }
     }
-    out.text('* ')
-    out.number(session.selected.seqOf(uid))
-    out.text(' FETCH (')
+    session.openFetch(uid)
     const target = { session, columns, index, uid, content, summary }
     for (let at = 0; at < items.length; at += 1) {
       if (at > 0) out.text(' ')

@@ -7,6 +7,7 @@ import type { Command } from '../command.ts'
 import { matchesPattern } from '../list-pattern.ts'
 import { no, ok } from '../responses.ts'
 import type { Session } from '../session.ts'
+import { readNames, writeMetadata } from './metadata.ts'
 import { readStatusItems, writeStatus } from './status.ts'
 
 interface Query {
@@ -17,6 +18,8 @@ interface Query {
   readonly isRecursive: boolean
   readonly showSubscribed: boolean
   readonly statusItems: readonly string[]
+  /** RFC 9590. */
+  readonly metadataNames: readonly string[]
 }
 
 /** Many long names against many patterns take long: other connections get their turn in between. */
@@ -56,6 +59,7 @@ export const list: Command = {
       isRecursive: has('RECURSIVEMATCH'),
       showSubscribed: has('SUBSCRIBED') || returned?.names.includes('SUBSCRIBED') === true,
       statusItems: returned?.statusItems ?? [],
+      metadataNames: returned?.metadataNames ?? [],
     })
     return ok('Listed')
   },
@@ -64,22 +68,26 @@ export const list: Command = {
 function readReturn(
   session: Session,
   args: Arguments,
-): { readonly names: readonly string[]; readonly statusItems: readonly string[] } | undefined {
+): (Pick<Query, 'statusItems' | 'metadataNames'> & { readonly names: readonly string[] }) | undefined {
   if (!args.skip(' ')) return undefined
   if (args.name() !== 'RETURN') throw new BadSyntax('Expected RETURN')
   args.sp()
   let statusItems: readonly string[] = []
+  let metadataNames: readonly string[] = []
   const names = args.list(() => {
     const name = args.name()
     if (name === 'STATUS') {
       args.sp()
       statusItems = readStatusItems(session, args)
+    } else if (name === 'METADATA') {
+      args.sp()
+      metadataNames = readNames(args)
     } else if (name !== 'SUBSCRIBED' && name !== 'CHILDREN' && name !== 'SPECIAL-USE') {
       throw new BadSyntax('Unknown return option')
     }
     return name
   })
-  return { names, statusItems }
+  return { names, statusItems, metadataNames }
 }
 
 async function writeList(session: Session, query: Query): Promise<void> {
@@ -118,6 +126,9 @@ async function writeList(session: Session, query: Query): Promise<void> {
       : ''
     out.line(`* LIST (${attributes.join(' ')}) "/" ${session.writeMailbox(name)}${extended}`)
     if (query.statusItems.length > 0 && info !== undefined) writeStatus(session, info, query.statusItems)
+    if (query.metadataNames.length > 0 && info !== undefined) {
+      writeMetadata(session, { name, mailbox: info.id }, query.metadataNames)
+    }
   }
 }
 

@@ -26,6 +26,23 @@ export const getQuota: Command = {
   },
 }
 
+/** Limits are the gateway's to set, not the client's. */
+export const setQuota: Command = {
+  when: 'user',
+  run(_session, args) {
+    args.sp()
+    args.astring()
+    args.sp()
+    args.list(() => {
+      args.atom()
+      args.sp()
+      args.number(Number.MAX_SAFE_INTEGER)
+    })
+    args.end()
+    return no('Only the one who runs this gateway sets quotas', 'NOPERM')
+  },
+}
+
 export const getQuotaRoot: Command = {
   when: 'user',
   run(session, args) {

@@ -5,7 +5,7 @@ import type { Arguments } from '../arguments.ts'
 import { BadSyntax } from '../arguments.ts'
 import type { Command } from '../command.ts'
 import { formatNumberSet, type NumberSet, resolveNumberSet } from '../number-set.ts'
-import { no, ok, Refusal, type Tagged } from '../responses.ts'
+import { no, ok, Refusal, type Tagged, uidRequired } from '../responses.ts'
 import type { Session } from '../session.ts'
 import { View } from '../view.ts'
 
@@ -41,14 +41,14 @@ function readParameters(session: Session, args: Arguments): Resync | undefined {
     if (name === 'QRESYNC') {
       if (!session.enabled.has('QRESYNC')) throw new BadSyntax('QRESYNC was not enabled')
       args.sp()
-      resync = readResync(args)
+      resync = readResync(args, session.isUidOnly)
     } else if (name === 'CONDSTORE') session.enabled.add('CONDSTORE')
     else throw new BadSyntax('Unknown parameter')
   })
   return resync
 }
 
-function readResync(args: Arguments): Resync {
+function readResync(args: Arguments, isUidOnly: boolean): Resync {
   args.openList()
   const uidValidity = args.number()
   args.sp()
@@ -59,6 +59,7 @@ function readResync(args: Arguments): Resync {
     const hasPairs = known === undefined ? args.isListNext() : args.skip(' ')
     if (hasPairs) {
       // Sequence numbers matched to UIDs only narrow what must be listed as vanished; we list all.
+      if (isUidOnly) throw new Refusal(uidRequired)
       args.openList()
       plainSet(args)
       args.sp()
@@ -94,7 +95,7 @@ function open(session: Session, info: MailboxInfo, isReadOnly: boolean, resync: 
   out.line(`* ${view.count} EXISTS`)
   if (!session.isRev2) {
     out.line(`* ${view.recentCount} RECENT`)
-    const unseen = firstUnseen(view, info)
+    const unseen = session.isUidOnly ? 0 : firstUnseen(view, info)
     if (unseen > 0) out.line(`* OK [UNSEEN ${unseen}] First unseen`)
   }
   out.line(`* OK [UIDVALIDITY ${info.uidValidity}] UIDs are valid`)

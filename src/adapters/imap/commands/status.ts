@@ -13,10 +13,22 @@ const items: Readonly<Record<string, (info: MailboxInfo, session: Session) => st
   UIDVALIDITY: (info) => info.uidValidity,
   UNSEEN: (info) => info.unseen,
   DELETED: (info) => info.deleted,
+  'DELETED-STORAGE': deletedBytes,
   SIZE: (info) => info.size,
   HIGHESTMODSEQ: (info) => info.highestModSeq,
   MAILBOXID: (info) => `(${info.id})`,
   APPENDLIMIT: (_info, session) => session.context.services.messageBytesMax ?? limits.mailBytesMax,
+}
+
+/** RFC 9208 §5: octets that an expunge would free. */
+function deletedBytes(info: MailboxInfo, { account, mailboxes }: Session): number {
+  if (info.deleted === 0) return 0
+  const columns = mailboxes.columns(account, info.id)
+  let sum = 0
+  for (let index = 0; index < columns.count; index += 1) {
+    if (columns.flagsOf(columns.flagSetAt(index)).includes('\\Deleted')) sum += columns.sizeAt(index)
+  }
+  return sum
 }
 
 /** Messages above the mark may be gone again. */

@@ -121,7 +121,9 @@ function tell(session: Session, { uids, isSilent, unchangedSince }: Request, cha
     for (const uid of changed) {
       const index = columns.indexOf(uid)
       // Silence is about flags: the new mod-sequence is told all the same (RFC 7162 §3.1.3).
-      if (index >= 0) session.out.line(`* ${view.seqOf(uid)} FETCH (UID ${uid} MODSEQ (${columns.modSeqAt(index)}))`)
+      if (index < 0) continue
+      session.openFetch(uid)
+      session.out.line(`${session.isUidOnly ? '' : `UID ${uid} `}MODSEQ (${columns.modSeqAt(index)}))`)
     }
     return
   }
