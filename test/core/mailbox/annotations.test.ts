@@ -5,7 +5,7 @@ import { type AnnotationChange, openAnnotations } from '../../../src/core/mailbo
 import { addAccounts, alice, bob, temporaryHouse } from './support.ts'
 
 test('entries are one account’s own, and go with it', async () => {
-  await using house = temporaryHouse()
+  using house = temporaryHouse()
   await using home = await house.open()
   await addAccounts(home, house)
   const annotations = openAnnotations(home.store)
@@ -16,7 +16,7 @@ test('entries are one account’s own, and go with it', async () => {
 })
 
 test('too many entries or too many octets change nothing', async () => {
-  await using house = temporaryHouse()
+  using house = temporaryHouse()
   await using home = await house.open()
   await addAccounts(home, house)
   const annotations = openAnnotations(home.store)
@@ -37,7 +37,7 @@ test('too many entries or too many octets change nothing', async () => {
 })
 
 test('a change is told after it is on disk', async () => {
-  await using house = temporaryHouse()
+  using house = temporaryHouse()
   await using home = await house.open()
   await addAccounts(home, house)
   const annotations = openAnnotations(home.store)
