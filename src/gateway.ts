@@ -2,8 +2,7 @@
 import { openAuditLog } from './audit-log.ts'
 import { openControl } from './adapters/control/adapter.ts'
 import { type HttpOptions, openHttp } from './adapters/http/adapter.ts'
-import type { Metric } from './adapters/http/metrics.ts'
-import { openImap } from './adapters/imap/adapter.ts'
+import { type Imap, openImap } from './adapters/imap/adapter.ts'
 import { imapSummariser } from './adapters/imap/summary.ts'
 import { openSmtp, type Smtp } from './adapters/smtp/adapter.ts'
 import type { TlsMaterial } from './adapters/wire/tls.ts'
@@ -20,7 +19,9 @@ import { DisposedTogether } from './core/disposal.ts'
 import type { Identity } from './core/ids.ts'
 import type { Store } from './core/store/store.ts'
 import { tables } from './core/store/tables.ts'
+import { countedLogins, type LoginCounts, newLoginCounts } from './counted-logins.ts'
 import { metricsTokenOf } from './home.ts'
+import { gatewayMetrics, newCommitTimes, openLagMonitor } from './metrics.ts'
 import { type Knowledge, type Node, openKnowledge, openNode } from './node.ts'
 import type { OpenOptions } from './opening.ts'
 import { operationsOver, systemAmbient } from './operations.ts'
@@ -40,6 +41,7 @@ export async function openGateway({
   const ambient = systemAmbient(log)
   await using scope = new AsyncDisposableStack()
   const key = scope.use(await openVault(paths.key, passphrase))
+  const commits = newCommitTimes()
   const knowledge = scope.use(
     await openKnowledge(
       {
@@ -47,6 +49,7 @@ export async function openGateway({
         key,
         storeBytesMax: config.store.bytesMax,
         quotaBytes: config.accounts.quota,
+        onCommit: commits.observeMs.bind(commits),
         summariser: imapSummariser,
       },
       ambient,
@@ -67,11 +70,23 @@ export async function openGateway({
   const fronts = scope.use(new DisposedTogether())
   const mail = await openMail(config, knowledge, node, tls, ambient, fronts)
   const listeners: { current: Listeners } = { current: { ...mail.listeners, overlay: overlay.listeners() } }
+  const metrics = gatewayMetrics(
+    {
+      ...mail,
+      version,
+      paths,
+      knowledge,
+      node,
+      commits,
+      certificateNotAfterMs: files?.notAfterMs ?? (() => certificates.pair().leaf.notAfterMs),
+    },
+    scope.use(openLagMonitor()),
+  )
   const services = {
     listeners: () => listeners.current,
     authorityPem: () => certificates.authority().certificate,
     isHealthy: () => opensItsStore(knowledge.store),
-    metrics: () => gatewayMetrics(node, mail.smtp),
+    metrics: () => metrics,
     metricsToken: metricsTokenOf(paths, ambient.random),
   }
   for (const name of ['http', 'https'] as const) {
@@ -120,6 +135,8 @@ export async function openGateway({
 interface Mail {
   readonly listeners: Partial<Omit<Listeners, 'overlay'>>
   readonly smtp: Smtp
+  readonly imap: Imap
+  readonly logins: Readonly<Record<'smtp' | 'imap', LoginCounts>>
 }
 
 async function openMail(
@@ -136,10 +153,11 @@ async function openMail(
     return { usedBytes: mailboxes.usedBytes(account), limitBytes: bytesMax === Infinity ? undefined : bytesMax }
   }
   const { messageBytesMax } = config.mail
+  const counts = { smtp: newLoginCounts(), imap: newLoginCounts() }
   const smtp = fronts.use(
     await openSmtp(
       { ...enabled('smtp', config), ...enabled('smtps', config), messageBytesMax },
-      { logins, submitter: delivery.submitter, hostname: 'localhost', tls },
+      { logins: countedLogins(logins, counts.smtp), submitter: delivery.submitter, hostname: 'localhost', tls },
       ambient,
     ),
   )
@@ -147,11 +165,11 @@ async function openMail(
   const imap = fronts.use(
     await openImap(
       { ...enabled('imap', config), ...enabled('imaps', config) },
-      { logins, mailboxes, annotations, append, tls, messageBytesMax, quota },
+      { logins: countedLogins(logins, counts.imap), mailboxes, annotations, append, tls, messageBytesMax, quota },
       ambient,
     ),
   )
-  return { smtp, listeners: { ...smtp.listeners, ...imap.listeners } }
+  return { smtp, imap, logins: counts, listeners: { ...smtp.listeners, ...imap.listeners } }
 }
 
 /** The office's own certificate, where the configuration names one; SIGHUP reads it again. */
@@ -197,21 +215,4 @@ async function gatewayKey(store: Store, { random }: Ambient): Promise<Uint8Array
   const made = newGatewayKey(random)
   await store.write((tx) => tx.put(tables.meta, gatewayKeyName, made))
   return made
-}
-
-function gatewayMetrics({ overlay, delivery }: Node, { counts }: Smtp): readonly Metric[] {
-  const gauge = (name: string, help: string, read: Metric['read']): Metric => ({ name, help, type: 'gauge', read })
-  const counter = (name: string, help: string, read: Metric['read']): Metric => ({ name, help, type: 'counter', read })
-  return [
-    gauge(
-      'mycelium_peers_connected',
-      'Gateways connected now.',
-      () => overlay.peers().filter(({ state }) => state === 'connected').length,
-    ),
-    gauge('mycelium_queue_messages', 'Messages that wait to be acknowledged.', () => delivery.queued()),
-    counter('mycelium_smtp_accepted_total', 'Mails accepted from clients.', () => counts.accepted),
-    counter('mycelium_smtp_accepted_bytes_total', 'Bytes of mails accepted from clients.', () => counts.acceptedBytes),
-    counter('mycelium_smtp_refused_total', 'Mails refused after DATA.', () => counts.refused),
-    counter('mycelium_login_failures_total', 'Failed logins on SMTP.', () => counts.loginFailures),
-  ]
 }

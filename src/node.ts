@@ -42,14 +42,20 @@ export interface KnowledgeOptions {
   /** Octets of mail for accounts without a quota of their own; no limit where absent. */
   readonly quotaBytes?: number
   readonly summariser?: Summariser
+  readonly onCommit?: (tookMs: number) => void
 }
 
 export async function openKnowledge(options: KnowledgeOptions, ambient: Ambient): Promise<Knowledge> {
   await using scope = new AsyncDisposableStack()
-  const { paths, key, storeBytesMax, quotaBytes: defaultQuotaBytes = Infinity, summariser } = options
+  const { paths, key, storeBytesMax, quotaBytes: defaultQuotaBytes = Infinity, summariser, onCommit } = options
   const store = scope.use(
     await openStore(
-      { path: paths.store, key, ...(storeBytesMax === undefined ? {} : { mapSizeBytes: storeBytesMax }) },
+      {
+        path: paths.store,
+        key,
+        ...(storeBytesMax === undefined ? {} : { mapSizeBytes: storeBytesMax }),
+        ...(onCommit === undefined ? {} : { onCommit }),
+      },
       ambient,
     ),
   )

@@ -1,5 +1,6 @@
 /** Joins the command line to home, lock and gateway. */
 import { userInfo } from 'node:os'
+import { fileURLToPath } from 'node:url'
 import type { Wiring } from './cli/wiring.ts'
 import { systemClock } from './core/ambient.ts'
 import { MyceliumError } from './core/errors.ts'
@@ -39,6 +40,7 @@ async function namingFile<T>(paths: HomePaths, opening: Promise<T>): Promise<T> 
 export function createWiring(version: string): Wiring {
   return {
     version,
+    command: [process.execPath, fileURLToPath(new URL('main.ts', import.meta.url))],
     controlSocket: (home) => homePaths(home).controlSocket,
     inspect(home) {
       const state = inspectHome(home)

@@ -13,6 +13,7 @@ import { addPassword } from './password.ts'
 import { addQueue } from './queue.ts'
 import { addRecovery } from './recovery.ts'
 import { addRun } from './run.ts'
+import { addService } from './service.ts'
 import { addStatus } from './status.ts'
 import { addTransfer } from './transfer.ts'
 import { addTrust } from './trust.ts'
@@ -52,6 +53,7 @@ function buildProgram(environment: Environment): Command {
     addTrust,
     addRecovery,
     addAudit,
+    addService,
   ]
   for (const addCommand of add) addCommand(program, environment)
   return program

@@ -33,6 +33,8 @@ export interface BackupSink {
 
 export interface Wiring {
   readonly version: string
+  /** How this program is started: Node and the entry, absolute. */
+  readonly command: readonly string[]
   controlSocket(home: string): string
   /** @throws `home-invalid` */
   inspect(home: string): HomeState

@@ -186,6 +186,7 @@ const operations = Object.fromEntries(
 
 const wiring: Wiring = {
   version: '9.9.9',
+  command: ['/opt/node', '/opt/gateway/src/main.ts'],
   controlSocket: () => join(folder, 'absent.sock'),
   inspect: () => state,
   async createHome(_, options) {
@@ -286,7 +287,7 @@ test.each(commands)('%j asks for the right operation, as text and as JSON', asyn
 test('every verb and every group has --help and takes --home and --json', async () => {
   const single = ['status', 'peers', 'stop']
   const verbs = commands.map(([args]) => (single.includes(args[0]!) ? args.slice(0, 1) : args.slice(0, 2)))
-  for (const verb of [...verbs, ['init'], ['run'], ['doctor']]) {
+  for (const verb of [...verbs, ['init'], ['run'], ['doctor'], ['service', 'install'], ['service', 'uninstall']]) {
     out = ''
     expect(await run(...verb, '--help')).toBe(0)
     expect(out).toContain('--home <dir>')

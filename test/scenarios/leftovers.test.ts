@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { type Ambient, silentLog, systemClock, systemRandom } from '../../src/core/ambient.ts'
 import { BlobSource } from '../../src/core/delivery/blob-source.ts'
+import { newDeliveryCounts } from '../../src/core/delivery/counts.ts'
 import { Deliverer } from '../../src/core/delivery/deliver.ts'
 import { LongReports } from '../../src/core/delivery/long-reports.ts'
 import { Outbox } from '../../src/core/delivery/outbox.ts'
@@ -34,7 +35,14 @@ const rows = ({ knowledge: { store } }: TestGateway, table: Table): number =>
 function settlerOf({ knowledge }: TestGateway, ambient: Ambient, devices: readonly DeviceId[] = []): Settler {
   const runClock = new RunClock(knowledge.store, ambient)
   const tombstones = new Tombstones({ store: knowledge.store, ambient, runClock })
-  const parts = { ...knowledge, directory: knowledge.people, ambient, runClock, tombstones }
+  const parts = {
+    ...knowledge,
+    directory: knowledge.people,
+    ambient,
+    runClock,
+    tombstones,
+    counts: newDeliveryCounts(),
+  }
   const deliverer = new Deliverer(parts)
   const longReports = new LongReports({ ...parts, deliverer })
   return new Settler({

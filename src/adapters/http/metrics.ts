@@ -1,27 +1,50 @@
 /** The Prometheus text format 0.0.4. Numbers only: no label ever holds an address, a name or an id. */
+import type { HistogramReading } from '../../core/histogram.ts'
 
-export interface Metric {
+/** One value with its labels, e.g. `{ protocol: 'imap', result: 'ok' }`. */
+export interface Sample {
+  readonly labels: Readonly<Record<string, string>>
+  readonly value: number
+}
+
+interface Described {
   /** Letters, digits and underscores, with the unit last: `mycelium_queue_messages`. */
   readonly name: string
   readonly help: string
-  readonly type: 'counter' | 'gauge'
-  /** One value, or one for each value of one label. */
-  readonly read: () => number | { readonly label: string; readonly values: Readonly<Record<string, number>> }
 }
+
+export type Metric = Described &
+  (
+    | { readonly type: 'counter' | 'gauge'; readonly read: () => number | readonly Sample[] }
+    | { readonly type: 'histogram'; readonly read: () => HistogramReading }
+  )
 
 export function exposition(metrics: readonly Metric[]): string {
   return metrics
-    .map(({ name, help, type, read }) => {
-      const value = read()
-      const samples =
-        typeof value === 'number'
-          ? [`${name} ${value}`]
-          : Object.entries(value.values).map(
-              ([key, sample]) => `${name}{${value.label}="${escapeLabel(key)}"} ${sample}`,
-            )
-      return [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`, ...samples, ''].join('\n')
+    .map((metric) => {
+      const { name, help, type } = metric
+      return [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`, ...linesOf(metric), ''].join('\n')
     })
     .join('')
+}
+
+function linesOf(metric: Metric): readonly string[] {
+  const { name } = metric
+  if (metric.type === 'histogram') {
+    const { buckets, count, sumSeconds } = metric.read()
+    return [
+      ...buckets.map(([bound, below]) => `${name}_bucket{le="${bound}"} ${below}`),
+      `${name}_bucket{le="+Inf"} ${count}`,
+      `${name}_sum ${sumSeconds}`,
+      `${name}_count ${count}`,
+    ]
+  }
+  const value = metric.read()
+  if (typeof value === 'number') return [`${name} ${value}`]
+  return value.map(({ labels, value }) => {
+    const pairs = Object.entries(labels).map(([key, text]) => `${key}="${escapeLabel(text)}"`)
+    return `${name}{${pairs.join(',')}} ${value}`
+  })
 }
 
 const escapeLabel = (text: string): string =>

@@ -27,6 +27,8 @@ export interface SmtpConfig {
 export interface Smtp extends AsyncDisposable {
   readonly listeners: { readonly smtp?: Listener['address']; readonly smtps?: Listener['address'] }
   readonly counts: Readonly<SmtpCounts>
+  /** Connections open now. */
+  readonly connections: number
 }
 
 /** Disposal lets messages that are being received finish for a while. @throws `port-in-use` */
@@ -62,6 +64,9 @@ export async function openSmtp(
       ...(implicit === undefined ? {} : { smtps: implicit.address }),
     },
     counts,
+    get connections() {
+      return (plain?.connections ?? 0) + (implicit?.connections ?? 0)
+    },
     [Symbol.asyncDispose]: async () => await owned[Symbol.asyncDispose](),
   }
 }

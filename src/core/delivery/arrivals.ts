@@ -325,9 +325,8 @@ export class Arrivals implements AsyncDisposable {
     const outcome = await store.write((tx) => {
       if (!this.has(tx, arrival.account, arrival.id)) return undefined
       tx.remove(tables.partials, this.#key(tx, arrival.account, arrival.id))
-      const beyondQuota = arrival.kind === 'local'
       const content = { kind: 'stored', stored, head } as const
-      const delivered = deliverer.deliver(tx, { ...arrival, content, beyondQuota })
+      const delivered = deliverer.deliver(tx, { ...arrival, content })
       if (arrival.kind === 'local') {
         const mail = { kind: 'stored', stored: source, head: reportedHead(head) } as const
         this.#parts.onLocal(tx, { account: arrival.author, ...arrival.reporting, mail }, delivered)

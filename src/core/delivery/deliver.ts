@@ -11,6 +11,7 @@ import { type Tier, tierWords } from '../identity/trust.ts'
 import type { ReadTx, WriteTx } from '../store/store.ts'
 import { falseFromWrapper, notice, traceBlock } from './compose.ts'
 import type { ReversePath } from '../message/message.ts'
+import type { DeliveryCounts } from './counts.ts'
 import type { Refusal } from './items.ts'
 import type { Directory, SenderStanding } from './needs.ts'
 import { soleSender } from './sender.ts'
@@ -29,8 +30,6 @@ export interface ArrivedMail {
   readonly id: MessageId
   readonly from: ReversePath
   readonly content: ArrivedContent
-  /** It had room when it was accepted, and nobody would hear of it being refused now. */
-  readonly beyondQuota?: boolean
 }
 
 export type Delivered =
@@ -52,17 +51,20 @@ export class Deliverer {
   readonly #directory: Directory
   readonly #tombstones: Tombstones
   readonly #ambient: Ambient
+  readonly #counts: DeliveryCounts
 
   constructor(parts: {
     readonly mailboxes: Mailboxes
     readonly directory: Directory
     readonly tombstones: Tombstones
     readonly ambient: Ambient
+    readonly counts: DeliveryCounts
   }) {
     this.#mailboxes = parts.mailboxes
     this.#directory = parts.directory
     this.#tombstones = parts.tombstones
     this.#ambient = parts.ambient
+    this.#counts = parts.counts
   }
 
   /** The key under which (author, id) is remembered at this account. */
@@ -102,6 +104,7 @@ export class Deliverer {
       throw error
     }
     this.#tombstones.put(tx, tombstone)
+    tx.afterCommit(() => (this.#counts.received += 1))
     return { kind: 'accepted' }
   }
 
@@ -115,50 +118,31 @@ export class Deliverer {
   /** A long one that has a short form to put in its place. @throws `mailbox-full` */
   deliverOwnStored(tx: WriteTx, account: Identity, stored: StoredContent): void {
     const item = { ...stored, flags: [], internalDateMs: this.#ambient.clock.nowMs() }
-    this.#appendTo(tx, account, 'INBOX', item, { beyondQuota: false })
+    this.#appendTo(tx, account, 'INBOX', item)
   }
 
   #append(tx: WriteTx, mail: ArrivedMail, standing: Judged): void {
     const internalDateMs = this.#ambient.clock.nowMs()
     const stored = this.#store(tx, mail, standing)
-    const { beyondQuota = false } = mail
     switch (standing.kind) {
       case 'bound':
-        this.#appendTo(
-          tx,
-          mail.account,
-          'INBOX',
-          {
-            ...stored,
-            flags: [tierKeyword(wordOf(standing.tier))],
-            internalDateMs,
-          },
-          { beyondQuota },
-        )
+        this.#appendTo(tx, mail.account, 'INBOX', {
+          ...stored,
+          flags: [tierKeyword(wordOf(standing.tier))],
+          internalDateMs,
+        })
         return
       case 'request':
         this.#noticeOnce(tx, mail, standing.sender)
-        this.#appendTo(
-          tx,
-          mail.account,
-          requestsMailbox,
-          {
-            ...stored,
-            flags: [tierKeyword('unverified')],
-            internalDateMs,
-          },
-          { beyondQuota },
-        )
+        this.#appendTo(tx, mail.account, requestsMailbox, {
+          ...stored,
+          flags: [tierKeyword('unverified')],
+          internalDateMs,
+        })
         return
       case 'false':
       case 'blocked':
-        this.#appendTo(
-          tx,
-          mail.account,
-          requestsMailbox,
-          { ...stored, flags: [tierKeyword('false')], internalDateMs },
-          { beyondQuota },
-        )
+        this.#appendTo(tx, mail.account, requestsMailbox, { ...stored, flags: [tierKeyword('false')], internalDateMs })
     }
   }
 
@@ -215,7 +199,7 @@ export class Deliverer {
     )
   }
 
-  #appendTo(tx: WriteTx, account: Identity, name: string, item: AppendItem, options: AppendOptions): void {
+  #appendTo(tx: WriteTx, account: Identity, name: string, item: AppendItem, options: AppendOptions = {}): void {
     // a person may have removed the folder for strangers: they do not get into the inbox by that
     const mailbox =
       this.#mailboxes.byName(account, name) ??

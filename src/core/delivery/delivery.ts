@@ -13,6 +13,7 @@ import type { Store, WriteTx } from '../store/store.ts'
 import { Arrivals } from './arrivals.ts'
 import { BlobSource } from './blob-source.ts'
 import type { CourierStatus } from './courier.ts'
+import { type DeliveryCounts, newDeliveryCounts } from './counts.ts'
 import { Deliverer } from './deliver.ts'
 import { FirstContact } from './first-contact.ts'
 import { Inbound } from './inbound.ts'
@@ -60,6 +61,7 @@ export interface Waiting {
 export interface Delivery extends AsyncDisposable {
   readonly submitter: Submitter
   readonly sentCopies: SentCopies
+  readonly counts: Readonly<DeliveryCounts>
   /** Everything that waits to be acknowledged. */
   waiting(account?: Identity): readonly Waiting[]
   /** How many references wait; reads none of them. */
@@ -90,6 +92,7 @@ export async function openDelivery(parts: DeliveryParts): Promise<Delivery> {
 class RunningDelivery implements Delivery {
   readonly submitter: Submitter
   readonly sentCopies: SentCopies
+  readonly counts = newDeliveryCounts()
   readonly #parts: DeliveryParts
   readonly #outbox = new Outbox()
   readonly #book: SessionBook
@@ -119,12 +122,13 @@ class RunningDelivery implements Delivery {
       firstContact: () => this.#firstContact,
     })
     this.#tombstones = new Tombstones({ store, ambient, runClock: this.#runClock })
-    const deliverer = new Deliverer({ ...parts, tombstones: this.#tombstones })
+    const deliverer = new Deliverer({ ...parts, tombstones: this.#tombstones, counts: this.counts })
     this.#longReports = new LongReports({ ...parts, deliverer })
     const reports = new Reports({ deliverer, directory, longReports: this.#longReports, ambient })
     this.#settler = new Settler({
       ...parts,
       outbox: this.#outbox,
+      counts: this.counts,
       reports,
       blobSource: this.#blobSource,
       runClock: this.#runClock,

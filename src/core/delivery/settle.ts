@@ -9,6 +9,7 @@ import { limits } from '../limits.ts'
 import { decodeMessage } from '../message/message.ts'
 import type { Store, WriteTx } from '../store/store.ts'
 import type { BlobSource } from './blob-source.ts'
+import type { DeliveryCounts } from './counts.ts'
 import type { Refusal } from './items.ts'
 import type { Outbox, OutboxRef, OutgoingMessage, QueuedRef } from './outbox.ts'
 import { isWanted, type Outcome, type Reportable, type Reports } from './reports.ts'
@@ -21,6 +22,7 @@ interface SettleParts {
   readonly blobSource: BlobSource
   readonly runClock: RunClock
   readonly ambient: Ambient
+  readonly counts: DeliveryCounts
   /** Is it still an account of this gateway? */
   readonly hasAccount: (account: Identity) => boolean
   /** Devices of a contact that are to get a copy. */
@@ -46,6 +48,7 @@ export class Settler {
   acknowledged(tx: WriteTx, { seq, ref }: QueuedRef, device: DeviceId): void {
     if (ref.ackedBy.includes(device)) return
     const next = { ...ref, ackedBy: [...ref.ackedBy, device] }
+    if (ref.ackedBy.length === 0) tx.afterCommit(() => (this.#parts.counts.delivered += 1))
     if (ref.ackedBy.length === 0 && ref.notify.includes('success')) {
       this.#report(tx, next, { action: 'delivered', status: '2.0.0', reason: 'It has arrived at the recipient.' })
     }
@@ -56,8 +59,10 @@ export class Settler {
   refused(tx: WriteTx, { seq, ref }: QueuedRef, device: DeviceId, reason: Refusal): void {
     if (ref.refusedBy.includes(device)) return
     const next = { ...ref, refusedBy: [...ref.refusedBy, device] }
-    if (next.ackedBy.length === 0 && !this.#isWaiting(next))
+    if (next.ackedBy.length === 0 && !this.#isWaiting(next)) {
       this.#report(tx, next, { action: 'failed', ...refusalTexts[reason] })
+      this.#countFailed(tx)
+    }
     this.#keepOrEnd(tx, seq, next)
   }
 
@@ -107,6 +112,7 @@ export class Settler {
 
   #expire(tx: WriteTx, seq: number, ref: OutboxRef): void {
     if (ref.ackedBy.length === 0) {
+      this.#countFailed(tx)
       const days = Math.round((ref.expiresAtMs - ref.submittedAtMs) / (24 * 3600_000))
       this.#report(tx, ref, {
         action: 'failed',
@@ -115,6 +121,10 @@ export class Settler {
       })
     }
     this.#end(tx, seq, ref)
+  }
+
+  #countFailed(tx: WriteTx): void {
+    tx.afterCommit(() => (this.#parts.counts.failed += 1))
   }
 
   #delay(tx: WriteTx, seq: number, ref: OutboxRef): void {

@@ -67,7 +67,7 @@ export interface AppendItem {
 }
 
 export interface AppendOptions {
-  /** Takes it whatever the quota says: what the gateway itself has to tell, and mail that was accepted before. */
+  /** Takes it whatever the quota says: what the gateway itself has to tell. */
   readonly beyondQuota?: boolean
 }
 

@@ -28,6 +28,8 @@ export interface StoreOptions {
   /** Upper bound of the data file, octets; without it only the disk limits. */
   readonly mapSizeBytes?: number
   readonly steps?: readonly Migration[]
+  /** Hears how long each commit took until it was durable, milliseconds. */
+  readonly onCommit?: (tookMs: number) => void
 }
 
 /**
@@ -43,7 +45,14 @@ export async function openStore(options: StoreOptions, ambient: Ambient): Promis
   const file = prepareTreeFile(options.path)
   const tree = openTree(file.directory)
   const seal = new ValueSeal(options.key, ambient.random)
-  const store = parts.use(new LmdbStore(tree, seal, { file, fileBytesMax: options.mapSizeBytes, log: ambient.log }))
+  const store = parts.use(
+    new LmdbStore(tree, seal, {
+      file,
+      fileBytesMax: options.mapSizeBytes,
+      log: ambient.log,
+      onCommit: options.onCommit,
+    }),
+  )
   const isNew = await store.checkKey()
   const beforeFirst = (version: number): void => {
     keepUpgradeCopy({ directory: file.directory, version })
@@ -77,6 +86,7 @@ class LmdbStore implements SnapshotStore {
   readonly #file: TreeFile
   readonly #fileBytesMax: number | undefined
   readonly #log: Log
+  readonly #onCommit: ((tookMs: number) => void) | undefined
   #jobs: Job[] = []
   #fileBytes = 0
   /** Upper bound of what the file must hold after the commits since it was last measured. */
@@ -90,13 +100,24 @@ class LmdbStore implements SnapshotStore {
   constructor(
     tree: Tree,
     seal: ValueSeal,
-    { file, fileBytesMax, log }: { file: TreeFile; fileBytesMax: number | undefined; log: Log },
+    {
+      file,
+      fileBytesMax,
+      log,
+      onCommit,
+    }: {
+      file: TreeFile
+      fileBytesMax: number | undefined
+      log: Log
+      onCommit: ((tookMs: number) => void) | undefined
+    },
   ) {
     this.#tree = tree
     this.#seal = seal
     this.#file = file
     this.#fileBytesMax = fileBytesMax
     this.#log = log
+    this.#onCommit = onCommit
   }
 
   /** True for a store that has just been created. @throws `store-corrupt` */
@@ -217,8 +238,9 @@ class LmdbStore implements SnapshotStore {
         else this.#tree.putSync(rowKey, this.#seal.seal(rowKey, value))
       }
     })
-    const isBusy = overlay.size >= limits.storeBusyRows
-    this.#pauseMs = isBusy ? Math.min(performance.now() - startedAt, limits.storePauseMsMax) : 0
+    const tookMs = performance.now() - startedAt
+    this.#onCommit?.(tookMs)
+    this.#pauseMs = overlay.size >= limits.storeBusyRows ? Math.min(tookMs, limits.storePauseMsMax) : 0
   }
 
   /** One commit, durable on return. @throws `disk-full`, `store-corrupt` */

@@ -39,7 +39,10 @@ const services = {
       name: 'mycelium_connections',
       help: 'Open.',
       type: 'gauge',
-      read: () => ({ label: 'listener', values: { imap: 2, 'a"b\\c\n': 1 } }),
+      read: () => [
+        { labels: { listener: 'imap' }, value: 2 },
+        { labels: { listener: 'a"b\\c\n' }, value: 1 },
+      ],
     } as const,
   ],
 }

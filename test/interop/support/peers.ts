@@ -17,6 +17,12 @@ const packageOf = {
   offlineimap: 'offlineimap3',
   thunderbird: 'thunderbird',
   Xvfb: 'xvfb',
+  dockerd: 'docker.io',
+  'docker-compose': 'docker-compose',
+  debootstrap: 'debootstrap',
+  slirp4netns: 'slirp4netns',
+  'systemd-analyze': 'systemd',
+  python3: 'python3',
 } as const
 
 export type Peer = keyof typeof packageOf
