@@ -98,10 +98,7 @@ export class Columns implements MailboxColumns {
     for (const uid of flagged) {
       const found = work.find(uid)!
       const index = this.#records.indexOf(uid)
-      this.#records.setFlags(index, {
-        flagSet: found.records.flagSetAt(found.index),
-        modSeq: found.records.modSeqAt(found.index),
-      })
+      this.#records.setFlags(index, found.records.flagSetAt(found.index), found.records.modSeqAt(found.index))
       if (index < this.#unseenFrom) this.#unseenFrom = index
     }
     for (const uid of appended) {
@@ -148,8 +145,10 @@ export class ColumnsCache {
   }
 }
 
-export function loadRecords(tx: ReadTx, mailbox: MailboxId): Records {
+/** @param count how many there are */
+export function loadRecords(tx: ReadTx, mailbox: MailboxId, count: number): Records {
   const records = new Records()
+  records.reserve(count)
   for (const { value } of tx.range(tables.mailboxBlocks, { prefix: fromHex(mailbox)! }))
     records.pushAll(new Records(value))
   return records

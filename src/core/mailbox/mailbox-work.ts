@@ -168,7 +168,7 @@ export class MailboxWork {
     const changed: Uid[] = []
     const failed: Uid[] = []
     /** Few combinations stand before the change: what each becomes is worked out once. */
-    const after = new Map<number, number>()
+    const after = new Map<number, { readonly flagSet: number; times: number }>()
     for (const uid of uids) {
       const block = this.#block(blockOf(uid))
       const { records } = block
@@ -179,19 +179,22 @@ export class MailboxWork {
         continue
       }
       const before = records.flagSetAt(index)
-      let flagSet = after.get(before)
-      if (flagSet === undefined) {
-        flagSet = this.#flags.changed(before, change, () => this.#flagSetsInUse())
-        after.set(before, flagSet)
+      let becomes = after.get(before)
+      if (becomes === undefined) {
+        this.#count(before, 0, 0) // learns what it counts as, while these flags are surely known
+        becomes = { flagSet: this.#flags.changed(before, change, () => this.#flagSetsInUse()), times: 0 }
+        after.set(before, becomes)
       }
-      if (flagSet === before) continue
-      const size = records.sizeAt(index)
-      this.#count(before, size, -1)
-      this.#count(flagSet, size, 1)
-      records.setFlags(index, { flagSet, modSeq: this.#services.modSeq() })
+      if (becomes.flagSet === before) continue
+      becomes.times += 1
+      records.setFlags(index, becomes.flagSet, this.#services.modSeq())
       block.isChanged = true
-      if (!this.#appended.has(uid)) this.#flagged.add(uid)
+      if (this.#appended.size === 0 || !this.#appended.has(uid)) this.#flagged.add(uid)
       changed.push(uid)
+    }
+    for (const [before, { flagSet, times }] of after) {
+      this.#count(before, 0, -times)
+      this.#count(flagSet, 0, times)
     }
     return { changed, failed }
   }
@@ -297,17 +300,18 @@ export class MailboxWork {
     }
   }
 
-  #count(flagSet: number, size: number, sign: 1 | -1): void {
+  /** @param messages how many more of these flags, with `size` octets each */
+  #count(flagSet: number, size: number, messages: number): void {
     let counted = this.#counted.get(flagSet)
     if (counted === undefined) {
       const flags = this.#flags.flagsOf(flagSet)
       counted = { unseen: flags.includes('\\Seen') ? 0 : 1, deleted: flags.includes('\\Deleted') ? 1 : 0 }
       this.#counted.set(flagSet, counted)
     }
-    this.counters.messages += sign
-    this.counters.size += sign * size
-    this.counters.unseen += sign * counted.unseen
-    this.counters.deleted += sign * counted.deleted
+    this.counters.messages += messages
+    this.counters.size += messages * size
+    this.counters.unseen += messages * counted.unseen
+    this.counters.deleted += messages * counted.deleted
   }
 
   #block(number: number): Block {

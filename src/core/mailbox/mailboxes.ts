@@ -1,5 +1,8 @@
-/** Mailboxes over the store: transactions in account-work.ts and mailbox-work.ts, what is in memory in account-cache.ts and columns.ts. */
-import { type Ambient, systemClock, systemRandom } from '../ambient.ts'
+/**
+ * Mailboxes over the store: transactions in account-work.ts, mailbox-work.ts and message-changes.ts, what is in memory
+ * in account-cache.ts and columns.ts.
+ */
+import type { Ambient } from '../ambient.ts'
 import { fromHex } from '../bytes.ts'
 import { decode } from '../codec.ts'
 import { MyceliumError } from '../errors.ts'
@@ -26,6 +29,7 @@ import type {
 } from './mailbox.ts'
 import { searchMailbox } from './mailbox-search.ts'
 import type { MailboxWork } from './mailbox-work.ts'
+import { MessageChanges } from './message-changes.ts'
 import { inbox, parseMailboxName } from './names.ts'
 import { eventCodec, seqKey, seqOf, uidsCodec } from './rows.ts'
 import type { SearchKey } from './search.ts'
@@ -54,29 +58,6 @@ export async function openMailboxes(
   return new StoredMailboxes(store, blobs, options, ambient)
 }
 
-const initialMailboxes: readonly { readonly name: string; readonly specialUse?: SpecialUse }[] = [
-  { name: inbox },
-  { name: 'Sent', specialUse: '\\Sent' },
-  { name: 'Drafts', specialUse: '\\Drafts' },
-  { name: 'Trash', specialUse: '\\Trash' },
-  { name: 'Junk', specialUse: '\\Junk' },
-  { name: 'Archive', specialUse: '\\Archive' },
-]
-
-/** The mailboxes of a new account, all subscribed. */
-export function createAccountMailboxes(
-  tx: WriteTx,
-  account: Identity,
-  { clock, random }: Pick<Ambient, 'clock' | 'random'> = { clock: systemClock, random: systemRandom },
-): void {
-  const work = new AccountWork(tx, account)
-  for (const { name, specialUse } of initialMailboxes) {
-    work.create(name, { specialUse, random, nowMs: clock.nowMs() })
-    work.subscribe(name, true)
-  }
-  work.finish()
-}
-
 class StoredMailboxes implements MailboxStore {
   readonly #store: Store
   readonly #blobs: Blobs
@@ -84,6 +65,7 @@ class StoredMailboxes implements MailboxStore {
   readonly #ambient: Ambient
   readonly #caches = new Map<Identity, AccountCache>()
   readonly #columns = new ColumnsCache()
+  readonly #messages: MessageChanges
   readonly #summaries: Summaries
   readonly #searchThread = new SearchThread()
   readonly #indexer: SearchIndexer
@@ -95,6 +77,7 @@ class StoredMailboxes implements MailboxStore {
     this.#blobs = blobs
     this.#options = options
     this.#ambient = ambient
+    this.#messages = new MessageChanges({ blobs, clock: ambient.clock, quotaBytes: options.quotaBytes })
     const summariser = options.summariser ?? noSummary
     this.#summaries = new Summaries({ store, blobs, summariser, log: ambient.log })
     this.#indexer = new SearchIndexer({ store, blobs, thread: this.#searchThread, log: ambient.log })
@@ -133,7 +116,7 @@ class StoredMailboxes implements MailboxStore {
       const state = AccountCache.load(tx, account)?.state(mailbox)
       if (state === undefined) throw new MyceliumError('no-such-mailbox')
       return new Columns(mailbox, {
-        records: loadRecords(tx, mailbox),
+        records: loadRecords(tx, mailbox, state.counters.messages),
         modSeq: state.counters.highestModSeq,
         flagSets: () => this.#cache(account)?.state(mailbox)?.meta.flagSets ?? state.meta.flagSets,
       })
@@ -191,7 +174,9 @@ class StoredMailboxes implements MailboxStore {
       if (names.has(target)) throw new MyceliumError('mailbox-exists')
       if (target.startsWith(`${source}/`)) throw new MyceliumError('malformed', { what: 'mailbox-name' })
       if (source === inbox) {
-        this.#emptyInto(work, id, target)
+        // RFC 9051 §6.3.6: its messages move to a new mailbox, and INBOX stays, empty.
+        const made = work.create(target, { random: this.#ambient.random, nowMs: this.#ambient.clock.nowMs() })
+        this.#messages.moveAll(work, { from: id, to: made.id })
         return
       }
       for (const [name, child] of names) {
@@ -203,15 +188,6 @@ class StoredMailboxes implements MailboxStore {
       work.createParents(target, this.#ambient)
       work.isListChanged = true
     })
-  }
-
-  /** RFC 9051 §6.3.6: renaming INBOX moves its messages to a new mailbox and leaves INBOX empty. */
-  #emptyInto(work: AccountWork, id: MailboxId, target: string): void {
-    const { random, clock } = this.#ambient
-    const source = work.mailbox(id)
-    const made = work.create(target, { random, nowMs: clock.nowMs() })
-    const uids = [...source.all()].map(({ records, index }) => records.uidAt(index))
-    this.#transfer({ source, target: made, uids, isMove: true })
   }
 
   async remove(account: Identity, name: string): Promise<void> {
@@ -275,44 +251,14 @@ class StoredMailboxes implements MailboxStore {
     account: Identity,
     mailbox: MailboxId,
     items: readonly AppendItem[],
-    { beyondQuota = false }: AppendOptions = {},
+    options?: AppendOptions,
   ): readonly Uid[] {
-    const work = this.#work(tx, account)
-    const target = work.mailbox(mailbox)
-    // Everything that may refuse comes before anything that changes.
-    if (!beyondQuota)
-      this.#checkQuota(
-        work,
-        items.reduce((sum, { size }) => sum + size, 0),
-      )
-    target.checkRoom(items.length)
-    const flagSets = items.map(({ flags }) => target.flagSetOf(flags))
-    this.#retainAll(tx, account, items)
-    const savedMs = this.#ambient.clock.nowMs()
-    return items.map((item, index) => target.append({ ...item, flagSet: flagSets[index]!, savedMs }))
-  }
-
-  #retainAll(tx: WriteTx, account: Identity, items: readonly { readonly content: ContentId }[]): void {
-    let done = 0
-    try {
-      for (const { content } of items) {
-        this.#blobs.retain(tx, account, content)
-        done += 1
-      }
-    } catch (error) {
-      for (const { content } of items.slice(0, done)) this.#blobs.release(tx, account, content)
-      throw error
-    }
+    return this.#messages.append(tx, this.#work(tx, account), mailbox, items, options)
   }
 
   isFull(account: Identity, bytes: number): boolean {
     const quotaBytes = this.#options.quotaBytes?.(account)
     return quotaBytes !== undefined && this.usedBytes(account) + bytes > quotaBytes
-  }
-
-  #checkQuota(work: AccountWork, added: number): void {
-    const quotaBytes = this.#options.quotaBytes?.(work.account)
-    if (quotaBytes !== undefined && work.usedBytes + added > quotaBytes) throw new MyceliumError('mailbox-full')
   }
 
   async setFlags(
@@ -329,84 +275,19 @@ class StoredMailboxes implements MailboxStore {
   }
 
   async copy(account: Identity, from: MailboxId, uids: readonly Uid[], to: MailboxId): Promise<readonly UidPair[]> {
-    return await this.#store.write((tx) => {
-      const work = this.#work(tx, account)
-      const [source, target] = [work.mailbox(from), work.mailbox(to)]
-      const found = ascending(uids).flatMap((uid) => source.find(uid) ?? [])
-      this.#checkQuota(
-        work,
-        found.reduce((sum, { records, index }) => sum + records.sizeAt(index), 0),
-      )
-      this.#retainAll(
-        tx,
-        account,
-        found.map(({ records, index }) => ({ content: records.contentAt(index) })),
-      )
-      return this.#transfer({ source, target, uids, isMove: false })
-    })
+    return await this.#store.write((tx) => this.#messages.copy(tx, this.#work(tx, account), { from, uids, to }))
   }
 
   async move(account: Identity, from: MailboxId, uids: readonly Uid[], to: MailboxId): Promise<readonly UidPair[]> {
-    return await this.#store.write((tx) => {
-      const work = this.#work(tx, account)
-      return this.#transfer({ source: work.mailbox(from), target: work.mailbox(to), uids, isMove: true })
-    })
-  }
-
-  /** The uses of contents are the caller's: a move leaves them as they are. */
-  #transfer({
-    source,
-    target,
-    uids,
-    isMove,
-  }: {
-    source: MailboxWork
-    target: MailboxWork
-    uids: readonly Uid[]
-    isMove: boolean
-  }): readonly UidPair[] {
-    const records = ascending(uids).flatMap((uid) => {
-      const found = source.find(uid)
-      return found === undefined ? [] : [found.records.recordAt(found.index)]
-    })
-    target.checkRoom(records.length)
-    const flagSets = new Map<number, number>()
-    for (const { flagSet } of records)
-      if (!flagSets.has(flagSet)) flagSets.set(flagSet, target.flagSetOf(source.flagsOf(flagSet)))
-    const savedMs = this.#ambient.clock.nowMs()
-    const pairs = records.map((record) => ({
-      from: record.uid,
-      to: target.append({
-        ...record,
-        flagSet: flagSets.get(record.flagSet)!,
-        savedMs,
-        origin: { mailbox: source.id, uid: record.uid },
-      }),
-    }))
-    if (isMove) source.expunge(records.map(({ uid }) => uid))
-    return pairs
+    return await this.#store.write((tx) => this.#messages.move(this.#work(tx, account), { from, uids, to }))
   }
 
   async expunge(account: Identity, mailbox: MailboxId, uids?: readonly Uid[]): Promise<readonly Uid[]> {
-    return await this.#store.write((tx) => {
-      const target = this.#work(tx, account).mailbox(mailbox)
-      if (target.counters.deleted === 0) return []
-      const candidates = uids === undefined ? target.all() : ascending(uids).flatMap((uid) => target.find(uid) ?? [])
-      const deleted: Uid[] = []
-      for (const { records, index } of candidates)
-        if (target.flagsOf(records.flagSetAt(index)).includes('\\Deleted')) deleted.push(records.uidAt(index))
-      return this.#expunge(tx, account, target, deleted)
-    })
+    return await this.#store.write((tx) => this.#messages.expunge(tx, this.#work(tx, account), mailbox, uids))
   }
 
   discard(tx: WriteTx, account: Identity, mailbox: MailboxId, uids: readonly Uid[]): void {
-    this.#expunge(tx, account, this.#work(tx, account).mailbox(mailbox), ascending(uids))
-  }
-
-  #expunge(tx: WriteTx, account: Identity, target: MailboxWork, uids: readonly Uid[]): readonly Uid[] {
-    const gone = target.expunge(uids)
-    for (const { content } of gone) this.#blobs.release(tx, account, content)
-    return gone.map(({ uid }) => uid)
+    this.#messages.discard(tx, this.#work(tx, account), mailbox, uids)
   }
 
   // Content

@@ -131,6 +131,11 @@ export class Records {
     this.#count += 1
   }
 
+  /** Makes room for so many, so that filling them in moves nothing. */
+  reserve(count: number): void {
+    this.#reserve(Math.max(0, count - this.#count))
+  }
+
   /** Appends all records of others, whose UIDs are above these. */
   pushAll(other: Records): void {
     this.#reserve(other.#count)
@@ -138,7 +143,7 @@ export class Records {
     this.#count += other.#count
   }
 
-  setFlags(index: number, { flagSet, modSeq }: { flagSet: number; modSeq: ModSeq }): void {
+  setFlags(index: number, flagSet: number, modSeq: ModSeq): void {
     const at = this.#at(index)
     this.#view.setUint32(at + 4, flagSet)
     this.#writeModSeq(at, modSeq)

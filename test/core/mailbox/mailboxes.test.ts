@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { Change } from '../../../src/core/mailbox/mailbox.ts'
 import type { ContentId, ModSeq, Uid } from '../../../src/core/ids.ts'
 import { limits } from '../../../src/core/limits.ts'
-import { createAccountMailboxes } from '../../../src/core/mailbox/mailboxes.ts'
+import { createAccountMailboxes } from '../../../src/core/mailbox/first-mailboxes.ts'
 import { tables } from '../../../src/core/store/tables.ts'
 import { addAccounts, alice, bob, deliver, temporaryHouse } from './support.ts'
 

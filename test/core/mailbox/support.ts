@@ -6,12 +6,8 @@ import { type Ambient, silentLog, systemRandom } from '../../../src/core/ambient
 import { Secret } from '../../../src/core/crypto/secret.ts'
 import type { Identity } from '../../../src/core/ids.ts'
 import type { Flag } from '../../../src/core/mailbox/mailbox.ts'
-import {
-  createAccountMailboxes,
-  type MailboxesOptions,
-  type MailboxStore,
-  openMailboxes,
-} from '../../../src/core/mailbox/mailboxes.ts'
+import { createAccountMailboxes } from '../../../src/core/mailbox/first-mailboxes.ts'
+import { type MailboxesOptions, type MailboxStore, openMailboxes } from '../../../src/core/mailbox/mailboxes.ts'
 import { type Blobs, openBlobs } from '../../../src/core/store/blobs.ts'
 import { openStore } from '../../../src/core/store/lmdb-store.ts'
 import type { Store } from '../../../src/core/store/store.ts'

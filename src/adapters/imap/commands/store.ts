@@ -110,9 +110,12 @@ async function change(session: Session, request: Request): Promise<Tagged> {
 function tell(session: Session, { uids, isSilent, unchangedSince }: Request, changed: readonly Uid[]): void {
   const view = session.selected
   const columns = view.columns()
+  let own: ModSeq | undefined
   for (const uid of changed) {
     const index = columns.indexOf(uid)
-    if (index >= 0) view.isOwn(columns.modSeqAt(index))
+    if (index < 0 || columns.modSeqAt(index) === own) continue
+    own = columns.modSeqAt(index)
+    view.isOwn(own)
   }
   const wantsModSeq = session.knowsModSeq || unchangedSince !== undefined
   if (isSilent) {
