@@ -45,11 +45,14 @@ export class SharedWrite {
   async #runTogether(): Promise<void> {
     let jobs: readonly Job[] = []
     try {
-      await this.#store.write((tx) => {
-        // everything that has come by the time the transaction begins
-        if (jobs.length === 0) jobs = this.#take()
-        for (const job of jobs) job.run(tx)
-      })
+      await this.#store.write(
+        (tx) => {
+          // everything that has come by the time the transaction begins
+          if (jobs.length === 0) jobs = this.#take()
+          for (const job of jobs) job.run(tx)
+        },
+        { callers: () => jobs.length },
+      )
     } catch {
       if (jobs.length === 0) jobs = this.#take()
       for (const job of jobs) job.alone()

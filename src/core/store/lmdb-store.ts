@@ -15,7 +15,7 @@ import { migrate, type Migration } from './migrations.ts'
 import { Overlay } from './overlay.ts'
 import { guarded, Transaction, type Tree } from './rows.ts'
 import { checkRowKey, homeKeyBytes, ValueSeal } from './seal.ts'
-import type { ReadTx, Store, WriteTx } from './store.ts'
+import type { ReadTx, Store, WriteOptions, WriteTx } from './store.ts'
 import { openTree, snapshotOf, type StoreSnapshot } from './snapshot.ts'
 import { keepUpgradeCopy } from './upgrade-copy.ts'
 import { extend, prepareTreeFile, type TreeFile } from './tree-file.ts'
@@ -76,6 +76,7 @@ const extensionBytes = 1024 * 1024
 interface Job {
   /** Runs the writer; false when it threw. Never throws itself. */
   readonly run: (tx: Transaction) => boolean
+  readonly callers: () => number
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
 }
@@ -93,6 +94,8 @@ class LmdbStore implements SnapshotStore {
   #usedBytesMax = 0
   #isScheduled = false
   #pauseMs = 0
+  /** Callers that shared a commit, on a moving average: above one, several are at work at once. */
+  #callersPerCommit = 1
   #isClosed = false
   #closing: Promise<void> | undefined
   #idle: (() => void) | undefined
@@ -151,7 +154,7 @@ class LmdbStore implements SnapshotStore {
     return snapshotOf(this.#tree, this.#file.directory)
   }
 
-  write<T>(use: (tx: WriteTx) => T): Promise<T> {
+  write<T>(use: (tx: WriteTx) => T, { callers = () => 1 }: WriteOptions = {}): Promise<T> {
     if (this.#closing !== undefined) return Promise.reject(new MyceliumError('shutting-down'))
     return new Promise<T>((resolve, reject) => {
       let result: T
@@ -168,7 +171,7 @@ class LmdbStore implements SnapshotStore {
           tx.end()
         }
       }
-      this.#jobs.push({ run, reject, resolve: () => resolve(result) })
+      this.#jobs.push({ run, callers, reject, resolve: () => resolve(result) })
       this.#schedule()
     })
   }
@@ -186,8 +189,11 @@ class LmdbStore implements SnapshotStore {
   }
 
   /**
-   * Under load the next flush waits about as long as the last commit took: a commit costs milliseconds whatever it
-   * holds, so what gathers meanwhile rides for nothing. A quiet store flushes at once.
+   * Under load the next flush waits about as long as the last commit took, or twice that while several callers are at
+   * work: a commit costs milliseconds whatever it holds, so what gathers meanwhile rides for nothing. A quiet store
+   * flushes at once, and so does one with a single caller, however quickly that one goes on.
+   *
+   * 2026-11: 20 mail programs that connect anew for each mail came 1.3 to a commit without this, and come 9 to one.
    */
   #afterPause(flush: () => void): void {
     if (this.#pauseMs === 0) setImmediate(flush)
@@ -211,7 +217,7 @@ class LmdbStore implements SnapshotStore {
     }
     this.#jobs = this.#jobs.slice(at)
     try {
-      if (overlay.size > 0) this.#commit(overlay)
+      if (overlay.size > 0) this.#commit(overlay, done)
     } catch (error) {
       for (const { job } of done) job.reject(error)
       return
@@ -228,7 +234,7 @@ class LmdbStore implements SnapshotStore {
     }
   }
 
-  #commit(overlay: Overlay): void {
+  #commit(overlay: Overlay, done: readonly { readonly job: Job }[]): void {
     if (overlay.hasValues()) this.#checkSpace(overlay.bytes)
     this.#makeRoom(overlay)
     const startedAt = performance.now()
@@ -240,7 +246,10 @@ class LmdbStore implements SnapshotStore {
     })
     const tookMs = performance.now() - startedAt
     this.#onCommit?.(tookMs)
-    this.#pauseMs = overlay.size >= limits.storeBusyRows ? Math.min(tookMs, limits.storePauseMsMax) : 0
+    const callers = done.reduce((sum, { job }) => sum + job.callers(), 0)
+    this.#callersPerCommit += (callers - this.#callersPerCommit) / 10
+    const pauseMs = this.#callersPerCommit > 1.1 ? 2 * tookMs : overlay.size >= limits.storeBusyRows ? tookMs : 0
+    this.#pauseMs = Math.min(pauseMs, limits.storePauseMsMax)
   }
 
   /** One commit, durable on return. @throws `disk-full`, `store-corrupt` */

@@ -42,6 +42,11 @@ export interface WriteTx extends ReadTx {
   afterCommit(effect: () => void): void
 }
 
+export interface WriteOptions {
+  /** Asked after the writer has run: how many callers it ran for, where one writer does the work of several. */
+  readonly callers?: () => number
+}
+
 export interface Store extends AsyncDisposable {
   /** A consistent view; `use` must not keep `tx` or anything iterating over it. */
   read<T>(use: (tx: ReadTx) => T): T
@@ -50,5 +55,5 @@ export interface Store extends AsyncDisposable {
    * flush. `use` is synchronous, has no effect but on `tx`, and may be run again from the start. A throw discards all
    * that it wrote and rejects. @throws `disk-full`, `store-corrupt`
    */
-  write<T>(use: (tx: WriteTx) => T): Promise<T>
+  write<T>(use: (tx: WriteTx) => T, options?: WriteOptions): Promise<T>
 }
