@@ -22,15 +22,15 @@ interface Measured {
 async function measure(kind: Kind, reused: boolean, ms: number): Promise<Measured> {
   const child = fork(new URL('smtp/server.ts', import.meta.url), [kind])
   try {
-    const [{ port }] = (await once(child, 'message')) as [{ readonly port: number }]
+    const [server] = (await once(child, 'message')) as [{ readonly port: number; readonly password: string }]
     const cpuNow = async (): Promise<number> => {
       child.send('cpu')
       const [{ cpu }] = (await once(child, 'message')) as [{ readonly cpu: NodeJS.CpuUsage }]
       return cpu.user + cpu.system
     }
-    await mailsPerSecond(port, { reused, sessions, ms: ms / 4 })
+    await mailsPerSecond(server, { reused, sessions, ms: ms / 4 })
     const before = await cpuNow()
-    const { rate, mails } = await mailsPerSecond(port, { reused, sessions, ms })
+    const { rate, mails } = await mailsPerSecond(server, { reused, sessions, ms })
     return { rate, cpu: ((await cpuNow()) - before) / mails }
   } finally {
     child.disconnect()

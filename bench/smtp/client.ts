@@ -1,7 +1,6 @@
 /** A client that costs little, so that the server is what is measured: whole groups of commands (RFC 2920), replies counted by line. */
 import { connect, type Socket } from 'node:net'
 
-const login = Buffer.from('\0bench\0bench').toString('base64')
 const envelope = 'MAIL FROM:<alice@localhost>\r\nRCPT TO:<bob@localhost>\r\nDATA\r\n'
 const header = 'From: alice@localhost\r\nTo: bob@localhost\r\nSubject: bench\r\nMessage-ID: <1@localhost>\r\n\r\n'
 const line = `${'x'.repeat(70)}\r\n`
@@ -50,7 +49,8 @@ class Dialogue {
     }
   }
 
-  async open(): Promise<void> {
+  async open(password: string): Promise<void> {
+    const login = Buffer.from(`\0bench\0${password}`).toString('base64')
     await this.say('', [220])
     await this.say('EHLO bench\r\n', [250])
     await this.say(`AUTH PLAIN ${login}\r\n`, [235])
@@ -67,7 +67,7 @@ class Dialogue {
 
 /** @returns mails per second over `sessions` at once, each on a new connection or all of a session on one */
 export async function mailsPerSecond(
-  port: number,
+  { port, password }: { readonly port: number; readonly password: string },
   { reused, sessions, ms }: { readonly reused: boolean; readonly sessions: number; readonly ms: number },
 ): Promise<{ readonly rate: number; readonly mails: number }> {
   const started = performance.now()
@@ -80,7 +80,7 @@ export async function mailsPerSecond(
   const session = async (): Promise<void> => {
     do {
       const dialogue = new Dialogue(port)
-      await dialogue.open()
+      await dialogue.open(password)
       await sendOne(dialogue)
       if (reused) while (!isOver()) await sendOne(dialogue)
       await dialogue.quit()

@@ -1,7 +1,7 @@
 /**
  * The server side of bench/smtp.bench.ts, in a process of its own: `ours` writes each mail as one row of the real store,
- * `ours-null-sink` forgets it, `maildir` is stock smtp-server with an fsynced Maildir, `null-sink` is stock smtp-server that forgets. One app password
- * is compared as text in each: what a login costs is measured elsewhere.
+ * `ours-null-sink` forgets it, `maildir` is stock smtp-server with an fsynced Maildir, `null-sink` is stock smtp-server that
+ * forgets. Ours checks an app password as the gateway does; the peer compares it as text.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { mkdir, open, rename } from 'node:fs/promises'
@@ -12,35 +12,34 @@ import { type SMTPServerDataStream, SMTPServer } from 'smtp-server'
 import { openSmtp } from '../../src/adapters/smtp/adapter.ts'
 import { type Ambient, silentLog, systemClock, systemRandom } from '../../src/core/ambient.ts'
 import { concat, toHex } from '../../src/core/bytes.ts'
-import type { Logins } from '../../src/core/account/logins.ts'
 import { Secret } from '../../src/core/crypto/secret.ts'
 import { sha256 } from '../../src/core/crypto/kdf.ts'
 import type { Submitter } from '../../src/core/delivery/submission.ts'
-import type { Identity, MessageId } from '../../src/core/ids.ts'
-import { openStore } from '../../src/core/store/lmdb-store.ts'
+import type { MessageId } from '../../src/core/ids.ts'
+import type { Store } from '../../src/core/store/store.ts'
 import { tables } from '../../src/core/store/tables.ts'
+import { openKnowledge } from '../../src/node.ts'
+import { createAccount } from '../../src/operations/accounts.ts'
 import { selfSigned } from '../../test/adapters/wire/certificate.ts'
 
-const password = 'bench'
 const folder = mkdtempSync(join(tmpdir(), 'bench-smtp-'))
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
 
 const ambient: Ambient = { clock: systemClock, random: systemRandom, log: silentLog }
 type Keep = (id: Uint8Array, mail: Uint8Array) => Promise<void>
 
-async function inStore(): Promise<Keep> {
-  const store = await openStore({ path: folder, key: new Secret(systemRandom.bytes(32)) }, ambient)
-  return async (id, mail) => await store.write((tx) => tx.put(tables.messages, id, mail))
+/** What the client needs to know. */
+interface Listening {
+  readonly port: number
+  readonly password: string
 }
 
-async function ours(keep: Keep): Promise<number> {
-  const account = '00'.repeat(32) as Identity
-  const logins: Logins = {
-    byPassword: async (_user, given) => (given === password ? { account, passwordId: 'bench' } : undefined),
-    scram: () => ({ salt: new Uint8Array(16), iterations: 4096, verifiers: [] }),
-    scramEnded: () => {},
-    watch: () => () => {},
-  }
+async function ours(keepIn: (store: Store) => Keep): Promise<Listening> {
+  const paths = { store: join(folder, 'store'), blobs: join(folder, 'blobs') }
+  const knowledge = await openKnowledge({ paths, key: new Secret(systemRandom.bytes(32)) }, ambient)
+  const account = { localName: 'bench', address: undefined, displayName: undefined }
+  const { appPassword: password } = await createAccount(knowledge, ambient, account)
+  const keep = keepIn(knowledge.store)
   const submitter: Submitter = {
     mayUse: () => true,
     recipient: () => ({ kind: 'ok' }),
@@ -56,13 +55,14 @@ async function ours(keep: Keep): Promise<number> {
   const material = await selfSigned()
   const smtp = await openSmtp(
     { smtp: { host: '127.0.0.1', port: 0 }, messageBytesMax: 1024 * 1024 },
-    { logins, submitter, hostname: 'localhost', tls: () => material },
+    { logins: knowledge.logins, submitter, hostname: 'localhost', tls: () => material },
     ambient,
   )
-  return smtp.listeners.smtp!.port
+  return { port: smtp.listeners.smtp!.port, password }
 }
 
-async function stock(store: (stream: SMTPServerDataStream) => Promise<void>): Promise<number> {
+async function stock(store: (stream: SMTPServerDataStream) => Promise<void>): Promise<Listening> {
+  const password = 'bench'
   const server = new SMTPServer({
     disabledCommands: ['STARTTLS'],
     allowInsecureAuth: true,
@@ -76,7 +76,7 @@ async function stock(store: (stream: SMTPServerDataStream) => Promise<void>): Pr
   return await new Promise((resolve) => {
     const listening = server.listen(0, '127.0.0.1', () => {
       const address = listening.address()
-      resolve(typeof address === 'object' && address !== null ? address.port : 0)
+      resolve({ port: typeof address === 'object' && address !== null ? address.port : 0, password })
     })
   })
 }
@@ -106,13 +106,17 @@ async function maildir(): Promise<(stream: SMTPServerDataStream) => Promise<void
   }
 }
 
-const kinds: Readonly<Record<string, () => Promise<number>>> = {
-  ours: async () => await ours(await inStore()),
-  'ours-null-sink': async () => await ours(async () => {}),
+const inStore = (store: Store): Keep => {
+  return async (id, mail) => await store.write((tx) => tx.put(tables.messages, id, mail))
+}
+
+const kinds: Readonly<Record<string, () => Promise<Listening>>> = {
+  ours: async () => await ours(inStore),
+  'ours-null-sink': async () => await ours(() => async () => {}),
   maildir: async () => await stock(await maildir()),
   'null-sink': async () => await stock(async (stream) => void (await buffer(stream))),
 }
-const port = await kinds[process.argv[2]!]!()
+const listening = await kinds[process.argv[2]!]!()
 process.on('message', () => process.send!({ cpu: process.cpuUsage() }))
 process.on('disconnect', () => process.exit(0))
-process.send!({ port })
+process.send!(listening)
