@@ -75,6 +75,24 @@ test('one reference that cannot be reported keeps no other from its end', async 
   expect((await bob.read()).join()).toMatch(/could not be reached for 21 days/)
 })
 
+test('a sender who asked to hear of delay hears of it once, and until when it is tried', async () => {
+  const { moved, ambient } = movedClock()
+  await using world = await openWorld(ambient)
+  const bob = await world.gateway('bob')
+  const contact = '5'.repeat(64) as Identity
+  await forge(bob, contact, { content: inline('x'), notify: ['delay'] })
+  const settler = settlerOf(bob, ambient, ['6'.repeat(64) as DeviceId])
+  await settler.sweep()
+  expect(await bob.read()).toEqual([])
+  moved.wallMs = moved.runMs = days(1) + 1000
+  await settler.sweep()
+  await settler.sweep()
+  const reports = await bob.read()
+  expect(reports).toHaveLength(1)
+  expect(reports[0]).toMatch(/Action: delayed\r\nStatus: 4\.4\.1\r\nWill-Retry-Until: /)
+  expect(rows(bob, tables.outbox)).toBe(1)
+})
+
 /** Its keys serve for accounts that are not there. */
 function withDeviceOf({ knowledge, account }: TestGateway): TestGateway['knowledge'] {
   const accounts = Object.create(knowledge.accounts) as typeof knowledge.accounts

@@ -73,6 +73,9 @@ const pathBytesMax = 5 * 4096 // a row's pages from the root down, each copied a
 const growthMarginBytes = 64 * 4096 // the list of free pages
 const extensionBytes = 1024 * 1024
 
+/** Callers for each commit from which on waiting for more pays. One mail on its way through makes 1.0 to 1.25. */
+const severalCallers = 1.3
+
 interface Job {
   /** Runs the writer; false when it threw. Never throws itself. */
   readonly run: (tx: Transaction) => boolean
@@ -248,7 +251,8 @@ class LmdbStore implements SnapshotStore {
     this.#onCommit?.(tookMs)
     const callers = done.reduce((sum, { job }) => sum + job.callers(), 0)
     this.#callersPerCommit += (callers - this.#callersPerCommit) / 10
-    const pauseMs = this.#callersPerCommit > 1.1 ? 2 * tookMs : overlay.size >= limits.storeBusyRows ? tookMs : 0
+    const pauseMs =
+      this.#callersPerCommit > severalCallers ? 2 * tookMs : overlay.size >= limits.storeBusyRows ? tookMs : 0
     this.#pauseMs = Math.min(pauseMs, limits.storePauseMsMax)
   }
 
