@@ -43,6 +43,7 @@ const afterLogin = [
   'METADATA',
   'LIST-METADATA',
   'UIDONLY',
+  'NOTIFY',
   'UNAUTHENTICATE',
   'UTF8=ACCEPT',
   'STATUS=SIZE',

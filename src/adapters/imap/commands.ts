@@ -11,6 +11,7 @@ import { authenticate, login, starttls } from './commands/login.ts'
 import { create, remove, rename, subscribe, unsubscribe } from './commands/mailboxes.ts'
 import { getMetadata, setMetadata } from './commands/metadata.ts'
 import { multiSearch } from './commands/multi-search.ts'
+import { notify } from './commands/notify.ts'
 import { getQuota, getQuotaRoot, setQuota } from './commands/quota.ts'
 import { cancelUpdate, search, uidSearch } from './commands/search.ts'
 import { close, examine, select, unselect } from './commands/select.ts'
@@ -47,6 +48,7 @@ const commands: ReadonlyMap<string, Command> = new Map(
     STATUS: status,
     IDLE: idle,
     COMPRESS: compress,
+    NOTIFY: notify,
     GETQUOTA: getQuota,
     GETQUOTAROOT: getQuotaRoot,
     SETQUOTA: setQuota,

@@ -57,7 +57,9 @@ async function converse(session: Session): Promise<void> {
   while (!session.isLoggingOut) {
     const { bounds } = session
     const idleMs = session.login === undefined ? Math.max(1, guestUntilMs - performance.now()) : bounds.idleMs
+    if (session.notify !== undefined) session.pusher.release()
     const incoming = await session.decoder.next({ ...bounds, idleMs })
+    await session.pusher.hold()
     if (incoming.kind === 'end' || incoming.kind === 'foreign') return
     const answer = await answerTo(session, incoming)
     await finish(session, incoming, answer)
@@ -100,6 +102,7 @@ async function answerTo(session: Session, incoming: Request): Promise<Tagged> {
     const answer = await command.run(session, incoming.args)
     if (!session.isLoggingOut) session.writeUpdates(command.holdsExpunge !== true)
     await session.contexts.refresh()
+    await session.notify?.write()
     return answer
   } catch (error) {
     return answerToError(session, error)

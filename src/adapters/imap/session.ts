@@ -7,7 +7,9 @@ import type { Channel } from '../wire/channel.ts'
 import type { Arguments } from './arguments.ts'
 import { Decoder, type DecoderBounds } from './decoder.ts'
 import { mailboxName, Output } from './encoder.ts'
+import type { Notify } from './notify/notify.ts'
 import { formatNumberSet, type NumberSet } from './number-set.ts'
+import { Pusher } from './pusher.ts'
 import { bad, no, Refusal } from './responses.ts'
 import { Contexts } from './search/contexts.ts'
 import type { ServerContext } from './services.ts'
@@ -35,6 +37,10 @@ export class Session {
   savedSearch: readonly Uid[] = []
   /** Results that are kept up to date, RFC 5267. */
   readonly contexts = new Contexts(this)
+  readonly pusher = new Pusher(this)
+  isIdling = false
+  /** What the client wants to hear of, RFC 5465. */
+  notify: Notify | undefined
   /** Of the command that runs now. */
   tag = ''
   isCompressed = false
@@ -42,7 +48,6 @@ export class Session {
   #login: Login | undefined
   #admitted: Disposable | undefined
   #unwatchLogin: (() => void) | undefined
-  #idle: (() => void) | undefined
 
   constructor(channel: Channel, context: ServerContext, signal: AbortSignal) {
     this.channel = channel
@@ -56,6 +61,7 @@ export class Session {
   }
 
   close(): void {
+    void this.pusher.hold()
     this.#leaveAccount()
   }
 
@@ -123,7 +129,13 @@ export class Session {
     this.#login = undefined
   }
 
+  endNotify(): void {
+    this.notify?.close()
+    this.notify = undefined
+  }
+
   #leaveAccount(): void {
+    this.endNotify()
     this.view?.close()
     this.view = undefined
     this.#unwatchLogin?.()
@@ -238,10 +250,4 @@ export class Session {
     }
     this.writeFlags(updates.flags)
   }
-
-  /** While set, `onChange` is called on every change of the selected mailbox. */
-  setIdle(onChange: (() => void) | undefined): void {
-    this.#idle = onChange
-  }
-  readonly notifyIdle = (): void => this.#idle?.()
 }

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { limits } from '../../../src/core/limits.ts'
 import type { Mailboxes } from '../../../src/core/mailbox/mailbox.ts'
+import { alice } from '../../core/mailbox/support.ts'
 import { Client } from './client.ts'
 import { openTestServer, simpleMail } from './server.ts'
 
@@ -30,6 +31,19 @@ test('an ID of the largest size is taken before login', async () => {
   await client.line()
   const field = `"${'n'.repeat(30)}" "${'v'.repeat(1024)}"`
   expect(await client.ok(`ID (${Array.from({ length: 30 }, () => field).join(' ')})`)).toHaveLength(1)
+})
+
+test('a client that asked for more news than can be told at once hears that, and nothing more', async () => {
+  await using server = await openTestServer()
+  await using client = await Client.loggedIn(server.port)
+  const { mailboxes } = server.home
+  const names = Array.from({ length: limits.imapNotifyPendingMax }, (_, at) => `Top/${at}`)
+  await Promise.all(names.map((name) => mailboxes.create(alice, name)))
+  await client.ok('NOTIFY SET (personal (MailboxName))')
+  await mailboxes.rename(alice, 'Top', 'Other')
+  expect(await client.line()).toMatch(/^\* OK \[NOTIFICATIONOVERFLOW\]/)
+  await mailboxes.create(alice, 'Later')
+  expect(await client.ok('NOOP')).toEqual([])
 })
 
 test('a slow store makes the client of an APPEND wait instead of filling memory', async () => {

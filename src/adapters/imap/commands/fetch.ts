@@ -82,6 +82,16 @@ function writeVanished(session: Session, since: ModSeq, set: NumberSet): void {
   if (gone.length > 0) session.out.line(`* VANISHED (EARLIER) ${formatNumberSet(gone)}`)
 }
 
+/** Outside a command: nothing is marked as seen. */
+export async function fetchMessages(
+  session: Session,
+  items: readonly FetchItem[],
+  uids: readonly Uid[],
+): Promise<void> {
+  const all = session.isUidOnly ? items : [...items, uidItem]
+  await new Fetcher(session, ordered(all)).fetch(uids, undefined, false)
+}
+
 class Fetcher {
   readonly #session: Session
   readonly #items: readonly FetchItem[]

@@ -148,10 +148,10 @@ function parentsOf(names: Iterable<string>): Map<string, string[]> {
   return parents
 }
 
-const byMailboxName = (a: string, b: string): number =>
+export const byMailboxName = (a: string, b: string): number =>
   Number(b === 'INBOX') - Number(a === 'INBOX') || (a < b ? -1 : Number(a > b))
 
-function attributesOf(info: MailboxInfo | undefined, hasChildren: boolean, isExtended: boolean): string[] {
+export function attributesOf(info: MailboxInfo | undefined, hasChildren: boolean, isExtended: boolean): string[] {
   // RFC 5258 §3: \NonExistent implies \Noselect, which only the plain LIST of older clients spells out.
   const attributes = info === undefined ? ['\\NonExistent', ...(isExtended ? [] : ['\\Noselect'])] : []
   attributes.push(hasChildren ? '\\HasChildren' : '\\HasNoChildren')

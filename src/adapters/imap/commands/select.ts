@@ -87,7 +87,7 @@ function closeView(session: Session): void {
 
 function open(session: Session, info: MailboxInfo, isReadOnly: boolean, resync: Resync | undefined): Tagged {
   const { out, mailboxes } = session
-  const view = new View(mailboxes, session.account, info.id, { isReadOnly, onChange: session.notifyIdle })
+  const view = new View(mailboxes, session.account, info.id, { isReadOnly, onChange: () => session.pusher.changed() })
   session.view = view
   session.savedSearch = []
   if (!session.isRev2) view.claimRecent(session.context.recents)
