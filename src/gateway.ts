@@ -172,15 +172,18 @@ async function openMail(
   return { smtp, imap, logins: counts, listeners: { ...smtp.listeners, ...imap.listeners } }
 }
 
-/** The office's own certificate, where the configuration names one; SIGHUP reads it again. */
+/**
+ * The office's own certificate, where the configuration names one; SIGHUP reads it again. A service that has nothing to
+ * read again takes no harm from a reload, but a terminal that closes ends what runs in it.
+ */
 function certificateFiles(
   { certificates: { cert, key } }: Config,
   ambient: Ambient,
   scope: AsyncDisposableStack,
 ): CertificateFiles | undefined {
-  if (cert === '') return undefined
-  const files = scope.use(openCertificateFiles({ cert, key }, ambient))
-  const reload = (): void => void files.reload()
+  const files = cert === '' ? undefined : scope.use(openCertificateFiles({ cert, key }, ambient))
+  if (files === undefined && process.stdin.isTTY) return undefined
+  const reload = (): void => void files?.reload()
   process.on('SIGHUP', reload)
   scope.defer(() => void process.off('SIGHUP', reload))
   return files

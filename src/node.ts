@@ -101,7 +101,6 @@ export async function openNode(knowledge: Knowledge, overlay: Overlay, ambient: 
   await using scope = new AsyncDisposableStack()
   scope.use(overlay)
   for (const { identity } of accounts.list()) knowledge.mailboxes.continueIndexing(identity)
-  await accounts.rotatePrekeys(ambient.clock.nowMs())
   const prekeys = setInterval(
     () => void accounts.rotatePrekeys(ambient.clock.nowMs()).catch(() => ambient.log.error('prekeys.failed')),
     prekeysEveryMs,

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createAuthority, createLeaf, type Credential } from '../../src/certificates/authority.ts'
 import { openCertificateFiles } from '../../src/certificates/certificate-files.ts'
 import { silentLog, systemClock, systemRandom } from '../../src/core/ambient.ts'
+import { gateway, onLoopback, startGateway, tempHome } from '../cli/process-support.ts'
 import { openBox } from './support.ts'
 
 const ambient = { clock: systemClock, random: systemRandom, log: silentLog }
@@ -58,6 +59,14 @@ test("every listener presents the office's own certificate, and the renewed one 
   const after = await Promise.all(ports.map(presented))
   expect(new Set(after).size).toBe(1)
   expect(after[0]).not.toBe(before[0])
+})
+
+test('a service without certificate files goes on when it is reloaded', async () => {
+  using place = tempHome()
+  await using running = await startGateway(['--home', place.home, '--ports', 'auto', ...onLoopback])
+  process.kill(running.pid, 'SIGHUP')
+  expect((await gateway(['stop', '--home', place.home])).code).toBe(0)
+  expect(await running.ended).toBe(0)
 })
 
 test('a renewal that went wrong changes nothing', () => {
