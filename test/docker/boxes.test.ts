@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeEach, expect, test, type TestContext } from 'vitest'
 import { requirePeer } from '../interop/support/peers.ts'
+import { run } from './support/commands.ts'
 import { type Engine, startEngine } from './support/engine.ts'
 import { buildImage, imageName } from './support/image.ts'
 import type { MailOrder } from './support/mail-client-process.ts'
@@ -73,6 +74,21 @@ async function runB(name: string): Promise<void> {
 let ann: Person
 let ben: Person
 let boxA: string
+
+/** Host addresses by port, of those that the compose file publishes for mail programs; other gateways' have none. */
+async function published(lan: Readonly<Record<string, string>>): Promise<Readonly<Record<string, string>>> {
+  const text = await run('docker-compose', ['-f', 'docker/compose.yaml', 'config'], { env: { ...process.env, ...lan } })
+  const ports = [...text.matchAll(/^ +- ([\d.]+):(\d+):\d+\/tcp$/gm)]
+  return Object.fromEntries(ports.map(([, host, port]) => [port!, host!]))
+}
+
+test('the network of the office sees ports with TLS only, and those only when it is told to', async () => {
+  const plain = { 1025: '127.0.0.1', 1143: '127.0.0.1', 8008: '127.0.0.1' }
+  const closed = { ...plain, 1465: '127.0.0.1', 1993: '127.0.0.1', 8443: '127.0.0.1' }
+  expect(await published({ MYCELIUM_LAN: '' })).toEqual(closed)
+  const open = { ...plain, 1465: '0.0.0.0', 1993: '0.0.0.0', 8443: '0.0.0.0' }
+  expect(await published({ MYCELIUM_LAN: '0.0.0.0' })).toEqual(open)
+})
 
 test('the Dockerfile builds an image without npm, for a user that is not root', async () => {
   engine = await startEngine()
