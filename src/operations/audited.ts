@@ -1,7 +1,14 @@
 /** Writes what was administered into the audit log, before the answer leaves. What failed changed nothing and is not noted. */
 import { fromUtf8, toHex } from '../core/bytes.ts'
-import type { AuditEntryView, OperationContext, Operations, Params, Results, Verb } from '../core/control.ts'
-import type { Identity } from '../core/ids.ts'
+import {
+  type AuditEntryView,
+  type OperationContext,
+  operationParams,
+  type Operations,
+  type Params,
+  type Results,
+  type Verb,
+} from '../core/control.ts'
 import type { Store } from '../core/store/store.ts'
 import { accountOf, type OperationParts } from './context.ts'
 
@@ -10,7 +17,7 @@ type Details = AuditEntryView['details']
 interface Noted<V extends Verb> {
   readonly action: string
   /** Numbers, ids and choices: never an address, a name or a secret. */
-  readonly details?: (params: Params<V>, result: Results[V]) => Details
+  readonly details?: (params: Params<V>, result: Results[V], idOf: (identity: string) => string) => Details
 }
 
 const noted: { readonly [V in Verb]?: Noted<V> } = {
@@ -28,38 +35,42 @@ const noted: { readonly [V in Verb]?: Noted<V> } = {
   recoveryShow: { action: 'recovery.shown' },
   recoveryConfirm: { action: 'recovery.confirmed' },
   trustExport: { action: 'trust.exported' },
-  contactVerify: { action: 'contact.verified', details: (_, { identity }) => ({ contact: identity.slice(0, 8) }) },
+  contactVerify: { action: 'contact.verified', details: (_, { identity }, idOf) => ({ contact: idOf(identity) }) },
   contactConfirmEnd: {
     action: 'contact.confirmed',
-    details: (_, { contact, state }) => ({ contact: contact.identity.slice(0, 8), state }),
+    details: (_, { contact, state }, idOf) => ({ contact: idOf(contact.identity), state }),
   },
 }
 
-/** How the audit log names an account: a keyed hash, the same for the life of this home. */
-export const auditIdOf = (store: Store, account: Identity): string =>
-  store.read((tx) => toHex(tx.opaque(fromUtf8('audit'), Buffer.from(account, 'hex'))))
+/** How the audit log names an account or contact: a keyed hash, the same for the life of this home. */
+export const auditIdOf = (store: Store, identity: string): string =>
+  store.read((tx) => toHex(tx.opaque(fromUtf8('audit'), Buffer.from(identity, 'hex'))))
 
 export function audited(operations: Operations, parts: OperationParts): Operations {
   const wrapped = Object.entries(noted).map(([verb, one]) => [
     verb,
-    withNote(parts, operations[verb as Verb] as Operation, one as Noted<Verb>),
+    withNote(parts, verb as Verb, operations[verb as Verb] as Operation, one as Noted<Verb>),
   ])
   return { ...operations, ...Object.fromEntries(wrapped) }
 }
 
 type Operation = (params: Params<Verb>, context: OperationContext) => Promise<Results[Verb]>
 
-function withNote(parts: OperationParts, run: Operation, { action, details }: Noted<Verb>): Operation {
+function withNote(parts: OperationParts, verb: Verb, run: Operation, { action, details }: Noted<Verb>): Operation {
+  const idOf = (identity: string): string => auditIdOf(parts.knowledge.store, identity)
+  const isAboutAccount = 'account' in operationParams[verb].shape
   return async (params, context) => {
     // before it runs: afterwards a removed account has no id any more
-    const named = 'account' in params ? accountOf(parts, params.account).identity : undefined
+    const named = isAboutAccount
+      ? accountOf(parts, 'account' in params ? params.account : undefined).identity
+      : undefined
     const result = await run(params, context)
-    const account = named ?? (action === 'account.added' ? (result as Results['accountAdd']).identity : undefined)
+    const account = named ?? (verb === 'accountAdd' ? (result as Results['accountAdd']).identity : undefined)
     parts.audit.append({
       atMs: parts.ambient.clock.nowMs(),
       action,
-      ...(account === undefined ? {} : { account: auditIdOf(parts.knowledge.store, account as Identity) }),
-      details: details?.(params, result) ?? {},
+      ...(account === undefined ? {} : { account: idOf(account) }),
+      details: details?.(params, result, idOf) ?? {},
     })
     return result
   }

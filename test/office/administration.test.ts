@@ -96,6 +96,13 @@ test('everything administered is in the audit log, for the owner only and withou
   expect(statSync(file).mode & 0o777).toBe(0o600)
 })
 
+test('where there is one account, what is done without naming it is noted as done to it', async () => {
+  await using small = await openBox()
+  const { id } = await small.ask('passwordAdd', { name: 'phone' })
+  const latest = (await small.ask('auditList', { limit: 1 }))[0]!
+  expect(latest).toMatchObject({ action: 'password.added', accountName: 'first', details: { password: id } })
+})
+
 test('the audit log goes on after a torn line, and keeps a bounded number of full files', () => {
   const path = join(box.home, 'other.jsonl')
   const log = openAuditLog(path)
