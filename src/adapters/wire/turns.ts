@@ -4,8 +4,9 @@ import { limits } from '../../core/limits.ts'
 
 export class Turns {
   #startedAt: number | undefined
+  #waiting = 0
 
-  /** Between two commands. Waits only when all connections together have used up the slice; then each has one command a turn. */
+  /** Between two commands. Waits once all connections together have used up the slice; while several wait, each has one command a turn. */
   giveWay(): Promise<void> | undefined {
     const now = performance.now()
     if (this.#startedAt === undefined) {
@@ -13,8 +14,13 @@ export class Turns {
       setImmediate(() => {
         this.#startedAt = undefined
       })
-      return undefined
     }
-    return now - this.#startedAt < limits.turnMs ? undefined : nextTurn()
+    return this.#waiting > 0 || now - this.#startedAt >= limits.turnMs ? this.#wait() : undefined
+  }
+
+  async #wait(): Promise<void> {
+    this.#waiting += 1
+    await nextTurn()
+    this.#waiting -= 1
   }
 }

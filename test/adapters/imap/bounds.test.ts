@@ -127,25 +127,6 @@ test('a hundred connections of one account work, the next one is told why not', 
   expect((await late.run('LOGIN alice secret')).end).toMatch(/^NO \[LIMIT\]/)
 })
 
-test('a push reaches an idle client within 20 ms of the commit', async () => {
-  await using server = await openTestServer()
-  await using client = await Client.loggedIn(server.port)
-  await client.ok('SELECT INBOX')
-  client.write('a IDLE\r\n')
-  await client.line()
-  const tookMs: number[] = []
-  for (let index = 0; index < 20; index += 1) {
-    await server.deliver(simpleMail(`mail ${index}`))
-    const committedAt = performance.now()
-    await client.line()
-    tookMs.push(performance.now() - committedAt)
-    await client.line()
-    await sleep(5)
-  }
-  // The median: this machine may be busy with other tests. The benchmark holds the 95th percentile to it.
-  expect(tookMs.toSorted((a, b) => a - b)[10]).toBeLessThan(20)
-})
-
 test('no address, password, subject or folder name is logged', async () => {
   await using server = await openTestServer()
   await using client = await Client.connect(server.port)
@@ -206,13 +187,15 @@ test('whoever lists long names by hard patterns does not keep the others waiting
   const pattern = `"${'*a'.repeat(500)}"`
   expect((await client.run(`LIST "" (${Array.from({ length: 17 }, () => pattern).join(' ')})`)).end).toMatch(/^NO/)
   client.write(`l LIST "" (${Array.from({ length: 16 }, () => pattern).join(' ')})\r\n`)
-  let slowestMs = 0
-  const listed = client.line()
+  let isListed = false
+  const listed = client.line().finally(() => {
+    isListed = true
+  })
+  let servedMeanwhile = 0
   for (let asked = 0; asked < 10; asked += 1) {
-    const startedMs = performance.now()
     await other.ok('NOOP')
-    slowestMs = Math.max(slowestMs, performance.now() - startedMs)
+    if (!isListed) servedMeanwhile += 1
   }
-  expect(slowestMs).toBeLessThan(500)
+  expect(servedMeanwhile).toBeGreaterThan(4)
   expect(await listed).toMatch(/^l OK/)
 })
