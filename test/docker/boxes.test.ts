@@ -14,7 +14,7 @@ const healthyMs = 90_000
 const hardening = ['--read-only', '--tmpfs', '/tmp', '--cap-drop', 'ALL', '--security-opt', 'no-new-privileges']
 
 let engine: Engine
-afterAll(async () => await engine?.[Symbol.asyncDispose]())
+afterAll(async () => await engine?.[Symbol.asyncDispose](), 180_000)
 
 beforeEach((context: TestContext) => {
   requirePeer(context, 'dockerd', 'docker-compose', 'debootstrap', 'slirp4netns')
