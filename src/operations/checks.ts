@@ -2,6 +2,7 @@
 import { statfsSync, statSync } from 'node:fs'
 import { connect } from 'node:net'
 import type { DoctorCheck, Endpoint, Listeners } from '../core/control.ts'
+import { formatSize } from '../core/size.ts'
 import type { Node } from '../node.ts'
 import type { OperationParts } from './context.ts'
 
@@ -25,7 +26,7 @@ const problem = (name: string, detail: string, remedy: string): DoctorCheck => (
 
 /** Of the home, running or not. */
 export async function homeChecks(parts: OperationParts): Promise<readonly DoctorCheck[]> {
-  return [permissions(parts), disk(parts), clock(parts), ...recovery(parts)]
+  return [permissions(parts), disk(parts), clock(parts), ...recovery(parts), ...room(parts)]
 }
 
 function permissions({ paths }: OperationParts): DoctorCheck {
@@ -61,6 +62,21 @@ function recovery({ knowledge }: OperationParts): readonly DoctorCheck[] {
         `recovery words of ${localName}`,
         'nobody has confirmed that they are written down',
         'mycelium-gateway recovery show, then recovery confirm',
+      ),
+    )
+}
+
+const nearlyFull = 0.9
+
+function room({ knowledge: { accounts, mailboxes, quotas } }: OperationParts): readonly DoctorCheck[] {
+  return accounts
+    .list()
+    .filter(({ identity }) => mailboxes.usedBytes(identity) > nearlyFull * quotas.bytesMax(identity))
+    .map(({ localName, identity }) =>
+      warning(
+        `room of ${localName}`,
+        `${formatSize(mailboxes.usedBytes(identity))} of ${formatSize(quotas.bytesMax(identity))} used`,
+        `mycelium-gateway account quota ${localName} SIZE, or remove mail: a full account takes none`,
       ),
     )
 }

@@ -29,6 +29,8 @@ test('a full account is shown as full, refuses mail and APPEND, and takes them a
   })
   await box.ask('accountQuota', { account: ben.user, quota: 4096 })
   expect(await send(box, ann, ben.user, 100)).toMatch(/^452 4\.2\.2/)
+  const room = (await box.ask('doctor', {})).find(({ name }) => name === 'room of ben')
+  expect(room?.remedy).toContain('account quota ben')
   expect(await send(box, ben, ann.user, 8192)).toMatch(/^452 4\.2\.2/) // his own copy in Sent has no room
   await box.ask('accountQuota', { account: ben.user, quota: 'default' })
   expect(await send(box, ann, ben.user, 100)).toMatch(/^250/)
