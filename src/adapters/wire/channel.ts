@@ -113,10 +113,12 @@ export class Channel {
     this.reader.attach(stream)
   }
 
-  /** The same for a stream made from the present one, e.g. one that compresses: nothing is read from that one any more. */
+  /** The same for a stream made from the present one, e.g. one that compresses: what has arrived of it goes through that too. */
   layerOver(make: (below: Duplex) => Duplex): void {
     this.#handOver()
     this.reader.detach()
+    const early = this.reader.takeBuffered()
+    if (early.length > 0) this.#stream.unshift(early)
     this.layer(make(this.#stream))
   }
 

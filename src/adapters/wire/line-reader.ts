@@ -157,6 +157,11 @@ export class LineReader {
     return whole
   }
 
+  /** Everything that has arrived and was not read, for whoever reads the source from now on. */
+  takeBuffered(): Uint8Array {
+    return this.#take(this.#buffered)
+  }
+
   /** Puts bytes back in front of what is unread. */
   unread(bytes: Uint8Array): void {
     if (bytes.length === 0) return
