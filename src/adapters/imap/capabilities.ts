@@ -54,8 +54,8 @@ const afterLogin = [
 
 /**
  * COMPRESS is offered to clients on the network only (who asks for it on loopback gets it all the same): on one machine
- * it costs time on both sides. 2026-11-21: and with it, under load, a line pushed in IDLE reached Thunderbird only
- * together with the next one (its log, one run of four); on which side it lay is not known. See docs/limits.md.
+ * it costs time on both sides. 2026-11-21: with it, under load, a line pushed in IDLE reached Thunderbird only together
+ * with the next one (its log, one run of four). Not held back here: test/adapters/imap/compress.test.ts. See docs/limits.md.
  */
 export function capabilities(session: Session): string {
   if (session.login !== undefined) {

@@ -2,7 +2,7 @@
 import { type Arguments, BadSyntax } from './arguments.ts'
 
 export interface Window {
-  /** As the client wrote it: it is repeated in the answer. */
+  /** As it is repeated in the answer: the end nearer to where counting begins comes first, as Dovecot's clients expect. */
   readonly written: string
   /** 1 is the first result, or the last one where `isFromEnd`. */
   readonly from: number
@@ -12,14 +12,16 @@ export interface Window {
 
 /** `1:500` or `-1:-100`; either end may come first. */
 export function readWindow(args: Arguments): Window {
-  const written = args.atom()
-  const ends = /^(?:([1-9]\d{0,9}):([1-9]\d{0,9})|-([1-9]\d{0,9}):-([1-9]\d{0,9}))$/.exec(written)
+  const ends = /^(?:([1-9]\d{0,9}):([1-9]\d{0,9})|-([1-9]\d{0,9}):-([1-9]\d{0,9}))$/.exec(args.atom())
   if (ends === null) throw new BadSyntax('Expected a range of results')
   const first = Number(ends[1] ?? ends[3])
   const second = Number(ends[2] ?? ends[4])
   if (Math.max(first, second) > 0xffff_ffff) throw new BadSyntax('Number too large')
   const isFromEnd = ends[3] !== undefined
-  return { written, from: Math.min(first, second), to: Math.max(first, second), isFromEnd }
+  const from = Math.min(first, second)
+  const to = Math.max(first, second)
+  const written = isFromEnd ? `-${from}:-${to}` : `${from}:${to}`
+  return { written, from, to, isFromEnd }
 }
 
 /** What of `results` lies in the window, in their order. */

@@ -21,8 +21,8 @@ export class Links {
       parent = child
     }
     // What the message itself says of its parent counts more, also that it has none.
-    if (parent === none) this.#parents[own] = none
-    else if (!this.#isAbove(own, parent)) this.#parents[own] = parent
+    this.#parents[own] = none
+    if (parent !== none && !this.#isAbove(own, parent)) this.#parents[own] = parent
   }
 
   /** Steps 2 and 3: trees without dummies, except above two or more threads that belong together. */
