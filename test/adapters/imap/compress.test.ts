@@ -116,12 +116,13 @@ test('each line pushed in IDLE can be read from what has arrived, with every cor
   await client.compress()
   await client.send('b SELECT INBOX\r\ni IDLE\r\n')
   await client.until(/^\+ .*\r\n/m)
-  await using _busy = load()
+  await using busy = load()
   for (let count = 1; count <= 40; count += 1) {
     await server.deliver(simpleMail(`mail ${count}`))
     await client.until(new RegExp(`^\\* ${count} EXISTS\\r\\n[^]*RECENT\\r\\n`, 'm'))
     await client.flushed()
   }
+  await busy[Symbol.asyncDispose]()
   await client.send('DONE\r\n')
   await client.until(/^i OK/m)
 })

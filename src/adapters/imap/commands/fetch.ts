@@ -8,7 +8,7 @@ import { flags as flagsItem, modSeq as modSeqItem, uid as uidItem } from '../fet
 import type { FetchItem } from '../fetch/item.ts'
 import { ordered, readItems } from '../fetch/items.ts'
 import { formatNumberSet, type NumberSet } from '../number-set.ts'
-import { no, ok, type Tagged } from '../responses.ts'
+import { ok, type Tagged } from '../responses.ts'
 import type { Session } from '../session.ts'
 import { Summary } from '../summary.ts'
 import { inWindow, readWindow, type Window } from '../window.ts'
@@ -131,7 +131,8 @@ class Fetcher {
       until = performance.now() + othersWaitMsMax
     }
     if (this.#refused !== undefined) return this.#refused
-    return this.#missing ? no('Some of the messages are gone', 'EXPUNGEISSUED') : ok('Fetched')
+    // Not NO: to mail programs that is an error to show.
+    return this.#missing ? ok('Some of the messages are gone', 'EXPUNGEISSUED') : ok('Fetched')
   }
 
   async #markSeen(uids: readonly Uid[]): Promise<void> {

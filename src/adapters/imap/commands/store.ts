@@ -104,7 +104,8 @@ async function change(session: Session, request: Request): Promise<Tagged> {
     const numbers = kind === 'uid' ? failed : failed.map((uid) => view.seqOf(uid))
     return ok('Some messages had changed', `MODIFIED ${formatNumberSet(numbers)}`)
   }
-  return gone ? no('Some of the messages are gone', 'EXPUNGEISSUED') : ok('Stored')
+  // Not NO (RFC 2180 §4.2.1): to mail programs that is an error to show, and what is left was stored.
+  return gone ? ok('Some of the messages are gone', 'EXPUNGEISSUED') : ok('Stored')
 }
 
 function tell(session: Session, { uids, isSilent, unchangedSince }: Request, changed: readonly Uid[]): void {
