@@ -3,8 +3,7 @@
  * octet of its name, its decoded value in UTF-8, which has neither.
  */
 import type { HeaderField } from '../message/header.ts'
-import { foldText } from '../message/searchable-text.ts'
-import { decodeWords } from '../message/mime-words.ts'
+import { foldedValue } from '../message/searchable-text.ts'
 import { limits } from '../limits.ts'
 import { concat, fromUtf8 } from '../bytes.ts'
 import type { Needle } from './search-signature.ts'
@@ -31,10 +30,10 @@ export const isKeptField = (name: string): boolean => octetOfName.has(name)
 export function keepFields(fields: readonly HeaderField[]): Uint8Array | undefined {
   const kept: Uint8Array[] = []
   let length = 0
-  for (const { name, value } of fields) {
-    const octet = octetOfName.get(name)
+  for (const header of fields) {
+    const octet = octetOfName.get(header.name)
     if (octet === undefined) continue
-    const field = concat(Uint8Array.of(mark, octet), fromUtf8(foldText(decodeWords(value))))
+    const field = concat(Uint8Array.of(mark, octet), fromUtf8(foldedValue(header)))
     kept.push(field)
     length += field.length
     if (length > limits.searchFieldsBytesMax) return undefined

@@ -1,5 +1,5 @@
 /** Everything in a message that a reader would call its text, decoded, and folded so that case does not matter. */
-import { type HeaderField, parseHeaders } from './header.ts'
+import { type HeaderField, parseHeaders, parseMailboxList } from './header.ts'
 import { decodeWords, parseParameters } from './mime-words.ts'
 import { type MimePart, parseMime } from './mime.ts'
 import { textOfHtml } from './html-text.ts'
@@ -11,6 +11,15 @@ import { eachPart, textOfPart } from './mime-text.ts'
  */
 export const foldText = (text: string): string =>
   text.toWellFormed().normalize('NFKC').toLowerCase().replaceAll('ς', 'σ')
+
+const addressFields: ReadonlySet<string> = new Set(['from', 'to', 'cc', 'bcc', 'sender', 'reply-to'])
+
+/** Decoded and folded. Addresses with comments or spaces inside stand there once more, as the envelope has them (RFC 9051 §6.4.4). */
+export function foldedValue({ name, value }: HeaderField): string {
+  const folded = foldText(decodeWords(value))
+  if (!addressFields.has(name) || !/\(|\s@|@\s/.test(value)) return folded
+  return [folded, ...parseMailboxList(value).map(({ address }) => foldText(address))].join(' ')
+}
 
 /** Made of what is asked for, when it is asked. */
 export class SearchableText {
@@ -51,9 +60,9 @@ export class SearchableText {
 
 /** Does a field of this name (lower case) hold the text? An empty text asks whether there is one. */
 export const fieldIncludes = (fields: readonly HeaderField[], name: string, folded: string): boolean =>
-  fields.some((field) => field.name === name && foldText(decodeWords(field.value)).includes(folded))
+  fields.some((field) => field.name === name && foldedValue(field).includes(folded))
 
-const lineOf = ({ name, value }: HeaderField): string => `${name}: ${foldText(decodeWords(value))}`
+const lineOf = (field: HeaderField): string => `${field.name}: ${foldedValue(field)}`
 
 function bodiesOf(bytes: Uint8Array): readonly string[] {
   const root = parseMime(bytes)
