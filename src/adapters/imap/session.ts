@@ -44,6 +44,8 @@ export class Session {
   /** Of the command that runs now. */
   tag = ''
   isCompressed = false
+  /** RFC 9586: no sequence number goes either way. A field of its own, for it is asked for each message. */
+  isUidOnly = false
   isLoggingOut = false
   #login: Login | undefined
   #admitted: Disposable | undefined
@@ -84,10 +86,6 @@ export class Session {
   get isRev2(): boolean {
     return this.enabled.has('IMAP4REV2')
   }
-  /** RFC 9586: no sequence number goes either way. */
-  get isUidOnly(): boolean {
-    return this.enabled.has('UIDONLY')
-  }
   get knowsModSeq(): boolean {
     return this.enabled.has('CONDSTORE')
   }
@@ -125,6 +123,7 @@ export class Session {
   logOut(): void {
     this.#leaveAccount()
     this.enabled.clear()
+    this.isUidOnly = false
     this.savedSearch = []
     this.#login = undefined
   }
