@@ -22,12 +22,14 @@ export interface TestServer extends AsyncDisposable {
 
 export interface TestServerOptions {
   readonly messageBytesMax?: number
+  readonly hasQuota?: boolean
   /** Stands between the server and the mailboxes. */
   readonly wrap?: (mailboxes: Mailboxes) => Mailboxes
 }
 
 export async function openTestServer({
   messageBytesMax = 50 * 1024 * 1024,
+  hasQuota = true,
   wrap = (mailboxes) => mailboxes,
 }: TestServerOptions = {}): Promise<TestServer> {
   await using parts = new AsyncDisposableStack()
@@ -58,7 +60,7 @@ export async function openTestServer({
           }),
         tls: () => material,
         messageBytesMax,
-        quota: () => ({ usedBytes: 2048, limitBytes: 1024 * 1024 }),
+        quota: () => ({ usedBytes: 2048, limitBytes: hasQuota ? 1024 * 1024 : undefined }),
       },
       { clock: house.ambient.clock, random: systemRandom, log },
     ),

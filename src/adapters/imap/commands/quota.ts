@@ -5,13 +5,17 @@ import type { Session } from '../session.ts'
 
 const root = '"account"'
 
-function writeQuota(session: Session): void {
+/**
+ * `undefined` for an account without a limit, which has no root (RFC 9208 §4.2.2 allows none). 2026-11-21: a root with an
+ * empty list, `QUOTA "account" ()`, is good by the grammar too, but Thunderbird 153 takes it for a syntax error, and
+ * closes the connection of every folder that it opens.
+ */
+function quotaLine(session: Session): string | undefined {
   const { services } = session.context
   if (services.quota === undefined) throw new Refusal(no('There are no quotas here', 'CANNOT'))
   const { usedBytes, limitBytes } = services.quota(session.account)
-  const limit =
-    limitBytes === undefined ? '' : `STORAGE ${Math.ceil(usedBytes / 1024)} ${Math.floor(limitBytes / 1024)}`
-  session.out.line(`* QUOTA ${root} (${limit})`)
+  if (limitBytes === undefined) return undefined
+  return `* QUOTA ${root} (STORAGE ${Math.ceil(usedBytes / 1024)} ${Math.floor(limitBytes / 1024)})`
 }
 
 export const getQuota: Command = {
@@ -20,8 +24,9 @@ export const getQuota: Command = {
     args.sp()
     const name = args.astring()
     args.end()
-    if (name !== 'account') return no('No such quota root', 'NONEXISTENT')
-    writeQuota(session)
+    const line = name === 'account' ? quotaLine(session) : undefined
+    if (line === undefined) return no('No such quota root', 'NONEXISTENT')
+    session.out.line(line)
     return ok('Listed')
   },
 }
@@ -50,9 +55,9 @@ export const getQuotaRoot: Command = {
     const name = session.readMailbox(args)
     args.end()
     if (session.mailboxes.byName(session.account, name) === undefined) return no('No such mailbox', 'NONEXISTENT')
-    if (session.context.services.quota === undefined) return no('There are no quotas here', 'CANNOT')
-    session.out.line(`* QUOTAROOT ${session.writeMailbox(name)} ${root}`)
-    writeQuota(session)
+    const line = quotaLine(session)
+    session.out.line(`* QUOTAROOT ${session.writeMailbox(name)}${line === undefined ? '' : ` ${root}`}`)
+    if (line !== undefined) session.out.line(line)
     return ok('Listed')
   },
 }
