@@ -4,7 +4,7 @@
  */
 import { Worker } from 'node:worker_threads'
 import { MyceliumError } from '../../core/errors.ts'
-import type { MessageSource } from '../../core/mailbox/mailbox.ts'
+import type { MessageSource } from '../../core/message/mime-source.ts'
 
 /** To the worker: a mail to summarise, or the window it asked for. */
 export type ToWorker = { readonly size: number } | { readonly window: Uint8Array }

@@ -3,10 +3,10 @@
  * where each part begins and ends, a preview, and the header fields that mail programs list.
  */
 import { concat, fromLatin1, fromUtf8 } from '../../core/bytes.ts'
-import type { MessageSource, Summariser } from '../../core/mailbox/mailbox.ts'
+import type { Summariser } from '../../core/mailbox/mailbox.ts'
 import type { MimePart } from '../../core/message/mime.ts'
 import { parseMime } from '../../core/message/mime.ts'
-import { MimeStream } from '../../core/message/mime-stream.ts'
+import { type MessageSource, parseMimeSource } from '../../core/message/mime-source.ts'
 import { previewRanges, previewText } from '../../core/message/mime-text.ts'
 import { type TransferEncoding, transferEncodings } from '../../core/message/mime-words.ts'
 import { largeMail } from './large-mail.ts'
@@ -14,7 +14,6 @@ import { chosenFields, type FieldChoice, packListedFields } from './listed-field
 import { envelopeOf, structureOf } from './structure.ts'
 
 const previewCharsMax = 200 // RFC 8970 §3.1
-const windowBytes = 256 * 1024 // ours: of a large mail, in memory at a time
 
 export interface PartRange {
   /** `` for the whole message, `1.2` as in BODY[1.2]. */
@@ -50,11 +49,7 @@ function summarise(message: Uint8Array): Uint8Array {
 
 /** The same for a mail that is not held: read once from its beginning to its end, and then where it matters. */
 export async function summariseStream(source: MessageSource): Promise<Uint8Array> {
-  const stream = new MimeStream()
-  for (let at = 0; at < source.size; at += windowBytes) {
-    stream.push(await source.read(at, Math.min(source.size, at + windowBytes)))
-  }
-  const root = stream.finish()
+  const root = await parseMimeSource(source)
   let preview = ''
   for (const { part, from, to } of previewRanges(root)) {
     preview = previewText(await source.read(from, to), part, previewCharsMax)

@@ -3,7 +3,6 @@
  * few milliseconds at a time, and what it finds is what a plain reading of every message finds.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { concat } from '../bytes.ts'
 import { hasCode } from '../errors.ts'
 import type { ContentId, Identity, Uid } from '../ids.ts'
 import { limits } from '../limits.ts'
@@ -15,6 +14,7 @@ import type { MailboxColumns } from './mailbox.ts'
 import { Needles, OpenPack } from './search-index.ts'
 import { packOf } from './search-packs.ts'
 import type { SearchThread } from './search-thread.ts'
+import { storedSource } from './stored-source.ts'
 import { columnsJudge, foldKey, headerJudge, type Leaf, matches, type SearchKey, settle } from './search.ts'
 
 const sliceMs = 8 // ours: how long a search may keep the thread
@@ -27,6 +27,8 @@ export interface SearchParts {
   readonly store: Store
   readonly blobs: Blobs
   readonly thread: SearchThread
+  /** A row of the index is damaged. */
+  readonly rebuild: () => Promise<void>
 }
 
 interface Open {
@@ -82,12 +84,13 @@ async function judgeColumns(
 
 /** Pack by pack, whatever order the messages have: each is opened once. */
 async function judgeIndex(
-  { store, account }: SearchParts,
+  { store, account, rebuild }: SearchParts,
   open: readonly Open[],
   { verdicts, pace }: { readonly verdicts: Uint8Array; readonly pace: Pace },
 ): Promise<readonly Open[]> {
   const unread: Open[] = []
   const needles = new Needles()
+  let isDamaged = false
   for (const [name, messages] of Map.groupBy(open, ({ content }) => packOf(content))) {
     store.read((tx) => {
       const pack = new OpenPack(tx, accountKey(tx, account), name, needles)
@@ -96,13 +99,15 @@ async function judgeIndex(
         if (typeof outcome === 'boolean') verdicts[at] = outcome ? 1 : 0
         else unread.push({ at, content, key: outcome })
       }
+      isDamaged ||= pack.isDamaged
     })
     if (pace.isOver) await pace.rest()
   }
+  if (isDamaged) await rebuild()
   return unread.sort((a, b) => a.at - b.at)
 }
 
-/** False for content that is gone. */
+/** False for content that is gone or damaged: there is nothing in it that could be found. */
 async function readMatches(parts: SearchParts, content: ContentId, key: SearchKey): Promise<boolean> {
   const { account, blobs, thread } = parts
   try {
@@ -110,11 +115,12 @@ async function readMatches(parts: SearchParts, content: ContentId, key: SearchKe
     if (inline !== undefined) return matches(key, inline)
     const outcome = settle(key, await headerOf(parts, content))
     if (typeof outcome === 'boolean') return outcome
-    const message = concat(...(await Array.fromAsync(blobs.read(account, content))))
-    if (message.length <= limits.searchSliceBytesMax) return matches(outcome, message)
-    return (await thread.matches(outcome, message)) ?? matches(outcome, message)
+    const source = storedSource(blobs, account, content)
+    if (source.size <= limits.searchSliceBytesMax) return matches(outcome, await source.read(0, source.size))
+    // A second time alone with a new thread, as it may have been another message that ended the first; this thread reads none.
+    return (await thread.matches(outcome, source)) ?? (await thread.matches(outcome, source)) ?? false
   } catch (error) {
-    if (hasCode(error, 'no-such-message')) return false
+    if (hasCode(error, 'no-such-message') || hasCode(error, 'store-corrupt')) return false
     throw error
   }
 }
@@ -124,8 +130,7 @@ async function headerOf(
   { account, blobs }: SearchParts,
   content: ContentId,
 ): Promise<(leaf: Leaf) => boolean | undefined> {
-  const range = { from: 0, to: limits.searchSliceBytesMax }
-  const beginning = concat(...(await Array.fromAsync(blobs.read(account, content, range))))
+  const beginning = await storedSource(blobs, account, content).read(0, limits.searchSliceBytesMax)
   const { fields, bodyStart } = parseHeaders(beginning)
   return bodyStart < beginning.length ? headerJudge(fields) : () => undefined
 }

@@ -4,6 +4,7 @@
  * the same transaction. Reads are synchronous over in-memory columns of the packed index.
  */
 import type { ContentId, Identity, MailboxId, ModSeq, Uid } from '../ids.ts'
+import type { MessageSource } from '../message/mime-source.ts'
 import type { StoredContent } from '../store/blobs.ts'
 import type { WriteTx } from '../store/store.ts'
 import type { SearchKey } from './search.ts'
@@ -211,12 +212,4 @@ export interface Summariser {
   summarise(message: Uint8Array): Uint8Array
   /** The same result for a message above `limits.mimeWorkerBytesMin`, without holding it or this thread. */
   summariseLarge(source: MessageSource): Promise<Uint8Array>
-}
-
-/** A message to be read in pieces. */
-export interface MessageSource {
-  /** Octets. */
-  readonly size: number
-  /** From `from` (inclusive) to `to` (exclusive), all of it. */
-  read(from: number, to: number): Promise<Uint8Array>
 }

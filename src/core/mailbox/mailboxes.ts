@@ -321,7 +321,8 @@ class StoredMailboxes implements MailboxStore {
     options: { readonly signal: AbortSignal },
   ): Promise<readonly Uid[]> {
     const columns = (): MailboxColumns => this.columns(account, mailbox)
-    const parts = { account, columns, store: this.#store, blobs: this.#blobs, thread: this.#searchThread }
+    const rebuild = async (): Promise<void> => await this.#indexer.rebuild(account, this.list(account))
+    const parts = { account, columns, store: this.#store, blobs: this.#blobs, thread: this.#searchThread, rebuild }
     return await searchMailbox(parts, uids, key, options)
   }
   searchIndex(account: Identity): SearchIndexState {

@@ -1,4 +1,5 @@
 /** What the index knows of messages, for one search: packs opened once, needles cut once. */
+import { hasCode } from '../errors.ts'
 import type { ContentId } from '../ids.ts'
 import type { ReadTx } from '../store/store.ts'
 import { isKeptField, keptField, keptFieldIncludes } from './search-fields.ts'
@@ -26,6 +27,8 @@ export class OpenPack {
   #fields: SearchPack | undefined | 'unread' = 'unread'
   #signatures: SearchPack | undefined | 'unread' = 'unread'
   readonly #inFields = new Map<Needle, boolean>()
+  /** A row of it cannot be read: then only messages can tell. */
+  isDamaged = false
 
   constructor(tx: ReadTx, accountKey: Uint8Array, pack: string, needles: Needles) {
     this.#tx = tx
@@ -91,6 +94,12 @@ export class OpenPack {
     return this.#signatures
   }
   #read(kind: 'fields' | 'signature'): SearchPack | undefined {
-    return readSearchPack(this.#tx, this.#accountKey, { pack: this.#pack, kind })
+    try {
+      return readSearchPack(this.#tx, this.#accountKey, { pack: this.#pack, kind })
+    } catch (error) {
+      if (!hasCode(error, 'store-corrupt')) throw error
+      this.isDamaged = true
+      return undefined
+    }
   }
 }

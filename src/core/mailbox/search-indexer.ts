@@ -5,11 +5,12 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '../ambient.ts'
-import { concat, fromHex } from '../bytes.ts'
+import { fromHex } from '../bytes.ts'
 import { decode, encode, record, u32, u8 } from '../codec.ts'
-import { MyceliumError } from '../errors.ts'
+import { hasCode, MyceliumError } from '../errors.ts'
 import type { ContentId, Identity, MailboxId, Uid } from '../ids.ts'
 import { limits } from '../limits.ts'
+import type { MessageSource } from '../message/mime-source.ts'
 import type { Blobs } from '../store/blobs.ts'
 import { accountKey } from '../store/content-rows.ts'
 import type { ReadTx, Store } from '../store/store.ts'
@@ -17,8 +18,17 @@ import { tables } from '../store/tables.ts'
 import type { MailboxInfo, SearchIndexState } from './mailbox.ts'
 import { blockOf, Records } from './records.ts'
 import { blockKey, mailboxKey } from './rows.ts'
-import { addToIndex, Forgetting, type IndexedText, packOf, readSearchPack, searchIndexVersion } from './search-packs.ts'
+import {
+  addToIndex,
+  Forgetting,
+  type IndexedText,
+  packOf,
+  readSoundPack,
+  searchIndexVersion,
+  unlessDamaged,
+} from './search-packs.ts'
 import type { SearchThread } from './search-thread.ts'
+import { storedSource } from './stored-source.ts'
 
 /** ◆ */
 const progress = record({ version: u8, uid: u32 })
@@ -33,6 +43,10 @@ interface Message {
   /** A copy of it was there before. */
   readonly isIndexed: boolean
 }
+
+/** Octets, or a long message that the worker reads in windows; `undefined` for what is too long or cannot be read. */
+type Text = Uint8Array | MessageSource | undefined
+type Texts = ReadonlyMap<ContentId, Text>
 
 /** Filling costs a third of what receiving costs: it begins when less than 50 mails a second come. */
 const tickMs = 400
@@ -51,6 +65,8 @@ export class SearchIndexer implements AsyncDisposable {
   readonly #thread: SearchThread
   readonly #log: Log
   readonly #places = new Map<MailboxId, Place>()
+  /** Accounts whose index is being looked through after damage. */
+  readonly #rebuilding = new Set<Identity>()
   #waiting = 0
   #sinceTick = 0
   #timer: NodeJS.Timeout | undefined
@@ -86,6 +102,18 @@ export class SearchIndexer implements AsyncDisposable {
   resume(account: Identity, mailboxes: readonly MailboxInfo[]): void {
     for (const [mailbox, messages] of this.#waitingIn(account, mailboxes))
       if (messages > 0) this.added({ account, mailbox }, messages)
+  }
+
+  /** After damage: all mailboxes are looked through for what has no entry any more. */
+  async rebuild(account: Identity, mailboxes: readonly MailboxInfo[]): Promise<void> {
+    if (this.#rebuilding.has(account)) return
+    this.#rebuilding.add(account)
+    this.#log.warn('search.index-damaged', {})
+    await this.#store.write((tx) => {
+      const prefix = accountKey(tx, account)
+      for (const key of [...tx.keys(tables.searchProgress, { prefix })]) tx.remove(tables.searchProgress, key)
+    })
+    this.resume(account, mailboxes)
   }
 
   /** By mailbox: an upper bound, as some of those UIDs may be gone. */
@@ -137,8 +165,10 @@ export class SearchIndexer implements AsyncDisposable {
           return
         }
       }
+      this.#rebuilding.clear()
     } catch (error) {
       if (this.#isClosed) return
+      this.#rebuilding.clear()
       this.#log.warn('search.fill-failed', { code: error instanceof MyceliumError ? error.code : 'unknown' })
     }
   }
@@ -147,8 +177,8 @@ export class SearchIndexer implements AsyncDisposable {
   async #fillSome({ account, mailbox }: Place): Promise<boolean> {
     const messages = this.#store.read((tx) => this.#tail(tx, account, mailbox))
     if (messages.length === 0) return false
-    const { bytes, uid } = await this.#read(account, messages)
-    const made = await this.#index(bytes)
+    const { texts, uid } = await this.#read(account, messages)
+    const made = await this.#index(texts)
     await this.#store.write((tx) => {
       const key = accountKey(tx, account)
       const row = mailboxKey(key, fromHex(mailbox)!)
@@ -178,43 +208,51 @@ export class SearchIndexer implements AsyncDisposable {
     return messages
   }
 
-  /** As many as make one job; `undefined` for what is too long. @returns also the last UID that was looked at */
-  async #read(
-    account: Identity,
-    messages: readonly Message[],
-  ): Promise<{ bytes: ReadonlyMap<ContentId, Uint8Array | undefined>; uid: Uid }> {
-    const bytes = new Map<ContentId, Uint8Array | undefined>()
+  /** As many as make one job. @returns also the last UID that was looked at */
+  async #read(account: Identity, messages: readonly Message[]): Promise<{ texts: Texts; uid: Uid }> {
+    const texts = new Map<ContentId, Text>()
     let total = 0
     let last = messages[0]!.uid
     for (const { uid, content, isIndexed } of messages) {
       last = uid
-      if (isIndexed || bytes.has(content)) continue
-      const message = await this.#contentOf(account, content)
-      bytes.set(content, message)
-      total += message?.length ?? 0
+      if (isIndexed || texts.has(content)) continue
+      const text = await this.#textOf(account, content)
+      texts.set(content, text)
+      total += text === undefined ? 0 : 'length' in text ? text.length : text.size
       if (total >= batchBytesMax) break
     }
-    return { bytes, uid: last }
+    return { texts, uid: last }
   }
 
-  async #contentOf(account: Identity, content: ContentId): Promise<Uint8Array | undefined> {
-    const inline = this.#blobs.readInline(account, content)
-    if (inline !== undefined) return inline
-    if (this.#blobs.sizeOf(account, content)! > limits.searchIndexedBytesMax) return undefined
-    return concat(...(await Array.fromAsync(this.#blobs.read(account, content))))
+  async #textOf(account: Identity, content: ContentId): Promise<Text> {
+    return await unlessUnreadable(async () => {
+      const inline = this.#blobs.readInline(account, content)
+      if (inline !== undefined) return inline
+      const source = storedSource(this.#blobs, account, content)
+      if (source.size > limits.searchIndexedBytesMax) return undefined
+      return source.size <= limits.searchSliceBytesMax ? await source.read(0, source.size) : source
+    })
   }
 
-  /** One that the worker cannot do has an entry that says so: searches read it. */
-  async #index(bytes: ReadonlyMap<ContentId, Uint8Array | undefined>): Promise<Map<ContentId, IndexedText>> {
+  /** One that cannot be read, or that the worker cannot do, has an entry that says so: searches read it. */
+  async #index(texts: Texts): Promise<Map<ContentId, IndexedText>> {
     const made = new Map<ContentId, IndexedText>()
-    const texts = [...bytes].flatMap(([content, message]) => (message === undefined ? [] : [{ content, message }]))
-    for (const content of bytes.keys()) made.set(content, { fields: undefined, signature: undefined })
-    const entries = await this.#thread.index(texts.map(({ message }) => message))
-    for (const [at, { content, message }] of texts.entries()) {
-      const entry = entries?.[at] ?? (texts.length === 1 ? undefined : (await this.#thread.index([message]))?.[0])
+    const short: { readonly content: ContentId; readonly message: Uint8Array }[] = []
+    for (const [content, text] of texts) {
+      made.set(content, { fields: undefined, signature: undefined })
+      if (text === undefined) continue
+      if ('length' in text) short.push({ content, message: text })
+      else {
+        const entry = await unlessUnreadable(async () => await this.#thread.indexLong(text))
+        if (entry !== undefined) made.set(content, entry)
+      }
+    }
+    if (short.length === 0) return made
+    const entries = await this.#thread.index(short.map(({ message }) => message))
+    for (const [at, { content, message }] of short.entries()) {
+      const entry = entries?.[at] ?? (short.length === 1 ? undefined : (await this.#thread.index([message]))?.[0])
       if (entry !== undefined) made.set(content, entry)
     }
-    if (this.#isClosed) throw new MyceliumError('shutting-down')
     return made
   }
 
@@ -227,22 +265,36 @@ export class SearchIndexer implements AsyncDisposable {
   }
 }
 
+/** `undefined` for content that is damaged, or gone since: the messages around it have their entries all the same. */
+async function unlessUnreadable<T>(read: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await read()
+  } catch (error) {
+    if (hasCode(error, 'store-corrupt') || hasCode(error, 'no-such-message')) return undefined
+    throw error
+  }
+}
+
 /** Which contents have entries; neighbours open their pack once. */
 function indexedIn(tx: ReadTx, account: Uint8Array): (content: ContentId) => boolean {
   let name = ''
-  let pack: ReturnType<typeof readSearchPack>
+  let fields: ReturnType<typeof readSoundPack>
+  let signatures: ReturnType<typeof readSoundPack> | 'unread'
   return (content) => {
     if (name !== packOf(content)) {
       name = packOf(content)
-      pack = readSearchPack(tx, account, { pack: name, kind: 'fields' })
+      fields = readSoundPack(tx, account, { pack: name, kind: 'fields' })
+      signatures = 'unread'
     }
-    return pack?.has(content) === true
+    if (fields?.has(content) !== true) return false
+    if (signatures === 'unread') signatures = readSoundPack(tx, account, { pack: name, kind: 'signature' })
+    return signatures?.has(content) === true
   }
 }
 
 /** The last UID that is in the index, or 0. @param row account and mailbox */
 function indexedUpTo(tx: ReadTx, row: Uint8Array): number {
-  const stored = tx.get(tables.searchProgress, row)
+  const stored = unlessDamaged(() => tx.get(tables.searchProgress, row))
   const { version, uid } = stored === undefined ? { version: 0, uid: 0 } : decode(progress, stored)
   return version === searchIndexVersion ? uid : 0
 }

@@ -1,5 +1,6 @@
 /** What costs too much time for the gateway's own thread: reading texts for the index, and long messages for a search. */
 import { fromUtf8 } from '../bytes.ts'
+import { type MessageSource, readableMessage } from '../message/mime-source.ts'
 import { SearchableText } from '../message/searchable-text.ts'
 import { keepFields } from './search-fields.ts'
 import type { IndexedText } from './search-packs.ts'
@@ -8,15 +9,22 @@ import { SignatureMaker } from './search-signature.ts'
 
 export type SearchJob =
   | { readonly kind: 'index'; readonly messages: readonly Uint8Array[] }
-  | { readonly kind: 'match'; readonly message: Uint8Array; readonly key: SearchKey }
+  /** A long message, of so many octets, that the worker reads through windows. */
+  | { readonly kind: 'index-long'; readonly size: number }
+  | { readonly kind: 'match-long'; readonly size: number; readonly key: SearchKey }
 
 let maker: SignatureMaker | undefined
 
-export function runSearchJob(job: SearchJob): readonly IndexedText[] | boolean {
-  if (job.kind === 'match') return matches(job.key, job.message)
+/** @param read of the long message */
+export async function runSearchJob(
+  job: SearchJob,
+  read: MessageSource['read'],
+): Promise<readonly IndexedText[] | IndexedText | boolean> {
   maker ??= new SignatureMaker()
   const signer = maker
-  return job.messages.map((message) => indexText(message, signer))
+  if (job.kind === 'index') return job.messages.map((message) => indexText(message, signer))
+  const message = await readableMessage({ size: job.size, read })
+  return job.kind === 'index-long' ? indexText(message, signer) : matches(job.key, message)
 }
 
 /** All its texts in one run: what is in one of them is in this. */

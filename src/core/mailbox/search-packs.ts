@@ -6,6 +6,7 @@
  * A row: u8 version, u8 entries, of each u8 last octet of its content id, u8 whether known, u32 length; then the entries.
  */
 import { concat, fromHex } from '../bytes.ts'
+import { hasCode } from '../errors.ts'
 import type { ContentId } from '../ids.ts'
 import type { ReadTx, WriteTx } from '../store/store.ts'
 import { tables } from '../store/tables.ts'
@@ -109,6 +110,24 @@ export function readSearchPack(
   return stored === undefined ? undefined : new SearchPack(stored)
 }
 
+/** The same where a damaged row is as good as none. */
+export function readSoundPack(
+  tx: ReadTx,
+  accountKey: Uint8Array,
+  row: { readonly pack: string; readonly kind: Kind },
+): SearchPack | undefined {
+  return unlessDamaged(() => readSearchPack(tx, accountKey, row))
+}
+
+export function unlessDamaged<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch (error) {
+    if (hasCode(error, 'store-corrupt')) return undefined
+    throw error
+  }
+}
+
 /** Adds entries; those of content that is gone go with this. */
 export function addToIndex(tx: WriteTx, accountKey: Uint8Array, added: ReadonlyMap<ContentId, IndexedText>): void {
   const byPack = Map.groupBy(added, ([content]) => packOf(content))
@@ -130,12 +149,11 @@ function rewrite(
 ): void {
   for (const kind of kindNames) {
     const key = rowKey(accountKey, pack, kind)
-    const stored = tx.get(tables.searchIndex, key)
-    const entries = new Map(stored === undefined ? [] : new SearchPack(stored).entries())
+    const entries = new Map(readSoundPack(tx, accountKey, { pack, kind })?.entries())
     for (const [octet, entry] of added) entries.set(octet, entry[kind])
     for (const octet of entries.keys()) if (!keeps(octet)) entries.delete(octet)
     if (entries.size > 0) tx.put(tables.searchIndex, key, encodePack(entries))
-    else if (stored !== undefined) tx.remove(tables.searchIndex, key)
+    else if (tx.has(tables.searchIndex, key)) tx.remove(tables.searchIndex, key)
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Log } from '../ambient.ts'
-import { concat, fromHex } from '../bytes.ts'
+import { fromHex } from '../bytes.ts'
 import { MyceliumError } from '../errors.ts'
 import type { ContentId, Identity, MailboxId, Uid } from '../ids.ts'
 import { limits } from '../limits.ts'
@@ -15,6 +15,7 @@ import type { Summariser } from './mailbox.ts'
 import type { Place } from './mailbox-work.ts'
 import { blockOf, Records } from './records.ts'
 import { blockKey } from './rows.ts'
+import { storedSource } from './stored-source.ts'
 import { SummaryCache } from './summary-cache.ts'
 import { addToPack, packOf, readPack } from './summary-packs.ts'
 
@@ -158,11 +159,9 @@ export class Summaries implements AsyncDisposable {
   async #summarise(account: Identity, content: ContentId): Promise<Uint8Array> {
     const inline = this.#blobs.readInline(account, content)
     if (inline !== undefined) return this.#summariser.summarise(inline)
-    const size = this.#blobs.sizeOf(account, content) ?? 0
-    const read = async (from: number, to: number): Promise<Uint8Array> =>
-      concat(...(await Array.fromAsync(this.#blobs.read(account, content, { from, to }))))
-    if (size <= limits.mimeWorkerBytesMin) return this.#summariser.summarise(await read(0, size))
-    return await this.#summariser.summariseLarge({ size, read })
+    const source = storedSource(this.#blobs, account, content)
+    if (source.size > limits.mimeWorkerBytesMin) return await this.#summariser.summariseLarge(source)
+    return this.#summariser.summarise(await source.read(0, source.size))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -10,6 +10,10 @@ export function* eachPart(part: MimePart): Generator<MimePart> {
   if (part.message !== undefined) yield* eachPart(part.message)
 }
 
+/** Reports of delivery and the like are texts too. */
+export const isReadable = ({ type, message }: MimePart): boolean =>
+  type === 'text' || (type === 'message' && message === undefined)
+
 /** A text part's content in Unicode; at most `octetsMax` octets of it are decoded. */
 export function textOfPart(bytes: Uint8Array, part: MimePart, octetsMax = Infinity): string {
   return decodedText(bytes.subarray(part.bodyStart, Math.min(part.bodyEnd, part.bodyStart + octetsMax)), part)

@@ -3,7 +3,7 @@ import { type HeaderField, parseHeaders, parseMailboxList } from './header.ts'
 import { decodeWords, parseParameters } from './mime-words.ts'
 import { type MimePart, parseMime } from './mime.ts'
 import { textOfHtml } from './html-text.ts'
-import { eachPart, textOfPart } from './mime-text.ts'
+import { eachPart, isReadable, textOfPart } from './mime-text.ts'
 
 /**
  * Case, composition and width folded away on both sides, about as i;unicode-casemap does (RFC 5051). A final sigma is
@@ -74,10 +74,6 @@ function bodiesOf(bytes: Uint8Array): readonly string[] {
   }
   return texts
 }
-
-/** Reports of delivery and the like are texts too. */
-const isReadable = ({ type, message }: MimePart): boolean =>
-  type === 'text' || (type === 'message' && message === undefined)
 
 /** An HTML text is found by what it shows, and by what it is made of: both are asked for. */
 function textsOf(bytes: Uint8Array, part: MimePart): readonly string[] {

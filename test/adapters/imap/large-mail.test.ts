@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { imapSummariser, summariseStream, Summary } from '../../../src/adapters/imap/summary.ts'
 import { fromLatin1, toLatin1 } from '../../../src/core/bytes.ts'
-import type { MessageSource } from '../../../src/core/mailbox/mailbox.ts'
+import type { MessageSource } from '../../../src/core/message/mime-source.ts'
 
 const megabyte = 1024 * 1024
 

@@ -1,11 +1,15 @@
 /** The index behind searches: what it holds follows the mail, through copies, expunges, crashes and other versions. */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test, vi } from 'vitest'
 import type { Uid } from '../../../src/core/ids.ts'
 import { limits } from '../../../src/core/limits.ts'
 import { foldKey, matches, type SearchKey } from '../../../src/core/mailbox/search.ts'
+import { openTree } from '../../../src/core/store/snapshot.ts'
+import type { Table } from '../../../src/core/store/store.ts'
 import { tables } from '../../../src/core/store/tables.ts'
-import { addAccounts, alice, bob, deliver, type Home, temporaryHouse } from './support.ts'
+import { addAccounts, alice, bob, deliver, type Home, type House, temporaryHouse } from './support.ts'
 
 const { signal } = new AbortController()
 
@@ -168,6 +172,111 @@ test('a long message is found by its header without being read whole, and by the
   const octets = vi.spyOn(home.blobs, 'read')
   await find(home, header('x-spam-score', 'seven'))
   expect(octets.mock.calls.map(([, , range]) => range?.to)).toEqual([limits.searchSliceBytesMax])
+})
+
+/** Flips a bit of every row of a table, in a store that nobody has open. */
+async function damage({ root }: House, table: Table): Promise<number> {
+  const tree = openTree(join(root, 'store'))
+  const rows = [...tree.getRange({})].filter(({ key }) => key[0] === table.id)
+  for (const { key, value } of rows) {
+    const changed = Uint8Array.from(value)
+    changed[changed.length - 1]! ^= 1
+    tree.putSync(Uint8Array.from(key), changed)
+  }
+  await tree.close()
+  return rows.length
+}
+
+test('a damaged row of the index hides nothing, and is made anew', async () => {
+  for (const table of [tables.searchIndex, tables.searchProgress]) {
+    using house = temporaryHouse()
+    {
+      await using home = await house.open()
+      await addAccounts(home, house)
+      await deliverAll(home, [mail('one', 'zymurgy'), mail('two', 'xylophone')])
+      await deliver(home, mail('three', 'zymurgy'), { to: 'Archive' })
+      await home.mailboxes.indexNow()
+    }
+    expect(await damage(house, table)).toBeGreaterThan(0)
+    await using home = await house.open()
+    await deliver(home, mail('four', 'zymurgy'))
+    expect(await find(home, text('zymurgy'))).toEqual([1, 3])
+    expect(await find(home, header('subject', 'two'))).toEqual([2])
+    home.mailboxes.continueIndexing(alice)
+    await home.mailboxes.indexNow()
+    expect(home.mailboxes.searchIndex(alice).waiting).toBe(0)
+    expect(await readsOf(home, async () => await find(home, header('subject', 'two')))).toBe(0)
+    expect(await readsOf(home, async () => await find(home, header('subject', 'three'), 'Archive'))).toBe(0)
+    expect(home.store.read((tx) => [...tx.range(tables.searchIndex, {})]).length).toBe(rowsOf(home))
+  }
+})
+
+test('damaged rows of the index do not keep swept content', async () => {
+  using house = temporaryHouse()
+  {
+    await using home = await house.open()
+    await addAccounts(home, house)
+    await deliver(home, mail('one', 'zymurgy'), { flags: ['\\Deleted'] })
+    await home.mailboxes.indexNow()
+    await home.mailboxes.expunge(alice, home.mailboxes.byName(alice, 'INBOX')!.id)
+  }
+  await damage(house, tables.searchIndex)
+  await using home = await house.open()
+  house.pass(limits.blobGraceMs + 1)
+  expect((await home.blobs.sweep()).contents).toBe(1)
+  expect(rowsOf(home)).toBe(0)
+})
+
+/** Above what is kept in its row. */
+async function deliverLong({ store, mailboxes }: Home, text: string): Promise<void> {
+  const source = async function* (): AsyncGenerator<Uint8Array> {
+    yield await Promise.resolve(Buffer.from(text))
+  }
+  const { content, size } = await mailboxes.store(alice, source(), { bytesMax: 100_000_000 })
+  const { id } = mailboxes.byName(alice, 'INBOX')!
+  await store.write((tx) => mailboxes.append(tx, alice, id, [{ content, size, flags: [], internalDateMs: 0 }]))
+}
+
+test('a damaged message, long or short, is not found, and keeps no other from the index or a search', async () => {
+  for (const words of [2000, 50_000]) {
+    using house = temporaryHouse()
+    await using home = await house.open()
+    await addAccounts(home, house)
+    await deliverLong(home, mail('long', 'xylophone '.repeat(words)))
+    const blobs = join(house.root, 'blobs')
+    const path = join(blobs, readdirSync(blobs)[0]!)
+    const file = readFileSync(path)
+    for (let at = 0; at < file.length; at += 1000) file[at]! ^= 1
+    writeFileSync(path, file)
+    await deliver(home, mail('two', 'zymurgy'))
+    for (const wait of [async () => {}, async () => await home.mailboxes.indexNow()]) {
+      await wait()
+      expect(await find(home, text('zymurgy'))).toEqual([2])
+      expect(await find(home, text('xylophone'))).toEqual([])
+    }
+    expect(home.mailboxes.searchIndex(alice).waiting).toBe(0)
+  }
+})
+
+test('of a mail with a large attachment, a window at a time is read', async () => {
+  using house = temporaryHouse()
+  await using home = await house.open()
+  await addAccounts(home, house)
+  const attachment = 'QUJDREVGR0hJSktM'.repeat(100).concat('\r\n').repeat(2000)
+  await deliverLong(
+    home,
+    'Subject: large\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nzymurgy\r\n' +
+      `--b\r\nContent-Type: application/zip; name=a.zip\r\n\r\n${attachment}--b\r\n\r\nxylophone\r\n--b--\r\n`,
+  )
+  const octets = vi.spyOn(home.blobs, 'read')
+  for (const wait of [async () => {}, async () => await home.mailboxes.indexNow()]) {
+    await wait()
+    for (const word of ['zymurgy', 'xylophone', 'a.zip']) expect(await find(home, text(word))).toEqual([1])
+    expect(await find(home, text('QUJDREVG'))).toEqual([])
+  }
+  const lengths = octets.mock.calls.map(([, , range]) => (range === undefined ? Infinity : range.to - range.from))
+  expect(Math.max(...lengths)).toBeLessThanOrEqual(256 * 1024)
+  vi.restoreAllMocks()
 })
 
 const word = fc.oneof(
