@@ -111,7 +111,8 @@ export class SearchIndexer implements AsyncDisposable {
     this.#log.warn('search.index-damaged', {})
     await this.#store.write((tx) => {
       const prefix = accountKey(tx, account)
-      for (const key of [...tx.keys(tables.searchProgress, { prefix })]) tx.remove(tables.searchProgress, key)
+      const keys = Array.from(tx.keys(tables.searchProgress, { prefix }))
+      for (const key of keys) tx.remove(tables.searchProgress, key)
     })
     this.resume(account, mailboxes)
   }

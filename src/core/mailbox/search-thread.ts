@@ -113,11 +113,11 @@ export class SearchThread implements AsyncDisposable {
 }
 
 async function giveWindow(worker: Worker, job: Waiting, range: { from: number; to: number }): Promise<void> {
+  let window: Uint8Array<ArrayBuffer> | undefined
   try {
-    const window = Uint8Array.from(await job.source!.read(range.from, range.to))
-    worker.postMessage({ window } satisfies ToSearchWorker, [window.buffer])
+    window = Uint8Array.from(await job.source!.read(range.from, range.to))
   } catch (error) {
     job.failure = { error }
-    worker.postMessage({ window: undefined } satisfies ToSearchWorker)
   }
+  worker.postMessage({ window } satisfies ToSearchWorker, window === undefined ? [] : [window.buffer])
 }
