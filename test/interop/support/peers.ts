@@ -3,10 +3,10 @@
  * CI is set it fails instead, so that a green CI run always means that the real programs were there.
  */
 import { accessSync, constants } from 'node:fs'
-import { delimiter, join } from 'node:path'
+import { delimiter, resolve } from 'node:path'
 import type { TestContext } from 'vitest'
 
-/** Program → Debian package; `.ci/install-peers` installs these packages. */
+/** Program (or folder, by its whole path) → Debian package; `.ci/install-peers` installs these packages. */
 const packageOf = {
   swaks: 'swaks',
   msmtp: 'msmtp',
@@ -17,12 +17,17 @@ const packageOf = {
   offlineimap: 'offlineimap3',
   thunderbird: 'thunderbird',
   Xvfb: 'xvfb',
+  geary: 'geary',
+  'dbus-run-session': 'dbus',
+  'gnome-keyring-daemon': 'gnome-keyring',
+  'secret-tool': 'libsecret-tools',
   dockerd: 'docker.io',
   'docker-compose': 'docker-compose',
   debootstrap: 'debootstrap',
   slirp4netns: 'slirp4netns',
   'systemd-analyze': 'systemd',
   python3: 'python3',
+  '/usr/lib/python3/dist-packages/pyatspi': 'python3-pyatspi',
 } as const
 
 export type Peer = keyof typeof packageOf
@@ -30,7 +35,7 @@ export type Peer = keyof typeof packageOf
 function isInstalled(peer: Peer): boolean {
   return (process.env['PATH'] ?? '').split(delimiter).some((folder) => {
     try {
-      accessSync(join(folder, peer), constants.X_OK)
+      accessSync(resolve(folder, peer), constants.X_OK)
       return true
     } catch {
       return false

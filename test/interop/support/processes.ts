@@ -69,6 +69,11 @@ export class Program implements AsyncDisposable {
     return this.#child.pid
   }
 
+  /** Standard input of a program that was started with it left open. */
+  write(text: string): void {
+    this.#child.stdin?.write(text)
+  }
+
   /** Signals the whole process group; nothing happens when it is gone. */
   signal(name: NodeJS.Signals): void {
     if (this.#child.pid === undefined) return
