@@ -1,6 +1,6 @@
 /** A local Maildir that a program keeps the same as an account. */
-import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 
 export interface LocalMessage {
   readonly subject: string
@@ -25,6 +25,11 @@ export class Maildir {
       .sort()
   }
 
+  /** Makes an empty local folder. */
+  async create(folder: string): Promise<void> {
+    for (const part of ['new', 'cur', 'tmp']) await mkdir(join(this.#path, folder, part), { recursive: true })
+  }
+
   async messages(folder: string): Promise<readonly LocalMessage[]> {
     const found: LocalMessage[] = []
     for (const part of ['new', 'cur']) {
@@ -47,6 +52,12 @@ export class Maildir {
   async setFlags(message: LocalMessage, flags: string): Promise<void> {
     const target = message.path.replace('/new/', '/cur/').replace(/:2,[A-Z]*$/, '')
     await rename(message.path, `${target}:2,${flags}`)
+  }
+
+  /** Moves a local message; without the UID in its name, which counts in its old folder only. */
+  async move(message: LocalMessage, folder: string): Promise<void> {
+    const [name = '', flags = ''] = basename(message.path).split(':2,')
+    await rename(message.path, join(this.#path, folder, 'cur', `${name.replace(/,U=\d+$/, '')}.moved:2,${flags}`))
   }
 
   async remove(message: LocalMessage): Promise<void> {

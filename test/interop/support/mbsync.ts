@@ -27,9 +27,10 @@ export class Mbsync implements AsyncDisposable {
   }
 
   /** One run over all folders. @throws with its output when it reports any error */
-  async sync(): Promise<void> {
+  async sync(timeoutMs?: number): Promise<void> {
     await runOk('mbsync', ['--config', join(this.#folder, 'mbsyncrc'), '--all', '--verbose'], {
       env: { HOME: this.#folder },
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
     })
   }
 
