@@ -281,3 +281,16 @@ export function union<T extends { readonly kind: string }>(members: {
 
 /** A literal that takes no bytes: the `kind` of a union member. */
 export const literal = <const T>(value: T): Codec<T> => ({ write: () => {}, read: () => value })
+
+/** A format's version as its first byte. @throws `malformed` for any other, unless `refuse` makes another error */
+export const versionByte = <const Version extends number>(
+  expected: Version,
+  refuse = (found: number): MyceliumError => new MyceliumError('malformed', { version: found }),
+): Codec<Version> => ({
+  write: (out) => out.u8(expected),
+  read: (from) => {
+    const found = from.u8()
+    if (found !== expected) throw refuse(found)
+    return expected
+  },
+})

@@ -1,5 +1,19 @@
 /** A contact: what the store keeps of it, and the view that everything else works with. */
-import { array, bool, bytes, type Codec, decode, encode, hexId, optional, record, text, u64, u8 } from '../codec.ts'
+import {
+  array,
+  bool,
+  bytes,
+  type Codec,
+  decode,
+  encode,
+  hexId,
+  optional,
+  record,
+  text,
+  u64,
+  u8,
+  versionByte,
+} from '../codec.ts'
 import { MyceliumError } from '../errors.ts'
 import type { Address, DeviceId, Identity } from '../ids.ts'
 import { limits } from '../limits.ts'
@@ -67,14 +81,7 @@ export interface Contact extends Omit<ContactRecord, 'devices' | 'addresses'> {
   readonly devices: readonly ContactDevice[]
 }
 
-const version: Codec<1> = {
-  write: (out) => out.u8(1),
-  read: (from) => {
-    const value = u8.read(from)
-    if (value !== 1) throw new MyceliumError('store-corrupt', { table: 'contacts', version: value })
-    return 1
-  },
-}
+const version = versionByte(1, (found) => new MyceliumError('store-corrupt', { table: 'contacts', version: found }))
 
 /** One of a list, by its index. */
 function oneOf<const T extends string>(values: readonly T[]): Codec<T> {

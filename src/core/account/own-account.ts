@@ -1,5 +1,5 @@
 /** An account of this gateway: what the store keeps of it, and the view that everything else works with. */
-import { bool, type Codec, decode, encode, hexId, record, text, u64, u8 } from '../codec.ts'
+import { bool, decode, encode, hexId, record, text, u64, versionByte } from '../codec.ts'
 import { MyceliumError } from '../errors.ts'
 import type { Address, Identity } from '../ids.ts'
 import { limits } from '../limits.ts'
@@ -29,14 +29,7 @@ export interface OwnAccount extends AccountRecord {
   readonly device: DeviceSecrets
 }
 
-const version: Codec<1> = {
-  write: (out) => out.u8(1),
-  read: (from) => {
-    const value = u8.read(from)
-    if (value !== 1) throw new MyceliumError('store-corrupt', { table: 'accounts', version: value })
-    return 1
-  },
-}
+const version = versionByte(1, (found) => new MyceliumError('store-corrupt', { table: 'accounts', version: found }))
 
 const recordCodec = record<AccountRecord & { readonly version: 1 }>({
   version,

@@ -4,7 +4,7 @@
  * introduction is the same bytes with less in them (12 KB at most), for the first flight of a handshake.
  */
 import { toHex } from '../bytes.ts'
-import { array, type Codec, decode, encode, hexId, optional, record, u8 } from '../codec.ts'
+import { array, type Codec, decode, encode, hexId, optional, record, versionByte } from '../codec.ts'
 import { MyceliumError } from '../errors.ts'
 import type { DeviceId, Identity } from '../ids.ts'
 import { limits } from '../limits.ts'
@@ -52,14 +52,7 @@ export interface VerifiedBundle {
   readonly headStatedAtMs: number | undefined
 }
 
-const version: Codec<1> = {
-  write: (out) => out.u8(1),
-  read: (from) => {
-    const value = u8.read(from)
-    if (value !== 1) throw new MyceliumError('malformed', { version: value })
-    return 1
-  },
-}
+const version = versionByte(1)
 
 export const deviceRecordsCodec: Codec<DeviceRecords> = record({
   device: hexId<DeviceId>(32),

@@ -17,8 +17,8 @@ import {
   text,
   u32,
   u64,
-  u8,
   union,
+  versionByte,
 } from '../codec.ts'
 import { labelledHash } from '../crypto/kdf.ts'
 import { sign, type SigningKey, verify } from '../crypto/sign.ts'
@@ -95,14 +95,7 @@ const signerCodec: Codec<Signer> = union<Signer>({
   device: { tag: 1, codec: record({ kind: literal('device'), device: hexId<DeviceId>(32) }) },
 })
 
-const version: Codec<1> = {
-  write: (out) => out.u8(1),
-  read: (from) => {
-    const value = u8.read(from)
-    if (value !== 1) throw new MyceliumError('malformed', { version: value })
-    return 1
-  },
-}
+const version = versionByte(1)
 
 const bodyCodec = record<EntryBody & { readonly version: 1 }>({
   version,

@@ -15,8 +15,8 @@ import {
   text,
   u32,
   u64,
-  u8,
   union,
+  versionByte,
 } from '../codec.ts'
 import { labelledHash } from '../crypto/kdf.ts'
 import { toHex } from '../bytes.ts'
@@ -91,14 +91,7 @@ const partCodec: Codec<Part> = union<Part>({
   text: { tag: 1, codec: record({ kind: literal('text'), text: text(limits.messageInlineBytesMax) }) },
 })
 
-const version: Codec<1> = {
-  write: (out) => out.u8(1),
-  read: (from) => {
-    const value = u8.read(from)
-    if (value !== 1) throw new MyceliumError('malformed', { version: value })
-    return 1
-  },
-}
+const version = versionByte(1)
 
 const fields = record<Message & { readonly version: 1 }>({
   version,
