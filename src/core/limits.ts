@@ -74,6 +74,8 @@ export const limits = {
   deviceReplaceMsMin: 24 * 3600_000, // ours: a home goes on as a new device on a contact's word at most this often
   // delivery
   freshRefsMax: 8192, // ours: references kept in memory between submission and sealing, per device
+  outboxPackRefsMax: 32, // ours: references of one transaction that share a row of the outbox
+  outboxPackBytesMax: 32 * 1024, // ours: and their octets, from the second one on
   sharedWritersMax: 128, // ours: submissions in one transaction
   sentCopiesMax: 8192, // ours: Message-IDs remembered since start
   sentCopyMs: 15 * 60_000, // ours: how long after submission a client's own copy may come
@@ -94,7 +96,7 @@ export const limits = {
   tombstoneSliceRows: 2000, // ours: looked at in a minute
   bundlesPerMinuteMax: 20, // ours: of one device of a contact; each costs a few dozen signature checks
   itemTransfersBytesMax: 512 * 1024, // ours: of unfinished items per session
-  sweepSliceRows: 500, // ours: references looked at before other work goes on
+  sweepSliceRows: 50, // ours: rows of the outbox looked at before other work goes on
   delayReportMs: 24 * 3600_000, // ours: RFC 5321 §4.5.4.1 leaves it open
   arrivalsAtOnce: 4, // ours: blobs of one author that are fetched at a time
   chunkAskMs: 60_000, // ours: one chunk of a blob

@@ -3,26 +3,13 @@
  * each pair of account and contact, and the canonical messages they refer to. Everything here happens inside the
  * caller's transaction.
  */
-import {
-  array,
-  bytes,
-  type Codec,
-  decode,
-  encode,
-  hexId,
-  optional,
-  record,
-  Reader,
-  text,
-  u32,
-  u64,
-  u8,
-} from '../codec.ts'
+import { array, bytes, type Codec, decode, encode, hexId, optional, record, text, u32, u64, u8 } from '../codec.ts'
 import { concat } from '../bytes.ts'
 import type { Address, BlobRoot, DeviceId, Identity, MessageId } from '../ids.ts'
 import { limits } from '../limits.ts'
 import type { ReadTx, WriteTx } from '../store/store.ts'
 import { tables } from '../store/tables.ts'
+import { decodePack, numberAt, OutboxPacks, type PairRows, pairRows, seqsPerMs } from './outbox-packs.ts'
 import type { DsnNotify } from './submission.ts'
 
 export interface OutboxRef {
@@ -99,22 +86,11 @@ const refCodec = record<OutboxRef>({
   alone: optional(outgoingCodec),
 })
 
-/** A reference's number begins with the millisecond of its submission. */
-const seqsPerMs = 1000
-
 const raw = (hex: string): Uint8Array => Buffer.from(hex, 'hex')
-const seqKey = (prefix: Uint8Array, seq: number): Uint8Array => {
-  const key = Buffer.allocUnsafe(prefix.length + 8)
-  key.set(prefix)
-  key.writeUInt32BE(Math.floor(seq / 0x1_0000_0000), prefix.length)
-  key.writeUInt32BE(seq >>> 0, prefix.length + 4)
-  return key
-}
-
 export class Outbox {
   /** Opaque prefixes are costly enough to remember: one for each pair that has had mail since start. */
-  readonly #prefixes = new Map<string, Uint8Array>()
-  #lastSeq = 0
+  readonly #prefixes = new Map<string, PairRows>()
+  readonly #packs = new OutboxPacks()
 
   /** Adds one message with a reference for each recipient, in their order. */
   add(
@@ -131,32 +107,33 @@ export class Outbox {
     }
     return refs.map((fields) => {
       const ref = { ...fields, alone }
-      const prefix = this.#pairPrefix(tx, ref.account, ref.recipient)
-      const seq = this.#nextSeq(tx, prefix, ref.submittedAtMs)
-      tx.put(tables.outbox, seqKey(prefix, seq), encode(refCodec, ref))
-      return { seq, ref }
+      const pair = this.#pair(tx, ref.account, ref.recipient)
+      return { seq: this.#packs.add(tx, pair, encode(refCodec, ref), ref.submittedAtMs), ref }
     })
   }
 
-  has(tx: ReadTx, { seq, ref }: QueuedRef): boolean {
-    return tx.has(tables.outbox, seqKey(this.#pairPrefix(tx, ref.account, ref.recipient), seq))
+  has(tx: WriteTx, { seq, ref }: QueuedRef): boolean {
+    return this.#packs.get(tx, this.#pair(tx, ref.account, ref.recipient), seq) !== undefined
   }
 
-  /** References of one pair with `seq` greater than `after`, oldest first. */
-  *refs(tx: ReadTx, account: Identity, recipient: Identity, after: number, limit: number): Generator<QueuedRef> {
-    const prefix = this.#pairPrefix(tx, account, recipient)
-    for (const { key, value } of tx.range(tables.outbox, { prefix, from: seqKey(prefix, after + 1), limit })) {
-      yield { seq: new Reader(key.subarray(prefix.length)).u64(), ref: decode(refCodec, value) }
+  /** References of one pair with `seq` greater than `after`, oldest first; without what this transaction has added. */
+  *refs(tx: WriteTx, account: Identity, recipient: Identity, after: number, limit: number): Generator<QueuedRef> {
+    let given = 0
+    for (const { seq, encoded } of this.#packs.after(tx, this.#pair(tx, account, recipient), after)) {
+      yield { seq, ref: decode(refCodec, encoded) }
+      given += 1
+      if (given >= limit) return
     }
   }
 
-  get(tx: ReadTx, account: Identity, recipient: Identity, seq: number): OutboxRef | undefined {
-    const value = tx.get(tables.outbox, seqKey(this.#pairPrefix(tx, account, recipient), seq))
-    return value === undefined ? undefined : decode(refCodec, value)
+  get(tx: WriteTx, account: Identity, recipient: Identity, seq: number): OutboxRef | undefined {
+    const encoded = this.#packs.get(tx, this.#pair(tx, account, recipient), seq)
+    return encoded === undefined ? undefined : decode(refCodec, encoded)
   }
 
+  /** In the place of what is there. */
   put(tx: WriteTx, seq: number, ref: OutboxRef): void {
-    tx.put(tables.outbox, seqKey(this.#pairPrefix(tx, ref.account, ref.recipient), seq), encode(refCodec, ref))
+    this.#packs.put(tx, this.#pair(tx, ref.account, ref.recipient), seq, encode(refCodec, ref))
   }
 
   message(tx: ReadTx, { account, message, alone }: OutboxRef): OutgoingMessage | undefined {
@@ -167,7 +144,7 @@ export class Outbox {
 
   /** Ends one reference; with the last one the message goes too and is returned, so that the caller can let go of what it held. */
   remove(tx: WriteTx, seq: number, ref: OutboxRef): OutgoingMessage | undefined {
-    tx.remove(tables.outbox, seqKey(this.#pairPrefix(tx, ref.account, ref.recipient), seq))
+    this.#packs.remove(tx, this.#pair(tx, ref.account, ref.recipient), seq)
     if (ref.alone !== undefined) return ref.alone
     const left = this.#count(tx, ref.account, ref.message) - 1
     if (left > 0) {
@@ -186,16 +163,16 @@ export class Outbox {
     return true
   }
 
-  /** How many there are, without reading them. */
+  /** How many there are. */
   count(tx: ReadTx): number {
     let count = 0
-    for (const _ of tx.keys(tables.outbox, {})) count += 1
+    for (const { value } of tx.range(tables.outbox, {})) for (const _ of decodePack(value)) count += 1
     return count
   }
 
   /**
-   * One slice of all references for the sweep: at most `rows` keys from `from` on, of which those are read that were
-   * submitted before a moment, Unix milliseconds. `next` is where to go on.
+   * One slice of all references for the sweep: of at most `rows` rows from `from` on, those that were submitted before a
+   * moment, Unix milliseconds; later ones are not read. `next` is where to go on.
    */
   slice(
     tx: ReadTx,
@@ -204,9 +181,8 @@ export class Outbox {
   ): { readonly refs: readonly QueuedRef[]; readonly next: Uint8Array | undefined } {
     const keys = [...tx.keys(tables.outbox, { ...(from === undefined ? {} : { from }), limit: rows })]
     const refs = keys.flatMap((key) => {
-      const seq = new Reader(key.subarray(key.length - 8)).u64()
-      const value = seq < beforeMs * seqsPerMs ? tx.get(tables.outbox, key) : undefined
-      return value === undefined ? [] : [{ seq, ref: decode(refCodec, value) }]
+      const value = numberAt(key) < beforeMs * seqsPerMs ? tx.get(tables.outbox, key) : undefined
+      return value === undefined ? [] : refsIn(key, value)
     })
     const last = keys.at(-1)
     return { refs, next: keys.length < rows || last === undefined ? undefined : concat(last, Uint8Array.of(0)) }
@@ -214,9 +190,7 @@ export class Outbox {
 
   /** Every reference on this gateway: for `queue list`. */
   *all(tx: ReadTx): Generator<QueuedRef> {
-    for (const { key, value } of tx.range(tables.outbox, {})) {
-      yield { seq: new Reader(key.subarray(key.length - 8)).u64(), ref: decode(refCodec, value) }
-    }
+    for (const { key, value } of tx.range(tables.outbox, {})) yield* refsIn(key, value)
   }
 
   #messageKey(tx: ReadTx, account: Identity, message: MessageId): Uint8Array {
@@ -243,27 +217,22 @@ export class Outbox {
     tx.put(tables.messages, this.#countKey(this.#messageKey(tx, account, message)), encode(u32, count))
   }
 
-  /** Ascending with the clock; a step back of the clock only costs the look-up of a free number. */
-  #nextSeq(tx: ReadTx, prefix: Uint8Array, nowMs: number): number {
-    let seq = Math.max(this.#lastSeq + 1, nowMs * seqsPerMs)
-    while (tx.has(tables.outbox, seqKey(prefix, seq))) seq += 1
-    this.#lastSeq = seq
-    return seq
-  }
-
   #prefix(tx: ReadTx, account: Identity): Uint8Array {
-    return this.#remembered(account, () => tx.opaque(raw(account)))
+    return this.#remembered(account, () => tx.opaque(raw(account))).prefix
   }
 
-  #pairPrefix(tx: ReadTx, account: Identity, recipient: Identity): Uint8Array {
+  #pair(tx: ReadTx, account: Identity, recipient: Identity): PairRows {
     return this.#remembered(account + recipient, () => tx.opaque(raw(account), raw(recipient)))
   }
 
-  #remembered(name: string, make: () => Uint8Array): Uint8Array {
+  #remembered(name: string, make: () => Uint8Array): PairRows {
     const known = this.#prefixes.get(name)
     if (known !== undefined) return known
-    const made = make()
+    const made = pairRows(make())
     this.#prefixes.set(name, made)
     return made
   }
 }
+
+const refsIn = (key: Uint8Array, value: Uint8Array): readonly QueuedRef[] =>
+  [...decodePack(value)].map(([slot, encoded]) => ({ seq: numberAt(key) + slot, ref: decode(refCodec, encoded) }))
