@@ -108,6 +108,7 @@ export const limits = {
   itemBytesMax: 64 * 1024, // ours: one item inside a session, before it is cut into fragments
   itemFragmentsMax: 64, // ours
   itemTransfersMax: 64, // ours: unfinished items per session
+  itemMessagesMax: 16, // ours: messages that share a 4,096-byte frame; each may cost an answer
   itemIdsMax: 120, // ours: acknowledgements that fit one 4,096-byte frame
   confirmationStepBytesMax: 256, // ours
   merkleDepthMax: 24, // ours: 16 M chunks

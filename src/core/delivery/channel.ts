@@ -10,7 +10,7 @@ import { type FrameClass, payloadBytesMax } from '../session/frame.ts'
 import { encodeItems } from '../session/items.ts'
 import { Session } from '../session/session.ts'
 import type { Store, WriteTx } from '../store/store.ts'
-import { type Item, packItem } from './items.ts'
+import { type Item, itemsOf, packItem } from './items.ts'
 import type { Outbox, QueuedRef } from './outbox.ts'
 import type { Link } from './ports.ts'
 import { resendDelayMs } from './retry.ts'
@@ -261,13 +261,16 @@ export class Channel {
     for (const item of control) {
       for (const payload of packItem(item, largestPayload, newTransferId)) frames.push(session.seal(payload, moment))
     }
-    const sent = queued.flatMap((one) => {
-      const outgoing = outbox.message(tx, one.ref)
-      if (outgoing === undefined) return []
-      const payloads = packItem({ kind: 'message', encoded: outgoing.encoded }, largestPayload, newTransferId)
-      for (const payload of payloads) frames.push(session.seal(payload, { ...moment, classMin: messageClassMin }))
-      return [{ queued: one, frames: payloads.length }]
+    const outgoing = queued.flatMap((one) => {
+      const message = outbox.message(tx, one.ref)
+      return message === undefined ? [] : [{ queued: one, encoded: message.encoded }]
     })
+    const sent: { readonly queued: QueuedRef; readonly frames: number }[] = []
+    for (const { item, members } of itemsOf(outgoing, largestPayload)) {
+      const payloads = packItem(item, largestPayload, newTransferId)
+      for (const payload of payloads) frames.push(session.seal(payload, { ...moment, classMin: messageClassMin }))
+      for (const member of members) sent.push({ queued: member.queued, frames: payloads.length })
+    }
     frames.push(...session.maintenance(moment))
     book.update(tx, { ...row, current: session.encode() })
     const tag = session.sendTag(moment.nowMs)

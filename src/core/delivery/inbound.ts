@@ -157,6 +157,9 @@ export class Inbound {
       case 'message':
         this.#takeMessage(tx, pair, item.encoded, answers)
         return
+      case 'messages':
+        for (const encoded of item.encoded) this.#guarded(pair, () => this.#takeMessage(tx, pair, encoded, answers))
+        return
       case 'received':
         handlers.received(tx, pair, item.ids)
         return

@@ -14,6 +14,8 @@ export type Refusal = (typeof refusals)[number]
 export type Item =
   /** An encoded canonical message. */
   | { readonly kind: 'message'; readonly encoded: Uint8Array }
+  /** Several of them: small mail in a rush shares frames. What is wrong with one is no other's affair. */
+  | { readonly kind: 'messages'; readonly encoded: readonly Uint8Array[] }
   /** These are durable here (now or long since): the sender may forget them. */
   | { readonly kind: 'received'; readonly ids: readonly MessageId[] }
   /** This will never be taken here. */
@@ -45,11 +47,45 @@ const itemCodec: Codec<Item> = union<Item>({
     codec: record({ kind: literal('confirmation'), step: bytes(limits.confirmationStepBytesMax) }),
   },
   welcome: { tag: 5, codec: record({ kind: literal('welcome') }) },
+  messages: {
+    tag: 6,
+    codec: record({
+      kind: literal('messages'),
+      encoded: array(bytes(limits.itemBytesMax), limits.itemMessagesMax),
+    }),
+  },
 })
 
 const encodeItem = (item: Item): Uint8Array => encode(itemCodec, item)
 /** @throws `malformed`, `too-large` */
 export const decodeItem = (encoded: Uint8Array): Item => decode(itemCodec, encoded)
+
+/** Octets of a payload with the item `messages` beside its members, and of each beside its bytes. */
+const messagesBytes = 6
+const memberBytes = 4
+
+/** What is to be sent, in its order, in items of which those with several messages fit one payload each. */
+export function* itemsOf<T extends { readonly encoded: Uint8Array }>(
+  messages: readonly T[],
+  payloadBytesMax: number,
+): Generator<{ readonly item: Item; readonly members: readonly T[] }> {
+  for (let at = 0; at < messages.length;) {
+    let end = at
+    let length = messagesBytes
+    while (end < messages.length && end - at < limits.itemMessagesMax) {
+      length += memberBytes + messages[end]!.encoded.length
+      if (length > payloadBytesMax) break
+      end += 1
+    }
+    const members = messages.slice(at, Math.max(end, at + 1))
+    const encoded = members.map((member) => member.encoded)
+    yield {
+      item: members.length === 1 ? { kind: 'message', encoded: encoded[0]! } : { kind: 'messages', encoded },
+      members,
+    }
+    at += members.length
+  }
+}
 
 const whole = 0
 const fragment = 1
@@ -76,7 +112,7 @@ export function packItem(item: Item, payloadBytesMax: number, newTransferId: () 
   const encoded = encodeItem(item)
   if (encoded.length > limits.itemBytesMax) throw new MyceliumError('too-large', { bytes: encoded.length })
   if (encoded.length + 1 <= payloadBytesMax) {
-    const payload = new Uint8Array(encoded.length + 1)
+    const payload = Buffer.allocUnsafe(encoded.length + 1)
     payload[0] = whole
     payload.set(encoded, 1)
     return [payload]
