@@ -43,13 +43,11 @@ import { notifies, notifyCodec, returnedCodec } from './outbox.ts'
 import { type Reportable, reportedHead } from './reports.ts'
 import { reconnectDelayMs } from './retry.ts'
 import type { RunClock } from './run-clock.ts'
+import type { ReceivedMessage } from './tombstones.ts'
 
 type BlobContent = Extract<Content, { readonly kind: 'blob' }>
 
-interface ArrivingMail {
-  readonly account: Identity
-  readonly author: Identity
-  readonly id: MessageId
+interface ArrivingMail extends ReceivedMessage {
   readonly from: ReversePath
 }
 
@@ -85,6 +83,7 @@ const mailFields = {
   account: hexId<Identity>(32),
   author: hexId<Identity>(32),
   id: hexId<MessageId>(32),
+  sentAtMs: u64,
   from: text(limits.addressOctetsMax) as unknown as Codec<ReversePath>,
   sinceMs: u64,
   sinceRunMs: u64,

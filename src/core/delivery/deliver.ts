@@ -5,7 +5,7 @@
 import { concat, fromUtf8 } from '../bytes.ts'
 import type { Ambient } from '../ambient.ts'
 import { hasCode, MyceliumError } from '../errors.ts'
-import type { Address, Identity, MessageId } from '../ids.ts'
+import type { Address, Identity } from '../ids.ts'
 import type { AppendItem, AppendOptions, Flag, Mailboxes, StoredContent } from '../mailbox/mailbox.ts'
 import { type Tier, tierWords } from '../identity/trust.ts'
 import type { ReadTx, WriteTx } from '../store/store.ts'
@@ -15,7 +15,7 @@ import type { DeliveryCounts } from './counts.ts'
 import type { Refusal } from './items.ts'
 import type { Directory, SenderStanding } from './needs.ts'
 import { soleSender } from './sender.ts'
-import type { Tombstones } from './tombstones.ts'
+import type { ReceivedMessage, Tombstones } from './tombstones.ts'
 
 export const requestsMailbox = 'Requests'
 
@@ -24,10 +24,7 @@ export type ArrivedContent =
   | { readonly kind: 'inline'; readonly bytes: Uint8Array }
   | { readonly kind: 'stored'; readonly stored: StoredContent; readonly head: Uint8Array }
 
-export interface ArrivedMail {
-  readonly account: Identity
-  readonly author: Identity
-  readonly id: MessageId
+export interface ArrivedMail extends ReceivedMessage {
   readonly from: ReversePath
   readonly content: ArrivedContent
 }
@@ -68,8 +65,8 @@ export class Deliverer {
   }
 
   /** The key under which (author, id) is remembered at this account. */
-  tombstoneOf(tx: ReadTx, { account, author, id }: Pick<ArrivedMail, 'account' | 'author' | 'id'>): Uint8Array {
-    return tx.opaque(raw(account), raw(author), raw(id))
+  tombstoneOf(tx: ReadTx, message: ReceivedMessage): Uint8Array {
+    return this.#tombstones.keyOf(tx, message)
   }
 
   /** Has this account ever taken it? Answers through expunge, for the life of the tombstone. */

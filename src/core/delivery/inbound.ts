@@ -59,13 +59,6 @@ interface Answers {
   bundle: Uint8Array | undefined
 }
 
-/** A message that was not taken before; without `message` when it cannot be read. */
-interface Incoming {
-  readonly id: MessageId
-  readonly tombstone: Uint8Array
-  readonly message: Message | undefined
-}
-
 const largestPayload = payloadBytesMax(4096)
 
 export class Inbound {
@@ -179,21 +172,19 @@ export class Inbound {
 
   #takeMessage(tx: WriteTx, pair: Pair, encoded: Uint8Array, answers: Answers): void {
     const id = messageIdOf(encoded)
-    const tombstone = this.#parts.deliverer.tombstoneOf(tx, { account: pair.account, author: pair.peer, id })
-    if (this.#parts.deliverer.hasTaken(tx, tombstone)) {
-      answers.received.push(id)
-      return
-    }
-    const outcome = this.#settle(tx, pair, { id, tombstone, message: readMessage(encoded, pair.peer) })
+    const message = readMessage(encoded, pair.peer)
+    const outcome = this.#settle(tx, pair, id, message)
     if (outcome?.kind === 'refused') answers.refused.push({ id, reason: outcome.reason })
     else if (outcome !== undefined) answers.received.push(id)
   }
 
   /** `undefined` while its content is still to be fetched. */
-  #settle(tx: WriteTx, pair: Pair, { id, tombstone, message }: Incoming): Delivered | undefined {
+  #settle(tx: WriteTx, pair: Pair, id: MessageId, message: Message | undefined): Delivered | undefined {
     const part = message?.parts.length === 1 ? message.parts[0] : undefined
     if (message === undefined || part?.kind !== 'mail') return { kind: 'refused', reason: 'malformed' }
-    const mail = { account: pair.account, author: pair.peer, id, from: part.from }
+    const mail = { account: pair.account, author: pair.peer, id, sentAtMs: message.sentAtMs, from: part.from }
+    const tombstone = this.#parts.deliverer.tombstoneOf(tx, mail)
+    if (this.#parts.deliverer.hasTaken(tx, tombstone)) return { kind: 'duplicate' }
     const { content } = part
     if (content.kind === 'inline') {
       if (this.#isOverQuota(pair, Math.max(content.bytes.length, limits.mailCountedBytesMin)))

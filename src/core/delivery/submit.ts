@@ -20,6 +20,7 @@ import { deliveredHere, type Reports, reportedHead } from './reports.ts'
 import type { RunClock } from './run-clock.ts'
 import type { SentCopies } from './sent-copies.ts'
 import type { SharedWrite } from './shared-write.ts'
+import type { ReceivedMessage } from './tombstones.ts'
 import type { RecipientVerdict, Submission, SubmissionRecipient, Submitter } from './submission.ts'
 
 interface SubmitParts {
@@ -98,7 +99,7 @@ async function submit(
       const isFirst = !reached.has(identity)
       reached.add(identity)
       if (route.kind === 'local') {
-        const mailOf = { account: identity, author: account, id, from: submission.from }
+        const mailOf = { account: identity, author: account, id, sentAtMs: nowMs, from: submission.from }
         deliverLocally(tx, parts, mailOf, sent, { reporting: reportingOf(submission, recipient, nowMs), isFirst })
       } else if (isFirst) refs.push(refOf(parts, { account, recipient: identity, id, message }, recipient))
     }
@@ -204,7 +205,7 @@ function keepSentCopy(tx: WriteTx, parts: SubmitParts, account: Identity, messag
 function deliverLocally(
   tx: WriteTx,
   parts: SubmitParts,
-  mail: { readonly account: Identity; readonly author: Identity; readonly id: MessageId; readonly from: ReversePath },
+  mail: ReceivedMessage & { readonly from: ReversePath },
   sent: Gathered,
   { reporting, isFirst }: { readonly reporting: Reporting; readonly isFirst: boolean },
 ): void {

@@ -42,8 +42,8 @@ export const tables = {
   // core/delivery
   sessions: table(50, 'sessions'), // opaque(own device ‖ peer device) → session
   messages: table(51, 'messages'), // opaque(account) ‖ message id → canonical message
-  outbox: table(52, 'outbox'), // opaque(account ‖ recipient) ‖ u64 seq → reference
-  seen: table(53, 'seen'), // opaque(account ‖ author ‖ message id) → when it was received
+  outbox: table(52, 'outbox'), // opaque(account ‖ recipient) ‖ u64 number → pack of up to 32 references
+  seen: table(53, 'seen'), // 8 of opaque(account ‖ author ‖ u64 16 ms of sending) ‖ opaque(account ‖ author ‖ message id) → when it was received
   channelTags: table(54, 'channel-tags'), // 8-byte tag → session key
   handshakes: table(55, 'handshakes'), // hash of ephemeral key and ciphertext → account and prekey of the flight
   expiries: table(56, 'expiries'), // u64 ms ‖ … → what to sweep then
