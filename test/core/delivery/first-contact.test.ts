@@ -9,6 +9,7 @@ import { decodeHandshakeAsk, encodeHandshakeAsk } from '../../../src/core/delive
 import { MyceliumError } from '../../../src/core/errors.ts'
 import type { GatewayId, Identity } from '../../../src/core/ids.ts'
 import { limits } from '../../../src/core/limits.ts'
+import { readFlight } from '../../../src/core/session/handshake.ts'
 import { Session } from '../../../src/core/session/session.ts'
 import { tables } from '../../../src/core/store/tables.ts'
 import { verifyBundle } from '../../../src/core/identity/bundle.ts'
@@ -26,6 +27,8 @@ interface Side {
   readonly at: GatewayAddress
   /** Of the next question; `ok` when there is none. */
   readonly fates: Fate[]
+  /** Every question, as it was asked. */
+  readonly flights: Uint8Array[]
   /** Held questions reach the other side when they are let go. */
   gate: Promise<void>
 }
@@ -39,6 +42,7 @@ async function makeSide(name: string, other: () => Side): Promise<Side> {
     self: at.gateway,
     locators: () => at.locators,
     async ask(_to, _topic, request) {
+      side.flights.push(request)
       const fate = side.fates.shift() ?? 'ok'
       await side.gate
       if (fate === 'lost') throw new MyceliumError('unreachable')
@@ -60,7 +64,7 @@ async function makeSide(name: string, other: () => Side): Promise<Side> {
     ambient: world.ambient,
     onSession: () => {},
   })
-  const side: Side = { world, people, book, firstContact, account, at, fates: [], gate: Promise.resolve() }
+  const side: Side = { world, people, book, firstContact, account, at, fates: [], flights: [], gate: Promise.resolve() }
   return side
 }
 
@@ -130,6 +134,17 @@ async function talk(from: Side, to: Side): Promise<void> {
     await side.world.store.write((tx) => side.book.update(tx, { ...row, current: session.encode() }))
   }
 }
+/** The id of the session that the last flight of `from` makes. */
+function flightId(from: Side, to: Side): string {
+  const { flight } = decodeHandshakeAsk(from.flights.at(-1)!)
+  const claim = readFlight(Uint8Array.from(flight), {
+    self: to.people.own(to.account).party,
+    prekey: (id) => to.people.prekey(to.account, id),
+  })
+  const { devices, logHead } = to.people.contact(to.account, from.account)!
+  const moment = { random: to.world.ambient.random, nowMs: to.world.clock.nowMs() }
+  return claim.finish({ deviceDhPublic: devices[0]!.dhPublic, logHead: logHead! }, moment).id
+}
 const agree = (a: Side, b: Side): boolean => {
   const [mine, theirs] = [sessionOf(a, b), sessionOf(b, a)]
   return mine !== undefined && mine.id === theirs?.id
@@ -184,6 +199,27 @@ describe('coming to a session', () => {
       }),
       { numRuns: 40 },
     )
+  })
+
+  test('of two flights that cross, the session with the lower id is made, and the other one on neither side', async () => {
+    const [a, b] = await makeSides()
+    const winners = new Set<string>()
+    for (let times = 0; times < 40 && winners.size < 2; times += 1) {
+      await forget(a, b)
+      let open = (): void => {}
+      a.gate = b.gate = new Promise((resolve) => (open = resolve))
+      const both = [shake(a, b), shake(b, a)]
+      const ids = [flightId(a, b), flightId(b, a)]
+      open()
+      const made = await Promise.all(both)
+      expect(made).toEqual(ids[0]! < ids[1]! ? [true, false] : [false, true])
+      expect(sessionOf(a, b)!.id).toBe(ids.toSorted()[0])
+      expect(rowOf(a, b)!.archived.length + rowOf(b, a)!.archived.length).toBe(0)
+      await talk(a, b)
+      await talk(b, a)
+      winners.add(made[0] === true ? 'alice' : 'bob')
+    }
+    expect(winners.size).toBe(2)
   })
 
   test('a flight that nobody answers leaves the session that works in place', async () => {
