@@ -60,6 +60,21 @@ test('an address inside a message that is not one writes no header fields', asyn
   expect(all).not.toMatch(/^Return-Path: <boss/m)
 })
 
+test('a message that nobody can read does no harm to those that share its frame', async () => {
+  await using world = await openWorld()
+  const alice = await world.gateway('alice')
+  const bob = await world.gateway('bob')
+  for (const [from, text] of [
+    [bob.address, 'before'],
+    ['x@y>\r\nX: <', 'bad'],
+    [bob.address, 'after'],
+  ] as const)
+    await forge(bob, alice.account, { from, content: inline(`From: ${bob.address}\r\n\r\n${text}`) })
+  await world.introduce(alice, bob)
+  await settled(bob)
+  expect(await alice.read()).toEqual(['before', 'after'])
+})
+
 test('descriptors of blobs that cannot be are refused and hold nothing', async () => {
   await using world = await openWorld()
   const alice = await world.gateway('alice')

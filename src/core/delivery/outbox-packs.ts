@@ -83,7 +83,7 @@ export class OutboxPacks {
     const { prefix } = pair
     for (const key of tx.keys(tables.outbox, { prefix, from: rowKey(prefix, baseOf(seq + 1)) })) {
       const pack = this.#pack(tx, pair, numberAt(key))
-      for (const [slot, encoded] of [...(pack?.refs ?? [])])
+      for (const [slot, encoded] of pack?.refs ?? [])
         if (pack!.base + slot > seq) yield { seq: pack!.base + slot, encoded }
     }
   }
@@ -103,10 +103,11 @@ export class OutboxPacks {
   /** Ascending with the clock; a step back of the clock only costs the look-up of a free number. */
   #newPack(tx: WriteTx, pair: PairRows, nowMs: number): Pack {
     let base = Math.max(this.#lastBase + slots, Math.floor(nowMs) * seqsPerMs)
-    while (tx.has(tables.outbox, rowKey(pair.prefix, base))) base += slots
+    const { packs } = work(tx, OutboxPacks.#works)
+    while (packs.has(pair.name + base) || tx.has(tables.outbox, rowKey(pair.prefix, base))) base += slots
     this.#lastBase = base
     const pack = { pair, base, refs: new Map<number, Uint8Array>(), next: 0, bytes: 0, isChanged: true }
-    work(tx, OutboxPacks.#works).packs.set(pair.name + base, pack)
+    packs.set(pair.name + base, pack)
     return pack
   }
 }
