@@ -86,7 +86,7 @@ const terminalPrograms = [
 ] as const
 
 for (const [program, security] of terminalPrograms) {
-  test(`${program} over ${security} sends, reads the answer, flags, moves and deletes it`, async (context) => {
+  test(`${program} over ${security} sends, reads the answer, finds, flags, moves and deletes it`, async (context) => {
     requirePeer(context, program)
     const { alice, bob } = world
     const subject = `${program} over ${security}`
@@ -104,9 +104,14 @@ for (const [program, security] of terminalPrograms) {
     expect(copies.map((mail) => mail.messageId)).toEqual([arrived.messageId])
 
     const answer = `Answer to ${subject}`
-    await submit(await bob.settings('plain'), { to: alice.address, subject: answer, text: 'Thank you, Alice.' })
-    await alicesMail.sees('INBOX', answer)
-    expect(await mutt.read('INBOX', answer)).toContain('Thank you, Alice.')
+    await submit(await bob.settings('plain'), { to: alice.address, subject: answer, text: `Thank you for ${subject}.` })
+    const { uid } = await alicesMail.sees('INBOX', answer)
+    expect(await mutt.read('INBOX', answer)).toContain(`Thank you for ${subject}.`)
+    await alicesMail.until('INBOX', 'read mark', (mails) =>
+      mails.find((mail) => mail.uid === uid && isRead(mail.flags)),
+    )
+    const found = await mutt.searchOnServer('INBOX', `thank you for ${subject}`)
+    expect(found.match(/^Subject: .*$/gm)).toEqual([`Subject: ${answer}`])
 
     await mutt.flag('INBOX', answer)
     const flagged = (await alicesMail.list('INBOX')).find((mail) => mail.subject === answer)

@@ -34,11 +34,11 @@ for (const [program, security] of cases) {
     requirePeer(context, program)
     const { alice, bob } = world
     const name = (text: string): string => `${program} ${security} ${text}`
-    for (const text of ['one', 'two', 'three']) {
+    for (const text of ['one', 'two', 'three', 'four', 'five']) {
       await submit(await bob.settings('plain'), { to: alice.address, subject: name(text), text })
     }
     await using imap = await Imap.open(await alice.settings('plain'))
-    for (const text of ['one', 'two', 'three']) await imap.sees('INBOX', name(text))
+    for (const text of ['one', 'two', 'three', 'four', 'five']) await imap.sees('INBOX', name(text))
 
     await using synced = await openers[program].open(await alice.settings(security))
     const { mail } = synced
@@ -49,18 +49,21 @@ for (const [program, security] of cases) {
     const local = (await mail.messages('INBOX')).filter((message) =>
       message.subject.startsWith(`${program} ${security} `),
     )
-    expect(local.map((message) => message.subject).sort()).toEqual([name('one'), name('three'), name('two')])
+    expect(local.map((message) => message.subject).sort()).toEqual(['five', 'four', 'one', 'three', 'two'].map(name))
 
-    // Changed here: one is read and flagged, two is deleted, a note is added.
+    // Changed here: one is read and flagged, two is deleted, four is moved, a note is added.
     const find = (text: string) => local.find((message) => message.subject === name(text))!
     await mail.setFlags(find('one'), 'FS')
     await mail.remove(find('two'))
+    await mail.move(find('four'), 'Archive')
     await mail.add(
       'Archive',
       `${program}.${security}.note`,
       `From: ${alice.address}\nSubject: ${name('note')}\n\nkept\n`,
     )
-    // Changed there, at the same time: three is answered.
+    // Changed there, at the same time: three is answered, five is moved.
+    const five = await imap.sees('INBOX', name('five'))
+    await imap.inFolder('INBOX', (client) => client.messageMove(String(five.uid), 'Archive', { uid: true }))
     const three = await imap.sees('INBOX', name('three'))
     await imap.inFolder('INBOX', (client) =>
       client.messageFlagsAdd(String(three.uid), [String.raw`\Answered`], { uid: true }),
@@ -73,6 +76,11 @@ for (const [program, security] of cases) {
     expect(remote.some((mail) => mail.subject === name('two'))).toBe(false)
     const note = await imap.sees('Archive', name('note'))
     expect((await imap.source('Archive', note.uid)).toString()).toMatch(/\r\n\r\nkept\r\n$/)
+    expect(remote.some((mail) => mail.subject === name('four'))).toBe(false)
+    expect((await imap.list('Archive')).filter((mail) => mail.subject === name('four'))).toHaveLength(1)
+    const localFive = async (folder: string): Promise<number> =>
+      (await subjectsIn(mail, folder)).filter((subject) => subject === name('five')).length
+    expect([await localFive('INBOX'), await localFive('Archive')]).toEqual([0, 1])
     const localThree = (await mail.messages('INBOX')).find((message) => message.subject === name('three'))
     expect(localThree?.flags).toContain('R')
 

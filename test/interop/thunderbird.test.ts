@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { simpleParser } from 'mailparser'
 import { Imap } from './support/imap.ts'
 import type { MailSettings } from './support/mail-settings.ts'
+import { Mutt } from './support/mutt.ts'
 import { requirePeer } from './support/peers.ts'
 import { submit } from './support/submit.ts'
 import { tempFolder } from './support/temp-folder.ts'
@@ -124,6 +125,47 @@ test('a message that another program deletes disappears from the list by itself'
   await imap.inFolder('INBOX', (client) => client.messageDelete(String(uid), { uid: true }))
   await alices.seesRows('it gone', (rows) => !rows.some((row) => row.subject === 'soon gone'))
 }, 60_000)
+
+test('Thunderbird and neomutt on one account agree: each reads, flags, moves, deletes and searches', async (context) => {
+  requirePeer(context, 'neomutt')
+  const alices = await thunderbirdOf(context, 'alice')
+  const settings = await world.alice.settings('starttls', await world.alice.addPassword('neomutt'))
+  await using mutt = await Mutt.open('neomutt', settings)
+  const subjects = ['agree on reading', 'agree on moving here', 'agree on moving there', 'agree on deleting']
+  for (const subject of subjects) {
+    const text = `a secret ${subject.split(' ').at(-1)} word`
+    await submit(await world.bob.settings('plain'), { to: world.alice.address, subject, text })
+    await alices.sees(subject)
+  }
+  expect(await alices.searchOnServer('secret reading word')).toEqual(['agree on reading'])
+  expect((await alices.searchOnServer('SECRET')).toSorted()).toEqual(subjects.toSorted())
+  const found = await mutt.searchOnServer('INBOX', 'secret deleting')
+  expect(found.match(/^Subject: .*$/gm)).toEqual(['Subject: agree on deleting'])
+
+  await mutt.flag('INBOX', 'agree on reading')
+  await alices.seesRows('star from neomutt', (rows) =>
+    rows.some((row) => row.subject === 'agree on reading' && row.flagged),
+  )
+  expect(await mutt.read('INBOX', 'agree on reading')).toContain('a secret reading word')
+  await alices.seesRows('read mark from neomutt', (rows) =>
+    rows.some((row) => row.subject === 'agree on reading' && row.read),
+  )
+  await mutt.move('INBOX', 'agree on moving here', 'Archive')
+  await mutt.delete('INBOX', 'agree on deleting')
+  await alices.seesRows(
+    'what neomutt moved and deleted gone',
+    (rows) => rows.filter((row) => row.subject.startsWith('agree on ')).length === 2,
+  )
+  await alices.move('agree on moving there', 'Archive')
+  await alices.openFolder('Archive')
+  await alices.sees('agree on moving here')
+  await using imap = await Imap.open(await world.alice.settings('plain'))
+  await imap.sees('Archive', 'agree on moving there')
+  expect(await mutt.read('Archive', 'agree on moving there')).toContain('a secret there word')
+  await alices.command('agree on moving here', 'cmd_delete')
+  await imap.sees('Trash', 'agree on moving here')
+  expect(await mutt.read('Trash', 'agree on moving here')).toContain('a secret here word')
+}, 120_000)
 
 test('a draft with an attachment that was saved twice is sent once and leaves Drafts empty', async (context) => {
   const alices = await thunderbirdOf(context, 'alice')

@@ -37,10 +37,13 @@ export class Mutt implements AsyncDisposable {
     await this.#press('INBOX', `<mail>${to}<enter>${subject}<enter>${attach}<send-message>`)
   }
 
-  /** The raw message with this subject, as its `<pipe-message>` gives it to a program. */
+  /** Displays the message with this subject, which marks it read; answers it as `<pipe-message>` gives it to a program. */
   async read(folder: string, subject: string): Promise<string> {
     const path = join(this.#folder, 'piped')
-    await this.#press(folder, `${onlyThis(subject)}<pipe-message>cat >${path}<enter>`)
+    await this.#press(
+      folder,
+      `${onlyThis(subject)}<display-message><pipe-message>cat >${path}<enter><exit><sync-mailbox>`,
+    )
     return await readFile(path, 'utf8')
   }
 
@@ -57,6 +60,14 @@ export class Mutt implements AsyncDisposable {
   /** Moves the message with this subject to another folder. */
   async move(folder: string, subject: string, to: string): Promise<void> {
     await this.#press(folder, `${onlyThis(subject)}<save-message>=${to}<enter><sync-mailbox>`)
+  }
+
+  /** Searches the texts of a folder with `=b`, which asks the server; answers the raw messages found. */
+  async searchOnServer(folder: string, text: string): Promise<string> {
+    const path = join(this.#folder, 'found')
+    const found = `<limit>=b "${text}"<enter><tag-pattern>~A<enter>`
+    await this.#press(folder, `${found}<tag-prefix><pipe-message>cat >${path}<enter>`)
+    return await readFile(path, 'utf8')
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

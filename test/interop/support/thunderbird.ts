@@ -126,6 +126,36 @@ export class Thunderbird implements AsyncDisposable {
     return text
   }
 
+  /** Searches the texts of the folder that is shown, on the server; answers the subjects found. */
+  async searchOnServer(text: string): Promise<readonly string[]> {
+    return await this.#inMainWindow(
+      `const session = Cc['@mozilla.org/messenger/searchSession;1'].createInstance(Ci.nsIMsgSearchSession)
+       session.addScopeTerm(Ci.nsMsgSearchScope.onlineMail, pane().gFolder)
+       const term = session.createTerm()
+       const { value } = term
+       value.attrib = Ci.nsMsgSearchAttrib.Body
+       value.str = args[0]
+       term.attrib = Ci.nsMsgSearchAttrib.Body
+       term.op = Ci.nsMsgSearchOp.Contains
+       term.value = value
+       session.appendTerm(term)
+       return await new Promise((resolve, reject) => {
+         const found = []
+         const listener = {
+           onNewSearch() {},
+           onSearchHit(header) { found.push(subjectOf(header)) },
+           onSearchDone(status) {
+             if (Components.isSuccessCode(status)) resolve(found)
+             else reject(new Error('search ended with ' + status))
+           },
+         }
+         session.registerListener(listener, Ci.nsIMsgSearchSession.allNotifications)
+         session.search(null)
+       })`,
+      text,
+    )
+  }
+
   /** Presses a command of the message list, such as `cmd_delete` or `cmd_markAsFlagged`, for one message. */
   async command(subject: string, command: string): Promise<void> {
     await this.#select(subject)
