@@ -9,6 +9,7 @@ import { homePaths } from '../../src/home.ts'
 import { readBackup, writeHome } from '../../src/home-backup.ts'
 import { openKnowledge } from '../../src/node.ts'
 import { renewIfRestored } from '../../src/restored.ts'
+import { tables } from '../../src/core/store/tables.ts'
 import { openWorld, type TestGateway, type World } from '../support/world.ts'
 
 const ambient = { clock: systemClock, random: systemRandom, log: silentLog }
@@ -91,6 +92,44 @@ test('a restored home keeps its mail, is a new device, and mail to it and from i
     .poll(async () => (await again.read()).filter((text) => text === 'and back'), { timeout: 20_000 })
     .toHaveLength(1)
   expect((await again.read()).length).toBe(4)
+}, 180_000)
+
+/** Their beginnings, whatever their order. */
+const arrived = (gateway: TestGateway) =>
+  expect.poll(async () => (await gateway.read()).map((text) => text.slice(0, 7).trim()).toSorted(), { timeout: 20_000 })
+
+test('what waited in the queue when the backup was made arrives once, whether the old gateway has sent it since or not', async () => {
+  await using world = await openWorld()
+  const alice = await world.gateway('alice')
+  const bob = await world.gateway('bob')
+  const carol = await world.gateway('carol')
+  await world.introduce(alice, bob)
+  await world.introduce(carol, bob)
+  await bob.submit(alice.address, 'hello')
+  await bob.submit(carol.address, 'hello')
+  await inbox(alice).toEqual(['hello'])
+  await inbox(carol).toEqual(['hello'])
+  for (const name of ['alice', 'carol']) world.network.partition(name, 'bob')
+  const long = 'a long letter\r\n'.repeat(5000).trimEnd()
+  for (const to of [alice, carol]) {
+    await bob.submit(to.address, 'waiting')
+    await bob.submit(to.address, long)
+  }
+  const pieces = await backUp(bob)
+  world.network.heal('alice', 'bob')
+  await arrived(alice).toEqual(['a long', 'hello', 'waiting'])
+  world.network.kill('bob')
+  await bob.stop()
+
+  world.network.heal('carol', 'bob')
+  const again = await restore(world, bob, pieces)
+  await arrived(carol).toEqual(['a long', 'hello', 'waiting'])
+  await again.submit(alice.address, 'last')
+  await expect.poll(async () => (await alice.read()).includes('last'), { timeout: 20_000 }).toBe(true)
+  await expect
+    .poll(() => again.knowledge.store.read((tx) => [...tx.keys(tables.outbox, {})]).length, { timeout: 20_000 })
+    .toBe(0)
+  await arrived(alice).toEqual(['a long', 'hello', 'last', 'waiting'])
 }, 180_000)
 
 test('a stream that breaks off makes no home, and the next attempt starts anew', async () => {

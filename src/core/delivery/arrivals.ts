@@ -38,7 +38,8 @@ import {
   proofHolds,
 } from './blob-chunks.ts'
 import type { Delivered, Deliverer } from './deliver.ts'
-import type { GatewayAddress, Overlay } from './ports.ts'
+import type { PeerDevice } from './needs.ts'
+import type { Overlay } from './ports.ts'
 import { notifies, notifyCodec, returnedCodec } from './outbox.ts'
 import { type Reportable, reportedHead } from './reports.ts'
 import { reconnectDelayMs } from './retry.ts'
@@ -129,8 +130,11 @@ interface ArrivalParts {
   readonly overlay: Overlay
   readonly runClock: RunClock
   readonly ambient: Ambient
-  /** Where the device that wrote it is now; `undefined` when that is not known. */
-  readonly whereIs: (account: Identity, author: Identity, device: DeviceId) => GatewayAddress | undefined
+  /**
+   * The device that wrote it, or one that has taken its place: a home that came out of a backup goes on as another device
+   * with what waited there. `undefined` when none is known.
+   */
+  readonly deviceOf: (account: Identity, author: Identity, device: DeviceId) => PeerDevice | undefined
   /** Mail from another account of this gateway is in or refused with this transaction: its author is to be told. */
   readonly onLocal: (tx: WriteTx, about: Reportable, outcome: Delivered) => void
   /** The mail is in (or refused) after the commit: its author's device is to be told. */
@@ -289,7 +293,7 @@ export class Arrivals implements AsyncDisposable {
     incoming: IncomingBlob,
     index: number,
   ): Promise<void> {
-    const where = this.#parts.whereIs(arrival.account, arrival.author, arrival.device)
+    const where = this.#parts.deviceOf(arrival.account, arrival.author, arrival.device)?.where
     if (where === undefined) throw new MyceliumError('unreachable')
     const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(limits.chunkAskMs)])
     const answer = await this.#parts.overlay.ask(where, 'blob', encodeChunkRequest({ root: arrival.root, index }), {
@@ -333,7 +337,9 @@ export class Arrivals implements AsyncDisposable {
       }
       return delivered
     })
-    if (arrival.kind === 'remote' && outcome !== undefined) this.#parts.onSettled(arrival, arrival.device, outcome)
+    if (arrival.kind !== 'remote' || outcome === undefined) return
+    const device = this.#parts.deviceOf(arrival.account, arrival.author, arrival.device)?.device
+    this.#parts.onSettled(arrival, device ?? arrival.device, outcome)
   }
 
   async #pause(ms: number): Promise<void> {

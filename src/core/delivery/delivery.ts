@@ -139,8 +139,10 @@ class RunningDelivery implements Delivery {
       ...parts,
       deliverer,
       runClock: this.#runClock,
-      whereIs: (account, author, device) =>
-        keyring.contact(account, author)?.devices.find((one) => one.device === device)?.where,
+      deviceOf: (account, author, device) => {
+        const devices = keyring.contact(account, author)?.devices ?? []
+        return devices.find((one) => one.device === device) ?? devices[0]
+      },
       onLocal: (tx, about, outcome) =>
         reports.report(
           tx,
