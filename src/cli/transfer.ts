@@ -159,13 +159,13 @@ async function writeAll(
 ): Promise<void> {
   for await (const event of events) {
     if (event.kind === 'total') to.total(event.bytes)
-    else if (event.kind === 'mailbox') await to.mailbox(event.mailbox)
     else {
+      const name = event.kind === 'mailbox' ? event.mailbox : `${event.head.mailbox} ${event.head.name}`
       try {
-        await to.message(event)
+        await (event.kind === 'mailbox' ? to.mailbox(event.mailbox) : to.message(event))
       } catch (error) {
         if (!(error instanceof GivenUp)) throw error
-        to.problem(`${event.head.mailbox} ${event.head.name}`, error.message)
+        to.problem(name, error.message)
       }
     }
   }

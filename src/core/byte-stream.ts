@@ -7,15 +7,21 @@ export class ByteStream implements AsyncIterable<Uint8Array> {
   #failure: { readonly error: unknown } | undefined
   #changed = Promise.withResolvers<void>()
 
-  /** Resolves when there is room for more. */
+  /** Resolves when there is room for more. @throws what the stream failed with: nobody reads on */
   async push(bytes: Uint8Array | undefined, isLast: boolean): Promise<void> {
+    this.#throwIfFailed()
     if (bytes !== undefined) this.#pieces.push(bytes)
     if (isLast) this.#isOver = true
     this.#change()
     while (this.#pieces.length >= limits.transferPiecesMax && this.#failure === undefined) await this.#changed.promise
+    this.#throwIfFailed()
   }
 
-  /** The reader learns it after what is here, and who pushes is let go. */
+  #throwIfFailed(): void {
+    if (this.#failure !== undefined) throw this.#failure.error
+  }
+
+  /** The reader learns it after what is here, and who pushes at once. */
   fail(error: unknown): void {
     this.#failure ??= { error }
     this.#change()

@@ -53,6 +53,7 @@ export const limits = {
   controlConnectionsMax: 32, // ours
   controlIdleMs: 60_000, // ours: a connection that asks nothing
   controlRequestsMax: 16, // ours: at once on one connection
+  controlStallMs: 5 * 60_000, // ours: a stopped reader of a stream; a slow disk is quicker
   controlDrainMs: 2000, // ours: for answers on their way at shutdown
   controlIdCharsMax: 256, // ours
   transferPieceBytes: 32 * 1024, // ours: of a stream over the control socket, in one line

@@ -56,6 +56,9 @@ export class MailImport {
       if (reason === undefined) throw error
       this.#refuse(event.head.name, reason)
     }
+    // What fails here concerns all that wait for it.
+    if (this.#ready.length >= limits.importBatchMessages || this.#readyBytes >= limits.importBatchBytes)
+      await this.#flush()
   }
 
   async finish(): Promise<Results['mailImport']> {
@@ -74,8 +77,6 @@ export class MailImport {
     }
     this.#ready.push({ mailbox: target.id, head, content })
     this.#readyBytes += 'bytes' in content ? size : 0
-    if (this.#ready.length >= limits.importBatchMessages || this.#readyBytes >= limits.importBatchBytes)
-      await this.#flush()
   }
 
   /** Small messages are kept for the next transaction, others go into the store as they come. */

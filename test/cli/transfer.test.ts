@@ -5,9 +5,10 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { maildirMessages } from '../../src/cli/mail-files/maildir-source.ts'
 import { MaildirTarget } from '../../src/cli/mail-files/maildir-target.ts'
+import { MboxTarget, thunderbirdPath } from '../../src/cli/mail-files/mbox-target.ts'
 import { newCounts } from '../../src/cli/mail-files/source.ts'
 import { size, standingLine } from '../../src/cli/progress.ts'
-import { decodeMail, encodeMail } from '../../src/core/transfer/mail-stream.ts'
+import { decodeMail, encodeMail, GivenUp } from '../../src/core/transfer/mail-stream.ts'
 import { exportedMail } from '../../src/operations/mail-export.ts'
 import { MailImport } from '../../src/operations/mail-import.ts'
 import { openWorld, type TestGateway } from '../support/world.ts'
@@ -175,7 +176,9 @@ test('import and export over the command line: stopped, running, Maildir, mbox a
   const [maildir, mbox, one] = ['maildir', 'mbox', 'one.mbox'].map((name) => join(dirname(home), name))
   expect(await run('export', '--maildir', maildir!)).toMatchObject({ messages: 3, skipped: 0 })
   expect(await run('export', '--mbox', mbox!)).toMatchObject({ messages: 3, skipped: 0 })
+  writeFileSync(`${one!}.part`, 'not ours')
   expect(await run('export', '--mbox', one!, '--mailbox', 'INBOX/Bills')).toMatchObject({ messages: 1 })
+  expect(readFileSync(`${one!}.part`, 'utf8')).toBe('not ours')
   expect(readdirSync(join(maildir!, '.INBOX.Bills', 'cur'))).toHaveLength(1)
   expect(await run('import', '--maildir', maildir!)).toMatchObject({ added: 0, known: 3 })
   expect(await run('import', '--mbox', mbox!)).toMatchObject({ added: 0, known: 3 })
@@ -187,6 +190,20 @@ test('import and export over the command line: stopped, running, Maildir, mbox a
   expect(await gateway(['export', '--home', home])).toMatchObject({ code: 2 })
   expect(await gateway(['import', '--mbox', '/nowhere', '--home', home])).toMatchObject({ code: 2 })
 }, 120_000)
+
+test('a mailbox with a name too long for a file is named, and no other is left out for it', async () => {
+  using temp = tempHome()
+  const name = ['ä'.repeat(100), 'ö'.repeat(100)].join('/')
+  const maildir = new MaildirTarget(join(temp.home, 'maildir'), (mailbox) => mailbox)
+  await expect(maildir.mailbox(name)).rejects.toThrow(GivenUp)
+  await maildir.mailbox('Short')
+  await maildir.finish()
+  const mbox = new MboxTarget((mailbox) => thunderbirdPath(temp.home, mailbox), { force: false })
+  await expect(mbox.mailbox(`Short/${'x'.repeat(300)}`)).rejects.toThrow(GivenUp)
+  await mbox.mailbox('Short')
+  await mbox.finish()
+  expect(readdirSync(temp.home).toSorted()).toEqual(['Short', 'Short.sbd', 'maildir'])
+})
 
 test('a progress line says how far, how fast and how long', () => {
   expect(standingLine({ bytes: 5_000_000, bytesTotal: 20_000_000, messages: 12 }, 10)).toBe(

@@ -85,9 +85,19 @@ async function serve(
     if (!socket.writable) return
     socket.write(`${JSON.stringify(answer)}\n`)
   }
+  /** A reader that has stopped is hung up on: a backup that waits for it keeps every page and file of the store. */
+  const drained = async (): Promise<void> => {
+    if (!socket.writableNeedDrain) return
+    const stalled = setTimeout(() => socket.destroy(), limits.controlStallMs)
+    try {
+      await once(socket, 'drain', { signal: gone.signal })
+    } finally {
+      clearTimeout(stalled)
+    }
+  }
   const output = async (id: number, bytes: Uint8Array): Promise<void> => {
     send({ id, output: Buffer.from(bytes).toString('base64') })
-    if (socket.writableNeedDrain) await once(socket, 'drain', { signal: gone.signal })
+    await drained()
     gone.signal.throwIfAborted()
   }
   try {
@@ -96,14 +106,18 @@ async function serve(
       const more = inputSchema.safeParse(value).data
       if (more !== undefined) {
         const bytes = more.input === undefined ? undefined : Buffer.from(more.input, 'base64')
-        await inputs.get(more.id)?.push(bytes, more.isLast) // what a request that has ended did not read is dropped
+        await inputs
+          .get(more.id)
+          ?.push(bytes, more.isLast)
+          .catch(() => {}) // what a request that has ended did not read is dropped
         continue
       }
       const request = requestSchema.safeParse(value).data
-      if (request === undefined || own >= limits.controlRequestsMax) {
+      if (request === undefined || own >= limits.controlRequestsMax || inputs.has(request.id)) {
         socket.destroy()
         return
       }
+      await drained() // who does not read answers asks nothing more
       own += 1
       const { id } = request
       const input = new ByteStream()

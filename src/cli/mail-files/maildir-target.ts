@@ -9,7 +9,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Flag } from '../../core/mailbox/mailbox.ts'
 import { folderOf, formatKeywords, lettersOf, parseKeywords } from '../../core/transfer/maildir-names.ts'
 import type { MessageHead } from '../../core/transfer/mail-stream.ts'
-import type { MailTarget } from './target.ts'
+import { type MailTarget, withName } from './target.ts'
 
 interface Folder {
   readonly path: string
@@ -69,7 +69,8 @@ export class MaildirTarget implements MailTarget {
     if (known !== undefined) return known
     const level = this.#levelOf(mailbox)
     const path = level === undefined ? this.#root : join(this.#root, folderOf(level))
-    for (const part of ['cur', 'new', 'tmp']) await mkdir(join(path, part), { recursive: true, mode: 0o700 })
+    for (const part of ['cur', 'new', 'tmp'])
+      await withName(async () => await mkdir(join(path, part), { recursive: true, mode: 0o700 }))
     if (level !== undefined) await writeFile(join(path, 'maildirfolder'), '', { mode: 0o600 })
     const files = [...(await readdir(join(path, 'cur'))), ...(await readdir(join(path, 'new')))]
     const folder = {

@@ -1,14 +1,16 @@
 /** Writes mbox files (mboxrd): one, or a folder of them as Thunderbird keeps it. Each appears when it is whole. */
-import { type FileHandle, mkdir, open, rm, truncate } from 'node:fs/promises'
+import { access, type FileHandle, mkdir, open, rm, truncate } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { MessageHead } from '../../core/transfer/mail-stream.ts'
 import { mboxNameOf } from '../../core/transfer/mbox-names.ts'
 import { mboxMessage } from '../../core/transfer/mbox-writer.ts'
 import { takeName } from '../take-name.ts'
-import type { MailTarget } from './target.ts'
+import { type MailTarget, withName } from './target.ts'
 
 interface Writing {
   readonly path: string
+  /** Beside it, under a name that no mailbox's file has. */
+  readonly draft: string
   readonly handle: FileHandle
   bytes: number
 }
@@ -27,9 +29,10 @@ export class MboxTarget implements MailTarget {
   async mailbox(name: string): Promise<void> {
     await this.#close()
     const path = this.#pathOf(name)
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-    await rm(`${path}.part`, { force: true })
-    this.#open = { mailbox: name, file: { path, handle: await open(`${path}.part`, 'wx', 0o600), bytes: 0 } }
+    await withName(async () => await mkdir(dirname(path), { recursive: true, mode: 0o700 }))
+    await withName(async () => await access(path).catch(unlessMissing))
+    const draft = join(dirname(path), `.mycelium-${process.pid}.part`)
+    this.#open = { mailbox: name, file: { path, draft, handle: await open(draft, 'wx', 0o600), bytes: 0 } }
   }
 
   async message(head: MessageHead, body: AsyncIterable<Uint8Array>): Promise<boolean> {
@@ -44,9 +47,8 @@ export class MboxTarget implements MailTarget {
     } catch (error) {
       file.bytes = start
       await file.handle.close()
-      await truncate(`${file.path}.part`, start)
-      const handle = await open(`${file.path}.part`, 'a')
-      this.#open = { mailbox: head.mailbox, file: { path: file.path, handle, bytes: start } }
+      await truncate(file.draft, start)
+      this.#open = { mailbox: head.mailbox, file: { ...file, handle: await open(file.draft, 'a') } }
       throw error
     }
     return true
@@ -58,19 +60,24 @@ export class MboxTarget implements MailTarget {
 
   async #close(): Promise<void> {
     if (this.#open === undefined) return
-    const { path, handle } = this.#open.file
-    this.#open = undefined
+    const { path, draft, handle } = this.#open.file
     await handle.sync()
     await handle.close()
-    await takeName(`${path}.part`, path, this.#isForced)
+    this.#open = undefined
+    await takeName(draft, path, this.#isForced)
   }
 
   /** Whatever is not whole goes. */
   async discard(): Promise<void> {
     if (this.#open === undefined) return
     await this.#open.file.handle.close().catch(() => {})
-    await rm(`${this.#open.file.path}.part`, { force: true })
+    await rm(this.#open.file.draft, { force: true })
   }
+}
+
+/** A name that is free is fine; one that is too long is not. */
+function unlessMissing(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') throw error
 }
 
 /** `a/b` → `a.sbd/b`. */

@@ -335,6 +335,7 @@ class FileBlobs implements Blobs {
       const path = join(this.#path, name)
       const { mtimeMs } = await stat(path)
       if (mtimeMs > before) continue
+      if (this.#keepers > 0) break // a backup has begun since
       await rm(path, { force: true })
       removed += 1
     }

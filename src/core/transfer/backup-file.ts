@@ -24,9 +24,9 @@ const sealedBytes = chunkBytes + aeadTagBytes
 /** More than a home's own key file asks for: a backup lies where others may copy it, and is opened rarely. */
 const memoryKibDefault = 256 * 1024
 const passesDefault = 3
-/** What a hostile file may make us spend. */
-const memoryKibMax = 1024 * 1024
-const passesMax = 16
+/** What a hostile file may make us spend: a few seconds, and twice the memory of an honest one. */
+const memoryKibMax = 2 * memoryKibDefault
+const passesMax = 2 * passesDefault
 
 /** The file's octets. @param cost for tests, which make many */
 export async function* sealBackup(

@@ -1,5 +1,7 @@
 /** Lines of a file from its beginning on; a long one comes in pieces, so that none has to be held. */
 
+import { GivenUp } from './mail-stream.ts'
+
 export interface RandomAccess {
   /** Octets; what is added later is not read. */
   readonly size: number
@@ -32,7 +34,7 @@ export class FileLines {
     this.#file = file
   }
 
-  /** `undefined` at the end. @param end gives no octet at or after it */
+  /** `undefined` at the end. @throws GivenUp when the file was cut meanwhile @param end gives no octet at or after it */
   async next(end: number = this.#file.size): Promise<Line | undefined> {
     const available = await this.#available(Math.min(end, this.#file.size))
     if (available.length === 0) return undefined
@@ -51,8 +53,10 @@ export class FileLines {
   async #available(end: number): Promise<Uint8Array> {
     const held = this.#windowAt + this.#window.length - this.offset
     if (held < pieceBytesMax + 1 && this.#windowAt + this.#window.length < this.#file.size) {
-      this.#window = await this.#file.read(this.offset, Math.min(this.#file.size, this.offset + windowBytes))
+      const to = Math.min(this.#file.size, this.offset + windowBytes)
+      this.#window = await this.#file.read(this.offset, to)
       this.#windowAt = this.offset
+      if (this.#window.length < to - this.offset) throw new GivenUp('became shorter while it was read')
     }
     const from = this.offset - this.#windowAt
     return this.#window.subarray(from, Math.max(from, end - this.#windowAt))

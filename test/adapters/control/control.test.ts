@@ -42,6 +42,10 @@ const behaviours: Partial<Record<keyof Operations, (params: never, context: Oper
     }
     return {}
   },
+  contactList: async () => {
+    seen.push('long')
+    return await Promise.resolve(['x'.repeat(200_000)])
+  },
   status: async () => {
     await sleep(50)
     return { slow: true }
@@ -162,6 +166,24 @@ test('more requests at once than allowed end the connection, more connections ar
   const held = await Promise.all(Array.from({ length: limits.controlConnectionsMax }, client))
   expect(await raw('{"id":1,"verb":"accountList","params":{}}\n')).toBe('')
   for (const one of held) await one[Symbol.asyncDispose]()
+})
+
+test('who does not read answers is not answered without end', async () => {
+  const request = (id: number): string => `${JSON.stringify({ id, verb: 'contactList', params: {} })}\n`
+  const deaf = connect(socketPath)
+  deaf.on('error', () => {})
+  deaf.pause()
+  const asked = 600
+  deaf.write(Array.from({ length: asked }, (_, id) => request(id)).join(''))
+  await expect.poll(() => seen.length).toBeGreaterThan(0)
+  await using other = await client()
+  for (let turn = 0; turn < 20; turn += 1) await other.operations.accountList({}, context)
+  expect(seen.filter((one) => one === 'long').length).toBeLessThan(50)
+  let heard = 0
+  deaf.on('data', (chunk: Buffer) => (heard += chunk.filter((octet) => octet === 10).length))
+  deaf.resume()
+  await expect.poll(() => heard, { timeout: 20_000 }).toBe(asked)
+  deaf.destroy()
 })
 
 test('no gateway: a missing socket and one left by a killed process both say so', async () => {

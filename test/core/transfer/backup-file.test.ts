@@ -61,9 +61,14 @@ test('a file that was cut off, changed or put together anew does not open', asyn
 
 test('a header that asks for too much work is refused before any is done', async () => {
   const file = await seal(new Uint8Array(10))
-  const greedy = Buffer.from(file)
-  greedy.writeUInt32BE(0xffff_ffff, 17)
-  await expect(open(greedy)).rejects.toThrow(damaged)
+  for (const memoryKib of [0xffff_ffff, 1024 * 1024]) {
+    const greedy = Buffer.from(file)
+    greedy.writeUInt32BE(memoryKib, 17)
+    await expect(open(greedy)).rejects.toThrow(damaged)
+  }
+  const lengthy = Buffer.from(file)
+  lengthy[21] = 16
+  await expect(open(lengthy)).rejects.toThrow(damaged)
   await expect(open(Buffer.from('not a backup at all, but long enough to look like one to somebody'))).rejects.toThrow(
     expect.objectContaining({ details: { what: 'backup' } }),
   )

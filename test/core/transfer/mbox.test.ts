@@ -164,3 +164,16 @@ test('names of files stand for names of mailboxes, whatever these are', () => {
     ),
   )
 })
+
+test('a file that is cut while it is read does not pass off the beginning of a message as the whole', async () => {
+  const whole = fromLatin1(`From x Fri Nov 20 10:11:12 2026\nSubject: one\n\n${'y'.repeat(70)}\n`.repeat(10_000))
+  const cutAt = whole.length - 100
+  const source = {
+    size: whole.length,
+    read: async (from: number, to: number) => await Promise.resolve(whole.subarray(from, Math.min(to, cutAt))),
+  }
+  const all = async (): Promise<void> => {
+    for await (const { body } of readMbox(source)) await Array.fromAsync(body)
+  }
+  await expect(all()).rejects.toThrow('became shorter')
+})
