@@ -1,4 +1,7 @@
-/** Writes what was administered into the audit log, before the answer leaves. What failed changed nothing and is not noted. */
+/**
+ * Writes what was administered into the audit log, before the answer leaves. What failed changed nothing and is not noted,
+ * streams apart: what has gone through them by then has left, or has come in.
+ */
 import { fromUtf8, toHex } from '../core/bytes.ts'
 import {
   type AuditEntryView,
@@ -18,6 +21,7 @@ interface Noted<V extends Verb> {
   readonly action: string
   /** Numbers, ids and choices: never an address, a name or a secret. */
   readonly details?: (params: Params<V>, result: Results[V], idOf: (identity: string) => string) => Details
+  readonly isStream?: true
 }
 
 const noted: { readonly [V in Verb]?: Noted<V> } = {
@@ -29,9 +33,9 @@ const noted: { readonly [V in Verb]?: Noted<V> } = {
   accountHandOver: { action: 'account.handed-over', details: (_, { revoked }) => ({ passwordsRevoked: revoked }) },
   passwordAdd: { action: 'password.added', details: (_, { id }) => ({ password: id }) },
   passwordRevoke: { action: 'password.revoked', details: (_, { id }) => ({ password: id }) },
-  mailImport: { action: 'mail.imported', details: (_, { added }) => ({ added }) },
-  mailExport: { action: 'mail.exported', details: (_, { messages }) => ({ messages }) },
-  backupRead: { action: 'backup.read' },
+  mailImport: { action: 'mail.imported', details: (_, { added }) => ({ added }), isStream: true },
+  mailExport: { action: 'mail.exported', details: (_, { messages }) => ({ messages }), isStream: true },
+  backupRead: { action: 'backup.read', isStream: true },
   recoveryShow: { action: 'recovery.shown' },
   recoveryConfirm: { action: 'recovery.confirmed' },
   trustExport: { action: 'trust.exported' },
@@ -56,7 +60,12 @@ export function audited(operations: Operations, parts: OperationParts): Operatio
 
 type Operation = (params: Params<Verb>, context: OperationContext) => Promise<Results[Verb]>
 
-function withNote(parts: OperationParts, verb: Verb, run: Operation, { action, details }: Noted<Verb>): Operation {
+function withNote(
+  parts: OperationParts,
+  verb: Verb,
+  run: Operation,
+  { action, details, isStream }: Noted<Verb>,
+): Operation {
   const idOf = (identity: string): string => auditIdOf(parts.knowledge.store, identity)
   const isAboutAccount = 'account' in operationParams[verb].shape
   return async (params, context) => {
@@ -64,14 +73,22 @@ function withNote(parts: OperationParts, verb: Verb, run: Operation, { action, d
     const named = isAboutAccount
       ? accountOf(parts, 'account' in params ? params.account : undefined).identity
       : undefined
-    const result = await run(params, context)
+    const note = (account: string | undefined, details: Details): void =>
+      parts.audit.append({
+        atMs: parts.ambient.clock.nowMs(),
+        action,
+        ...(account === undefined ? {} : { account: idOf(account) }),
+        details,
+      })
+    let result: Results[Verb]
+    try {
+      result = await run(params, context)
+    } catch (error) {
+      if (isStream === true) note(named, { brokenOff: true })
+      throw error
+    }
     const account = named ?? (verb === 'accountAdd' ? (result as Results['accountAdd']).identity : undefined)
-    parts.audit.append({
-      atMs: parts.ambient.clock.nowMs(),
-      action,
-      ...(account === undefined ? {} : { account: idOf(account) }),
-      details: details?.(params, result, idOf) ?? {},
-    })
+    note(account, details?.(params, result, idOf) ?? {})
     return result
   }
 }

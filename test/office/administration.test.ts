@@ -98,6 +98,23 @@ test('everything administered is in the audit log, for the owner only and withou
   expect(statSync(file).mode & 0o777).toBe(0o600)
 })
 
+test('who breaks off an export or a backup after it has read much is in the audit log too', async () => {
+  await add('hal')
+  const hangUp = {
+    signal: new AbortController().signal,
+    progress: () => {},
+    output: async () => await Promise.reject(new Error('hung up')),
+  }
+  const { operations } = box.gateway
+  await expect(operations.mailExport({ account: 'hal', mailbox: undefined }, hangUp)).rejects.toThrow('hung up')
+  await expect(operations.backupRead({}, hangUp)).rejects.toThrow('hung up')
+  const latest = await box.ask('auditList', { limit: 2 })
+  expect(latest.map(({ action, accountName, details }) => [action, accountName, details])).toEqual([
+    ['mail.exported', 'hal', { brokenOff: true }],
+    ['backup.read', undefined, { brokenOff: true }],
+  ])
+})
+
 test('where there is one account, what is done without naming it is noted as done to it', async () => {
   await using small = await openBox()
   const { id } = await small.ask('passwordAdd', { name: 'phone' })
