@@ -284,6 +284,7 @@ export class SmtpConnection {
   /** @throws `connection-closed` also for a command that ends the mail, which is then in `#instead` */
   async #nextChunk({ octets }: Chunk): Promise<Chunk> {
     this.#reply(chunkTaken(octets))
+    if (this.#channel.isCongested) await this.#channel.flush()
     while (this.#isOpen) {
       const line = await this.#readLine()
       if (line === undefined) break

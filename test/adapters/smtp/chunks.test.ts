@@ -1,5 +1,7 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { Socket } from 'node:net'
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { LineRule } from '../../../src/adapters/smtp/line-rule.ts'
 import { fromLatin1 } from '../../../src/core/bytes.ts'
 import { limits } from '../../../src/core/limits.ts'
@@ -110,4 +112,28 @@ test('a message inside a chunk is never taken for one', async () => {
     expect(server.submitter.stored.at(-1)!.text).toBe(smuggled)
   }
   expect(server.submitter.stored).toHaveLength(3)
+})
+
+test('chunks of nothing without end are not answered to a client that does not listen', async () => {
+  await using server = await openTestServer()
+  const sockets: Socket[] = []
+  const note = (message: unknown): void => void sockets.push((message as { socket: Socket }).socket)
+  subscribe('net.server.socket', note)
+  await using client = await loggedIn(server)
+  unsubscribe('net.server.socket', note)
+  const [socket] = sockets
+  client.write('MAIL FROM:<alice@home.myc>\r\nRCPT TO:<bob@far.myc>\r\nNOOP\r\n')
+  for (let reply = 0; reply < 3; reply += 1) await client.reply()
+  client.socket.pause()
+  client.write('BDAT 0\r\n'.repeat(1_000_000))
+  let read = -1
+  await vi.waitFor(
+    () => {
+      const before = read
+      read = socket!.bytesRead
+      expect(read).toBe(before)
+    },
+    { timeout: 20_000, interval: 200 },
+  )
+  expect(socket!.writableLength).toBeLessThan(256 * 1024)
 })
