@@ -21,8 +21,9 @@ export async function serveImap(channel: Channel, context: ServerContext): Promi
   const ended = new AbortController()
   const session = new Session(channel, context, ended.signal)
   // Every wait has its own limit; this one is for whoever keeps within each of them and never logs in.
-  const guest = setTimeout(() => {
-    if (session.login === undefined) channel.destroy()
+  const guest = setInterval(() => {
+    const isOverdue = performance.now() - session.guestSinceMs >= limits.imapLoginMs
+    if (session.login === undefined && isOverdue) channel.destroy()
   }, limits.imapLoginMs + limits.lingerMs)
   try {
     session.out.line(`* OK [CAPABILITY ${capabilities(session)}] Mycelium gateway ready`)
@@ -34,7 +35,7 @@ export async function serveImap(channel: Channel, context: ServerContext): Promi
   } catch (error) {
     await sayGoodbye(session, error)
   } finally {
-    clearTimeout(guest)
+    clearInterval(guest)
     ended.abort()
     session.close()
   }
@@ -52,11 +53,11 @@ async function sayGoodbye(session: Session, error: unknown): Promise<void> {
 }
 
 async function converse(session: Session): Promise<void> {
-  let guestUntilMs = performance.now() + limits.imapLoginMs
   let mistakes = 0
   while (!session.isLoggingOut) {
     const { bounds } = session
-    const idleMs = session.login === undefined ? Math.max(1, guestUntilMs - performance.now()) : bounds.idleMs
+    const guestLeftMs = session.guestSinceMs + limits.imapLoginMs - performance.now()
+    const idleMs = session.login === undefined ? Math.max(1, guestLeftMs) : bounds.idleMs
     if (session.notify !== undefined) session.pusher.release()
     const incoming = await session.decoder.next({ ...bounds, idleMs })
     await session.pusher.hold()
@@ -65,7 +66,6 @@ async function converse(session: Session): Promise<void> {
     await finish(session, incoming, answer)
     const turn = session.context.turns.giveWay()
     if (turn !== undefined) await turn
-    if (session.login !== undefined) guestUntilMs = performance.now() + limits.imapLoginMs
     mistakes = answer.status === 'BAD' ? mistakes + 1 : 0
     if (mistakes > limits.imapBadCommandsMax) {
       session.out.line('* BYE Too many mistakes')

@@ -49,11 +49,11 @@ type Refused = { readonly kind: 'bad'; readonly code?: string; readonly text: st
 
 export class Decoder {
   readonly #reader: LineReader
-  readonly #consent: () => void
+  readonly #consent: () => Promise<void>
   #isFirst = true
 
   /** @param consent sends `+ ` for a synchronising literal; it leaves when the reader next waits */
-  constructor(reader: LineReader, consent: () => void) {
+  constructor(reader: LineReader, consent: () => Promise<void>) {
     this.#reader = reader
     this.#consent = consent
   }
@@ -92,7 +92,7 @@ export class Decoder {
 
   /** The announced octets, as they arrive. Consent first where the client waits for it. */
   async *message(mark: LiteralMark): AsyncGenerator<Uint8Array> {
-    if (!mark.isNonSync) this.#consent()
+    if (!mark.isNonSync) await this.#consent()
     yield* this.#reader.pieces(mark.size, { waitMsMax: limits.imapStalledMs })
   }
 
@@ -152,7 +152,7 @@ export class Decoder {
         const rest = literal.mark.isNonSync ? await this.#skipRest(bounds) : undefined
         return rest ?? { kind: 'bad', code: 'TOOBIG', text: 'Literal too large' }
       }
-      if (!literal.mark.isNonSync) this.#consent()
+      if (!literal.mark.isNonSync) await this.#consent()
       const content = await this.#reader.exactly(literal.mark.size, { waitMsMax: limits.imapStalledMs })
       pieces.push({ kind: 'literal', octets: content, isBinary: literal.mark.isBinary })
       const next = await this.#line(bounds, limits.imapStalledMs)

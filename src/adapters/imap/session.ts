@@ -47,6 +47,8 @@ export class Session {
   /** RFC 9586: no sequence number goes either way. A field of its own, for it is asked for each message. */
   isUidOnly = false
   isLoggingOut = false
+  /** When the connection last came to belong to nobody: guests have little time. */
+  guestSinceMs = performance.now()
   #login: Login | undefined
   #admitted: Disposable | undefined
   #unwatchLogin: (() => void) | undefined
@@ -56,7 +58,9 @@ export class Session {
     this.context = context
     this.signal = signal
     this.out = new Output(channel)
-    this.decoder = new Decoder(channel.reader, () => {
+    this.decoder = new Decoder(channel.reader, async () => {
+      // A command has begun: what is being pushed is said to its end, and nothing more is.
+      await this.pusher.hold()
       this.out.line('+ Go on')
       this.out.push()
     })
@@ -126,6 +130,7 @@ export class Session {
     this.isUidOnly = false
     this.savedSearch = []
     this.#login = undefined
+    this.guestSinceMs = performance.now()
   }
 
   endNotify(): void {

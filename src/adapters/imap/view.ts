@@ -6,7 +6,7 @@ import type { Identity, MailboxId, ModSeq, Uid } from '../../core/ids.ts'
 import { limits } from '../../core/limits.ts'
 import type { Flag, MailboxColumns, Mailboxes } from '../../core/mailbox/mailbox.ts'
 import type { Recents } from './recents.ts'
-import { type NumberSet, resolveNumberSet } from './number-set.ts'
+import { includes, type NumberSet, resolveNumberSet } from './number-set.ts'
 
 export interface Updates {
   /** Sequence numbers as the client must read them, one after the other, each already counting those before it. */
@@ -123,10 +123,13 @@ export class View {
     if (uidNext === undefined) return
     const from = recents.from(this.mailbox)
     if (!this.isReadOnly) recents.claim(this.mailbox, uidNext)
-    if (from < uidNext) this.recentRanges.push({ from, to: uidNext - 1 })
+    if (from >= uidNext) return
+    const last = this.recentRanges.at(-1)
+    if (last?.to === from - 1) last.to = uidNext - 1
+    else this.recentRanges.push({ from, to: uidNext - 1 })
   }
   isRecent(uid: number): boolean {
-    return this.recentRanges.some(({ from, to }) => uid >= from && uid <= to)
+    return includes(this.recentRanges, uid)
   }
   get recentCount(): number {
     let recent = 0
@@ -164,6 +167,11 @@ export class View {
   /** This session changed the mailbox: look, even before the change has been announced. */
   touch(kind: 'appended' | 'expunged'): void {
     this.#isDirty[kind] = true
+  }
+
+  /** Messages are gone of which the client has not been told. */
+  get hasExpunged(): boolean {
+    return this.#isDirty.expunged
   }
 
   /** What to tell now. Expunges only where the protocol allows: until then their numbers stay taken. */

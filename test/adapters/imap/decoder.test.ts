@@ -14,7 +14,7 @@ async function decode(input: Uint8Array, cuts: readonly number[] = []): Promise<
   const source = new PassThrough()
   const reader = new LineReader()
   reader.attach(source)
-  const decoder = new Decoder(reader, () => {})
+  const decoder = new Decoder(reader, async () => {})
   const feed = (async () => {
     let from = 0
     for (const cut of [...new Set(cuts.map((at) => at % (input.length + 1)))].toSorted((a, b) => a - b)) {

@@ -75,7 +75,10 @@ export const enable: Command = {
       if (found === undefined) continue
       if (found.includes('CONDSTORE')) session.enableModSeq()
       for (const extension of found) session.enabled.add(extension)
-      session.isUidOnly ||= name === 'UIDONLY'
+      if (name === 'UIDONLY') {
+        session.isUidOnly = true
+        session.contexts.endNumbered()
+      }
       enabled.push(name === 'IMAP4REV2' ? 'IMAP4rev2' : name)
     } while (args.isNext(' '))
     args.end()

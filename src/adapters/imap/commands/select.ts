@@ -4,7 +4,7 @@ import type { ModSeq, Uid } from '../../../core/ids.ts'
 import type { Arguments } from '../arguments.ts'
 import { BadSyntax } from '../arguments.ts'
 import type { Command } from '../command.ts'
-import { formatNumberSet, type NumberSet, resolveNumberSet } from '../number-set.ts'
+import { formatNumberSet, includes, type NumberSet, resolveNumberSet } from '../number-set.ts'
 import { no, ok, Refusal, type Tagged, uidRequired } from '../responses.ts'
 import type { Session } from '../session.ts'
 import { View } from '../view.ts'
@@ -118,30 +118,24 @@ function writeResync(session: Session, view: View, { modSeq, known }: Resync): v
   const vanished = vanishedSince(session, view, modSeq as ModSeq, known)
   if (vanished.length > 0) session.out.line(`* VANISHED (EARLIER) ${formatNumberSet(vanished)}`)
   const columns = view.columns()
-  const isKnown = known === undefined ? undefined : setTest(resolveNumberSet(known, view.highestUid))
+  const ranges = resolveNumberSet(known ?? everything, view.highestUid)
   const changed: Uid[] = []
   for (let index = 0; index < columns.count; index += 1) {
     const uid = columns.uidAt(index)
-    if (columns.modSeqAt(index) > modSeq && isKnown?.(uid) !== false) changed.push(uid)
+    if (columns.modSeqAt(index) > modSeq && includes(ranges, uid)) changed.push(uid)
   }
   session.writeFlags(changed)
 }
 
-const setTest =
-  (ranges: NumberSet) =>
-  (value: number): boolean =>
-    ranges.some(({ from, to }) => value >= from && value <= to)
+const everything: NumberSet = [{ from: 1, to: Infinity }]
 
 /** UIDs that a client, in step at `modSeq`, must forget; among `known` where given. Without tombstones, all that do not exist. */
 export function vanishedSince(session: Session, view: View, modSeq: ModSeq, known: NumberSet | undefined): number[] {
   const { mailboxes, account } = session
   const uidNext = mailboxes.byId(account, view.mailbox)!.uidNext
-  const ranges = resolveNumberSet(known ?? [{ from: 1, to: Infinity }], uidNext - 1)
+  const ranges = resolveNumberSet(known ?? everything, uidNext - 1)
   const remembered = mailboxes.expungedSince(account, view.mailbox, modSeq)
-  if (remembered !== undefined) {
-    const test = setTest(ranges)
-    return remembered.filter(test).toSorted((a, b) => a - b)
-  }
+  if (remembered !== undefined) return remembered.filter((uid) => includes(ranges, uid))
   const missing: number[] = []
   for (const { from, to } of ranges) {
     for (let uid = from; uid <= Math.min(to, uidNext - 1); uid += 1) if (view.seqOf(uid) === 0) missing.push(uid)

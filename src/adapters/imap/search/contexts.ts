@@ -71,12 +71,21 @@ export class Contexts {
     this.#byTag.delete(tag)
   }
 
+  /** RFC 9586 §3: from now on no sequence number may be told. */
+  endNumbered(): void {
+    for (const [tag, { kind }] of this.#byTag) {
+      if (kind === 'uid') continue
+      this.#byTag.delete(tag)
+      this.#session.out.line(`* NO [NOUPDATE "${tag}"] These results were told by sequence number`)
+    }
+  }
+
   /** Tells what was expunged: before EXPUNGE, while the numbers still stand (RFC 5267 §4.3.4). */
   writeGone(): void {
     this.#leaveWithView()
     if (this.#byTag.size === 0) return
     const view = this.#session.selected
-    if (view.highestModSeq === this.#lookedForGone) return
+    if (!view.hasExpunged || view.highestModSeq === this.#lookedForGone) return
     this.#lookedForGone = view.highestModSeq
     const columns = view.columns()
     for (const [tag, context] of this.#byTag) {
@@ -112,7 +121,9 @@ export class Contexts {
     const changed = changedSince(view, context)
     if (changed.length === 0) return
     const matching = new Set(await runSearch(session, { mailbox: view.mailbox, uids: changed }, context.key))
-    const known = new Set(context.found.map(({ uid }) => uid))
+    const looked = new Set(changed)
+    const known = new Set<Uid>()
+    for (const { uid } of context.found) if (looked.has(uid)) known.add(uid)
     const joining = changed.filter((uid) => matching.has(uid) && !known.has(uid))
     const { order } = context
     const placed = order === undefined ? joining.map((uid) => ({ uid, keys: [] })) : await this.#place(order, joining)
