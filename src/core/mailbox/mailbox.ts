@@ -137,7 +137,7 @@ export interface Mailboxes {
     uids: readonly Uid[],
     change: FlagChange,
     options?: { readonly unchangedSince?: ModSeq },
-  ): Promise<{ readonly changed: readonly Uid[]; readonly failed: readonly Uid[] }>
+  ): Promise<FlagsChanged>
   /** Copies keep flags and dates. Pairs are in source order. @throws `no-such-mailbox`, `mailbox-full` */
   copy(account: Identity, from: MailboxId, uids: readonly Uid[], to: MailboxId): Promise<readonly UidPair[]>
   /** One transaction: never both places, never neither. */
@@ -196,6 +196,13 @@ export interface SearchIndexState {
   readonly messages: number
   /** Of these, at most so many are not in the index. */
   readonly waiting: number
+}
+
+export interface FlagsChanged {
+  readonly changed: readonly Uid[]
+  readonly failed: readonly Uid[]
+  /** Of this change, where there was one: by now the messages may have a later one, of others. */
+  readonly modSeq: ModSeq | undefined
 }
 
 export interface UidPair {

@@ -19,6 +19,7 @@ import type {
   AppendOptions,
   Change,
   FlagChange,
+  FlagsChanged,
   MailboxColumns,
   Mailboxes,
   MailboxInfo,
@@ -130,7 +131,7 @@ class StoredMailboxes implements MailboxStore {
     return this.#store.read((tx) => {
       const uids: Uid[] = []
       for (const { value } of tx.range(tables.mailboxTombstones, { prefix, from: seqKey(prefix, since + 1) }))
-        uids.push(...decode(uidsCodec, value))
+        for (const uid of decode(uidsCodec, value)) uids.push(uid)
       return uids.sort((a, b) => a - b)
     })
   }
@@ -267,10 +268,11 @@ class StoredMailboxes implements MailboxStore {
     uids: readonly Uid[],
     change: FlagChange,
     { unchangedSince }: { readonly unchangedSince?: ModSeq } = {},
-  ): Promise<{ readonly changed: readonly Uid[]; readonly failed: readonly Uid[] }> {
+  ): Promise<FlagsChanged> {
     return await this.#store.write((tx) => {
-      const target = this.#work(tx, account).mailbox(mailbox)
-      return target.changeFlags(ascending(uids), change, unchangedSince ?? Infinity)
+      const work = this.#work(tx, account)
+      const outcome = work.mailbox(mailbox).changeFlags(ascending(uids), change, unchangedSince ?? Infinity)
+      return { ...outcome, modSeq: outcome.changed.length === 0 ? undefined : work.modSeq() }
     })
   }
 

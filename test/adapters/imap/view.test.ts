@@ -77,13 +77,10 @@ class Believer {
       case 'flag': {
         const change = { mode: 'add' as const, flags: [taken.flag] }
         if (taken.isOwn) this.hear(false)
-        const { changed } = await mailboxes.setFlags(alice, this.#id, uids(taken.places), change)
-        if (!taken.isOwn) return
-        for (const uid of changed) {
-          const columns = this.view.columns()
-          this.view.isOwn(columns.modSeqAt(columns.indexOf(uid)))
-          this.read(uid)
-        }
+        const { changed, modSeq } = await mailboxes.setFlags(alice, this.#id, uids(taken.places), change)
+        if (!taken.isOwn || modSeq === undefined) return
+        this.view.isOwn(modSeq)
+        for (const uid of changed) this.read(uid)
         return
       }
       case 'expunge':

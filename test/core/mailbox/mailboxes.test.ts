@@ -97,7 +97,7 @@ test('flags change with CONDSTORE, case-insensitively, and only where they diffe
   const flags = (index: number): readonly string[] => columns().flagsOf(columns().flagSetAt(index))
   const all = [uid(1), uid(2), uid(3), uid(9)]
   const before = columns().modSeqAt(1)
-  expect(await home.mailboxes.setFlags(alice, id, all, { mode: 'add', flags: ['\\SEEN', '$Label1'] })).toEqual({
+  expect(await home.mailboxes.setFlags(alice, id, all, { mode: 'add', flags: ['\\SEEN', '$Label1'] })).toMatchObject({
     changed: [1, 2, 3],
     failed: [],
   })
@@ -321,4 +321,24 @@ test('summaries are made on demand, in the background, and anew for a new versio
   await expect(home.mailboxes.summary(alice, id, 71 as Uid)).rejects.toThrow(
     expect.objectContaining({ code: 'no-such-message' }),
   )
+})
+
+test('what one commit expunged is told, however much it was', async () => {
+  using house = temporaryHouse()
+  await using home = await house.open()
+  await addAccounts(home, house)
+  const { id } = home.mailboxes.byName(alice, 'INBOX')!
+  const uids = await home.store.write((tx) => {
+    const stored = home.mailboxes.storeInline(tx, alice, Buffer.from('text'))
+    const item = { ...stored, flags: [], internalDateMs: 0 }
+    return home.mailboxes.append(
+      tx,
+      alice,
+      id,
+      Array.from({ length: 150_000 }, () => item),
+    )
+  })
+  const { highestModSeq } = home.mailboxes.byId(alice, id)!
+  await home.store.write((tx) => home.mailboxes.discard(tx, alice, id, uids))
+  expect(home.mailboxes.expungedSince(alice, id, highestModSeq)).toEqual(uids)
 })

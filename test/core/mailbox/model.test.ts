@@ -129,7 +129,7 @@ async function run(world: World, step: Command): Promise<void> {
       const failed = wanted.filter(({ modSeq }) => modSeq > unchangedSince)
       const tried = wanted.filter(({ modSeq }) => modSeq <= unchangedSince)
       const changed = tried.filter(({ flags }) => changedFlags(flags, step).symmetricDifference(flags).size > 0)
-      expect(result).toEqual({ changed: changed.map(({ uid }) => uid), failed: failed.map(({ uid }) => uid) })
+      expect(result).toMatchObject({ changed: changed.map(({ uid }) => uid), failed: failed.map(({ uid }) => uid) })
       for (const message of changed) Object.assign(message, { flags: changedFlags(message.flags, step), modSeq: -1 })
       return
     }

@@ -143,13 +143,10 @@ class Fetcher {
       return index >= 0 && !columns.flagsOf(columns.flagSetAt(index)).includes('\\Seen')
     })
     if (unseen.length === 0) return
-    const { changed } = await mailboxes.setFlags(account, view.mailbox, unseen, { mode: 'add', flags: ['\\Seen'] })
+    const change = { mode: 'add', flags: ['\\Seen'] } as const
+    const { changed, modSeq } = await mailboxes.setFlags(account, view.mailbox, unseen, change)
     this.#markedSeen = new Set(changed)
-    const now = view.columns()
-    for (const uid of changed) {
-      const index = now.indexOf(uid)
-      if (index >= 0) view.isOwn(now.modSeqAt(index))
-    }
+    if (modSeq !== undefined) view.isOwn(modSeq)
   }
 
   #write(columns: MailboxColumns, index: number, uid: Uid): void | Promise<void> {

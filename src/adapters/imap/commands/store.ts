@@ -89,13 +89,15 @@ async function change(session: Session, request: Request): Promise<Tagged> {
   const options = unchangedSince === undefined ? {} : { unchangedSince }
   // What others changed until now is told before this change covers it up.
   session.writeUpdates(kind === 'uid')
-  const { changed, failed } = await session.mailboxes.setFlags(
+  const { changed, failed, modSeq } = await session.mailboxes.setFlags(
     session.account,
     view.mailbox,
     uids,
     { mode: request.mode, flags: request.flags },
     options,
   )
+  // Only this change: what others did to these messages in the same moment is told.
+  if (modSeq !== undefined) view.isOwn(modSeq)
   tell(session, request, changed)
   session.writeFlags(failed)
   const columns = view.columns()
@@ -111,13 +113,6 @@ async function change(session: Session, request: Request): Promise<Tagged> {
 function tell(session: Session, { uids, isSilent, unchangedSince }: Request, changed: readonly Uid[]): void {
   const view = session.selected
   const columns = view.columns()
-  let own: ModSeq | undefined
-  for (const uid of changed) {
-    const index = columns.indexOf(uid)
-    if (index < 0 || columns.modSeqAt(index) === own) continue
-    own = columns.modSeqAt(index)
-    view.isOwn(own)
-  }
   const wantsModSeq = session.knowsModSeq || unchangedSince !== undefined
   if (isSilent) {
     if (view.hasNewKeywords) session.writeKeywords()
