@@ -1,5 +1,5 @@
 /** APPEND, also of several messages at once (RFC 3502), of binary (RFC 3516), of UTF-8 (RFC 6855 §4) and of pieces (RFC 4469). */
-import { hasCode } from '../../../core/errors.ts'
+import { hasCode, MyceliumError } from '../../../core/errors.ts'
 import { limits } from '../../../core/limits.ts'
 import type { StoredContent } from '../../../core/mailbox/mailbox.ts'
 import { AppendReader } from '../append-reader.ts'
@@ -22,9 +22,12 @@ export async function append(session: Session, args: Arguments, mark: LiteralMar
     const target = session.mailboxes.byName(session.account, name)
     if (target === undefined) throw new Refusal(no('No such mailbox', 'TRYCREATE'))
     const messages: AppendMessage[] = []
+    let octets = 0
     do {
       if (messages.length >= limits.imapMultiAppendMax) throw new Refusal(no('Too many messages at once', 'LIMIT'))
-      messages.push(await readMessage(session, reader))
+      const message = await readMessage(session, reader, octets)
+      octets += message.source.size
+      messages.push(message)
     } while (reader.hasMore)
     const uids = await session.context.services.append(session.account, target.id, messages)
     if (session.view?.mailbox === target.id) session.view.touch('appended')
@@ -47,11 +50,18 @@ export async function reading(
   }
 }
 
-/** Flags and date where they are given, then the message in one of its forms. */
-export async function readMessage(session: Session, reader: AppendReader): Promise<AppendMessage> {
+/**
+ * Flags and date where they are given, then the message in one of its forms.
+ * @param octetsBefore that the same command adds to the account besides
+ */
+export async function readMessage(
+  session: Session,
+  reader: AppendReader,
+  octetsBefore: number,
+): Promise<AppendMessage> {
   reader.args.sp()
   const { flags, internalDateMs } = readOptions(session, reader.args)
-  const source = await readSource(session, reader)
+  const source = await readSource(session, reader, octetsBefore)
   if (source.size === 0) throw new Refusal(no('An empty message'))
   return { source, flags, internalDateMs }
 }
@@ -72,13 +82,14 @@ function readOptions(
   return { flags, internalDateMs }
 }
 
-async function readSource(session: Session, reader: AppendReader): Promise<StoredContent> {
+async function readSource(session: Session, reader: AppendReader, octetsBefore: number): Promise<StoredContent> {
   const { args } = reader
   const bytesMax = session.context.services.messageBytesMax ?? limits.mailBytesMax
   const store = (source: AsyncIterable<Uint8Array>): Promise<StoredContent> =>
-    session.mailboxes.store(session.account, source, { bytesMax })
+    session.mailboxes.store(session.account, withinQuota(session, source, octetsBefore), { bytesMax })
   if (args.atEnd) {
-    const { isBinary } = checked(reader, bytesMax)
+    const { isBinary, size } = checked(reader, bytesMax)
+    refuseFull(session, octetsBefore + size)
     const stored = await store(reader.literal())
     return isBinary ? await withoutNul(session, stored, bytesMax) : stored
   }
@@ -98,6 +109,24 @@ function checked(reader: AppendReader, bytesMax: number): LiteralMark {
   if (announced.size > bytesMax) throw new Refusal(no('The message is too large', 'TOOBIG'))
   if (announced.size === 0) throw new Refusal(no('An empty message'))
   return announced
+}
+
+/** What would not fit is not stored first: on disk it would stay a while. @throws `mailbox-full` */
+function refuseFull({ mailboxes, account }: Session, octets: number): void {
+  if (mailboxes.isFull(account, octets)) throw new MyceliumError('mailbox-full')
+}
+
+async function* withinQuota(
+  session: Session,
+  source: AsyncIterable<Uint8Array>,
+  octetsBefore: number,
+): AsyncGenerator<Uint8Array> {
+  let octets = octetsBefore
+  for await (const piece of source) {
+    octets += piece.length
+    refuseFull(session, octets)
+    yield piece
+  }
 }
 
 /** Texts from the client and parts of its messages, one after the other. */

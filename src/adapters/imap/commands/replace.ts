@@ -20,10 +20,12 @@ export async function replace(
     reader.args.sp()
     const name = session.toMailboxName(reader.args.astring())
     if (session.selected.isReadOnly) throw new Refusal(no('The mailbox is open for reading only', 'READ-ONLY'))
-    if (session.selected.columns().indexOf(old) < 0) throw new Refusal(no('The message is gone', 'EXPUNGEISSUED'))
+    const columns = session.selected.columns()
+    const index = columns.indexOf(old)
+    if (index < 0) throw new Refusal(no('The message is gone', 'EXPUNGEISSUED'))
     const target = session.mailboxes.byName(session.account, name)
     if (target === undefined) throw new Refusal(no('No such mailbox', 'TRYCREATE'))
-    const message = await readMessage(session, reader)
+    const message = await readMessage(session, reader, -columns.sizeAt(index))
     reader.args.end()
     const { services } = session.context
     const replaced = { mailbox: session.selected.mailbox, uid: old }
