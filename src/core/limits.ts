@@ -234,8 +234,9 @@ export const limits = {
   imapProgressMs: 10_000, // ours; RFC 9585 §3: between two words about a long command
   imapSortKeysMax: 32, // ours: in one SORT
   imapSortMessagesMax: 500_000, // ours: sorted or threaded by one command; about 100 bytes each while it runs
-  imapFactsKeptMax: 100_000, // ours: messages whose sort keys stay in memory; about 400 bytes each
-  imapThreadReferencesMax: 1000, // ours: of one message; the last ones count
+  imapFactsBytesMax: 64 * 1024 * 1024, // ours: sort keys that stay in memory; about 400 octets for each message
+  imapThreadReferencesMax: 100, // ours: of one message; the last ones count
+  imapThreadIdsMax: 2_000_000, // ours: different Message-IDs in one mailbox; beyond, one reference of each message counts
   imapContextsMax: 16, // ours: results that are kept up to date for one connection (RFC 5267)
   imapContextMessagesMax: 500_000, // ours: in all of them together
   imapSearchSourcesMax: 1000, // ours: mailboxes named in one ESEARCH

@@ -69,7 +69,7 @@ async function judgeColumns(
   const open: Open[] = []
   let current = columns()
   for (const [at, uid] of uids.entries()) {
-    if (at % 64 === 63 && pace.isOver) {
+    if (at % 8 === 7 && pace.isOver) {
       await pace.rest()
       current = columns()
     }

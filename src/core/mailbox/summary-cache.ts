@@ -10,6 +10,9 @@ interface Held {
   bytes: number
 }
 
+/** What a pack takes in memory besides its summaries. */
+const emptyPackBytes = 1024
+
 export class SummaryCache implements Disposable {
   readonly #held = new Map<string, Held>()
   readonly #read: (mailbox: MailboxId, number: number) => Pack
@@ -45,7 +48,7 @@ export class SummaryCache implements Disposable {
     let held = this.#held.get(key)
     if (held === undefined) {
       const pack = this.#read(mailbox, number)
-      const bytes = pack.reduce((sum, summary) => sum + (summary?.length ?? 0), 0)
+      const bytes = pack.reduce((sum, summary) => sum + (summary?.length ?? 0), emptyPackBytes)
       held = { mailbox, number, pack, bytes }
       this.#bytes += bytes
     }

@@ -82,7 +82,13 @@ async function sendLarge(client: Client, size: number): Promise<void> {
   const lines = Buffer.from(`${'0123456789abcdef'.repeat(4)}\r\n`.repeat(1000))
   for (let left = size - head.length; left > 0 && !client.socket.destroyed; left -= lines.length) {
     if (client.socket.write(lines.subarray(0, Math.min(left, lines.length)))) continue
-    await new Promise<void>((resolve) => client.socket.once('drain', resolve).once('close', resolve))
+    await new Promise<void>((resolve) => {
+      const goOn = (): void => {
+        client.socket.off('drain', goOn).off('close', goOn)
+        resolve()
+      }
+      client.socket.on('drain', goOn).on('close', goOn)
+    })
   }
 }
 

@@ -67,3 +67,19 @@ test('others are answered while a large mailbox is sorted and threaded, and long
   expect(everyOther).toMatch(new RegExp(` COUNT ${uids.length}$`))
   expect(everyOther).toContain(' ALL 2:3,5:6,8:9,')
 })
+
+test('sequence numbers in a search name messages, whatever gaps their UIDs have', async () => {
+  await using server = await openTestServer()
+  const uids = await fill(server)
+  await using client = await Client.loggedIn(server.port)
+  await client.ok('SELECT INBOX')
+  const search = async (keys: string): Promise<readonly number[]> => {
+    const [line] = await client.ok(`UID SEARCH ${keys}`)
+    return line!.split(' ').slice(2).map(Number)
+  }
+  expect(await search('5:9,700,1500:9999')).toEqual([...uids.slice(4, 9), uids[699], ...uids.slice(1499)])
+  expect(await search('NOT 2:*')).toEqual(uids.slice(0, 1))
+  expect(await search('9999')).toEqual([])
+  await client.ok('UID SEARCH RETURN (SAVE) 5:9')
+  expect(await search('$ NOT 6 $')).toEqual([uids[4], ...uids.slice(6, 9)])
+})

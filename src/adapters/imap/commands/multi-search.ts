@@ -4,6 +4,7 @@ import type { MailboxInfo } from '../../../core/mailbox/mailbox.ts'
 import type { Uid } from '../../../core/ids.ts'
 import { BadSyntax } from '../arguments.ts'
 import type { Command } from '../command.ts'
+import { Pace } from '../pace.ts'
 import { ok } from '../responses.ts'
 import { keepUpToDate, refuseRelevancy, refuseTagReuse } from '../search/answer.ts'
 import { checkedNow } from '../search/contexts.ts'
@@ -27,7 +28,11 @@ export const multiSearch: Command = {
     refuseUnfit(session, sources, options)
     refuseRelevancy(criteria, options.has('RELEVANCY'))
     if (options.has('SAVE')) session.savedSearch = []
-    for (const info of sources.mailboxes()) await searchOne(session, info, { options, criteria })
+    using pace = new Pace(session, 0)
+    for (const info of sources.mailboxes()) {
+      await searchOne(session, info, { options, criteria })
+      if (pace.isDue) await pace.rest()
+    }
     return ok('Searched')
   },
 }

@@ -30,6 +30,7 @@ const sorting = (kind: NumberKind): Command => ({
     const scorer = scorerOf(session, scope, criteria)
     const order = given.scoredBy(scorer)
     const key = criteria.keyIn(scope)
+    if (options?.has('SAVE') === true) session.savedSearch = []
     const checked = checkedNow(session.selected)
     const matching = await runSearch(session, scope, key)
     const placed = await sorted(session, scope, order, matching)

@@ -1,5 +1,6 @@
 /** MailboxName and SubscriptionChange (RFC 5465 §5.4, §5.5): the difference between what the client knows and what is. */
-import type { MailboxId } from '../../../core/ids.ts'
+import type { MailboxInfo } from '../../../core/mailbox/mailbox.ts'
+import { parentsOf } from '../../../core/mailbox/names.ts'
 import { attributesOf } from '../commands/list.ts'
 import type { Session } from '../session.ts'
 import type { EventName } from './groups.ts'
@@ -12,13 +13,14 @@ interface Known {
 export class MailboxNames {
   readonly #session: Session
   readonly #wants: (event: EventName, mailbox: Known) => boolean
-  #known: ReadonlyMap<MailboxId, Known>
+  /** Shared with everybody who asked for it in the same state. */
+  #known: readonly MailboxInfo[]
   #isDirty = false
 
   constructor(session: Session, wants: (event: EventName, mailbox: Known) => boolean) {
     this.#session = session
     this.#wants = wants
-    this.#known = this.#now()
+    this.#known = session.mailboxes.list(session.account)
   }
 
   changed(): void {
@@ -29,21 +31,22 @@ export class MailboxNames {
   takeLines(): readonly string[] {
     if (!this.#isDirty) return []
     this.#isDirty = false
-    const before = this.#known
-    const now = this.#now()
+    const { mailboxes, account } = this.#session
+    const [before, now] = [this.#known, mailboxes.list(account)]
     this.#known = now
+    const ids = new Set(now.map(({ id }) => id))
+    const knownById = new Map(before.map((info) => [info.id, info]))
+    const parents = new Set(now.flatMap(({ name }) => parentsOf(name)))
     const lines: string[] = []
-    for (const [id, mailbox] of before) {
-      if (!now.has(id) && this.#wants('MailboxName', mailbox)) lines.push(this.#line(mailbox, ['\\NonExistent']))
-    }
-    for (const [id, mailbox] of now) {
-      const known = before.get(id)
-      const isNew = known?.name !== mailbox.name && this.#wants('MailboxName', mailbox)
-      const isOther = known?.subscribed !== mailbox.subscribed && this.#wants('SubscriptionChange', mailbox)
+    for (const info of before)
+      if (!ids.has(info.id) && this.#wants('MailboxName', info)) lines.push(this.#line(info, ['\\NonExistent']))
+    for (const info of now) {
+      const known = knownById.get(info.id)
+      const isNew = known?.name !== info.name && this.#wants('MailboxName', info)
+      const isOther = known?.subscribed !== info.subscribed && this.#wants('SubscriptionChange', info)
       if (!isNew && !isOther) continue
-      const hasChildren = [...now.values()].some(({ name }) => name.startsWith(`${mailbox.name}/`))
-      const info = this.#session.mailboxes.byId(this.#session.account, id)
-      lines.push(this.#line(mailbox, attributesOf(info, hasChildren, true), isNew ? known?.name : undefined))
+      const attributes = attributesOf(info, parents.has(info.name), true)
+      lines.push(this.#line(info, attributes, isNew ? known?.name : undefined))
     }
     return lines
   }
@@ -54,10 +57,5 @@ export class MailboxNames {
     // RFC 9051 §7.3.1: a renamed mailbox is told with its old name.
     const extended = oldName === undefined ? '' : ` ("OLDNAME" (${session.writeMailbox(oldName)}))`
     return `* LIST (${all.join(' ')}) "/" ${session.writeMailbox(name)}${extended}`
-  }
-
-  #now(): ReadonlyMap<MailboxId, Known> {
-    const { mailboxes, account } = this.#session
-    return new Map(mailboxes.list(account).map(({ id, name, subscribed }) => [id, { name, subscribed }]))
   }
 }

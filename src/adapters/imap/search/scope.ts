@@ -48,22 +48,23 @@ export function uidRanges(set: NumberSet, { uids }: SearchScope): NumberSet {
  * mistake (RFC 7377 §2).
  */
 export function sequenceRanges(set: NumberSet, { uids }: SearchScope): NumberSet {
-  const ranges: { from: number; to: number }[] = []
-  for (const { from, to } of resolveNumberSet(set, uids.length)) {
-    for (let seq = from; seq <= Math.min(to, uids.length); seq += 1) add(ranges, uids[seq - 1]!)
+  // Between two neighbours in the scope no UID is searched: a range of the one is a range of the other.
+  return resolveNumberSet(set, uids.length)
+    .filter(({ from }) => from <= uids.length)
+    .map(({ from, to }) => ({ from: uids[from - 1]!, to: uids[Math.min(to, uids.length) - 1]! }))
+}
+
+const savedRanges = new WeakMap<readonly Uid[], NumberSet>()
+
+/** UIDs that `$` names: worked out once, however often one search names it. */
+export function rangesOf(saved: readonly Uid[]): NumberSet {
+  let ranges = savedRanges.get(saved)
+  if (ranges === undefined) {
+    ranges = resolveNumberSet(
+      saved.map((uid) => ({ from: uid, to: uid })),
+      uidMax,
+    )
+    savedRanges.set(saved, ranges)
   }
   return ranges
-}
-
-/** The same for UIDs one by one, ascending. */
-export function rangesOf(uids: readonly Uid[]): NumberSet {
-  const ranges: { from: number; to: number }[] = []
-  for (const uid of uids) add(ranges, uid)
-  return ranges
-}
-
-function add(ranges: { from: number; to: number }[], uid: Uid): void {
-  const last = ranges.at(-1)
-  if (last !== undefined && uid === last.to + 1) last.to = uid
-  else ranges.push({ from: uid, to: uid })
 }

@@ -35,6 +35,9 @@ export interface Facts {
 
 const fields = chooseFields(['date', 'subject', 'from', 'to', 'cc', 'message-id', 'references', 'in-reply-to'])!
 
+const factsBytes = 200 // ours: an entry and its numbers
+const textBytes = 80 // ours: an entry of a map, without its text
+
 /** The facts of one mailbox: numbers of Message-IDs hold within it. */
 export class FactsBook {
   readonly #mailbox: MailboxId
@@ -42,13 +45,15 @@ export class FactsBook {
   /** The same few correspondents write and are written to: each key is kept once. */
   readonly #texts = new Map<string, string>()
   readonly #ids = new Map<string, number>()
+  #weight = 0
 
   constructor(mailbox: MailboxId) {
     this.#mailbox = mailbox
   }
 
-  get count(): number {
-    return this.#facts.size
+  /** About what it takes in memory, octets. */
+  get weight(): number {
+    return this.#weight
   }
 
   /** `undefined` when the message is gone. */
@@ -89,16 +94,25 @@ export class FactsBook {
       displayFrom: this.#key(displayName(from)),
       displayTo: this.#key(displayName(to)),
       id: id === undefined ? 0 : this.#number(id),
-      references: parents.slice(-limits.imapThreadReferencesMax).map((parent) => this.#number(parent)),
+      references: parents.slice(-this.#referencesMax).map((parent) => this.#number(parent)),
     }
     this.#facts.set(uid, facts)
+    this.#weight += factsBytes + facts.references.length * 8
     return facts
+  }
+
+  /** Whoever names more messages than a mailbox has is believed about the parent only. */
+  get #referencesMax(): number {
+    return this.#ids.size < limits.imapThreadIdsMax ? limits.imapThreadReferencesMax : 1
   }
 
   #key(text: string): string {
     const key = collationKey(text)
     const known = this.#texts.get(key)
-    if (known === undefined) this.#texts.set(key, key)
+    if (known === undefined) {
+      this.#texts.set(key, key)
+      this.#weight += textBytes + key.length
+    }
     return known ?? key
   }
 
@@ -107,6 +121,7 @@ export class FactsBook {
     if (number === undefined) {
       number = this.#ids.size + 1
       this.#ids.set(id, number)
+      this.#weight += textBytes + id.length
     }
     return number
   }
@@ -126,11 +141,11 @@ export class FactsLibrary {
 
   /** After a command: keeps no more than limits.ts allows. */
   tidy(): void {
-    let count = 0
-    for (const book of this.#books.values()) count += book.count
+    let weight = 0
+    for (const book of this.#books.values()) weight += book.weight
     for (const [mailbox, book] of this.#books) {
-      if (count <= limits.imapFactsKeptMax) return
-      count -= book.count
+      if (weight <= limits.imapFactsBytesMax) return
+      weight -= book.weight
       this.#books.delete(mailbox)
     }
   }

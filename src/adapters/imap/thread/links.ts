@@ -11,13 +11,17 @@ export class Links {
 
   /** Steps 1.A and 1.B. */
   add(message: ThreadMessage): void {
+    const firstNew = this.#parents.length
     const own = this.#indexOf(message)
+    const named = new Set<number>()
     let parent = none
     for (const id of message.references) {
       const child = this.#byId.get(id) ?? this.#newNode(undefined, id)
-      // A link that exists is not changed by what others say of it.
-      if (parent !== none && this.#parents[child] === none && !this.#isAbove(child, parent))
-        this.#parents[child] = parent
+      // A link that exists is not changed by what others say of it. Who is new has nobody below, and who is named twice
+      // is not looked at twice: looking takes as long as the thread is.
+      const mayLink = parent !== none && this.#parents[child] === none && !named.has(child)
+      if (mayLink && (child >= firstNew || !this.#isAbove(child, parent))) this.#parents[child] = parent
+      named.add(child)
       parent = child
     }
     // What the message itself says of its parent counts more, also that it has none.
