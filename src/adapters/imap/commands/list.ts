@@ -1,4 +1,4 @@
-/** LIST with selection and return options (RFC 5258, 5819, 6154), and LSUB. */
+/** LIST with selection and return options (RFC 5258, 5819, 6154). */
 import { setImmediate as turn } from 'node:timers/promises'
 import { limits } from '../../../core/limits.ts'
 import type { MailboxInfo } from '../../../core/mailbox/mailbox.ts'
@@ -135,7 +135,7 @@ async function writeList(session: Session, query: Query): Promise<void> {
 const shows = (query: Query, name: string): boolean => query.patterns.some((pattern) => matchesPattern(pattern, name))
 
 /** Every name above another one, with all that lies below it. */
-function parentsOf(names: Iterable<string>): Map<string, string[]> {
+export function parentsOf(names: Iterable<string>): Map<string, string[]> {
   const parents = new Map<string, string[]>()
   for (const name of names) {
     for (let slash = name.lastIndexOf('/'); slash > 0; slash = name.lastIndexOf('/', slash - 1)) {
@@ -157,26 +157,4 @@ export function attributesOf(info: MailboxInfo | undefined, hasChildren: boolean
   attributes.push(hasChildren ? '\\HasChildren' : '\\HasNoChildren')
   if (info?.specialUse !== undefined) attributes.push(info.specialUse)
   return attributes
-}
-
-export const lsub: Command = {
-  when: 'user',
-  run(session, args) {
-    args.sp()
-    const reference = args.astring()
-    args.sp()
-    const pattern = session.toMailboxPattern(reference + args.pattern())
-    args.end()
-    const subscribed = session.mailboxes.subscriptions(session.account)
-    const matched = subscribed.filter((name) => matchesPattern(pattern, name))
-    // RFC 3501 §6.3.9: with `%`, a parent of a subscribed name is listed, as not selectable.
-    const implied = [...parentsOf(subscribed).keys()].filter(
-      (name) => pattern.endsWith('%') && !subscribed.includes(name) && matchesPattern(pattern, name),
-    )
-    for (const name of [...matched, ...implied].toSorted(byMailboxName)) {
-      const attributes = subscribed.includes(name) ? '' : '\\Noselect'
-      session.out.line(`* LSUB (${attributes}) "/" ${session.writeMailbox(name)}`)
-    }
-    return ok('Listed')
-  },
 }

@@ -1,4 +1,4 @@
-/** SEARCH and UID SEARCH, with results as the client wants them (RFC 4731, 5182, 5267, 9394), and CANCELUPDATE. */
+/** SEARCH and UID SEARCH, with results as the client wants them (RFC 4731, 5182, 5267, 9394). */
 import type { Command } from '../command.ts'
 import { ok } from '../responses.ts'
 import { answerExtended, refuseRelevancy, refuseTagReuse } from '../search/answer.ts'
@@ -45,18 +45,3 @@ const searching = (kind: NumberKind): Command => ({
 
 export const search: Command = searching('seq')
 export const uidSearch: Command = searching('uid')
-
-/** RFC 5267 §4.3.5. */
-export const cancelUpdate: Command = {
-  when: 'selected',
-  run(session, args) {
-    const tags: string[] = []
-    do {
-      args.sp()
-      tags.push(args.string())
-    } while (args.isNext(' '))
-    args.end()
-    for (const tag of tags) session.contexts.cancel(tag)
-    return ok('No further updates')
-  },
-}

@@ -1,4 +1,4 @@
-/** SELECT, EXAMINE, UNSELECT, CLOSE, with the resynchronisation of QRESYNC (RFC 7162 §3.2.5). */
+/** SELECT and EXAMINE, with the resynchronisation of QRESYNC (RFC 7162 §3.2.5). */
 import type { MailboxInfo } from '../../../core/mailbox/mailbox.ts'
 import type { ModSeq, Uid } from '../../../core/ids.ts'
 import type { Arguments } from '../arguments.ts'
@@ -141,31 +141,4 @@ export function vanishedSince(session: Session, view: View, modSeq: ModSeq, know
     for (let uid = from; uid <= Math.min(to, uidNext - 1); uid += 1) if (view.seqOf(uid) === 0) missing.push(uid)
   }
   return missing
-}
-
-export const unselect: Command = {
-  when: 'selected',
-  run(session, args) {
-    args.end()
-    session.selected.close()
-    session.view = undefined
-    session.savedSearch = []
-    return ok('Unselected')
-  },
-}
-
-export const close: Command = {
-  when: 'selected',
-  async run(session, args) {
-    args.end()
-    const view = session.selected
-    if (!view.isReadOnly) {
-      const known = view.uids()
-      await session.mailboxes.expunge(session.account, view.mailbox, Array.from(known) as Uid[])
-    }
-    view.close()
-    session.view = undefined
-    session.savedSearch = []
-    return ok('Closed')
-  },
 }
