@@ -14,8 +14,16 @@ const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', '
 const days = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat']
 const two = (value: number): string => String(value).padStart(2, '0')
 
+let lastDate: { readonly second: number; readonly text: string } | undefined
+
 /** RFC 5322 §3.3 in UTC. */
 export function mailDate(ms: number): string {
+  const second = Math.floor(ms / 1000)
+  if (lastDate?.second !== second) lastDate = { second, text: dateText(ms) }
+  return lastDate.text
+}
+
+function dateText(ms: number): string {
   const at = new Date(ms)
   const day = `${days[at.getUTCDay()]}, ${at.getUTCDate()} ${months[at.getUTCMonth()]} ${at.getUTCFullYear()}`
   return `${day} ${two(at.getUTCHours())}:${two(at.getUTCMinutes())}:${two(at.getUTCSeconds())} +0000`

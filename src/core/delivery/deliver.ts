@@ -158,7 +158,9 @@ export class Deliverer {
     if (standing.kind === 'bound' || standing.kind === 'request') {
       // the address outside the letter is the sender's word too: it stands only where it is theirs
       const isTheirs =
-        mail.from === '' || this.#directory.standing(tx, mail.account, mail.author, mail.from).kind === standing.kind
+        mail.from === '' ||
+        mail.from === standing.sender ||
+        this.#directory.standing(tx, mail.account, mail.author, mail.from).kind === standing.kind
       const from = isTheirs ? mail.from : standing.sender
       return {
         before: traceBlock({ from, header: standing.sender, tier: wordOf(tierOf(standing)), nowMs }),

@@ -24,8 +24,9 @@ export function itemHandlers(parts: HandlerParts): ItemHandlers {
   const { settler, switchboard, keyring } = parts
   return {
     received: (tx, pair, ids) => {
+      const hasOneDevice = switchboard.devicesOf(pair.account, pair.peer).length === 1
       for (const id of ids)
-        settle(tx, parts, pair, id, (queued) => settler.acknowledged(tx, queued, pair.peerDevice), true)
+        settle(tx, parts, pair, id, (queued) => settler.acknowledged(tx, queued, pair.peerDevice), hasOneDevice)
     },
     refused: (tx, pair, id, reason) =>
       settle(tx, parts, pair, id, (queued) => settler.refused(tx, queued, pair.peerDevice, reason)),
@@ -48,14 +49,14 @@ function settle(
   pair: Pair,
   id: MessageId,
   end: (queued: QueuedRef) => void,
-  isTaken = false,
+  isTakenByAll = false,
 ): void {
   const channel = switchboard.channel(pair)
   const queued = channel.inFlightAs(id)
   if (queued === undefined) return
   const { seq } = queued
   const ref =
-    isTaken && isOnlyCopy(switchboard, queued) && outbox.has(tx, queued)
+    isTakenByAll && isOnlyCopy(queued) && outbox.has(tx, queued)
       ? queued.ref
       : outbox.get(tx, pair.account, pair.peer, seq)
   if (ref !== undefined) end({ seq, ref })
@@ -63,15 +64,8 @@ function settle(
 }
 
 /**
- * One message to one device, of whose end nobody hears: what other devices said before they were revoked does not
- * matter, so what is in memory serves as well as what is stored.
+ * One message, of whose end nobody hears: when the contact has one device, what other devices said before they were
+ * revoked does not matter, so what is in memory serves as well as what is stored.
  */
-function isOnlyCopy(switchboard: Switchboard, { ref }: QueuedRef): boolean {
-  return (
-    !ref.notify.includes('success') &&
-    ref.alone !== undefined &&
-    ref.ackedBy.length === 0 &&
-    ref.refusedBy.length === 0 &&
-    switchboard.devicesOf(ref.account, ref.recipient).length === 1
-  )
-}
+const isOnlyCopy = ({ ref }: QueuedRef): boolean =>
+  !ref.notify.includes('success') && ref.alone !== undefined && ref.ackedBy.length === 0 && ref.refusedBy.length === 0

@@ -89,7 +89,8 @@ const refCodec = record<OutboxRef>({
 const raw = (hex: string): Uint8Array => Buffer.from(hex, 'hex')
 export class Outbox {
   /** Opaque prefixes are costly enough to remember: one for each pair that has had mail since start. */
-  readonly #prefixes = new Map<string, PairRows>()
+  readonly #prefixes = new Map<Identity, Uint8Array>()
+  readonly #pairs = new Map<Identity, Map<Identity, PairRows>>()
   readonly #packs = new OutboxPacks()
 
   /** Adds one message with a reference for each recipient, in their order. */
@@ -218,18 +219,20 @@ export class Outbox {
   }
 
   #prefix(tx: ReadTx, account: Identity): Uint8Array {
-    return this.#remembered(account, () => tx.opaque(raw(account))).prefix
+    const known = this.#prefixes.get(account)
+    if (known !== undefined) return known
+    const made = tx.opaque(raw(account))
+    this.#prefixes.set(account, made)
+    return made
   }
 
   #pair(tx: ReadTx, account: Identity, recipient: Identity): PairRows {
-    return this.#remembered(account + recipient, () => tx.opaque(raw(account), raw(recipient)))
-  }
-
-  #remembered(name: string, make: () => Uint8Array): PairRows {
-    const known = this.#prefixes.get(name)
+    let pairs = this.#pairs.get(account)
+    if (pairs === undefined) this.#pairs.set(account, (pairs = new Map()))
+    const known = pairs.get(recipient)
     if (known !== undefined) return known
-    const made = pairRows(make())
-    this.#prefixes.set(name, made)
+    const made = pairRows(tx.opaque(raw(account), raw(recipient)))
+    pairs.set(recipient, made)
     return made
   }
 }

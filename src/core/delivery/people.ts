@@ -190,9 +190,14 @@ export class People implements Directory, Keyring {
   }
 }
 
+/** Contacts are replaced, never changed: what was made of one holds for as long as it does. */
+const peers = new WeakMap<Contact, PeerContact>()
+
 function peerOf(contact: Contact): PeerContact {
+  const known = peers.get(contact)
+  if (known !== undefined) return known
   const { identity, invitation, log } = contact
-  return {
+  const made: PeerContact = {
     identity,
     state: contact.blocked ? 'blocked' : contact.state,
     mayMail: contact.state !== 'request' && !contact.blocked && !contact.keyChanged,
@@ -205,4 +210,6 @@ function peerOf(contact: Contact): PeerContact {
     })),
     invitation: invitation === undefined ? undefined : { capability: invitation.capability, at: invitation },
   }
+  peers.set(contact, made)
+  return made
 }

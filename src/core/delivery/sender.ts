@@ -21,7 +21,26 @@ export function soleSender(head: Uint8Array): Address | undefined {
 
 /** One mailbox, not in a group, without a source route. */
 export function onlyFrom({ fields }: Headers): Address | undefined {
-  const entries = fields.filter(({ name }) => name === 'from').flatMap(({ value }) => parseAddressEntries(value))
+  const values = fields.filter(({ name }) => name === 'from').map(({ value }) => value)
+  return values.length === 1 ? remembered(values[0]!) : mailboxOf(values)
+}
+
+/** What was read from the last few values: the same people write again and again. */
+const known = new Map<string, Address | undefined>()
+const knownMax = 64
+const knownLengthMax = 500
+
+function remembered(value: string): Address | undefined {
+  if (value.length > knownLengthMax) return mailboxOf([value])
+  if (known.has(value)) return known.get(value)
+  if (known.size === knownMax) known.clear()
+  const address = mailboxOf([value])
+  known.set(value, address)
+  return address
+}
+
+function mailboxOf(values: readonly string[]): Address | undefined {
+  const entries = values.flatMap(parseAddressEntries)
   const [only] = entries
   if (entries.length !== 1 || only?.kind !== 'mailbox' || only.route !== undefined || only.domain === undefined)
     return undefined

@@ -110,6 +110,7 @@ class FileBlobs implements Blobs {
   /** Files that have no row yet because they are being written: never swept, whatever the clock says. */
   readonly #writing = new Set<string>()
   readonly #removalEffects: ((tx: WriteTx, key: Uint8Array) => void)[] = []
+  #lastKey: { readonly account: Identity; readonly content: ContentId; readonly key: Uint8Array } | undefined
   #sweeping: Promise<{ contents: number; files: number }> | undefined
   #keepers = 0
 
@@ -358,7 +359,10 @@ class FileBlobs implements Blobs {
   }
 
   #key(tx: ReadTx, account: Identity, content: ContentId): Uint8Array {
-    return concat(this.#accountKey(tx, account), idBytes(content))
+    // what was just stored is put into a mailbox next
+    if (this.#lastKey?.content !== content || this.#lastKey.account !== account)
+      this.#lastKey = { account, content, key: concat(this.#accountKey(tx, account), idBytes(content)) }
+    return this.#lastKey.key
   }
 
   #accountKey(tx: ReadTx, account: Identity): Uint8Array {

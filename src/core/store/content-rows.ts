@@ -36,7 +36,12 @@ const contentRow: Codec<ContentRow> = union<ContentRow>({
 })
 
 /** One copy and no parsing: the delivery path makes this row for every message. */
-export const encodeInline = (bytes: Uint8Array): Uint8Array => concat(Uint8Array.of(0), bytes)
+export function encodeInline(bytes: Uint8Array): Uint8Array {
+  const row = Buffer.allocUnsafe(bytes.length + 1)
+  row[0] = 0
+  row.set(bytes, 1)
+  return row
+}
 export const encodeContent = (row: ContentRow): Uint8Array => encode(contentRow, row)
 export const decodeContent = (value: Uint8Array): ContentRow => decode(contentRow, value)
 
