@@ -87,6 +87,7 @@ const refCodec = record<OutboxRef>({
 })
 
 const raw = (hex: string): Uint8Array => Buffer.from(hex, 'hex')
+
 export class Outbox {
   /** Opaque prefixes are costly enough to remember: one for each pair that has had mail since start. */
   readonly #prefixes = new Map<Identity, Uint8Array>()

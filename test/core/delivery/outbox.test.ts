@@ -114,6 +114,28 @@ test('a rush takes a row for every few dozen, long ones take rows of their own',
   expect(await add(3, 20_000)).toBe(6)
 })
 
+test('what one transaction adds and another of the same commit removes is gone', async () => {
+  await using store = await temporaryStore()
+  const outbox = new Outbox()
+  const added: QueuedRef[] = []
+  const adding = store.write((tx) => {
+    for (let at = 0; at < 3; at += 1) {
+      const message = newMessage()
+      added.push(...outbox.add(tx, message, outgoing(10), [refTo(contacts[0]!, message)]))
+    }
+  })
+  const removing = store.write((tx) => outbox.remove(tx, added[1]!.seq, added[1]!.ref))
+  await Promise.all([adding, removing])
+  const there = async (): Promise<readonly boolean[]> =>
+    await store.write((tx) => added.map((queued) => outbox.has(tx, queued)))
+  expect(await there()).toEqual([true, false, true])
+  await store.write((tx) => {
+    for (const { seq, ref } of added) outbox.remove(tx, seq, ref)
+  })
+  expect(await there()).toEqual([false, false, false])
+  expect(store.read((tx) => outbox.isEmpty(tx))).toBe(true)
+})
+
 test('the sweep reads no reference that is too young, and every one that is not', async () => {
   await using store = await temporaryStore()
   const outbox = new Outbox()
