@@ -116,6 +116,7 @@ export async function writeHome(paths: HomePaths, source: AsyncIterable<Uint8Arr
   for (const folder of [paths.store, paths.blobs]) await syncDirectory(folder)
   const { createdAtMs, keyStore, serviceDomain } = parseMarker(Buffer.from(marker).toString('utf8'))
   markRestored(paths)
+  await syncDirectory(paths.home) // no power failure leaves a home that does not know where it comes from
   endCreation(paths.home, { createdAtMs, keyStore, serviceDomain })
   await syncDirectory(paths.home)
   return counts

@@ -181,6 +181,7 @@ export const limits = {
   searchFieldsBytesMax: 8 * 1024, // ours: longer ones are read from the message; 64 of them fit in one value
   searchSliceBytesMax: 256 * 1024, // DESIGN §8: texts of longer messages are read by the worker
   searchIndexedBytesMax: 128 * 1024 * 1024, // ours: each search reads longer ones
+  searchIndexedTextBytesMax: 8 * 1024 * 1024, // ours: attachments apart; each search reads longer ones
   searchThreadMegabytesMax: 1024, // ours: what texts of one job may take in memory
   incomingBlobAgeMs: 30 * 24 * 3600_000, // ours: longer than any message lives
 

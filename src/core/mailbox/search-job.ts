@@ -1,5 +1,7 @@
 /** What costs too much time for the gateway's own thread: reading texts for the index, and long messages for a search. */
 import { fromUtf8 } from '../bytes.ts'
+import { hasCode } from '../errors.ts'
+import { limits } from '../limits.ts'
 import { type MessageSource, readableMessage } from '../message/mime-source.ts'
 import { SearchableText } from '../message/searchable-text.ts'
 import { keepFields } from './search-fields.ts'
@@ -23,8 +25,18 @@ export async function runSearchJob(
   maker ??= new SignatureMaker()
   const signer = maker
   if (job.kind === 'index') return job.messages.map((message) => indexText(message, signer))
-  const message = await readableMessage({ size: job.size, read })
-  return job.kind === 'index-long' ? indexText(message, signer) : matches(job.key, message)
+  const source = { size: job.size, read }
+  return job.kind === 'index-long' ? await indexLong(source, signer) : matches(job.key, await readableMessage(source))
+}
+
+/** Folding takes up to twenty times the memory of a text: one that is too long for doing that unasked has no entry. */
+async function indexLong(source: MessageSource, signer: SignatureMaker): Promise<IndexedText> {
+  try {
+    return indexText(await readableMessage(source, limits.searchIndexedTextBytesMax), signer)
+  } catch (error) {
+    if (!hasCode(error, 'too-large')) throw error
+    return { fields: undefined, signature: undefined }
+  }
 }
 
 /** All its texts in one run: what is in one of them is in this. */

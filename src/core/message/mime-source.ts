@@ -1,4 +1,5 @@
 /** Mail that is too long to be held, read in windows. */
+import { MyceliumError } from '../errors.ts'
 import { eachPart, isReadable } from './mime-text.ts'
 import type { MimePart } from './mime.ts'
 import { MimeStream } from './mime-stream.ts'
@@ -20,10 +21,15 @@ export async function parseMimeSource(source: MessageSource): Promise<MimePart> 
   return stream.finish()
 }
 
-/** The message without the bodies of its attachments: its searchable text is that of the whole. */
-export async function readableMessage(source: MessageSource): Promise<Uint8Array> {
+/**
+ * The message without the bodies of its attachments: its searchable text is that of the whole.
+ * @throws `too-large` when more than `bytesMax` octets are left
+ */
+export async function readableMessage(source: MessageSource, bytesMax = Infinity): Promise<Uint8Array> {
   const ranges = readableRanges(await parseMimeSource(source), source.size)
-  const message = new Uint8Array(ranges.reduce((sum, { from, to }) => sum + to - from, 0))
+  const bytes = ranges.reduce((sum, { from, to }) => sum + to - from, 0)
+  if (bytes > bytesMax) throw new MyceliumError('too-large', { bytes })
+  const message = new Uint8Array(bytes)
   let length = 0
   for (const { from, to } of ranges) {
     for await (const window of windows(source, from, to)) {

@@ -258,6 +258,18 @@ test('a damaged message, long or short, is not found, and keeps no other from th
   }
 })
 
+test('a text too long for the index is read by each search', async () => {
+  using house = temporaryHouse()
+  await using home = await house.open()
+  await addAccounts(home, house)
+  await deliverLong(home, mail('long', `${'xylophone\r\n'.repeat(800_000)}zymurgy`))
+  await home.mailboxes.indexNow()
+  expect(home.mailboxes.searchIndex(alice).waiting).toBe(0)
+  expect(await find(home, text('zymurgy'))).toEqual([1])
+  expect(await find(home, text('marimba'))).toEqual([])
+  expect(await find(home, header('subject', 'long'))).toEqual([1])
+}, 60_000)
+
 test('of a mail with a large attachment, a window at a time is read', async () => {
   using house = temporaryHouse()
   await using home = await house.open()
