@@ -1,5 +1,6 @@
 /** `backup`: everything that a home holds, encrypted into one file, and back out of it. */
 import { type FileHandle, open, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import type { Command } from 'commander'
 import { homeDirectory } from '../config.ts'
 import { systemRandom } from '../core/ambient.ts'
@@ -21,7 +22,7 @@ import {
 import { UsageError } from './errors.ts'
 import { openRegular } from './mail-files/files.ts'
 import { showStanding, size } from './progress.ts'
-import { takeName } from './take-name.ts'
+import { draftName, takeName } from './take-name.ts'
 import type { BackupSink } from './wiring.ts'
 
 type Options = CommonOptions & { readonly force?: boolean }
@@ -72,7 +73,7 @@ async function create(environment: Environment, path: string, options: Options):
     throw new UsageError(`${path} is there already; choose another name, or replace it with --force`)
   const passphrase = await readNewPassphrase(terminal, { ...options, askPassphrase: true })
   if (passphrase === undefined) throw new MyceliumError('key-store-locked')
-  const draft = `${path}.part-${process.pid}`
+  const draft = join(dirname(path), draftName())
   const file = await open(draft, 'wx', 0o600)
   try {
     const { counts, bytes } = await writeSealed(environment, home, file, passphrase)

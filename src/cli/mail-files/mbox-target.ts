@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import type { MessageHead } from '../../core/transfer/mail-stream.ts'
 import { mboxNameOf } from '../../core/transfer/mbox-names.ts'
 import { mboxMessage } from '../../core/transfer/mbox-writer.ts'
-import { takeName } from '../take-name.ts'
+import { draftName, takeName } from '../take-name.ts'
 import { type MailTarget, withName } from './target.ts'
 
 interface Writing {
@@ -31,7 +31,7 @@ export class MboxTarget implements MailTarget {
     const path = this.#pathOf(name)
     await withName(async () => await mkdir(dirname(path), { recursive: true, mode: 0o700 }))
     await withName(async () => await access(path).catch(unlessMissing))
-    const draft = join(dirname(path), `.mycelium-${process.pid}.part`)
+    const draft = join(dirname(path), draftName())
     this.#open = { mailbox: name, file: { path, draft, handle: await open(draft, 'wx', 0o600), bytes: 0 } }
   }
 
