@@ -271,9 +271,10 @@ export class SoakPlayer {
     for (const entry of here.entries.values()) {
       if (!this.account.isStable(entry, askedAt) || !this.#session.known.has(entry.uid)) continue
       if (found.has(entry.uid) !== holds(entry)) {
-        throw new Wrong(
-          `SEARCH ${query}: mail ${entry.number} (${[...entry.flags].join(' ')}) found: ${found.has(entry.uid)}`,
-        )
+        const again = await this.#session.run(`UID FETCH ${entry.uid} (FLAGS MODSEQ)`)
+        const asked = `${byUid ? 'UID ' : ''}SEARCH ${query}: ${lines.join('; ').slice(0, 2000)}`
+        const wanted = `UID ${entry.uid}, mail ${entry.number} (${[...entry.flags].join(' ')}) of ${entry.owner}`
+        throw new Wrong(`${asked}; ${wanted}, found: ${found.has(entry.uid)}; now ${again.join('; ')}`)
       }
     }
   }

@@ -31,6 +31,8 @@ export class FlagSetEditor {
   readonly #sets: Map<number, readonly Flag[]>
   readonly #byKey = new Map<string, number>()
   #next: number
+  /** Given out in this transaction: about to be used, though no record shows it yet. */
+  readonly #given = new Set<number>()
   isChanged = false
 
   constructor({ keywords, sets, next }: FlagSets) {
@@ -58,7 +60,10 @@ export class FlagSetEditor {
     const canonical = [...new Set(flags.flatMap((flag) => this.#canonical(flag)))].sort()
     const key = keyOf(canonical)
     const known = this.#byKey.get(key)
-    if (known !== undefined) return known
+    if (known !== undefined) {
+      this.#given.add(known)
+      return known
+    }
     if (this.#sets.size >= limits.mailboxFlagSetsMax) this.#forgetUnused(inUse())
     if (this.#sets.size >= limits.mailboxFlagSetsMax)
       throw new MyceliumError('too-large', { flagSetsMax: limits.mailboxFlagSetsMax })
@@ -66,6 +71,7 @@ export class FlagSetEditor {
     this.#next += 1
     this.#sets.set(id, canonical)
     this.#byKey.set(key, id)
+    this.#given.add(id)
     this.isChanged = true
     return id
   }
@@ -102,7 +108,7 @@ export class FlagSetEditor {
 
   #forgetUnused(inUse: ReadonlySet<number>): void {
     for (const [id, flags] of this.#sets) {
-      if (id === 0 || inUse.has(id)) continue
+      if (id === 0 || inUse.has(id) || this.#given.has(id)) continue
       this.#sets.delete(id)
       this.#byKey.delete(keyOf(flags))
     }
