@@ -8,6 +8,7 @@ import { limits } from '../../core/limits.ts'
 import type { Session } from './session.ts'
 
 const sliceMs = 8 // ours: how long one turn may keep the thread
+const actsBetweenLooks = 256 // ours
 const lookMs = 250 // ours: between two looks at whether the client is still there
 
 export class Pace implements Disposable {
@@ -42,6 +43,16 @@ export class Pace implements Disposable {
     await setImmediate()
     this.signal.throwIfAborted()
     this.#turnEndsAt = performance.now() + sliceMs
+  }
+
+  /** Something short for each item, in turns. @throws `connection-closed` */
+  async each<T>(items: Iterable<T>, act: (item: T) => void): Promise<void> {
+    let acts = 0
+    for (const item of items) {
+      act(item)
+      acts += 1
+      if (acts % actsBetweenLooks === 0 && this.isDue) await this.rest()
+    }
   }
 
   #look(): void {

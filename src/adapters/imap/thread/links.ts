@@ -1,4 +1,5 @@
 /** Who answers whom, by Message-ID (RFC 5256 §3, steps 1 to 3 of REFERENCES). */
+import type { Pace } from '../pace.ts'
 import type { Node, ThreadMessage } from './forest.ts'
 
 const none = -1
@@ -26,23 +27,29 @@ export class Links {
     }
     // What the message itself says of its parent counts more, also that it has none.
     this.#parents[own] = none
-    if (parent !== none && !this.#isAbove(own, parent)) this.#parents[own] = parent
+    const isBelowNone = own >= firstNew && !named.has(own)
+    if (parent !== none && (isBelowNone || !this.#isAbove(own, parent))) this.#parents[own] = parent
   }
 
   /** Steps 2 and 3: trees without dummies, except above two or more threads that belong together. */
-  roots(): Node[] {
-    const nodes = this.#messages.map((message): Node => ({ message, children: [] }))
+  async roots(pace: Pace): Promise<Node[]> {
+    const nodes: Node[] = []
+    await pace.each(this.#messages, (message) => nodes.push({ message, children: [] }))
     const roots: Node[] = []
-    for (const [index, node] of nodes.entries()) {
+    await pace.each(nodes.keys(), (index) => {
       const parent = this.#parents[index]!
-      if (parent === none) roots.push(node)
-      else nodes[parent]!.children.push(node)
-    }
-    for (const node of parentsLast(roots)) node.children = withoutDummies(node.children)
-    return roots.flatMap((root) => {
-      if (root.message !== undefined || root.children.length > 1) return [root]
-      return root.children
+      if (parent === none) roots.push(nodes[index]!)
+      else nodes[parent]!.children.push(nodes[index]!)
     })
+    await pace.each(await parentsLast(roots, pace), (node) => {
+      node.children = withoutDummies(node.children)
+    })
+    const kept: Node[] = []
+    await pace.each(roots, (root) => {
+      if (root.message !== undefined || root.children.length > 1) kept.push(root)
+      else for (const child of root.children) kept.push(child)
+    })
+    return kept
   }
 
   /** The node of a message: the dummy that waits for it, or a new one. Only the first of one Message-ID is known by it. */
@@ -68,10 +75,12 @@ export class Links {
   }
 }
 
-function parentsLast(roots: readonly Node[]): readonly Node[] {
+async function parentsLast(roots: readonly Node[], pace: Pace): Promise<readonly Node[]> {
   const order: Node[] = [...roots]
   // It grows while it is walked: every node stands after its parent.
-  for (const node of order) for (const child of node.children) order.push(child)
+  await pace.each(order, (node) => {
+    for (const child of node.children) order.push(child)
+  })
   return order.toReversed()
 }
 

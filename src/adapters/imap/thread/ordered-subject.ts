@@ -4,13 +4,14 @@ import { inOrder } from '../sort/order.ts'
 import { bySentDate, type Node, type ThreadMessage } from './forest.ts'
 
 export async function threadBySubject(messages: readonly ThreadMessage[], pace: Pace): Promise<readonly Node[]> {
-  const nodes = messages.map((message): Node => ({ message, children: [] }))
+  const nodes: Node[] = []
+  await pace.each(messages, (message) => nodes.push({ message, children: [] }))
   const threads = new Map<string, Node>()
-  for (const node of await inOrder(nodes, bySentDate, pace)) {
+  await pace.each(await inOrder(nodes, bySentDate, pace), (node) => {
     const { subject } = node.message!
     const thread = threads.get(subject)
     if (thread === undefined) threads.set(subject, node)
     else thread.children.push(node)
-  }
+  })
   return [...threads.values()]
 }

@@ -10,7 +10,7 @@ import { mergeSubjects } from './subjects.ts'
 
 export async function threadByReferences(messages: readonly ThreadMessage[], pace: Pace): Promise<readonly Node[]> {
   const roots = await inOrder(await linked(messages, pace), sentDates(), pace)
-  const merged = mergeSubjects(roots)
+  const merged = await mergeSubjects(roots, pace)
   await sortChildren(merged, pace)
   return await inOrder(merged, sentDates(), pace)
 }
@@ -18,7 +18,8 @@ export async function threadByReferences(messages: readonly ThreadMessage[], pac
 export async function threadByRefs(messages: readonly ThreadMessage[], pace: Pace): Promise<readonly Node[]> {
   const roots = await linked(messages, pace)
   await sortChildren(roots, pace)
-  const latest = new Map(roots.map((root) => [root, latestArrival(root)]))
+  const latest = new Map<Node, number>()
+  await pace.each(roots, (root) => latest.set(root, latestArrival(root)))
   return await inOrder(roots, (a, b) => latest.get(a)! - latest.get(b)! || firstUid(a) - firstUid(b), pace)
 }
 
@@ -29,7 +30,7 @@ async function linked(messages: readonly ThreadMessage[], pace: Pace): Promise<N
     links.add(message)
     if (pace.isDue) await pace.rest()
   }
-  return links.roots()
+  return await links.roots(pace)
 }
 
 /** What a dummy is sorted by is found once. */

@@ -1,40 +1,41 @@
 /** Threads that only their subject holds together become one (RFC 5256 §3, step 5 of REFERENCES). */
+import type { Pace } from '../pace.ts'
 import { firstMessage, type Node } from './forest.ts'
 
 /** @param roots oldest first; the threads that come out are in no particular order */
-export function mergeSubjects(roots: readonly Node[]): Node[] {
-  const bySubject = representatives(roots)
+export async function mergeSubjects(roots: readonly Node[], pace: Pace): Promise<Node[]> {
+  const bySubject = await representatives(roots, pace)
   const merged = new Set<Node>()
-  for (const node of roots) {
+  await pace.each(roots, (node) => {
     const { subject } = firstMessage(node)
     const other = bySubject.get(subject)
     if (subject === '' || other === undefined || other === node) {
       merged.add(node)
-      continue
+      return
     }
     // It may have been replaced by a dummy that holds it: that one is a thread now.
     merged.add(other)
     const joined = join(other, node)
-    if (joined === other) continue
+    if (joined === other) return
     merged.delete(other)
     merged.add(joined)
     bySubject.set(subject, joined)
-  }
+  })
   return [...merged]
 }
 
 /** Step 5.B: of the threads with one subject, a dummy rather than a message, and a message rather than an answer to one. */
-function representatives(roots: readonly Node[]): Map<string, Node> {
+async function representatives(roots: readonly Node[], pace: Pace): Promise<Map<string, Node>> {
   const bySubject = new Map<string, Node>()
-  for (const node of roots) {
+  await pace.each(roots, (node) => {
     const { subject } = firstMessage(node)
-    if (subject === '') continue
+    if (subject === '') return
     const other = bySubject.get(subject)
     const isBetter =
       other === undefined ||
       (other.message !== undefined && (node.message === undefined || (isReply(other) && !isReply(node))))
     if (isBetter) bySubject.set(subject, node)
-  }
+  })
   return bySubject
 }
 
