@@ -152,7 +152,7 @@ export const limits = {
   storeKeyBytesMax: 500, // ours: below LMDB's 1978 for 4 KB pages
   storeValueBytesMax: 8 * 1024 * 1024, // ours
   storeBusyRows: 96, // ours: a flush of so many rows is followed by a pause
-  storePauseMsMax: 4, // ours
+  storePauseMsMax: 2, // ours
   storeFlushWritersMax: 1024, // ours: writers that share one flush
   storeFlushBytesMax: 8 * 1024 * 1024, // ours: values that one flush gathers before it is written
   storeFlushMs: 20, // ours: how long writers run before their flush, so that readers are not kept waiting
