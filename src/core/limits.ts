@@ -229,7 +229,7 @@ export const limits = {
   imapCatenateMax: 1000, // ours: parts of one CATENATE
   imapUrlOctetsMax: 4096, // ours: a URL as a literal
   imapNotifyGroupsMax: 100, // ours: in one NOTIFY
-  imapNotifyMailboxesMax: 1000, // ours: named in one group
+  imapNotifyMailboxesMax: 1000, // ours: named in one NOTIFY
   imapNotifyPendingMax: 250, // ours: events to tell at once, then NOTIFICATIONOVERFLOW
   imapMultiAppendMax: 1000, // ours: messages in one APPEND
   imapProgressMs: 10_000, // ours; RFC 9585 §3: between two words about a long command

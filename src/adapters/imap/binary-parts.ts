@@ -10,6 +10,9 @@ import { type ByteRange, readContent } from './content.ts'
 import type { Session } from './session.ts'
 import { imapSummariser, type PartRange, Summary } from './summary.ts'
 
+/** With the lines that continue it. */
+const encodingField = /^(content-transfer-encoding[ \t]*:)[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*/im
+
 /** 57 octets make one line of base64 (RFC 2045 §6.8). */
 const lineOctets = 57
 const blockOctets = lineOctets * 1000
@@ -55,7 +58,7 @@ async function* rewrite(
   for (const { headerStart, bodyStart, bodyEnd } of parts) {
     yield* octetsOf(session, content, { from: at, to: headerStart })
     const header = toLatin1(await readContent(session, content, { from: headerStart, to: bodyStart }))
-    yield fromLatin1(header.replace(/^(content-transfer-encoding[ \t]*:)[^\r\n]*/im, '$1 base64'))
+    yield fromLatin1(header.replace(encodingField, '$1 base64'))
     yield* encoded(octetsOf(session, content, { from: bodyStart, to: bodyEnd }))
     at = bodyEnd
   }

@@ -173,3 +173,24 @@ test('a UID is given out once', async () => {
   await client.ok('NOOP')
   expect(await client.ok('UID SEARCH ALL')).toEqual(['* SEARCH 2'])
 })
+
+test('a binary part with NUL is kept in base64, however its header is folded', async () => {
+  await using server = await openTestServer()
+  await using client = await Client.loggedIn(server.port)
+  const message = 'Content-Type: application/octet-stream\r\nContent-Transfer-Encoding:\r\n binary\r\n\r\na\0b'
+  await client.ok(`APPEND INBOX ~{${message.length}+}\r\n${message}`)
+  await client.ok('SELECT INBOX')
+  const [answer] = await client.ok('FETCH 1 (BODY.PEEK[HEADER] BODY.PEEK[TEXT])')
+  expect(answer).toContain('Content-Transfer-Encoding: base64\r\n\r\n')
+  expect(answer).toContain('YQBi\r\n')
+})
+
+test('more notes than a client can be told of at once are not kept for it', async () => {
+  await using server = await openTestServer()
+  await using client = await Client.loggedIn(server.port)
+  await using other = await Client.loggedIn(server.port)
+  await client.ok('NOTIFY SET (PERSONAL (ServerMetadataChange))')
+  const names = Array.from({ length: limits.imapNotifyPendingMax + 1 }, (_none, at) => `/private/n${at} NIL`)
+  await other.ok(`SETMETADATA "" (${names.join(' ')})`)
+  expect(await client.line()).toMatch(/^\* OK \[NOTIFICATIONOVERFLOW\]/)
+})

@@ -47,31 +47,41 @@ const namingFilters: Readonly<Record<string, (names: readonly string[]) => (mail
 /** `(filter events) (filter events) …` @throws BadSyntax, Refusal */
 export function readGroups(session: Session, args: Arguments): readonly Group[] {
   const groups: Group[] = []
+  const room = { left: limits.imapNotifyMailboxesMax }
   do {
     if (groups.length >= limits.imapNotifyGroupsMax) throw new BadSyntax('Too many groups')
     args.openList()
-    groups.push(readGroup(session, args))
+    groups.push(readGroup(session, args, room))
     args.closeList()
   } while (args.skip(' '))
   if (groups.filter(({ selected }) => selected !== undefined).length > 1) throw new BadSyntax('SELECTED stands twice')
   return groups
 }
 
-function readGroup(session: Session, args: Arguments): Group {
+/** How many mailboxes may still be named. */
+interface Room {
+  left: number
+}
+
+function readGroup(session: Session, args: Arguments, room: Room): Group {
   const name = args.name()
-  const matches = readFilter(session, args, name)
+  const matches = readFilter(session, args, { name, room })
   args.sp()
   const selected = name === 'SELECTED' ? 'at-once' : name === 'SELECTED-DELAYED' ? 'delayed' : undefined
   return { selected, matches, ...readEvents(args, selected !== undefined) }
 }
 
-function readFilter(session: Session, args: Arguments, name: string): Group['matches'] {
+function readFilter(
+  session: Session,
+  args: Arguments,
+  { name, room }: { readonly name: string; readonly room: Room },
+): Group['matches'] {
   if (Object.hasOwn(plainFilters, name)) return plainFilters[name]!
   if (!Object.hasOwn(namingFilters, name)) throw new BadSyntax('Unknown kind of mailboxes')
   args.sp()
   const names = args.isListNext() ? args.list(() => session.readMailbox(args)) : [session.readMailbox(args)]
-  if (names.length === 0 || names.length > limits.imapNotifyMailboxesMax)
-    throw new BadSyntax('No or too many mailboxes')
+  room.left -= names.length
+  if (names.length === 0 || room.left < 0) throw new BadSyntax('No or too many mailboxes')
   return namingFilters[name]!(names)
 }
 

@@ -25,6 +25,8 @@ export class Notify {
   /** Mailboxes whose messages changed. */
   readonly #changed = new Set<MailboxId>()
   readonly #noted = new Map<MailboxId | undefined, Set<string>>()
+  /** In all of them; once it is over its bound, no further one is kept. */
+  #notedNames = 0
   #view: View | undefined
   /** Of the selected mailbox: messages up to here were told. */
   #toldUid = 0
@@ -66,7 +68,7 @@ export class Notify {
   async write(): Promise<void> {
     const session = this.#session
     const names = this.#names.takeLines()
-    if (this.#changed.size + names.length + this.#noted.size > limits.imapNotifyPendingMax) {
+    if (this.#changed.size + names.length + this.#notedNames > limits.imapNotifyPendingMax) {
       session.out.line('* OK [NOTIFICATIONOVERFLOW] Too much has changed at once')
       session.endNotify()
       return
@@ -103,7 +105,11 @@ export class Notify {
     if (!isWanted) return
     const noted = this.#noted.get(mailbox) ?? new Set()
     this.#noted.set(mailbox, noted)
-    for (const name of names) noted.add(name)
+    for (const name of names) {
+      if (this.#notedNames > limits.imapNotifyPendingMax) break
+      this.#notedNames += noted.has(name) ? 0 : 1
+      noted.add(name)
+    }
     this.#session.pusher.changed()
   }
 
@@ -132,6 +138,7 @@ export class Notify {
       session.out.line(`* METADATA ${name} ${[...names].join(' ')}`)
     }
     this.#noted.clear()
+    this.#notedNames = 0
   }
 
   /** §5.2: with each new message come the items that the client asked for. */
