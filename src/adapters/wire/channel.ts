@@ -29,6 +29,7 @@ export class Channel {
   #isSecure = false
   #outgoing: Uint8Array[] = []
   #outgoingBytes = 0
+  #draining: Promise<void> | undefined
 
   constructor(socket: Socket, tls: TlsAcceptor | undefined) {
     this.#socket = socket
@@ -74,6 +75,14 @@ export class Channel {
     const stream = this.#stream
     if (stream.destroyed) throw new MyceliumError('connection-closed')
     if (!stream.writableNeedDrain) return
+    // Whoever else waits, waits for the same.
+    this.#draining ??= this.#drained(stream).finally(() => {
+      this.#draining = undefined
+    })
+    await this.#draining
+  }
+
+  async #drained(stream: Duplex): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       const settle = (finish: () => void) => (): void => {
         clearTimeout(timer)
