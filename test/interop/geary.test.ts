@@ -11,6 +11,9 @@ import { submit } from './support/submit.ts'
 import { twoGateways, type TwoGateways } from './support/two-gateways.ts'
 import { openDisplay } from './support/xvfb.ts'
 
+/** Geary acts some seconds after it is told to, and later on a loaded machine. */
+const actMsMax = 60_000
+
 const parts = new AsyncDisposableStack()
 let world: TwoGateways
 let alicesMail: Imap
@@ -20,7 +23,7 @@ beforeAll(async () => {
   world = parts.use(await twoGateways())
   alicesMail = parts.use(await Imap.open(await world.alice.settings('plain')))
   await alicesMail.client.mailboxCreate('Travel')
-}, 120_000)
+}, 240_000)
 afterAll(async () => {
   await parts.disposeAsync()
 })
@@ -29,7 +32,7 @@ beforeEach(async () => {
   await emptyInbox()
   await running?.inbox()
   await running?.sees('an empty list', ({ conversations }) => conversations === 0)
-}, 60_000)
+}, 120_000)
 
 async function emptyInbox(): Promise<void> {
   const uids = (await alicesMail.list('INBOX')).map((mail) => mail.uid).join(',')
@@ -55,8 +58,11 @@ async function arrives(geary: Geary, subject: string): Promise<string> {
 }
 
 const flagged = async (subject: string, flag: string): Promise<Mail> =>
-  await alicesMail.until('INBOX', `${flag} from Geary`, (mails) =>
-    mails.find((mail) => mail.subject === subject && mail.flags.has(flag)),
+  await alicesMail.until(
+    'INBOX',
+    `${flag} from Geary`,
+    (mails) => mails.find((mail) => mail.subject === subject && mail.flags.has(flag)),
+    actMsMax,
   )
 
 test('mail appears in Geary when it comes, and what is displayed there is read everywhere', async (context) => {
@@ -64,14 +70,14 @@ test('mail appears in Geary when it comes, and what is displayed there is read e
   expect(await arrives(geary, 'Grüße')).toContain('about Grüße')
   await flagged('Grüße', String.raw`\Seen`)
   await geary.keepScreenshot('read')
-}, 120_000)
+}, 240_000)
 
 test('a star that Geary gives is a flag for others', async (context) => {
   const geary = await alicesGeary(context)
   await arrives(geary, 'a star')
   await geary.command('mark-conversation-starred')
   await flagged('a star', String.raw`\Flagged`)
-}, 120_000)
+}, 240_000)
 
 test('what Geary archives, moves and deletes is in Archive, in the chosen folder and in Trash', async (context) => {
   const geary = await alicesGeary(context)
@@ -83,18 +89,18 @@ test('what Geary archives, moves and deletes is in Archive, in the chosen folder
   for (const [subject, folder, act] of ways) {
     await arrives(geary, subject)
     await act()
-    await alicesMail.sees(folder, subject)
-    await alicesMail.until('INBOX', 'end of it here', (mails) => mails.length === 0 || undefined)
+    await alicesMail.sees(folder, subject, actMsMax)
+    await alicesMail.until('INBOX', 'end of it here', (mails) => mails.length === 0 || undefined, actMsMax)
     await geary.sees('an empty list', ({ conversations }) => conversations === 0)
   }
-}, 120_000)
+}, 240_000)
 
 test('a message that another program deletes disappears from Geary by itself', async (context) => {
   const geary = await alicesGeary(context)
   await arrives(geary, 'soon gone')
   await emptyInbox()
   await geary.sees('an empty list', ({ conversations }) => conversations === 0)
-}, 120_000)
+}, 240_000)
 
 test('Geary finds a message by a word of its text', async (context) => {
   const geary = await alicesGeary(context)
@@ -106,13 +112,13 @@ test('Geary finds a message by a word of its text', async (context) => {
   await geary.select(0)
   expect(await geary.reads('animals')).toContain('one zebra')
   await geary.keepScreenshot('search')
-}, 120_000)
+}, 240_000)
 
 test('what Geary sends arrives once, and Sent holds one copy', async (context) => {
   const geary = await alicesGeary(context)
   await geary.send(world.bob.address, 'from Geary', 'Dear Bob, hello')
   await using bobsMail = await Imap.open(await world.bob.settings('plain'))
-  const { uid } = await bobsMail.sees('INBOX', 'from Geary', 30_000)
+  const { uid } = await bobsMail.sees('INBOX', 'from Geary', actMsMax)
   expect((await simpleParser(await bobsMail.source('INBOX', uid))).text).toContain('Dear Bob, hello')
   for (const [mail, folder] of [
     [bobsMail, 'INBOX'],
@@ -123,4 +129,4 @@ test('what Geary sends arrives once, and Sent holds one copy', async (context) =
       folder,
     ).toHaveLength(1)
   }
-}, 120_000)
+}, 240_000)

@@ -29,7 +29,7 @@ export type GearyCommand =
 
 /** Keyring, bus and accessibility start one after the other; generous for a loaded CI. */
 const startMsMax = 60_000
-const shownMsMax = 30_000
+const shownMsMax = 60_000
 
 export class Geary implements AsyncDisposable {
   readonly #parts: AsyncDisposableStack

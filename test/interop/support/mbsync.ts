@@ -42,7 +42,10 @@ export class Mbsync implements AsyncDisposable {
 const sslType = { plain: 'None', starttls: 'STARTTLS', tls: 'IMAPS' } as const
 
 function mbsyncrc({ user, password, imap, security }: MailSettings, folder: string): string {
+  // What a power cut does to the Maildir is not in question here, and ten thousand files take long to reach the disk.
   return `
+FSync no
+
 IMAPAccount gateway
 Host ${imap.host}
 Port ${imap.port}
