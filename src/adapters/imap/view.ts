@@ -124,9 +124,9 @@ export class View {
     const from = recents.from(this.mailbox)
     if (!this.isReadOnly) recents.claim(this.mailbox, uidNext)
     if (from >= uidNext) return
-    const last = this.recentRanges.at(-1)
-    if (last?.to === from - 1) last.to = uidNext - 1
-    else this.recentRanges.push({ from, to: uidNext - 1 })
+    // Replaced, not changed: a search may hold the one that was there.
+    const last = this.recentRanges.at(-1)?.to === from - 1 ? this.recentRanges.pop() : undefined
+    this.recentRanges.push({ from: last?.from ?? from, to: uidNext - 1 })
   }
   isRecent(uid: number): boolean {
     return includes(this.recentRanges, uid)

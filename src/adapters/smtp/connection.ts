@@ -231,6 +231,7 @@ export class SmtpConnection {
       this.#counts.logins += 1
       this.#ambient.log.debug('smtp.login', { mechanism, password: short(outcome.login.passwordId) })
       this.#session = { ...this.#session, login: outcome.login }
+      this.#unwatchLogin?.() // from before STARTTLS
       this.#unwatchLogin = this.#services.logins.watch(outcome.login, () => this.#channel.destroy())
       this.#reply(replies.authenticated)
       return

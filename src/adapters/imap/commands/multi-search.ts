@@ -16,6 +16,7 @@ import { mailboxScope, selectedScope } from '../search/scope.ts'
 import { readSources, type Sources } from '../search/sources.ts'
 import { readSearchKeys, type SearchCriteria } from '../search-keys.ts'
 import type { Session } from '../session.ts'
+import { unsorted } from '../sort/order.ts'
 
 export const multiSearch: Command = {
   when: 'user',
@@ -74,6 +75,5 @@ async function answerFor(session: Session, info: MailboxInfo, { options, criteri
     await writeExtended(session, results, options, correlators)
   }
   if (!options.has('UPDATE') || !isSelected) return
-  const placed = found.map((uid) => ({ uid, keys: [] }))
-  keepUpToDate(session, { kind: 'uid', key, order: undefined, found: placed, checked, correlators })
+  keepUpToDate(session, { kind: 'uid', key, order: undefined, found: found.map(unsorted), checked, correlators })
 }

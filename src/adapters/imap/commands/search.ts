@@ -9,6 +9,7 @@ import { type NumberKind, writePlain } from '../search/results.ts'
 import { runSearch } from '../search/run.ts'
 import { selectedScope } from '../search/scope.ts'
 import { readSearchKeys } from '../search-keys.ts'
+import { unsorted } from '../sort/order.ts'
 
 const searching = (kind: NumberKind): Command => ({
   when: 'selected',
@@ -30,12 +31,11 @@ const searching = (kind: NumberKind): Command => ({
     const results = { mailbox: scope.mailbox, found, kind, usesModSeq: criteria.usesModSeq, scores }
     if (options === undefined && !session.isRev2) await writePlain(session, 'SEARCH', results)
     else {
-      const placed = found.map((uid) => ({ uid, keys: [] }))
       await answerExtended(session, results, options ?? allResults, {
         kind,
         key,
         order: undefined,
-        found: placed,
+        found: found.map(unsorted),
         checked,
       })
     }

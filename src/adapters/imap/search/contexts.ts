@@ -8,7 +8,7 @@ import { limits } from '../../../core/limits.ts'
 import type { SearchKey } from '../../../core/mailbox/search.ts'
 import { Pace } from '../pace.ts'
 import type { Session } from '../session.ts'
-import { inOrder, type Order, type Placed } from '../sort/order.ts'
+import { inOrder, type Order, type Placed, unsorted } from '../sort/order.ts'
 import type { View } from '../view.ts'
 import { formatOrdered, type NumberKind, numbersOf } from './results.ts'
 import { runSearch } from './run.ts'
@@ -126,7 +126,7 @@ export class Contexts {
     for (const { uid } of context.found) if (looked.has(uid)) known.add(uid)
     const joining = changed.filter((uid) => matching.has(uid) && !known.has(uid))
     const { order } = context
-    const placed = order === undefined ? joining.map((uid) => ({ uid, keys: [] })) : await this.#place(order, joining)
+    const placed = order === undefined ? joining.map(unsorted) : await this.#place(order, joining)
     this.#leaveWithView()
     if (!this.#byTag.has(tag)) return
     const columns = view.columns()

@@ -14,6 +14,9 @@ export interface Placed {
   readonly uid: Uid
   readonly keys: readonly (string | number)[]
 }
+/** Of messages in the order of their mailbox. */
+export const unsorted = (uid: Uid): Placed => ({ uid, keys: noKeys })
+const noKeys: Placed['keys'] = []
 export type Compare = (a: Placed, b: Placed) => number
 
 interface Criterion {
