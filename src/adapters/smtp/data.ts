@@ -42,10 +42,13 @@ export class DataDecoder {
    */
   feed(piece: Uint8Array): { readonly text: Uint8Array; readonly rest: Uint8Array } {
     let state = this.#state
+    let isMalformed = this.#isMalformed
+    let isDone = this.#isDone
     let written = 0
     let at = 0
-    for (; at < piece.length && !this.#isDone; at += 1) {
+    while (at < piece.length && !isDone) {
       const byte = piece[at]!
+      at += 1
       switch (state) {
         case inLine:
         case lineStart:
@@ -56,7 +59,7 @@ export class DataDecoder {
           state = byte === cr ? afterCr : inLine
           break
         case afterCr:
-          if (byte !== lf) this.#isMalformed = true
+          if (byte !== lf) isMalformed = true
           state = byte === lf ? lineStart : byte === cr ? afterCr : inLine
           piece[written++] = byte
           continue
@@ -69,17 +72,22 @@ export class DataDecoder {
           break
         case afterDotCr:
           if (byte === lf) {
-            this.#isDone = true
+            isDone = true
             continue
           }
-          this.#isMalformed = true
+          isMalformed = true
           state = byte === cr ? afterCr : inLine
           break
       }
-      if (byte === lf || byte === nul) this.#isMalformed = true
+      if (byte === lf || byte === nul) isMalformed = true
       piece[written++] = byte
+      if (state !== inLine) continue
+      // nearly every byte of a mail is one of these
+      for (; at < piece.length && piece[at]! > cr; at += 1) piece[written++] = piece[at]!
     }
     this.#state = state
+    this.#isMalformed = isMalformed
+    this.#isDone = isDone
     return { text: piece.subarray(0, written), rest: piece.subarray(at) }
   }
 }

@@ -27,7 +27,8 @@ export class Channel {
   readonly #socket: Socket
   #stream: Duplex
   #isSecure = false
-  #outgoing: Uint8Array[] = []
+  #outgoing: (string | Uint8Array)[] = []
+  /** Characters of text count as one each: what matters is that there is a bound. */
   #outgoingBytes = 0
   #draining: Promise<void> | undefined
 
@@ -63,9 +64,9 @@ export class Channel {
 
   /** Queues text (as UTF-8) or bytes, which the channel then owns; they leave when the reader next waits, or with `flush`. */
   send(data: string | Uint8Array): void {
-    const bytes = typeof data === 'string' ? fromUtf8(data) : data
-    this.#outgoing.push(bytes)
-    this.#outgoingBytes += bytes.length
+    if (data.length === 0) return
+    this.#outgoing.push(data)
+    this.#outgoingBytes += data.length
     if (this.#outgoingBytes >= handOverBytes) this.#handOver()
   }
 
@@ -157,10 +158,17 @@ export class Channel {
   }
 
   #handOver(): void {
-    if (this.#outgoingBytes === 0) return
-    const bytes = this.#outgoing.length === 1 ? this.#outgoing[0]! : Buffer.concat(this.#outgoing, this.#outgoingBytes)
+    if (this.#outgoing.length === 0) return
+    const joined = join(this.#outgoing)
     this.#outgoing = []
     this.#outgoingBytes = 0
-    if (this.#stream.writable) this.#stream.write(bytes)
+    if (this.#stream.writable) this.#stream.write(joined)
   }
+}
+
+/** Text stays text as long as there is nothing else: Node encodes it on its way to the socket. */
+function join(pieces: readonly (string | Uint8Array)[]): string | Uint8Array {
+  if (pieces.length === 1) return pieces[0]!
+  if (pieces.every((piece) => typeof piece === 'string')) return pieces.join('')
+  return Buffer.concat(pieces.map((piece) => (typeof piece === 'string' ? fromUtf8(piece) : piece)))
 }

@@ -27,6 +27,11 @@ export class LineReader {
   #interrupted = false
   #source: Readable | undefined
   #wake: (() => void) | undefined
+  /** When the present wait ends. */
+  #deadline = 0
+  /** One for all waits, since they are many and short and their deadlines move on: it may fire early, never late. */
+  #timer: NodeJS.Timeout | undefined
+  #timerAt = 0
 
   /** @param onWait called before each wait for the peer: the moment to send what was written so far */
   constructor(onWait: () => void = () => {}) {
@@ -73,6 +78,8 @@ export class LineReader {
   /** Whoever waits, or asks later, finds the end of input. */
   close(): void {
     this.detach()
+    clearTimeout(this.#timer)
+    this.#timer = undefined
     this.#onEnd()
   }
 
@@ -179,18 +186,30 @@ export class LineReader {
     this.#source?.resume()
     const leftMs = deadline - performance.now()
     if (leftMs <= 0) throw new MyceliumError('timeout')
-    let timer: NodeJS.Timeout | undefined
+    this.#deadline = deadline
+    if (this.#timer === undefined || this.#timerAt > deadline) this.#setTimer()
     await new Promise<void>((resolve) => {
       this.#wake = resolve
-      timer = setTimeout(resolve, leftMs)
     })
-    clearTimeout(timer)
     this.#wake = undefined
     if (this.#buffered > before) return true
     if (this.#ended) return false
     if (atLineStart && this.#interrupted) throw new MyceliumError('shutting-down')
     if (performance.now() >= deadline - 1) throw new MyceliumError('timeout')
     return true
+  }
+
+  #setTimer(): void {
+    clearTimeout(this.#timer)
+    this.#timerAt = this.#deadline
+    this.#timer = setTimeout(this.#onTimer, this.#deadline - performance.now())
+  }
+
+  readonly #onTimer = (): void => {
+    this.#timer = undefined
+    if (this.#wake === undefined) return
+    if (performance.now() < this.#deadline - 1) this.#setTimer()
+    else this.#wake()
   }
 
   #indexOfLf(from: number): number {

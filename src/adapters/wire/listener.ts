@@ -77,7 +77,6 @@ export async function openListener(
       return
     }
     isBusy = false
-    socket.setNoDelay(true)
     perAddress.set(remote, fromThere + 1)
     const channel = new Channel(socket, acceptor)
     const done = run(channel).finally(() => {
@@ -90,7 +89,7 @@ export async function openListener(
   }
 
   // Half-open: a client that sends all its commands and closes its direction still gets every answer.
-  const server = createServer({ allowHalfOpen: true }, onSocket)
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, onSocket)
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) =>
       reject(error.code === 'EADDRINUSE' ? new MyceliumError('port-in-use', { listener: name, port }) : error),

@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { concat, equalConstantTime, fromHex, fromUtf8, toHex } from '../bytes.ts'
 import type { Ambient } from '../ambient.ts'
-import { hmac } from '../crypto/kdf.ts'
+import { blake2b, hmac } from '../crypto/kdf.ts'
 import { MyceliumError } from '../errors.ts'
 import type { Identity } from '../ids.ts'
 import { limits } from '../limits.ts'
@@ -182,7 +182,7 @@ export class AppPasswords implements Logins {
   async byPassword(user: string, password: string, source: string): Promise<Login | undefined> {
     const name = user.toLowerCase()
     const account = this.#accountOf(user)
-    const memoryKey = toHex(hmac('sha256', this.#memorySecret, fromUtf8(password)))
+    const memoryKey = toHex(blake2b(32, fromUtf8(password), this.#memorySecret))
     const remembered = this.#rightKeys.get(memoryKey)
     // What was right before costs nothing to check and is no guess: on loopback all programs are one source, and one
     // of them that guesses must not keep the others out.
