@@ -97,3 +97,21 @@ test('what would not fit into the account is not stored first', async () => {
   expect(stored).toBe(1)
   await client.ok(`APPEND INBOX ${piece}`)
 })
+
+test('where expunges are no longer remembered, all that is not there is told', async () => {
+  await using server = await openTestServer({ wrap: replacing(() => ({ expungedSince: () => undefined })) })
+  for (let count = 0; count < 6; count += 1) await server.deliver(simpleMail('one'))
+  await using client = await Client.loggedIn(server.port)
+  await client.ok('ENABLE QRESYNC')
+  const lines = await client.ok('SELECT INBOX')
+  const uidValidity = /UIDVALIDITY (\d+)/.exec(lines.join(' '))![1]
+  await client.ok('STORE 1,3,4,6 +FLAGS.SILENT (\\Deleted)')
+  await client.ok('EXPUNGE')
+  const vanished = async (known: string): Promise<string | undefined> => {
+    const answer = await client.ok(`SELECT INBOX (QRESYNC (${uidValidity} 1${known}))`)
+    return answer.find((line) => line.startsWith('* VANISHED'))
+  }
+  expect(await vanished('')).toBe('* VANISHED (EARLIER) 1,3:4,6')
+  expect(await vanished(' 2:3,5:99')).toBe('* VANISHED (EARLIER) 3,6')
+  expect(await vanished(' 2')).toBeUndefined()
+})

@@ -7,7 +7,7 @@ import type { Command } from '../command.ts'
 import { flags as flagsItem, modSeq as modSeqItem, uid as uidItem } from '../fetch/columns.ts'
 import type { FetchItem } from '../fetch/item.ts'
 import { ordered, readItems } from '../fetch/items.ts'
-import { formatNumberSet, type NumberSet } from '../number-set.ts'
+import type { NumberSet } from '../number-set.ts'
 import { ok, type Tagged } from '../responses.ts'
 import type { Session } from '../session.ts'
 import { Summary } from '../summary.ts'
@@ -79,7 +79,7 @@ function readModifiers(session: Session, args: Arguments, kind: 'uid' | 'seq'): 
 
 function writeVanished(session: Session, since: ModSeq, set: NumberSet): void {
   const gone = vanishedSince(session, session.selected, since, set)
-  if (gone.length > 0) session.out.line(`* VANISHED (EARLIER) ${formatNumberSet(gone)}`)
+  if (gone !== '') session.out.line(`* VANISHED (EARLIER) ${gone}`)
 }
 
 /** Outside a command: nothing is marked as seen. */

@@ -116,7 +116,7 @@ function firstUnseen(view: View, info: MailboxInfo): number {
 
 function writeResync(session: Session, view: View, { modSeq, known }: Resync): void {
   const vanished = vanishedSince(session, view, modSeq as ModSeq, known)
-  if (vanished.length > 0) session.out.line(`* VANISHED (EARLIER) ${formatNumberSet(vanished)}`)
+  if (vanished !== '') session.out.line(`* VANISHED (EARLIER) ${vanished}`)
   const columns = view.columns()
   const ranges = resolveNumberSet(known ?? everything, view.highestUid)
   const changed: Uid[] = []
@@ -129,16 +129,25 @@ function writeResync(session: Session, view: View, { modSeq, known }: Resync): v
 
 const everything: NumberSet = [{ from: 1, to: Infinity }]
 
-/** UIDs that a client, in step at `modSeq`, must forget; among `known` where given. Without tombstones, all that do not exist. */
-export function vanishedSince(session: Session, view: View, modSeq: ModSeq, known: NumberSet | undefined): number[] {
+/** The set of UIDs that a client, in step at `modSeq`, must forget; among `known` where given. Without tombstones, all that do not exist. */
+export function vanishedSince(session: Session, view: View, modSeq: ModSeq, known: NumberSet | undefined): string {
   const { mailboxes, account } = session
   const uidNext = mailboxes.byId(account, view.mailbox)!.uidNext
   const ranges = resolveNumberSet(known ?? everything, uidNext - 1)
   const remembered = mailboxes.expungedSince(account, view.mailbox, modSeq)
-  if (remembered !== undefined) return remembered.filter((uid) => includes(ranges, uid))
-  const missing: number[] = []
-  for (const { from, to } of ranges) {
-    for (let uid = from; uid <= Math.min(to, uidNext - 1); uid += 1) if (view.seqOf(uid) === 0) missing.push(uid)
+  if (remembered !== undefined) return formatNumberSet(remembered.filter((uid) => includes(ranges, uid)))
+  const missing: string[] = []
+  const add = (from: number, to: number): void => {
+    if (from <= to) missing.push(from === to ? `${from}` : `${from}:${to}`)
   }
-  return missing
+  for (const { from, to } of ranges) {
+    let next = from
+    // From one message to the next: what lies between may be millions.
+    for (const uid of view.resolve([{ from, to }], 'uid') ?? []) {
+      add(next, uid - 1)
+      next = uid + 1
+    }
+    add(next, Math.min(to, uidNext - 1))
+  }
+  return missing.join(',')
 }
