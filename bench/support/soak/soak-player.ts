@@ -259,6 +259,8 @@ export class SoakPlayer {
     ]
     const [query, holds] = questions[below(this.#random, questions.length)]!
     const askedAt = this.account.now
+    // A search looks at what its client had been told of when it asked: what the answer brings is not among it.
+    const told = new Set(this.#session.known.keys())
     const byUid = this.#random() < 0.5
     const lines = await this.#session.run(`${byUid ? 'UID ' : ''}SEARCH ${query}`)
     const numbers =
@@ -269,7 +271,7 @@ export class SoakPlayer {
         .map(Number) ?? []
     const found = new Set(byUid ? numbers : numbers.map((seq) => this.#session.uids[seq - 1]!))
     for (const entry of here.entries.values()) {
-      if (!this.account.isStable(entry, askedAt) || !this.#session.known.has(entry.uid)) continue
+      if (!this.account.isStable(entry, askedAt) || !told.has(entry.uid)) continue
       if (found.has(entry.uid) !== holds(entry)) {
         const again = await this.#session.run(`UID FETCH ${entry.uid} (FLAGS MODSEQ)`)
         const asked = `${byUid ? 'UID ' : ''}SEARCH ${query}: ${lines.join('; ').slice(0, 2000)}`
