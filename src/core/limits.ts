@@ -153,6 +153,7 @@ export const limits = {
   storeValueBytesMax: 8 * 1024 * 1024, // ours
   storeBusyRows: 96, // ours: a flush of so many rows is followed by a pause
   storePauseMsMax: 2, // ours
+  storeSharedPauseMsMax: 4, // ours: the same while several callers share commits
   storeFlushWritersMax: 1024, // ours: writers that share one flush
   storeFlushBytesMax: 8 * 1024 * 1024, // ours: values that one flush gathers before it is written
   storeFlushMs: 20, // ours: how long writers run before their flush, so that readers are not kept waiting

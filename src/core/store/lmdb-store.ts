@@ -192,11 +192,12 @@ class LmdbStore implements SnapshotStore {
   }
 
   /**
-   * Under load the next flush waits about as long as the last commit took, or twice that while several callers are at
-   * work: a commit costs milliseconds whatever it holds, so what gathers meanwhile rides for nothing. A quiet store
+   * Under load the next flush waits about as long as the last commit took, or four times that while several callers are
+   * at work: a commit costs milliseconds whatever it holds, so what gathers meanwhile rides for nothing. A quiet store
    * flushes at once, and so does one with a single caller, however quickly that one goes on.
    *
-   * 2026-11: 20 mail programs that connect anew for each mail came 1.3 to a commit without this, and come 9 to one.
+   * 2026-11: 20 mail programs that connect anew for each mail came 1.3 to a commit without this, and come 9 to one. Four
+   * times instead of twice: 2,800 mails a second instead of 2,400 on new connections, on two quiet cores.
    */
   #afterPause(flush: () => void): void {
     if (this.#pauseMs === 0) setImmediate(flush)
@@ -251,9 +252,8 @@ class LmdbStore implements SnapshotStore {
     this.#onCommit?.(tookMs)
     const callers = done.reduce((sum, { job }) => sum + job.callers(), 0)
     this.#callersPerCommit += (callers - this.#callersPerCommit) / 10
-    const pauseMs =
-      this.#callersPerCommit > severalCallers ? 2 * tookMs : overlay.size >= limits.storeBusyRows ? tookMs : 0
-    this.#pauseMs = Math.min(pauseMs, limits.storePauseMsMax)
+    if (this.#callersPerCommit > severalCallers) this.#pauseMs = Math.min(4 * tookMs, limits.storeSharedPauseMsMax)
+    else this.#pauseMs = overlay.size < limits.storeBusyRows ? 0 : Math.min(tookMs, limits.storePauseMsMax)
   }
 
   /** One commit, durable on return. @throws `disk-full`, `store-corrupt` */
