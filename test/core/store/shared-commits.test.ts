@@ -25,7 +25,7 @@ async function openHeldStore() {
       const key = fromUtf8(String(rows))
       return store.write((tx) => tx.put(tables.messages, key, key))
     },
-    endPause: () => vi.advanceTimersByTime(limits.storePauseMsMax),
+    endPause: () => vi.advanceTimersByTime(limits.storeSharedPauseMsMax),
   }
 }
 
