@@ -3,7 +3,7 @@ import { chownSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeEach, expect, test, type TestContext } from 'vitest'
-import { requirePeer } from '../interop/support/peers.ts'
+import { requirePeer, skipWithReason } from '../interop/support/peers.ts'
 import { run } from './support/commands.ts'
 import { type Engine, startEngine } from './support/engine.ts'
 import { buildImage, imageName } from './support/image.ts'
@@ -18,7 +18,7 @@ afterAll(async () => await engine?.[Symbol.asyncDispose](), 180_000)
 
 beforeEach((context: TestContext) => {
   requirePeer(context, 'dockerd', 'docker-compose', 'debootstrap', 'slirp4netns')
-  if (process.getuid?.() !== 0) context.skip('a container engine needs root')
+  if (process.getuid?.() !== 0) skipWithReason(context, 'a container engine needs root')
 })
 
 /** What the command line inside a box prints. */

@@ -54,18 +54,6 @@ export function resolveNumberSet(set: NumberSet, highest: number): NumberSet {
   return merged
 }
 
-/** @param ranges as `resolveNumberSet` gives them: looked up by halves, for there may be thousands */
-export function includes(ranges: NumberSet, value: number): boolean {
-  let low = 0
-  let high = ranges.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (ranges[middle]!.to < value) low = middle + 1
-    else high = middle
-  }
-  return low < ranges.length && ranges[low]!.from <= value
-}
-
 /** `1:3,7` of ascending numbers; empty text for none. */
 export function formatNumberSet(numbers: Iterable<number>): string {
   let text = ''

@@ -5,8 +5,9 @@
 import type { Identity, MailboxId, ModSeq, Uid } from '../../core/ids.ts'
 import { limits } from '../../core/limits.ts'
 import type { Flag, MailboxColumns, Mailboxes } from '../../core/mailbox/mailbox.ts'
+import { inRanges } from '../../core/mailbox/search.ts'
 import type { Recents } from './recents.ts'
-import { includes, type NumberSet, resolveNumberSet } from './number-set.ts'
+import { type NumberSet, resolveNumberSet } from './number-set.ts'
 
 export interface Updates {
   /** Sequence numbers as the client must read them, one after the other, each already counting those before it. */
@@ -129,7 +130,7 @@ export class View {
     this.recentRanges.push({ from: last?.from ?? from, to: uidNext - 1 })
   }
   isRecent(uid: number): boolean {
-    return includes(this.recentRanges, uid)
+    return inRanges(this.recentRanges, uid)
   }
   get recentCount(): number {
     let recent = 0

@@ -1,6 +1,6 @@
 /** What may be asked of a mailbox, and how an answer is found piece by piece: from cheap knowledge first. */
 import { unreachable } from '../errors.ts'
-import type { ContentId, ModSeq, Uid } from '../ids.ts'
+import type { ContentId, ModSeq } from '../ids.ts'
 import type { HeaderField } from '../message/header.ts'
 import { fieldIncludes, foldText, SearchableText } from '../message/searchable-text.ts'
 import type { Flag, MailboxColumns } from './mailbox.ts'
@@ -113,7 +113,8 @@ export function columnsJudge(columns: MailboxColumns, index: number): (leaf: Lea
   }
 }
 
-function inRanges(ranges: readonly { readonly from: number; readonly to: number }[], value: Uid): boolean {
+/** @param ranges ascending and disjoint: looked up by halves, for there may be thousands */
+export function inRanges(ranges: readonly { readonly from: number; readonly to: number }[], value: number): boolean {
   let low = 0
   let high = ranges.length
   while (low < high) {

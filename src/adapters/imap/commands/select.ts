@@ -1,10 +1,11 @@
 /** SELECT and EXAMINE, with the resynchronisation of QRESYNC (RFC 7162 §3.2.5). */
+import { inRanges } from '../../../core/mailbox/search.ts'
 import type { MailboxInfo } from '../../../core/mailbox/mailbox.ts'
 import type { ModSeq, Uid } from '../../../core/ids.ts'
 import type { Arguments } from '../arguments.ts'
 import { BadSyntax } from '../arguments.ts'
 import type { Command } from '../command.ts'
-import { formatNumberSet, includes, type NumberSet, resolveNumberSet } from '../number-set.ts'
+import { formatNumberSet, type NumberSet, resolveNumberSet } from '../number-set.ts'
 import { no, ok, Refusal, type Tagged, uidRequired } from '../responses.ts'
 import type { Session } from '../session.ts'
 import { View } from '../view.ts'
@@ -122,7 +123,7 @@ function writeResync(session: Session, view: View, { modSeq, known }: Resync): v
   const changed: Uid[] = []
   for (let index = 0; index < columns.count; index += 1) {
     const uid = columns.uidAt(index)
-    if (columns.modSeqAt(index) > modSeq && includes(ranges, uid)) changed.push(uid)
+    if (columns.modSeqAt(index) > modSeq && inRanges(ranges, uid)) changed.push(uid)
   }
   session.writeFlags(changed)
 }
@@ -135,7 +136,7 @@ export function vanishedSince(session: Session, view: View, modSeq: ModSeq, know
   const uidNext = mailboxes.byId(account, view.mailbox)!.uidNext
   const ranges = resolveNumberSet(known ?? everything, uidNext - 1)
   const remembered = mailboxes.expungedSince(account, view.mailbox, modSeq)
-  if (remembered !== undefined) return formatNumberSet(remembered.filter((uid) => includes(ranges, uid)))
+  if (remembered !== undefined) return formatNumberSet(remembered.filter((uid) => inRanges(ranges, uid)))
   const missing: string[] = []
   const add = (from: number, to: number): void => {
     if (from <= to) missing.push(from === to ? `${from}` : `${from}:${to}`)
