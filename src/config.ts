@@ -53,6 +53,32 @@ const schema = z.strictObject({
         .boolean()
         .default(false)
         .describe('Give out and dial loopback addresses too: for several gateways on one machine.'),
+      relay: z
+        .boolean()
+        .default(false)
+        .describe(
+          'Hold sealed mail for others while they are away, contacts first. Needs an address that others reach.',
+        ),
+      relayBytesMax: z
+        .int()
+        .min(64 * 1024 * 1024)
+        .default(4 * 1024 * 1024 * 1024)
+        .describe('Octets that this gateway holds for others at most.'),
+      relays: z
+        .array(multiaddr)
+        .max(16)
+        .default([])
+        .describe('Relays to be reached through, as multiaddrs with /p2p, before those that contacts run.'),
+      routing: z
+        .boolean()
+        .default(true)
+        .describe(
+          "Carry connections between gateways that cannot reach each other: those of contacts, as a relay everybody's.",
+        ),
+      portMapping: z
+        .boolean()
+        .default(true)
+        .describe('Ask the router of the local network (NAT-PMP, PCP, UPnP) to let other gateways in.'),
     })
     .prefault({})
     .describe('How other gateways reach this one.'),

@@ -226,6 +226,8 @@ export interface PeerView {
   readonly gateway: string
   readonly state: 'connected' | 'connecting' | 'disconnected'
   readonly how: 'direct' | 'relayed' | undefined
+  /** Gateways in between; 0 when direct. */
+  readonly hops: number | undefined
   readonly transport: string | undefined
   readonly remote: string | undefined
   readonly sinceMs: number | undefined

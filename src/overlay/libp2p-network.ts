@@ -123,7 +123,7 @@ export class Libp2pNetwork implements Network {
     const remote = withoutPeer(connection.remoteAddr.toString())
     const security = connection.encryption?.split('/')[1] ?? ''
     const transport = remote.includes('/quic-v1') ? 'quic' : `${remote.endsWith('/ws') ? 'ws' : 'tcp'}+${security}`
-    return { transport, remote, sinceMs: connection.timeline.open }
+    return { transport, remote, via: [], sinceMs: connection.timeline.open }
   }
 
   async connect(to: GatewayAddress, { signal }: { readonly signal: AbortSignal }): Promise<void> {

@@ -223,7 +223,7 @@ class MemoryNode implements Network {
   #connected(other: GatewayAddress): void {
     if (this.#paths.has(other.gateway)) return
     const sinceMs = this.#hub.ambient.clock.nowMs()
-    this.#paths.set(other.gateway, { transport: 'memory', remote: other.locators[0] ?? '/memory', sinceMs })
+    this.#paths.set(other.gateway, { transport: 'memory', remote: other.locators[0] ?? '/memory', via: [], sinceMs })
     this.#events?.onConnected(other)
   }
 

@@ -28,6 +28,8 @@ export interface Pipe {
 export interface Path {
   readonly transport: string
   readonly remote: string
+  /** Gateways in between that carry it; none for a direct one. Nearest first. */
+  readonly via: readonly GatewayId[]
   /** Unix time, milliseconds */
   readonly sinceMs: number
 }

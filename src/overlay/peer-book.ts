@@ -40,7 +40,8 @@ export class PeerBook {
       return {
         gateway,
         state: path !== undefined ? 'connected' : links.isOpening(gateway) ? 'connecting' : 'disconnected',
-        how: path === undefined ? undefined : 'direct',
+        how: path === undefined ? undefined : path.via.length > 0 ? 'relayed' : 'direct',
+        hops: path?.via.length,
         transport: path?.transport,
         remote: path?.remote,
         sinceMs: path?.sinceMs ?? known.sinceMs,

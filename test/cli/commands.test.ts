@@ -82,6 +82,7 @@ const answers: Results = {
       gateway: '12D3KooWabcdefgh',
       state: 'connected',
       how: 'direct',
+      hops: 0,
       transport: 'tcp',
       remote: '/ip4/127.0.0.1/tcp/1',
       sinceMs: 0,

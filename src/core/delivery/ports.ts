@@ -3,6 +3,7 @@
  * addresses, never identities, accounts or content. Whatever arrives here is hostile until a session has opened it.
  */
 import type { GatewayId } from '../ids.ts'
+import type { Relays } from './relay-ports.ts'
 
 /** A multiaddr in text form, without the trailing /p2p part. Never loopback or link-local for another machine's gateway unless the user allowed it. */
 export type Locator = string
@@ -47,6 +48,8 @@ export interface PeerStatus {
   readonly gateway: GatewayId
   readonly state: 'connected' | 'connecting' | 'disconnected'
   readonly how: 'direct' | 'relayed' | undefined
+  /** Gateways in between; 0 when direct. */
+  readonly hops: number | undefined
   readonly transport: string | undefined
   readonly remote: string | undefined
   readonly sinceMs: number | undefined
@@ -72,6 +75,8 @@ export interface Overlay extends AsyncDisposable {
   /** Called once, before the overlay accepts anything. */
   serve(handlers: OverlayHandlers): void
   peers(): readonly PeerStatus[]
+  /** Use of other gateways as relays; absent on a network that has none. */
+  readonly relays?: Relays
 }
 
 export interface OverlayHandlers {

@@ -50,4 +50,17 @@ export const tables = {
   partials: table(57, 'partials'), // opaque(account) ‖ message id ‖ … → fragments and blobs on their way
   longReports: table(58, 'long-reports'), // opaque(account) ‖ 16 random bytes → report that returns a long mail
   servedBlobs: table(59, 'served-blobs'), // merkle root → how to make its chunks
+
+  // overlay/relay-mailbox: what this gateway holds for others
+  relayOwners: table(60, 'relay-owners'), // opaque(owner key) → since when, last seen, how it came, room
+  relayQueues: table(61, 'relay-queues'), // opaque(send id) → owner, receive id
+  relayEntries: table(62, 'relay-entries'), // opaque(owner key) ‖ u64 number → entry
+  relaySeen: table(63, 'relay-seen'), // opaque(send id ‖ entry id) → its number
+  relayExpiries: table(64, 'relay-expiries'), // u64 ms ‖ opaque(owner key) ‖ u64 number → nothing
+  relayGrants: table(65, 'relay-grants'), // opaque(capability) → until when it is good
+
+  // core/delivery/relay: relays that this gateway uses
+  relayChoices: table(70, 'relay-choices'), // opaque(account ‖ relay's gateway) → relay, owner key, health
+  relayInQueues: table(71, 'relay-in-queues'), // opaque(own device ‖ peer device) → queues made for it
+  relayOutQueues: table(72, 'relay-out-queues'), // opaque(own device ‖ peer device) → queues it gave us, how far was deposited
 } as const
