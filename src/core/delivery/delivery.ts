@@ -24,6 +24,7 @@ import { LongReports } from './long-reports.ts'
 import type { Directory, Keyring } from './needs.ts'
 import { Outbox, type OutgoingMessage, type QueuedRef } from './outbox.ts'
 import type { Overlay } from './ports.ts'
+import { RelayDesk, type RelayInUse, type RelaySettings } from './relay/desk.ts'
 import { deliveredHere, Reports } from './reports.ts'
 import { RunClock } from './run-clock.ts'
 import { SentCopies } from './sent-copies.ts'
@@ -47,6 +48,7 @@ export interface DeliveryParts {
   readonly onConfirmation: (account: Identity, contact: Identity, step: Uint8Array) => void
   /** A peer has seen more of our frames than we know of: this home is an older copy of itself. */
   readonly onRolledBack: (account: Identity) => void
+  readonly relaySettings?: RelaySettings
 }
 
 export interface Waiting {
@@ -79,6 +81,8 @@ export interface Delivery extends AsyncDisposable {
   courierOf(account: Identity, contact: Identity): CourierStatus | undefined
   /** Sends an item to every device of a contact, once connected. */
   say(account: Identity, contact: Identity, item: Item): void
+  /** The relays through which accounts can be reached while this gateway is away. */
+  relaysInUse(account?: Identity): readonly RelayInUse[]
   /** Forgets every session of an account: its device was replaced. */
   retireSessions(tx: WriteTx, account: Identity): void
 }
@@ -105,6 +109,7 @@ class RunningDelivery implements Delivery {
   readonly #runClock: RunClock
   readonly #tombstones: Tombstones
   readonly #switchboard: Switchboard
+  readonly #relays: RelayDesk | undefined
   readonly #timers: NodeJS.Timeout[] = []
 
   constructor(parts: DeliveryParts) {
@@ -120,6 +125,7 @@ class RunningDelivery implements Delivery {
       book: this.#book,
       hub: () => this.#hub,
       firstContact: () => this.#firstContact,
+      relays: () => this.#relays,
     })
     this.#tombstones = new Tombstones({ store, ambient, runClock: this.#runClock })
     const deliverer = new Deliverer({ ...parts, tombstones: this.#tombstones, counts: this.counts })
@@ -168,6 +174,8 @@ class RunningDelivery implements Delivery {
         outbox: this.#outbox,
         settler: this.#settler,
         switchboard: this.#switchboard,
+        onQueues: (tx, pair, queues) => this.#relays?.given(tx, pair, queues),
+        onHeard: (tx, pair) => this.#relays?.heard(tx, pair),
       }),
       mayMeet: (pair) => keyring.mayMeet(pair),
       dayBytesMax: ({ account, peer }) =>
@@ -193,6 +201,26 @@ class RunningDelivery implements Delivery {
       book: this.#book,
       onSession: (pair) => this.#switchboard.newSession(pair),
     })
+    this.#relays =
+      overlay.relays === undefined
+        ? undefined
+        : new RelayDesk({
+            ...parts,
+            relays: overlay.relays,
+            settings: parts.relaySettings ?? { relays: [], isHidden: false },
+            sessions: this.#book,
+            outbox: this.#outbox,
+            blobSource: this.#blobSource,
+            inbound,
+            arrivals: this.#arrivals,
+            self: overlay.self,
+            isConnected: (gateway) =>
+              overlay.peers().some((peer) => peer.gateway === gateway && peer.state === 'connected'),
+            readyLink: (pair) => this.#hub.readyLinkOf(pair),
+            say: (pair, item) => this.#switchboard.channel(pair).say(item),
+            onFresh: (pair) => this.#switchboard.heardOf(pair),
+            onOutletFailed: (pair) => this.#switchboard.channel(pair).closed(),
+          })
     this.submitter = submitter({
       writes: new SharedWrite(store),
       mailboxes,
@@ -214,6 +242,7 @@ class RunningDelivery implements Delivery {
       onLink: (link) => this.#hub.attach(link),
       onReachable: (gateway) => {
         this.#switchboard.reachable(gateway)
+        this.#relays?.reachable(gateway.gateway)
         this.#arrivals.nudge()
       },
       onLocatorsChanged: () => this.#switchboard.announce(),
@@ -232,6 +261,7 @@ class RunningDelivery implements Delivery {
       this.#guarded('handshakes', this.#firstContact.sweep())
     })
     this.#switchboard.start()
+    this.#relays?.start()
   }
 
   waiting(account?: Identity): readonly Waiting[] {
@@ -275,6 +305,7 @@ class RunningDelivery implements Delivery {
 
   contactChanged(account: Identity, contact: Identity): void {
     this.#guarded('sessions', this.#switchboard.contactChanged(account, contact))
+    this.#relays?.wake()
   }
 
   courierOf(account: Identity, contact: Identity): CourierStatus | undefined {
@@ -285,13 +316,22 @@ class RunningDelivery implements Delivery {
     this.#switchboard.say(account, contact, item)
   }
 
+  relaysInUse(account?: Identity): readonly RelayInUse[] {
+    return this.#relays?.inUse(account) ?? []
+  }
+
   retireSessions(tx: WriteTx, account: Identity): void {
-    for (const pair of this.#book.pairs()) if (pair.account === account) this.#book.remove(tx, pair)
+    for (const pair of this.#book.pairs()) {
+      if (pair.account !== account) continue
+      this.#book.remove(tx, pair)
+      this.#relays?.forget(tx, pair)
+    }
     tx.afterCommit(() => this.#switchboard.restart(account))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer)
+    await this.#relays?.[Symbol.asyncDispose]()
     await this.#switchboard[Symbol.asyncDispose]()
     await this.#arrivals[Symbol.asyncDispose]()
     await this.#longReports[Symbol.asyncDispose]()
@@ -308,6 +348,8 @@ class RunningDelivery implements Delivery {
   }
 
   async #minute(): Promise<void> {
+    this.#switchboard.minute()
+    await this.#relays?.tick()
     await this.#settler.sweep()
     this.#longReports.writeAll()
     await this.#tombstones.sweepSome()
