@@ -20,6 +20,7 @@ import { type Pair, pairName, type SessionBook } from '../session-book.ts'
 import { RelayBook } from './book.ts'
 import { RelayCollector } from './collector.ts'
 import { Depositor } from './depositor.ts'
+import type { Fault } from './health.ts'
 import { RelayKeeper } from './keeper.ts'
 import { isOld, RelayOutlet } from './outlet.ts'
 import { RelayProber } from './prober.ts'
@@ -222,8 +223,13 @@ export class RelayDesk implements AsyncDisposable {
     if (item !== undefined && pair.peer !== pair.account) this.#parts.say(pair, item)
   }
 
-  #caught(choice: RelayChoice, fault: Parameters<RelayKeeper['caught']>[1]): void {
-    void this.#guarded(this.#keeper.caught(choice, fault).then(() => this.wake()))
+  #caught(choice: RelayChoice, fault: Fault): void {
+    void this.#guarded(this.#replaceIfPoor(choice, fault))
+  }
+
+  async #replaceIfPoor(choice: RelayChoice, fault: Fault): Promise<void> {
+    await this.#keeper.caught(choice, fault)
+    this.wake()
   }
 
   /** By the link when there is one, else to where the peer looks. What is lost is asked for again. */
@@ -234,10 +240,10 @@ export class RelayDesk implements AsyncDisposable {
       link.send(items).catch(() => {})
       return
     }
-    const { nowMs } = this.#parts.ambient.clock
-    const expiresAtMs = nowMs() + limits.messageExpiryMs
-    const leaving = this.#depositor(pair).leave({ kind: 'frames', items }, { expiresAtMs, signal: this.#stop.signal })
-    void this.#guarded(leaving.then(() => {}))
+    const expiresAtMs = this.#parts.ambient.clock.nowMs() + limits.messageExpiryMs
+    void this.#guarded(
+      this.#depositor(pair).leave({ kind: 'frames', items }, { expiresAtMs, signal: this.#stop.signal }),
+    )
   }
 
   #depositor(pair: Pair): Depositor {
@@ -255,7 +261,7 @@ export class RelayDesk implements AsyncDisposable {
     return made
   }
 
-  async #guarded(work: Promise<void>): Promise<void> {
+  async #guarded(work: Promise<unknown>): Promise<void> {
     try {
       await work
     } catch (error) {
