@@ -58,6 +58,8 @@ export interface Waiting {
   readonly bytes: number
   readonly courier: CourierStatus | undefined
   readonly inFlight: boolean
+  /** Relays where it waits for the recipient, and since when, Unix milliseconds. */
+  readonly atRelays: { readonly count: number; readonly sinceMs: number } | undefined
 }
 
 export interface Delivery extends AsyncDisposable {
@@ -274,8 +276,19 @@ class RunningDelivery implements Delivery {
           bytes: sizeOf(this.#outbox.message(tx, ref)),
           courier: this.courierOf(ref.account, ref.recipient),
           inFlight: this.#switchboard.isInFlight(ref),
+          atRelays: this.#atRelays(seq, ref),
         })),
     )
+  }
+
+  /** Of the device for which most relays hold it. */
+  #atRelays(seq: number, { account, recipient }: QueuedRef['ref']): Waiting['atRelays'] {
+    const deposits = this.#switchboard
+      .devicesOf(account, recipient)
+      .flatMap((device) => this.#relays?.depositsOf(this.#switchboard.pairOf(account, recipient, device)) ?? [])
+      .filter(({ to }) => seq <= to)
+      .sort((a, b) => b.relays - a.relays)
+    return deposits[0] === undefined ? undefined : { count: deposits[0].relays, sinceMs: deposits[0].sinceMs }
   }
 
   backlog(): number {
