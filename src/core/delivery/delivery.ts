@@ -24,7 +24,7 @@ import { LongReports } from './long-reports.ts'
 import type { Directory, Keyring } from './needs.ts'
 import { Outbox, type OutgoingMessage, type QueuedRef } from './outbox.ts'
 import type { Overlay } from './ports.ts'
-import { RelayDesk, type RelayInUse, type RelaySettings } from './relay/desk.ts'
+import { RelayDesk, type RelaySettings } from './relay/desk.ts'
 import { deliveredHere, Reports } from './reports.ts'
 import { RunClock } from './run-clock.ts'
 import { SentCopies } from './sent-copies.ts'
@@ -66,6 +66,8 @@ export interface Delivery extends AsyncDisposable {
   readonly submitter: Submitter
   readonly sentCopies: SentCopies
   readonly counts: Readonly<DeliveryCounts>
+  /** The relays through which accounts can be reached while this gateway is away; absent on a network without them. */
+  readonly relays: Pick<RelayDesk, 'inUse' | 'use' | 'drop'> | undefined
   /** Everything that waits to be acknowledged. */
   waiting(account?: Identity): readonly Waiting[]
   /** How many references wait; reads none of them. */
@@ -83,8 +85,6 @@ export interface Delivery extends AsyncDisposable {
   courierOf(account: Identity, contact: Identity): CourierStatus | undefined
   /** Sends an item to every device of a contact, once connected. */
   say(account: Identity, contact: Identity, item: Item): void
-  /** The relays through which accounts can be reached while this gateway is away. */
-  relaysInUse(account?: Identity): readonly RelayInUse[]
   /** Forgets every session of an account: its device was replaced. */
   retireSessions(tx: WriteTx, account: Identity): void
 }
@@ -111,7 +111,7 @@ class RunningDelivery implements Delivery {
   readonly #runClock: RunClock
   readonly #tombstones: Tombstones
   readonly #switchboard: Switchboard
-  readonly #relays: RelayDesk | undefined
+  readonly relays: RelayDesk | undefined
   readonly #timers: NodeJS.Timeout[] = []
 
   constructor(parts: DeliveryParts) {
@@ -127,7 +127,7 @@ class RunningDelivery implements Delivery {
       book: this.#book,
       hub: () => this.#hub,
       firstContact: () => this.#firstContact,
-      relays: () => this.#relays,
+      relays: () => this.relays,
     })
     this.#tombstones = new Tombstones({ store, ambient, runClock: this.#runClock })
     const deliverer = new Deliverer({ ...parts, tombstones: this.#tombstones, counts: this.counts })
@@ -176,8 +176,8 @@ class RunningDelivery implements Delivery {
         outbox: this.#outbox,
         settler: this.#settler,
         switchboard: this.#switchboard,
-        onQueues: (tx, pair, queues) => this.#relays?.given(tx, pair, queues),
-        onHeard: (tx, pair) => this.#relays?.heard(tx, pair),
+        onQueues: (tx, pair, queues) => this.relays?.given(tx, pair, queues),
+        onHeard: (tx, pair) => this.relays?.heard(tx, pair),
       }),
       mayMeet: (pair) => keyring.mayMeet(pair),
       dayBytesMax: ({ account, peer }) =>
@@ -203,7 +203,7 @@ class RunningDelivery implements Delivery {
       book: this.#book,
       onSession: (pair) => this.#switchboard.newSession(pair),
     })
-    this.#relays =
+    this.relays =
       overlay.relays === undefined
         ? undefined
         : new RelayDesk({
@@ -244,7 +244,7 @@ class RunningDelivery implements Delivery {
       onLink: (link) => this.#hub.attach(link),
       onReachable: (gateway) => {
         this.#switchboard.reachable(gateway)
-        this.#relays?.reachable(gateway.gateway)
+        this.relays?.reachable(gateway.gateway)
         this.#arrivals.nudge()
       },
       onLocatorsChanged: () => this.#switchboard.announce(),
@@ -263,7 +263,7 @@ class RunningDelivery implements Delivery {
       this.#guarded('handshakes', this.#firstContact.sweep())
     })
     this.#switchboard.start()
-    this.#relays?.start()
+    this.relays?.start()
   }
 
   waiting(account?: Identity): readonly Waiting[] {
@@ -285,7 +285,7 @@ class RunningDelivery implements Delivery {
   #atRelays(seq: number, { account, recipient }: QueuedRef['ref']): Waiting['atRelays'] {
     const deposits = this.#switchboard
       .devicesOf(account, recipient)
-      .flatMap((device) => this.#relays?.depositsOf(this.#switchboard.pairOf(account, recipient, device)) ?? [])
+      .flatMap((device) => this.relays?.depositsOf(this.#switchboard.pairOf(account, recipient, device)) ?? [])
       .filter(({ to }) => seq <= to)
       .sort((a, b) => b.relays - a.relays)
     return deposits[0] === undefined ? undefined : { count: deposits[0].relays, sinceMs: deposits[0].sinceMs }
@@ -318,7 +318,7 @@ class RunningDelivery implements Delivery {
 
   contactChanged(account: Identity, contact: Identity): void {
     this.#guarded('sessions', this.#switchboard.contactChanged(account, contact))
-    this.#relays?.wake()
+    this.relays?.wake()
   }
 
   courierOf(account: Identity, contact: Identity): CourierStatus | undefined {
@@ -329,22 +329,18 @@ class RunningDelivery implements Delivery {
     this.#switchboard.say(account, contact, item)
   }
 
-  relaysInUse(account?: Identity): readonly RelayInUse[] {
-    return this.#relays?.inUse(account) ?? []
-  }
-
   retireSessions(tx: WriteTx, account: Identity): void {
     for (const pair of this.#book.pairs()) {
       if (pair.account !== account) continue
       this.#book.remove(tx, pair)
-      this.#relays?.forget(tx, pair)
+      this.relays?.forget(tx, pair)
     }
     tx.afterCommit(() => this.#switchboard.restart(account))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer)
-    await this.#relays?.[Symbol.asyncDispose]()
+    await this.relays?.[Symbol.asyncDispose]()
     await this.#switchboard[Symbol.asyncDispose]()
     await this.#arrivals[Symbol.asyncDispose]()
     await this.#longReports[Symbol.asyncDispose]()
@@ -362,7 +358,7 @@ class RunningDelivery implements Delivery {
 
   async #minute(): Promise<void> {
     this.#switchboard.minute()
-    await this.#relays?.tick()
+    await this.relays?.tick()
     await this.#settler.sweep()
     this.#longReports.writeAll()
     await this.#tombstones.sweepSome()

@@ -175,6 +175,24 @@ export class RelayDesk implements AsyncDisposable {
     return this.#book.choices(account).map((choice) => ({ choice, watching: this.#watcher(choice)?.status }))
   }
 
+  /** @throws `unreachable`, `peer-misbehaved` */
+  async use(
+    account: Identity,
+    at: GatewayAddress,
+    { capability, signal }: { readonly capability: Uint8Array | undefined; readonly signal: AbortSignal },
+  ): Promise<RelayInUse> {
+    const choice = await this.#keeper.use(account, at, {
+      capability,
+      signal: AbortSignal.any([signal, this.#stop.signal]),
+    })
+    return { choice, watching: this.#watcher(choice)?.status }
+  }
+
+  async drop({ choice }: RelayInUse): Promise<void> {
+    await this.#keeper.drop(choice)
+    this.wake()
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort()
     await Promise.all([...this.#watchers.values()].map((watcher) => watcher[Symbol.asyncDispose]()))
@@ -189,7 +207,7 @@ export class RelayDesk implements AsyncDisposable {
 
   #watch(choice: RelayChoice): void {
     const name = choice.account + choice.relay.gateway
-    if (this.#watchers.has(name) || this.#stop.signal.aborted) return
+    if (this.#watchers.get(name)?.isOver === false || this.#stop.signal.aborted) return
     this.#watchers.set(
       name,
       new RelayWatcher(choice, {

@@ -88,6 +88,33 @@ export class RelayKeeper {
     }
   }
 
+  /**
+   * The user names a relay: it is used from now on, in the place of the poorest where there are three.
+   * @throws `unreachable`; `peer-misbehaved` when it is none or refuses
+   */
+  async use(
+    account: Identity,
+    at: GatewayAddress,
+    { capability, signal }: { readonly capability: Uint8Array | undefined; readonly signal: AbortSignal },
+  ): Promise<RelayChoice> {
+    const { book, ambient } = this.#parts
+    const nowMs = ambient.clock.nowMs()
+    const known = book.choice(account, at.gateway)
+    const others = book.choices(account).filter((choice) => choice.retiredAtMs === 0 && choice !== known)
+    const made = await this.#agree(account, at, { capability, known, signal })
+    const poorest = others.toSorted(
+      (a, b) => Number(isPoor(b, nowMs)) - Number(isPoor(a, nowMs)) || b.faults - a.faults,
+    )[0]
+    if (others.length >= limits.relaysUsedMax && poorest !== undefined) await this.#retire(poorest)
+    await this.#makeQueues(made, signal)
+    return made
+  }
+
+  /** The user does without this relay: it is emptied for a while, and nobody is told to leave anything there. */
+  async drop(choice: RelayChoice): Promise<void> {
+    if (choice.retiredAtMs === 0) await this.#retire(choice)
+  }
+
   /** It was caught, now or for the last time that is borne. */
   async caught(choice: RelayChoice, fault: Fault): Promise<void> {
     const { store, book, ambient } = this.#parts
@@ -154,36 +181,48 @@ export class RelayKeeper {
   }
 
   async #adopt(account: Identity, at: GatewayAddress, signal: AbortSignal): Promise<boolean> {
-    const { store, book, relays, ambient, onChosen } = this.#parts
-    const bounded = AbortSignal.any([signal, AbortSignal.timeout(limits.relayAskMs)])
     try {
-      const offer = await relays.describe(at, { signal: bounded })
-      if (offer === undefined) {
-        this.#noRelays.set(at.gateway, ambient.clock.nowMs())
-        return false
-      }
-      const nowMs = ambient.clock.nowMs()
-      const choice: RelayChoice = {
-        account,
-        relay: { gateway: at.gateway, locators: [...at.locators] },
-        sealKey: Uint8Array.from(offer.sealKey),
-        ownerSeed: ambient.random.bytes(seedBytes),
-        chosenAtMs: nowMs,
-        retiredAtMs: 0,
-        seenAtMs: nowMs,
-        faults: 0,
-        capability: undefined,
-      }
-      await relays.open(at, signingKey(choice.ownerSeed), { capability: undefined, signal })
-      await store.write((tx) => book.putChoice(tx, choice))
-      ambient.log.info('relay.chosen', { relay: short(at.gateway.slice(-8)) })
-      onChosen(choice)
+      await this.#agree(account, at, { capability: undefined, known: undefined, signal })
       return true
     } catch (error) {
       if (signal.aborted) throw error
-      this.#noRelays.set(at.gateway, ambient.clock.nowMs())
+      this.#noRelays.set(at.gateway, this.#parts.ambient.clock.nowMs())
       return false
     }
+  }
+
+  /** With what is known of it from before, or with a new owner key. */
+  async #agree(
+    account: Identity,
+    at: GatewayAddress,
+    options: {
+      readonly capability: Uint8Array | undefined
+      readonly known: RelayChoice | undefined
+      readonly signal: AbortSignal
+    },
+  ): Promise<RelayChoice> {
+    const { store, book, relays, ambient, onChosen } = this.#parts
+    const { capability = options.known?.capability, known, signal } = options
+    const bounded = AbortSignal.any([signal, AbortSignal.timeout(limits.relayAskMs)])
+    const offer = await relays.describe(at, { signal: bounded })
+    if (offer === undefined) throw new MyceliumError('peer-misbehaved', { reason: 'no relay' })
+    const nowMs = ambient.clock.nowMs()
+    const choice: RelayChoice = {
+      account,
+      relay: { gateway: at.gateway, locators: [...at.locators] },
+      sealKey: Uint8Array.from(offer.sealKey),
+      ownerSeed: known?.ownerSeed ?? ambient.random.bytes(seedBytes),
+      chosenAtMs: nowMs,
+      retiredAtMs: 0,
+      seenAtMs: nowMs,
+      faults: 0,
+      capability,
+    }
+    await relays.open(at, signingKey(choice.ownerSeed), { capability, signal })
+    await store.write((tx) => book.putChoice(tx, choice))
+    ambient.log.info('relay.chosen', { relay: short(at.gateway.slice(-8)) })
+    onChosen(choice)
+    return choice
   }
 
   async #retire(choice: RelayChoice): Promise<void> {

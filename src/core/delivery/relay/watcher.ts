@@ -37,6 +37,7 @@ export class RelayWatcher implements AsyncDisposable {
   #status: WatcherStatus
   #wake: (() => void) | undefined
   #failures = 0
+  #isOver = false
   readonly #running: Promise<void>
 
   constructor(choice: RelayChoice, parts: WatcherParts) {
@@ -44,7 +45,14 @@ export class RelayWatcher implements AsyncDisposable {
     this.#account = choice.account
     this.#gateway = choice.relay.gateway
     this.#status = { state: 'away', sinceMs: choice.seenAtMs, lastError: undefined }
-    this.#running = this.#run()
+    this.#running = this.#run().finally(() => {
+      this.#isOver = true
+    })
+  }
+
+  /** The relay is no longer used at all. */
+  get isOver(): boolean {
+    return this.#isOver
   }
 
   get status(): WatcherStatus {
