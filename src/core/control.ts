@@ -77,6 +77,20 @@ export const operationParams = {
   queueRetry: z.strictObject({ account, id: queueId.optional() }),
   queueCancel: z.strictObject({ account, id: queueId }),
 
+  /** Relays through which an account can be reached while its gateway is away. */
+  relayList: byAccount,
+  /** A multiaddr with /p2p; a capability as hex digits where the relay's owner gave one. */
+  relayUse: z.strictObject({
+    account,
+    relay: z.string().min(1).max(512),
+    capability: z
+      .string()
+      .regex(/^[\da-f]{32}$/)
+      .optional(),
+  }),
+  /** The gateway's id, or the end of it. */
+  relayDrop: z.strictObject({ account, gateway: z.string().min(4).max(128) }),
+
   trustExport: nothing,
 
   /** Reads `core/transfer/mail-stream.ts` from `input` and adds what is not in its mailbox yet. */
@@ -222,6 +236,19 @@ export interface QueueItem {
   readonly nextAttemptMs: number | undefined
 }
 
+export interface RelayView {
+  readonly account: string
+  readonly gateway: string
+  /** `replaced`: still emptied, but nobody is told to leave anything there. */
+  readonly state: 'watching' | 'away' | 'replaced'
+  /** Since when it is watched, or is not. */
+  readonly sinceMs: number | undefined
+  readonly lastSeenMs: number
+  /** What it was caught at, weighed; at three another relay takes its place. */
+  readonly faults: number
+  readonly lastError: string | undefined
+}
+
 export interface PeerView {
   readonly gateway: string
   readonly state: 'connected' | 'connecting' | 'disconnected'
@@ -326,6 +353,10 @@ export interface Results {
   }
   readonly queueRetry: { readonly retried: number }
   readonly queueCancel: { readonly cancelled: string }
+
+  readonly relayList: readonly RelayView[]
+  readonly relayUse: RelayView
+  readonly relayDrop: { readonly dropped: string }
 
   readonly trustExport: {
     readonly certificate: string

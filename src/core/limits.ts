@@ -106,6 +106,8 @@ export const limits = {
   relayProbeMsMax: 10 * 60_000, // ours: and how long one may take while we watch
   relayDelayMsMax: 3600_000, // ours: how much later than another relay it may hand out a copy while we watch both
   relayLeavingsKept: 20_000, // ours: ids of bodies that were taken lately, per account
+  relayFramesFirstMax: 16, // ours: frames that go before any relay has taken one
+  relayFailureMsMax: 3600_000, // ours: pause after several failures to leave anything for somebody
   relayFramesInFlightMax: 600, // ours: frames that wait at relays; a link allows 900
   relayFramesOutMax: 1800, // ours: frames left since the peer was heard; it skips 2,000 (jumpMax)
   relayLeaveAgainMs: 3 * 24 * 3600_000, // ours: what nobody has acknowledged is left once more

@@ -67,7 +67,7 @@ export interface Delivery extends AsyncDisposable {
   readonly sentCopies: SentCopies
   readonly counts: Readonly<DeliveryCounts>
   /** The relays through which accounts can be reached while this gateway is away; absent on a network without them. */
-  readonly relays: Pick<RelayDesk, 'inUse' | 'use' | 'drop'> | undefined
+  readonly relays: Pick<RelayDesk, 'inUse' | 'use' | 'drop' | 'queuesOf' | 'isQuiet'> | undefined
   /** Everything that waits to be acknowledged. */
   waiting(account?: Identity): readonly Waiting[]
   /** How many references wait; reads none of them. */
@@ -221,6 +221,7 @@ class RunningDelivery implements Delivery {
             readyLink: (pair) => this.#hub.readyLinkOf(pair),
             say: (pair, item) => this.#switchboard.channel(pair).say(item),
             onFresh: (pair) => this.#switchboard.heardOf(pair),
+            onRelayBack: () => this.#switchboard.minute(),
             onOutletFailed: (pair) => this.#switchboard.channel(pair).closed(),
           })
     this.submitter = submitter({

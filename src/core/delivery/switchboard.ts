@@ -71,9 +71,10 @@ export class Switchboard implements AsyncDisposable {
     const channel = this.channel(pair)
     if (this.#closing || channel.way === 'link' || !this.#parts.book.has(pair)) return
     const relays = this.#parts.relays()
-    if (channel.way === 'relay' && relays?.isOverdue(pair) !== true) return
-    const outlet = relays?.outletFor(pair)
-    if (outlet !== undefined) channel.opened(outlet)
+    if (relays === undefined || (channel.way === 'relay' && !relays.isOverdue(pair))) return
+    void relays.outletFor(pair).then((outlet) => {
+      if (outlet !== undefined && !this.#closing && channel.way !== 'link') channel.opened(outlet)
+    })
   }
 
   /** What lay at a relay is fresh: its sender may be there. */

@@ -97,6 +97,9 @@ export class RelayBook {
     return queue === undefined ? undefined : { pair: found.pair, queue }
   }
 
+  outRows(): readonly OutQueues[] {
+    return [...this.#out.values()]
+  }
   out(pair: Pair): OutQueues | undefined {
     return this.#out.get(pairName(pair))
   }

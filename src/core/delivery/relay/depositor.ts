@@ -54,9 +54,9 @@ export class Depositor {
     this.#parts = parts
   }
 
-  /** Copies that are still to be placed. */
-  get lateCopies(): number {
-    return this.#late.length
+  /** No copy is being placed now. */
+  get isQuiet(): boolean {
+    return this.#turns.size === 0
   }
 
   /** @returns how many relays have it @throws `unreachable` when none has taken it */

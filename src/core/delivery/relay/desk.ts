@@ -24,7 +24,7 @@ import type { Fault } from './health.ts'
 import { RelayKeeper } from './keeper.ts'
 import { isOld, RelayOutlet } from './outlet.ts'
 import { RelayProber } from './prober.ts'
-import type { GivenQueue, RelayChoice } from './queues.ts'
+import type { GivenQueue, OutQueue, RelayChoice } from './queues.ts'
 import { RelayWatcher, type WatcherStatus } from './watcher.ts'
 
 export interface RelaySettings {
@@ -53,6 +53,8 @@ export interface DeskParts {
   readonly say: (pair: Pair, item: Item) => void
   /** A contact's device was heard of. */
   readonly onFresh: (pair: Pair) => void
+  /** A relay of ours answers again: what could not be left may find its way now. */
+  readonly onRelayBack: () => void
   /** The way over relays is gone for now. */
   readonly onOutletFailed: (pair: Pair) => void
 }
@@ -70,6 +72,9 @@ export class RelayDesk implements AsyncDisposable {
   readonly #prober: RelayProber
   readonly #depositors = new Map<string, Depositor>()
   readonly #resting = new Map<GatewayId, number>()
+  /** Pairs for which nothing could be left lately: how often in a row, and until when they rest (monotonic). */
+  readonly #failures = new Map<string, { readonly count: number; readonly untilMs: number }>()
+  readonly #opening = new Set<string>()
   readonly #watchers = new Map<string, RelayWatcher>()
   readonly #stop = new AbortController()
   #maintained: Promise<void> = Promise.resolve()
@@ -113,7 +118,7 @@ export class RelayDesk implements AsyncDisposable {
 
   /** A gateway was heard of: if it is a relay of ours, it is watched at once. */
   reachable(gateway: GatewayId): void {
-    this.#resting.delete(gateway)
+    if (this.#resting.delete(gateway)) this.#failures.clear()
     for (const choice of this.#book.choices()) if (choice.relay.gateway === gateway) this.#watcher(choice)?.nudge()
     if (this.#book.choices().length < limits.relaysUsedMax) this.wake()
   }
@@ -131,17 +136,56 @@ export class RelayDesk implements AsyncDisposable {
     return queues.length === 0 ? undefined : { kind: 'queues', queues }
   }
 
-  /** The pair's peer cannot be reached: the way of its frames, if it gave us one. */
-  outletFor(pair: Pair): RelayOutlet | undefined {
-    const row = this.#book.out(pair)
-    if (row === undefined || row.queues.length === 0 || this.#stop.signal.aborted) return undefined
+  /**
+   * The pair's peer cannot be reached: the way of its frames, if it gave us one and somebody there answers. Frames that are
+   * sealed and get nowhere are lost to the session, so nothing is sealed on a mere chance.
+   */
+  async outletFor(pair: Pair): Promise<RelayOutlet | undefined> {
+    const name = pairName(pair)
+    const queues = this.#book.out(pair)?.queues ?? []
+    const nowMs = this.#parts.ambient.clock.monotonicMs()
+    const isResting = (this.#failures.get(name)?.untilMs ?? 0) > nowMs
+    if (queues.length === 0 || isResting || this.#opening.has(name) || this.#stop.signal.aborted) return undefined
+    this.#opening.add(name)
+    try {
+      if (!(await this.#isAnyoneThere(queues))) {
+        this.#noteFailure(name)
+        return undefined
+      }
+    } finally {
+      this.#opening.delete(name)
+    }
     return new RelayOutlet({
       ...this.#parts,
       book: this.#book,
       depositor: this.#depositor(pair),
       nowMs: () => this.#parts.ambient.clock.nowMs(),
-      onFailed: () => this.#parts.onOutletFailed(pair),
+      onLeft: () => this.#failures.delete(name),
+      onFailed: () => {
+        this.#noteFailure(name)
+        this.#parts.onOutletFailed(pair)
+      },
     })
+  }
+
+  /** A relay of ours that carries deposits, or else one of theirs that answers. */
+  async #isAnyoneThere(queues: readonly OutQueue[]): Promise<boolean> {
+    if (queues.some(({ relay }) => this.#carrier(relay.gateway) !== undefined)) return true
+    if (this.#parts.settings.isHidden) return false
+    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(limits.relayAskMs)])
+    const answers = queues.map(async ({ relay }) => {
+      if ((await this.#parts.relays.describe(relay, { signal })) === undefined) throw new MyceliumError('unreachable')
+    })
+    return await Promise.any(answers).then(
+      () => true,
+      () => false,
+    )
+  }
+
+  #noteFailure(name: string): void {
+    const count = (this.#failures.get(name)?.count ?? 0) + 1
+    const pauseMs = Math.min(limits.relayRestMs * 2 ** Math.min(count - 1, 16), limits.relayFailureMsMax)
+    this.#failures.set(name, { count, untilMs: this.#parts.ambient.clock.monotonicMs() + pauseMs })
   }
 
   /** Was what lies at relays for this pair left so long ago that it should go once more? */
@@ -169,6 +213,17 @@ export class RelayDesk implements AsyncDisposable {
 
   forget(tx: WriteTx, pair: Pair): void {
     this.#book.forget(tx, pair)
+  }
+
+  /** How many queues the devices of a contact have given us; the fewest of one device. */
+  queuesOf(account: Identity, contact: Identity): number {
+    const counts = this.#book.outRows().filter(({ pair }) => pair.account === account && pair.peer === contact)
+    return counts.length === 0 ? 0 : Math.min(...counts.map(({ queues }) => queues.length))
+  }
+
+  /** Nothing of ours is on its way to a relay. */
+  isQuiet(): boolean {
+    return [...this.#depositors.values()].every((depositor) => depositor.isQuiet)
   }
 
   inUse(account?: Identity): readonly RelayInUse[] {
@@ -215,6 +270,10 @@ export class RelayDesk implements AsyncDisposable {
         book: this.#book,
         collector: this.#collector,
         onSeen: (seen) => void this.#guarded(this.#keeper.seen(seen)),
+        onBack: () => {
+          this.#failures.clear()
+          this.#parts.onRelayBack()
+        },
         onForgotten: async (forgotten, signal) => {
           await this.#keeper.caught(forgotten, 'forgot')
           await this.#keeper.forgotten(forgotten, signal)

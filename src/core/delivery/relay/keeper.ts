@@ -388,4 +388,4 @@ const isPoor = ({ faults, seenAtMs }: RelayChoice, nowMs: number): boolean =>
   faults >= limits.relayFaultsMax || nowMs - seenAtMs > limits.relayAwayMsMax
 
 export const isUnknownOwner = (error: unknown): boolean =>
-  hasCode(error, 'peer-misbehaved') && (error as MyceliumError).details['reason'] === 'unknown owner'
+  hasCode(error, 'peer-misbehaved') && (error as MyceliumError).details['reason'] === 'unknown-owner'

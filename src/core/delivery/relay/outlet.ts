@@ -21,6 +21,8 @@ export interface RelayOutletParts {
   readonly blobSource: BlobSource
   readonly depositor: Depositor
   readonly nowMs: () => number
+  /** Something lies at a relay. */
+  readonly onLeft: () => void
   /** It could leave nothing anywhere. */
   readonly onFailed: () => void
 }
@@ -34,6 +36,7 @@ export class RelayOutlet implements Outlet {
   readonly resends = false
   readonly #parts: RelayOutletParts
   readonly #ended = new AbortController()
+  #hasLeft = false
 
   constructor(parts: RelayOutletParts) {
     this.#parts = parts
@@ -45,10 +48,14 @@ export class RelayOutlet implements Outlet {
     return this.#ended.signal
   }
 
-  /** A receiver skips only so many frames: more that it may never see would spend the session. */
+  /**
+   * A receiver skips only so many frames: more that it may never see would spend the session. So the first ones are few,
+   * until a relay has taken them.
+   */
   get framesMax(): number {
     const out = this.#parts.book.out(this.#parts.depositor.pair)?.framesOut ?? 0
-    return Math.max(0, Math.min(limits.relayFramesInFlightMax, limits.relayFramesOutMax - out))
+    const window = this.#hasLeft ? limits.relayFramesInFlightMax : limits.relayFramesFirstMax
+    return Math.max(0, Math.min(window, limits.relayFramesOutMax - out))
   }
 
   /** Steps of a confirmation are for two people who both look at their screens. */
@@ -73,6 +80,8 @@ export class RelayOutlet implements Outlet {
     try {
       await this.#count(frames.length)
       for (const items of pieces(tag, frames)) await depositor.leave({ kind: 'frames', items }, { expiresAtMs, signal })
+      this.#hasLeft = true
+      this.#parts.onLeft()
       for (const { root } of sent) if (root !== undefined) await this.#leaveBlob(root, expiresAtMs)
       await this.#noteDeposited(sent)
     } catch (error) {

@@ -19,6 +19,8 @@ export interface WatcherParts {
   readonly ambient: Ambient
   /** It answered. */
   readonly onSeen: (choice: RelayChoice) => void
+  /** It answered after it had been away. */
+  readonly onBack: () => void
   readonly onForgotten: (choice: RelayChoice, signal: AbortSignal) => Promise<void>
 }
 
@@ -93,9 +95,10 @@ export class RelayWatcher implements AsyncDisposable {
     const startedMs = ambient.clock.nowMs()
     const awayMs = startedMs - this.#status.sinceMs
     const seen = (): void => {
-      if (this.#status.state !== 'watching')
-        this.#status = { state: 'watching', sinceMs: ambient.clock.nowMs(), lastError: undefined }
+      const wasAway = this.#status.state === 'away'
+      if (wasAway) this.#status = { state: 'watching', sinceMs: ambient.clock.nowMs(), lastError: undefined }
       this.#failures = 0
+      if (wasAway) this.#parts.onBack()
       this.#parts.onSeen(choice)
     }
     await relays.watch(
