@@ -22,6 +22,7 @@ import { tables } from './core/store/tables.ts'
 import { countedLogins, type LoginCounts, newLoginCounts } from './counted-logins.ts'
 import { metricsTokenOf } from './home.ts'
 import { gatewayMetrics, newCommitTimes, openLagMonitor } from './metrics.ts'
+import { knownGateways } from './known-gateways.ts'
 import { type Knowledge, type Node, openKnowledge, openNode } from './node.ts'
 import type { OpenOptions } from './opening.ts'
 import { operationsOver, systemAmbient } from './operations.ts'
@@ -65,6 +66,9 @@ export async function openGateway({
     config: config.overlay,
     key: await gatewayKey(knowledge.store, ambient),
     ambient,
+    relay: config.overlay.relay
+      ? { store: knowledge.store, bytesMax: config.overlay.relayBytesMax, isKnown: knownGateways(knowledge) }
+      : undefined,
   })
   const node = scope.use(await openNode(knowledge, overlay, ambient))
   const fronts = scope.use(new DisposedTogether())
