@@ -22,6 +22,7 @@ import { tables } from './core/store/tables.ts'
 import { countedLogins, type LoginCounts, newLoginCounts } from './counted-logins.ts'
 import { metricsTokenOf } from './home.ts'
 import { gatewayMetrics, newCommitTimes, openLagMonitor } from './metrics.ts'
+import { knownGateways } from './known-gateways.ts'
 import { type Knowledge, type Node, openKnowledge, openNode } from './node.ts'
 import type { OpenOptions } from './opening.ts'
 import { operationsOver, systemAmbient } from './operations.ts'
@@ -66,6 +67,9 @@ export async function openGateway({
     config: config.overlay,
     key: await gatewayKey(knowledge.store, ambient),
     ambient,
+    relay: config.overlay.relay
+      ? { store: knowledge.store, bytesMax: config.overlay.relayBytesMax, isKnown: knownGateways(knowledge) }
+      : undefined,
   })
   const { relays, hideFromRelays } = config.overlay
   const node = scope.use(

@@ -326,4 +326,50 @@ export const limits = {
   mdnsQueryMs: 20_000, // ours
   mdnsPeersMax: 200, // ours: gateways heard of in one query interval
   misbehaviourMs: 60_000, // ours: a peer that broke a bound is not heard again for this long
+
+  // relay: what this gateway holds for others (docs/protocol/relay.md)
+  relayRequestBytesMax: 1_050_624 + 4096, // ours: the largest body, its seal, and where to forward it
+  relayAnswerBytesMax: 4096, // ours
+  relayAskMsMax: 90_000, // ours: 1 MB at 12 KB/s, or a forwarded ask and its answer
+  relayForwardMsMax: 60_000, // ours: what of it the other relay may take
+  relayAsksMax: 32, // ours: answered at once for strangers, and as many for contacts and those that watch; each holds up to 3 MB
+  relayAsksPerPeerMax: 4, // ours: at once, in each direction
+  relayForwardsMax: 8, // ours: at once, over all who ask
+  relayQueueChangesMax: 128, // ours: queues made, and removed, in one request
+  relayClockSkewMs: 10 * 60_000, // ours: how far a signed request's time may be off
+  relayHoldMsMax: 21 * 24 * 3600_000, // as messageExpiryMs
+  relayEntryOverheadBytes: 4096, // ours: counted for each entry beside its body; an LMDB page and its index rows
+  relayBytesMaxOfWork: 0.5, // ours: share of `overlay.relayBytesMax` that owners who came by work have together
+  relayOwnersMax: 4096, // ours
+  relayWorkOwnersMax: 1024, // ours: of them, those who came by work
+  relayOwnersPerGatewayMax: 64, // ours: opened as a contact's gateway; an office has several accounts
+  relayOwnerBytesMax: 256 * 1024 * 1024, // ours: waiting for one owner, a contact or with a capability
+  relayOwnerEntriesMax: 16_384, // ours
+  relayOwnerQueuesMax: 4096, // ours
+  relayWorkOwnerBytesMax: 32 * 1024 * 1024, // ours: the same for one who came by work
+  relayWorkOwnerEntriesMax: 2048, // ours
+  relayWorkOwnerQueuesMax: 256, // ours
+  relayQueueShareMax: 0.5, // ours: of its owner's octets and entries, for one queue: one sender does not fill it alone
+  relayQueuesMax: 262_144, // ours: of all owners; about 60 MB
+  relayMarksMax: 262_144, // ours: ids of entries that were taken; the oldest are forgotten first
+  relayMarkMs: 24 * 3600_000, // ours: how long a taken entry's id is remembered
+  relayGrantsMax: 1000, // ours: capabilities handed out and not used yet
+  relayGrantMsDefault: 7 * 24 * 3600_000, // ours
+  relayOwnerUnseenMs: 60 * 24 * 3600_000, // ours: then it is forgotten
+  relayWorkOwnerUnseenMs: 7 * 24 * 3600_000, // ours: one who came by work and for whom nothing waits
+  relayWorkBits: 20, // ours: about a second; more as the room for such owners fills
+  relayWorkBitsMax: 28, // ours: what we are ready to do for a relay; a few minutes
+  relayWorkSliceMs: 5, // ours: work goes on in slices of this length
+  relayWorkAgeMs: 5 * 60_000, // ours: work not found in this time begins anew with another time
+  relaySweepMs: 60_000, // ours
+  relaySweepRows: 256, // ours: looked at in one transaction
+  relayWatchersMax: 1024, // ours: streams of owners who watch
+  relayWatchersPerGatewayMax: 64, // ours
+  relayWatchEntriesMax: 64, // ours: sent to a watcher and not taken yet
+  relayWatchBytesMax: 4 * 1024 * 1024, // ours
+  relayWatchTakenMax: 256, // ours: numbers in one message
+  relayWatchHelloMs: 10_000, // ours
+  relayWatchAliveMs: 30_000, // ours: silence after which a side shows life
+  relayWatchDeadMs: 75_000, // ours: silence that ends the stream
+  relayRateKeysMax: 8192, // ours: gateways and queues whose rate is remembered
 } as const

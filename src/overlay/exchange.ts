@@ -8,6 +8,7 @@ import type { GatewayId } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
 import type { Pipe } from './network.ts'
 import { PipeReader } from './pipe-reader.ts'
+import type { AskBounds } from './protocols.ts'
 
 export const outcomes = { answered: 0, refused: 1, busy: 2, tooLarge: 3 } as const
 const lengthBytes = 4
@@ -16,9 +17,13 @@ const lengthBytes = 4
 export async function askOver(
   pipe: Pipe,
   request: Uint8Array,
-  { answerBytesMax, signal }: { readonly answerBytesMax: number; readonly signal: AbortSignal },
+  {
+    answerBytesMax,
+    msMax,
+    signal,
+  }: { readonly answerBytesMax: number; readonly msMax: number; readonly signal: AbortSignal },
 ): Promise<Uint8Array> {
-  const tooSlow = AbortSignal.timeout(limits.askMsMax)
+  const tooSlow = AbortSignal.timeout(msMax)
   const bounded = AbortSignal.any([signal, tooSlow])
   try {
     const reader = new PipeReader(pipe, answerBytesMax + 1 + lengthBytes)
@@ -52,14 +57,10 @@ const reasonOf = (outcome: number | undefined): string =>
 export async function answerOver(
   pipe: Pipe,
   from: GatewayId,
-  {
-    handler,
-    requestMax,
-    answerMax,
-  }: { readonly handler: AskHandler; readonly requestMax: number; readonly answerMax: number },
+  { handler, requestMax, answerMax, msMax }: AskBounds & { readonly handler: AskHandler },
 ): Promise<void> {
   const left = new AbortController()
-  const signal = AbortSignal.any([pipe.closed, left.signal, AbortSignal.timeout(limits.askMsMax)])
+  const signal = AbortSignal.any([pipe.closed, left.signal, AbortSignal.timeout(msMax)])
   const reader = new PipeReader(pipe, requestMax + lengthBytes)
   const octets = lengthOf(await reader.exactly(lengthBytes, signal))
   if (octets > requestMax) {

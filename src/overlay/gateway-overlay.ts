@@ -9,6 +9,7 @@ import type {
   OverlayHandlers,
   PeerStatus,
 } from '../core/delivery/ports.ts'
+import type { Relays } from '../core/delivery/relay-ports.ts'
 import { MyceliumError } from '../core/errors.ts'
 import { shortId } from './gateway-id.ts'
 import type { GatewayId } from '../core/ids.ts'
@@ -18,7 +19,18 @@ import { Gate } from './gate.ts'
 import { Links } from './links.ts'
 import type { Network, Pipe } from './network.ts'
 import { PeerBook } from './peer-book.ts'
-import { askBounds, askProtocol, askTopicOf, linkProtocol } from './protocols.ts'
+import {
+  type AskBounds,
+  askBounds,
+  askProtocol,
+  askTopicOf,
+  linkProtocol,
+  relayAskBounds,
+  relayProtocol,
+  relayWatchProtocol,
+} from './protocols.ts'
+import { RelayClient } from './relay-mailbox/client.ts'
+import { openRelayServer, type RelayHost, type RelayParts, type RelayServer } from './relay-mailbox/server.ts'
 
 export class GatewayOverlay implements Overlay {
   readonly #network: Network
@@ -27,13 +39,25 @@ export class GatewayOverlay implements Overlay {
   readonly #book: PeerBook
   readonly #asking = new Gate({ perGateway: limits.asksPerPeerMax, total: Infinity })
   readonly #answering = new Gate({ perGateway: limits.asksPerPeerMax, total: limits.asksMax })
+  readonly #askingRelays = new Gate({ perGateway: limits.relayAsksPerPeerMax, total: Infinity })
+  readonly relays: Relays
+  readonly #relayHost: RelayHost | undefined
+  #relay: RelayServer | undefined
   #handlers: OverlayHandlers | undefined
   /** What came between the opening of the listeners and `serve`. */
   #early: (() => void)[] = []
 
-  constructor(network: Network, ambient: Ambient) {
+  /** @param relayHost for a gateway that is a relay */
+  constructor(network: Network, ambient: Ambient, relayHost?: RelayHost) {
     this.#network = network
     this.#ambient = ambient
+    this.#relayHost = relayHost
+    this.relays = new RelayClient({
+      self: network.self,
+      ambient,
+      ask: async (to, request, options) => await this.#askRelay(to, request, options),
+      openWatch: async (to, options) => await this.#openWatch(to, options),
+    })
     this.#book = new PeerBook(ambient.clock)
     this.#links = new Links({
       network,
@@ -45,6 +69,10 @@ export class GatewayOverlay implements Overlay {
 
   /** Begins to accept. Separate from `serve`, so that a network that cannot start fails the opening. */
   async start(): Promise<void> {
+    if (this.#relayHost !== undefined) {
+      const ask: RelayParts['ask'] = async (to, request, options) => await this.#askRelay(to, request, options)
+      this.#relay = await openRelayServer({ ...this.#relayHost, self: this.self, ambient: this.#ambient, ask })
+    }
     await this.#network.start({
       onConnected: (gateway) => {
         this.#book.connected(gateway.gateway)
@@ -91,19 +119,12 @@ export class GatewayOverlay implements Overlay {
     request: Uint8Array,
     { signal, answerBytesMax }: { readonly signal: AbortSignal; readonly answerBytesMax: number },
   ): Promise<Uint8Array> {
-    this.#refuseSelf(to.gateway)
-    if (request.length > askBounds[topic].requestMax)
-      throw new MyceliumError('too-large', { octetsMax: askBounds[topic].requestMax })
-    await this.#asking.enter(to.gateway, signal)
-    try {
-      await this.#network.connect(to, { signal })
-      const pipe = await this.#network.open(to.gateway, askProtocol(topic), { signal })
-      return await askOver(pipe, request, { signal, answerBytesMax })
-    } catch (error) {
-      throw this.#explained(to.gateway, error, signal)
-    } finally {
-      this.#asking.leave(to.gateway)
+    const how = {
+      gate: this.#asking,
+      protocol: askProtocol(topic),
+      bounds: { ...askBounds[topic], answerMax: answerBytesMax },
     }
+    return await this.#ask(to, request, { ...how, signal })
   }
 
   peers(): readonly PeerStatus[] {
@@ -111,6 +132,7 @@ export class GatewayOverlay implements Overlay {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#relay?.[Symbol.asyncDispose]()
     this.#links.closeAll()
     await this.#network[Symbol.asyncDispose]()
   }
@@ -120,6 +142,7 @@ export class GatewayOverlay implements Overlay {
     if (this.#handlers === undefined) this.#whenServing(() => this.#onPipe(protocol, pipe, from))
     else if (protocol === linkProtocol) void this.#links.accept(pipe, from)
     else if (topic !== undefined) void this.#answer(topic, pipe, from)
+    else if (protocol === relayProtocol || protocol === relayWatchProtocol) void this.#serveRelay(protocol, pipe, from)
     else pipe.abort('unknown protocol')
   }
 
@@ -138,6 +161,64 @@ export class GatewayOverlay implements Overlay {
       else this.#ambient.log.debug('overlay.ask-failed', { topic, gateway: shortId(from), error: reasonOf(error) })
     } finally {
       this.#answering.leave(from)
+    }
+  }
+
+  async #ask(
+    to: GatewayAddress,
+    request: Uint8Array,
+    {
+      gate,
+      protocol,
+      bounds,
+      signal,
+    }: { readonly gate: Gate; readonly protocol: string; readonly bounds: AskBounds; readonly signal: AbortSignal },
+  ): Promise<Uint8Array> {
+    this.#refuseSelf(to.gateway)
+    if (request.length > bounds.requestMax) throw new MyceliumError('too-large', { octetsMax: bounds.requestMax })
+    await gate.enter(to.gateway, signal)
+    try {
+      await this.#network.connect(to, { signal })
+      const pipe = await this.#network.open(to.gateway, protocol, { signal })
+      return await askOver(pipe, request, { signal, answerBytesMax: bounds.answerMax, msMax: bounds.msMax })
+    } catch (error) {
+      throw this.#explained(to.gateway, error, signal)
+    } finally {
+      gate.leave(to.gateway)
+    }
+  }
+
+  async #askRelay(
+    to: GatewayAddress,
+    request: Uint8Array,
+    { signal }: { readonly signal: AbortSignal },
+  ): Promise<Uint8Array> {
+    const how = { gate: this.#askingRelays, protocol: relayProtocol, bounds: relayAskBounds }
+    return await this.#ask(to, request, { ...how, signal })
+  }
+
+  async #openWatch(to: GatewayAddress, { signal }: { readonly signal: AbortSignal }): Promise<Pipe> {
+    this.#refuseSelf(to.gateway)
+    try {
+      await this.#network.connect(to, { signal })
+      return await this.#network.open(to.gateway, relayWatchProtocol, { signal })
+    } catch (error) {
+      throw this.#explained(to.gateway, error, signal)
+    }
+  }
+
+  async #serveRelay(protocol: string, pipe: Pipe, from: GatewayId): Promise<void> {
+    if (this.#relay === undefined) {
+      if (protocol === relayProtocol) refuse(pipe, outcomes.refused)
+      else pipe.abort('no relay')
+      return
+    }
+    try {
+      await (protocol === relayProtocol ? this.#relay.answer(pipe, from) : this.#relay.watch(pipe, from))
+    } catch (error) {
+      pipe.abort('not served')
+      if (isMisbehaviour(error)) this.#onTrouble(from, `relay: ${reasonOf(error)}`)
+      else this.#ambient.log.debug('relay.not-served', { gateway: shortId(from), error: reasonOf(error) })
     }
   }
 

@@ -5,16 +5,24 @@
 import { createHash } from 'node:crypto'
 import type { Ambient } from '../core/ambient.ts'
 import type { GatewayAddress, Locator, Overlay } from '../core/delivery/ports.ts'
+import type { Relays } from '../core/delivery/relay-ports.ts'
 import { MyceliumError } from '../core/errors.ts'
 import type { GatewayId } from '../core/ids.ts'
 import { gatewayIdOf } from './gateway-key.ts'
 import { GatewayOverlay } from './gateway-overlay.ts'
 import { MemoryPipe } from './memory-pipe.ts'
 import type { Network, NetworkEvents, Path, Pipe } from './network.ts'
+import type { RelayHost } from './relay-mailbox/server.ts'
+
+export interface JoinOptions {
+  readonly key?: Uint8Array
+  /** For a gateway that is a relay. */
+  readonly relay?: RelayHost
+}
 
 export interface MemoryNetwork {
   /** A gateway on this network; its id follows from `key`, or from the name. Joining again after `kill` is a restart. */
-  join(name: string, options?: { readonly key?: Uint8Array }): Promise<Overlay>
+  join(name: string, options?: JoinOptions): Promise<Overlay & { readonly relays: Relays }>
   /** One-way delay of everything written from now on, milliseconds. */
   setDelay(ms: number): void
   /** Connections between the two are reset; they may connect again. */
@@ -47,12 +55,12 @@ class Hub implements MemoryNetwork {
     this.ambient = ambient
   }
 
-  async join(name: string, options: { readonly key?: Uint8Array } = {}): Promise<Overlay> {
+  async join(name: string, options: JoinOptions = {}): Promise<GatewayOverlay> {
     if (this.#nodes.has(name)) throw new TypeError(`${name} is here already`)
     const key = options.key ?? createHash('sha256').update(name).digest()
     const node = new MemoryNode(this, name, gatewayIdOf(key))
     this.#nodes.set(name, node)
-    const overlay = new GatewayOverlay(node, this.ambient)
+    const overlay = new GatewayOverlay(node, this.ambient, options.relay)
     await overlay.start()
     return overlay
   }

@@ -1,10 +1,12 @@
 /** Opens the overlay on libp2p: what `gateway.ts` calls. */
 import type { Ambient } from '../core/ambient.ts'
 import type { Locator, Overlay } from '../core/delivery/ports.ts'
+import type { Relays } from '../core/delivery/relay-ports.ts'
 import { gatewaysOf } from './bootstrap.ts'
 import type { Transport } from './dial-policy.ts'
 import { GatewayOverlay } from './gateway-overlay.ts'
 import { Libp2pNetwork } from './libp2p-network.ts'
+import type { RelayHost } from './relay-mailbox/server.ts'
 
 /** The `overlay` section of the configuration. */
 export interface OverlayConfig {
@@ -30,6 +32,8 @@ export interface OverlayOptions {
   readonly key: Uint8Array
   readonly ambient: Ambient
   readonly transports?: readonly Transport[]
+  /** For a gateway that is a relay. */
+  readonly relay?: RelayHost | undefined
 }
 
 /** @throws `port-in-use` when the TCP port is taken, `malformed` for a bootstrap address that is no locator with /p2p */
@@ -38,7 +42,8 @@ export async function openOverlay({
   key,
   ambient,
   transports = ['tcp', 'quic', 'ws'],
-}: OverlayOptions): Promise<Overlay> {
+  relay,
+}: OverlayOptions): Promise<Overlay & { readonly relays: Relays }> {
   const bootstrap = [
     ...gatewaysOf('overlay.bootstrap', config.bootstrap),
     ...gatewaysOf('overlay.relays', config.relays),
@@ -51,7 +56,7 @@ export async function openOverlay({
     allowLoopback: config.loopback || /^127\.|^::1$/.test(config.host),
     ambient,
   })
-  const overlay = new GatewayOverlay(network, ambient)
+  const overlay = new GatewayOverlay(network, ambient, relay)
   await overlay.start()
   return overlay
 }

@@ -1,12 +1,16 @@
-/** Reads exact lengths from a pipe before its bytes are handed to somebody else. Holds no more than it was told to. */
+/**
+ * Reads exact lengths from a pipe before its bytes are handed to somebody else. Holds no more than it was told to, in one
+ * buffer: a peer that sends one byte at a time costs no more than one that sends much.
+ */
 import { MyceliumError } from '../core/errors.ts'
 import type { Pipe, PipeSink } from './network.ts'
 
 export class PipeReader {
   readonly #pipe: Pipe
   readonly #octetsMax: number
-  #chunks: Uint8Array[] = []
-  #held = 0
+  #buffer: Uint8Array = new Uint8Array()
+  #start = 0
+  #end = 0
   #ended = false
   #wake: (() => void) | undefined
 
@@ -23,18 +27,33 @@ export class PipeReader {
     })
   }
 
+  /** Octets that have arrived and were not read. */
+  get held(): number {
+    return this.#end - this.#start
+  }
+
+  /** The peer writes no more, and everything was read. */
+  get isOver(): boolean {
+    return this.#ended && this.held === 0
+  }
+
   /** @throws `unreachable` when the pipe ends before, the signal's reason */
   async exactly(octets: number, signal: AbortSignal): Promise<Uint8Array> {
-    while (this.#held < octets) {
+    while (this.held < octets) {
       if (this.#pipe.closed.aborted || this.#ended) throw new MyceliumError('unreachable', { reason: 'stream ended' })
       await this.#more(signal)
     }
     return this.#take(octets)
   }
 
+  /** The next octets without reading them; fewer where fewer have arrived. A view, valid until more arrives. */
+  peek(octets: number): Uint8Array {
+    return this.#buffer.subarray(this.#start, Math.min(this.#end, this.#start + octets))
+  }
+
   /** Gives the rest, and everything to come, to another sink. */
   handOver(sink: PipeSink): void {
-    const rest = this.#take(this.#held)
+    const rest = this.#take(this.held)
     const ended = this.#ended
     this.#pipe.receive(sink)
     if (rest.length > 0) sink.data(rest)
@@ -55,29 +74,39 @@ export class PipeReader {
   }
 
   #onData(bytes: Uint8Array): void {
-    this.#held += bytes.length
-    if (this.#held > this.#octetsMax) {
-      this.#chunks = []
-      this.#held = 0
+    if (this.held + bytes.length > this.#octetsMax) {
+      this.#buffer = new Uint8Array()
+      this.#start = 0
+      this.#end = 0
       this.#pipe.abort('oversize')
       return
     }
-    this.#chunks.push(bytes)
+    if (this.#end + bytes.length > this.#buffer.length) this.#makeRoom(bytes.length)
+    this.#buffer.set(bytes, this.#end)
+    this.#end += bytes.length
     this.#wake?.()
   }
 
+  /** Moves what is held to the front, or to a buffer twice as long where that would be moved again soon. */
+  #makeRoom(octets: number): void {
+    const { held } = this
+    const needed = held + octets
+    const isRoomy = needed * 2 <= this.#buffer.length
+    const next = isRoomy ? this.#buffer : Buffer.allocUnsafeSlow(Math.min(needed * 2, this.#octetsMax * 2))
+    next.set(this.#buffer.subarray(this.#start, this.#end))
+    this.#buffer = next
+    this.#start = 0
+    this.#end = held
+  }
+
   #take(octets: number): Uint8Array {
-    const taken = new Uint8Array(octets)
-    let at = 0
-    while (at < octets) {
-      const [first] = this.#chunks
-      const part = first!.subarray(0, octets - at)
-      taken.set(part, at)
-      at += part.length
-      if (part.length === first!.length) this.#chunks.shift()
-      else this.#chunks[0] = first!.subarray(part.length)
+    const taken = Uint8Array.from(this.#buffer.subarray(this.#start, this.#start + octets))
+    this.#start += octets
+    if (this.#start === this.#end) {
+      this.#buffer = new Uint8Array()
+      this.#start = 0
+      this.#end = 0
     }
-    this.#held -= octets
     return taken
   }
 }

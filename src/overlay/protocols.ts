@@ -9,11 +9,32 @@ export const askProtocol = (topic: AskTopic): string => `/mycelium/${topic}/1`
 const topicOf = new Map<string, AskTopic>(askTopics.map((topic) => [askProtocol(topic), topic]))
 export const askTopicOf = (protocol: string): AskTopic | undefined => topicOf.get(protocol)
 
-export const protocols: readonly string[] = [linkProtocol, ...topicOf.keys()]
+/** Answered by the relay of this gateway, not by delivery (docs/protocol/relay.md). */
+export const relayProtocol = '/mycelium/relay/1'
+export const relayWatchProtocol = '/mycelium/relay-watch/1'
 
-/** Octets of the largest request each topic takes, and of the largest answer it gives. */
-export const askBounds: Readonly<Record<AskTopic, { readonly requestMax: number; readonly answerMax: number }>> = {
-  bundle: { requestMax: limits.askRequestBytesMax, answerMax: limits.bundleBytesMax + 16 * 1024 },
-  handshake: { requestMax: limits.askRequestBytesMax, answerMax: limits.askRequestBytesMax },
-  blob: { requestMax: limits.askRequestBytesMax, answerMax: limits.askAnswerBytesMax },
+export const protocols: readonly string[] = [linkProtocol, ...topicOf.keys(), relayProtocol, relayWatchProtocol]
+
+export interface AskBounds {
+  /** Octets of the largest request taken, and of the largest answer given. */
+  readonly requestMax: number
+  readonly answerMax: number
+  /** For both together, milliseconds. */
+  readonly msMax: number
+}
+
+const bounds = (answerMax: number): AskBounds => ({
+  requestMax: limits.askRequestBytesMax,
+  answerMax,
+  msMax: limits.askMsMax,
+})
+export const askBounds: Readonly<Record<AskTopic, AskBounds>> = {
+  bundle: bounds(limits.bundleBytesMax + 16 * 1024),
+  handshake: bounds(limits.askRequestBytesMax),
+  blob: bounds(limits.askAnswerBytesMax),
+}
+export const relayAskBounds: AskBounds = {
+  requestMax: limits.relayRequestBytesMax,
+  answerMax: limits.relayAnswerBytesMax,
+  msMax: limits.relayAskMsMax,
 }

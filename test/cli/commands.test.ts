@@ -15,6 +15,7 @@ import {
   operationParams,
   operationVerbs,
   type QueueItem,
+  type RelayView,
   type Results,
   type Verb,
 } from '../../src/core/control.ts'
@@ -63,7 +64,19 @@ const item: QueueItem = {
   reason: 'unreachable',
   nextAttemptMs: 1,
 }
+const relay: RelayView = {
+  account: 'alice',
+  gateway: '12D3KooWabcdefgh',
+  state: 'watching',
+  sinceMs: 0,
+  lastSeenMs: 0,
+  faults: 0,
+  lastError: 'unreachable',
+}
 const answers: Results = {
+  relayList: [relay],
+  relayUse: relay,
+  relayDrop: { dropped: relay.gateway },
   status: {
     running: true,
     version: '1',
@@ -269,6 +282,13 @@ const commands: readonly (readonly [string[], Verb, unknown])[] = [
   [['queue', 'retry'], 'queueRetry', {}],
   [['queue', 'retry', 'q1'], 'queueRetry', { id: 'q1' }],
   [['queue', 'cancel', 'q1'], 'queueCancel', { id: 'q1' }],
+  [['relay', 'list'], 'relayList', {}],
+  [
+    ['relay', 'use', '/ip4/203.0.113.7/tcp/4001/p2p/12D3KooWx'],
+    'relayUse',
+    { relay: '/ip4/203.0.113.7/tcp/4001/p2p/12D3KooWx' },
+  ],
+  [['relay', 'drop', 'abcdefgh'], 'relayDrop', { gateway: 'abcdefgh' }],
   [['trust', 'export'], 'trustExport', {}],
   [['recovery', 'show'], 'recoveryShow', {}],
 ]

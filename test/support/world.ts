@@ -4,13 +4,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Ambient, silentLog, systemClock, systemRandom } from '../../src/core/ambient.ts'
 import { Secret } from '../../src/core/crypto/secret.ts'
-import type { Overlay } from '../../src/core/delivery/ports.ts'
+import type { GatewayAddress, Overlay } from '../../src/core/delivery/ports.ts'
 import type { Address, Identity } from '../../src/core/ids.ts'
 import { parseInvitation } from '../../src/core/identity/invitation.ts'
 import { parseAddress } from '../../src/core/message/address.ts'
 import { type Knowledge, type Node, openKnowledge, openNode } from '../../src/node.ts'
 import { createAccount } from '../../src/operations/accounts.ts'
+import { knownGateways } from '../../src/known-gateways.ts'
 import { memoryNetwork, type MemoryNetwork } from '../../src/overlay/memory-overlay.ts'
+import type { RelayHost } from '../../src/overlay/relay-mailbox/server.ts'
 
 export interface TestGateway {
   readonly name: string
@@ -26,9 +28,17 @@ export interface TestGateway {
   read(mailbox?: string): Promise<readonly string[]>
 }
 
+export interface TestGatewayOptions {
+  readonly wrap?: (overlay: Overlay) => Overlay
+  /** It holds entries for others, as with `overlay.relay`; for contacts unless it is said for whom. */
+  readonly relay?: boolean | Partial<Pick<RelayHost, 'bytesMax' | 'isKnown'>>
+  /** Relays of its configuration. */
+  readonly relays?: readonly TestGateway[]
+}
+
 export interface World extends AsyncDisposable {
   readonly network: MemoryNetwork
-  gateway(name: string, options?: { readonly wrap?: (overlay: Overlay) => Overlay }): Promise<TestGateway>
+  gateway(name: string, options?: TestGatewayOptions): Promise<TestGateway>
   /** Both become contacts: b accepts a's invitation. */
   introduce(a: TestGateway, b: TestGateway): Promise<void>
 }
@@ -43,7 +53,7 @@ export async function openWorld(ambient: Ambient = testAmbient): Promise<World> 
   const keyOf = (name: string): Secret => new Secret(Buffer.alloc(32, name))
   return {
     network,
-    async gateway(name, { wrap = (overlay: Overlay) => overlay } = {}) {
+    async gateway(name, { wrap = (overlay: Overlay) => overlay, relay = false, relays = [] } = {}) {
       const folder = join(root, name)
       const paths = { store: join(folder, 'store'), blobs: join(folder, 'blobs') }
       const knowledge = await openKnowledge({ paths, key: keyOf(name), storeBytesMax: storeBytes }, ambient)
@@ -51,7 +61,12 @@ export async function openWorld(ambient: Ambient = testAmbient): Promise<World> 
       if (known === undefined)
         await createAccount(knowledge, ambient, { localName: name, address: undefined, displayName: undefined })
       const { identity: account, address } = knowledge.accounts.list()[0]!
-      const node = await openNode(knowledge, wrap(await network.join(name)), ambient)
+      const node = await openNode(
+        knowledge,
+        wrap(await network.join(name, relay === false ? {} : { relay: relayHost(knowledge, relay) })),
+        ambient,
+        { relays: { relays: relays.map(addressOf), isHidden: false } },
+      )
       const made: TestGateway = {
         name,
         folder,
@@ -82,6 +97,18 @@ export async function openWorld(ambient: Ambient = testAmbient): Promise<World> 
     },
   }
 }
+
+const relayHost = (knowledge: Knowledge, relay: TestGatewayOptions['relay']): RelayHost => ({
+  store: knowledge.store,
+  bytesMax: 64 * 1024 * 1024,
+  isKnown: knownGateways(knowledge),
+  ...(typeof relay === 'object' ? relay : {}),
+})
+
+const addressOf = ({ node }: TestGateway): GatewayAddress => ({
+  gateway: node.overlay.self,
+  locators: node.overlay.locators(),
+})
 
 async function submitMail(
   { node, account, address }: TestGateway,

@@ -72,9 +72,12 @@ export class Switchboard implements AsyncDisposable {
     if (this.#closing || channel.way === 'link' || !this.#parts.book.has(pair)) return
     const relays = this.#parts.relays()
     if (relays === undefined || (channel.way === 'relay' && !relays.isOverdue(pair))) return
-    void relays.outletFor(pair).then((outlet) => {
-      if (outlet !== undefined && !this.#closing && channel.way !== 'link') channel.opened(outlet)
-    })
+    void this.#openRelayed(channel, relays)
+  }
+
+  async #openRelayed(channel: Channel, relays: RelayDesk): Promise<void> {
+    const outlet = await relays.outletFor(channel.pair)
+    if (outlet !== undefined && !this.#closing && channel.way !== 'link') channel.opened(outlet)
   }
 
   /** What lay at a relay is fresh: its sender may be there. */

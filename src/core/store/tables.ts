@@ -51,13 +51,13 @@ export const tables = {
   longReports: table(58, 'long-reports'), // opaque(account) ‖ 16 random bytes → report that returns a long mail
   servedBlobs: table(59, 'served-blobs'), // merkle root → how to make its chunks
 
-  // overlay/relay-mailbox: what this gateway holds for others
-  relayOwners: table(60, 'relay-owners'), // opaque(owner key) → since when, last seen, how it came, room
-  relayQueues: table(61, 'relay-queues'), // opaque(send id) → owner, receive id
-  relayEntries: table(62, 'relay-entries'), // opaque(owner key) ‖ u64 number → entry
-  relaySeen: table(63, 'relay-seen'), // opaque(send id ‖ entry id) → its number
-  relayExpiries: table(64, 'relay-expiries'), // u64 ms ‖ opaque(owner key) ‖ u64 number → nothing
-  relayGrants: table(65, 'relay-grants'), // opaque(capability) → until when it is good
+  // overlay/relay-mailbox: what this gateway holds for others. A slot is 16 random bytes, an owner's since it was opened
+  relayOwners: table(60, 'relay-owners'), // 0 → totals; 1 ‖ opaque(owner key) → slot, how it came, counts; 2 ‖ opaque(gateway) → owners it opened
+  relayQueues: table(61, 'relay-queues'), // 0 ‖ opaque(send id) → owner, slot, receive id, counts; 1 ‖ slot ‖ receive id → opaque(send id)
+  relayEntries: table(62, 'relay-entries'), // slot ‖ u64 number → queue, receive id, times, body
+  relaySeen: table(63, 'relay-seen'), // opaque(send id ‖ entry id) → nothing
+  relayExpiries: table(64, 'relay-expiries'), // 0 ‖ u64 ms ‖ slot ‖ u64 number → what to count back; 1 ‖ u64 ms ‖ seen key → nothing; 2 ‖ slot → counts of a closed owner
+  relayGrants: table(65, 'relay-grants'), // opaque(capability) → until when it is good, opaque(owner key) once used
 
   // core/delivery/relay: relays that this gateway uses
   relayChoices: table(70, 'relay-choices'), // opaque(account ‖ relay's gateway) → relay, owner key, health

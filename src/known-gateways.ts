@@ -1,0 +1,27 @@
+/** Which gateways are those of contacts: a relay holds more for them, and carries what they send. */
+import type { Contact } from './core/account/contact.ts'
+import type { GatewayId } from './core/ids.ts'
+import type { Knowledge } from './node.ts'
+
+/** Whether a gateway is one of an accepted contact of any account here, as of the last committed change. */
+export function knownGateways({
+  accounts,
+  contacts,
+}: Pick<Knowledge, 'accounts' | 'contacts'>): (gateway: GatewayId) => boolean {
+  let known: ReadonlySet<string> | undefined
+  contacts.watch(() => {
+    known = undefined
+  })
+  return (gateway) => {
+    known ??= new Set(
+      accounts
+        .list()
+        .filter(({ disabled }) => !disabled)
+        .flatMap(({ identity }) => contacts.list(identity).flatMap(gatewaysOf)),
+    )
+    return known.has(gateway)
+  }
+}
+
+const gatewaysOf = ({ state, blocked, devices }: Contact): readonly string[] =>
+  state !== 'active' || blocked ? [] : devices.flatMap(({ locators }) => locators?.gateway ?? [])
