@@ -88,6 +88,7 @@ export function openMemoryStore({ rerun = false }: { readonly rerun?: boolean } 
       last = run.catch(() => undefined)
       return run
     },
+    joined() {},
     async [Symbol.asyncDispose]() {
       await last
     },

@@ -43,7 +43,7 @@ export interface WriteTx extends ReadTx {
 }
 
 export interface WriteOptions {
-  /** Asked after the writer has run: how many callers it ran for, where one writer does the work of several. */
+  /** How many callers the writer runs for, or ran for, where one does the work of several. */
   readonly callers?: () => number
 }
 
@@ -56,4 +56,6 @@ export interface Store extends AsyncDisposable {
    * that it wrote and rejects. @throws `disk-full`, `store-corrupt`
    */
   write<T>(use: (tx: WriteTx) => T, options?: WriteOptions): Promise<T>
+  /** To be called when a writer that waits has got one caller more: it may be the one that the store waits for. */
+  joined(): void
 }
