@@ -27,6 +27,11 @@ export interface ReadTx {
   opaque(...parts: readonly Uint8Array[]): Uint8Array
   /** A value the caller may keep; `undefined` when the key is absent. @throws `store-corrupt` when it fails to authenticate */
   get(table: Table, key: Uint8Array): Uint8Array | undefined
+  /**
+   * The same, written at the beginning of `target`: how long the value is.
+   * @throws `store-corrupt`; RangeError when it does not fit
+   */
+  getInto(table: Table, key: Uint8Array, target: Uint8Array): number | undefined
   has(table: Table, key: Uint8Array): boolean
   range(table: Table, range: Range): Iterable<{ readonly key: Uint8Array; readonly value: Uint8Array }>
   keys(table: Table, range: Range): Iterable<Uint8Array>
