@@ -12,7 +12,7 @@ import type { Blobs, StoredContent } from '../store/blobs.ts'
 import type { Store, WriteTx } from '../store/store.ts'
 import { tables } from '../store/tables.ts'
 import { AccountCache } from './account-cache.ts'
-import { AccountWork } from './account-work.ts'
+import { AccountWork, type Committed } from './account-work.ts'
 import { Columns, ColumnsCache, loadRecords } from './columns.ts'
 import type {
   AppendItem,
@@ -366,7 +366,7 @@ class StoredMailboxes implements MailboxStore {
     if (works === undefined) this.#works.set(tx, (works = new Map()))
     const known = works.get(account)
     if (known !== undefined) return known
-    const work = new AccountWork(tx, account, this.#cache(account))
+    const work = new AccountWork(tx, account, this.#inMemory(account))
     works.set(account, work)
     tx.beforeCommit(() => {
       works.delete(account) // what comes later starts from the rows
@@ -374,6 +374,16 @@ class StoredMailboxes implements MailboxStore {
     })
     tx.afterCommit(() => this.#committed(work))
     return work
+  }
+
+  #inMemory(account: Identity): Committed | undefined {
+    const cache = this.#cache(account)
+    if (cache === undefined) return undefined
+    return {
+      modSeq: cache.modSeq,
+      list: () => cache.list(),
+      row: (mailbox, number) => this.#columns.peek(mailbox)?.row(number),
+    }
   }
 
   #committed(work: AccountWork): void {

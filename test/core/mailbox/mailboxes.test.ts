@@ -57,6 +57,36 @@ test('delivery counts, watches, and survives a restart', async () => {
   expect(home.mailboxes.changesSince(alice, 0, 10).at(-1)?.event.kind).toBe('appended')
 })
 
+test('writers of one flush see what the others did to messages whose index is in memory', async () => {
+  using house = temporaryHouse()
+  await using home = await house.open()
+  await addAccounts(home, house)
+  for (let message = 1; message <= 600; message += 1) await deliver(home, `mail ${message}`)
+  const { id } = home.mailboxes.byName(alice, 'INBOX')!
+  const columns = home.mailboxes.columns(alice, id)
+  const flagsOf = (message: number): readonly string[] =>
+    columns.flagsOf(columns.flagSetAt(columns.indexOf(uid(message))))
+
+  const uids = [255, 256, 257, 512, 513].map(uid)
+  await Promise.all([
+    home.mailboxes.setFlags(alice, id, uids, { mode: 'add', flags: ['\\Seen'] }),
+    home.mailboxes.setFlags(alice, id, [uid(256)], { mode: 'add', flags: ['\\Deleted'] }),
+    home.mailboxes.expunge(alice, id),
+    home.mailboxes.setFlags(alice, id, uids, { mode: 'add', flags: ['\\Flagged'] }),
+  ])
+  expect(columns.count).toBe(599)
+  for (const message of [255, 257, 512, 513]) expect(flagsOf(message)).toEqual(['\\Flagged', '\\Seen'])
+  expect(flagsOf(514)).toEqual([])
+
+  // as the rows say, without what is in memory
+  await home[Symbol.asyncDispose]()
+  await using again = await house.open()
+  const stored = again.mailboxes.columns(alice, id)
+  const all = Array.from({ length: 599 }, (_, index) => index)
+  expect(all.map((index) => stored.uidAt(index))).toEqual(all.map((index) => columns.uidAt(index)))
+  expect(all.map((index) => stored.flagSetAt(index))).toEqual(all.map((index) => columns.flagSetAt(index)))
+})
+
 test('writers of one flush see what the others appended: no UID is given twice', async () => {
   using house = temporaryHouse()
   await using home = await house.open()
