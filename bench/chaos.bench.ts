@@ -23,7 +23,7 @@ export const bench: Bench = async ({ quick, say }) => {
     crashesADay: 2,
     lossMax: 0.2,
     say,
-    onDay: () => memory.push(rssAnonMb(process.pid)),
+    onDay: () => void memory.push(rssAnonMb(process.pid)),
   })
   for (const example of found.examples) say(example)
   if (found.messages < messages) throw new Error(`only ${found.messages} messages`)
@@ -35,6 +35,7 @@ export const bench: Bench = async ({ quick, say }) => {
     count('shown_twice', found.shownTwice),
     count('copies', found.copies),
     count('kills', found.kills),
+    count('interrupted', found.interrupted),
     count('partitions', found.splits),
     { name: 'delay_p50', unit: 'virtual s', value: found.delayP50Ms / 1000 },
     { name: 'delay_p95', unit: 'virtual s', value: found.delayP95Ms / 1000 },

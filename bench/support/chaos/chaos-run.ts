@@ -23,13 +23,15 @@ export interface ChaosOptions extends Omit<PlanOptions, 'gateways' | 'skewMsMax'
   readonly say: (line: string) => void
   /** Of one gateway by its name. */
   readonly logOf?: (name: string, nowMs: () => number) => Log
-  /** Called at the end of each day, for what a caller measures. */
-  readonly onDay?: (day: number) => void
+  /** Called at the end of each day, for what a caller measures, or does to them. */
+  readonly onDay?: (day: number, gateways: readonly ChaosGateway[]) => void | Promise<void>
 }
 
 export interface ChaosResult extends Verdict {
   readonly messages: number
   readonly copies: number
+  /** Submissions that a kill interrupted. */
+  readonly interrupted: number
   readonly kills: number
   readonly splits: number
   readonly delayP50Ms: number
@@ -128,6 +130,7 @@ class ChaosRun {
       ...verdict,
       messages: this.#ledger.promised,
       copies: this.#ledger.promisedCopies,
+      interrupted: this.#number - this.#ledger.promised,
       kills: this.#kills,
       splits: this.#splits,
       delayP50Ms: this.#ledger.delayMs(0.5),
@@ -168,7 +171,7 @@ class ChaosRun {
     for (let day = 1; day <= days; day += 1) {
       await this.#passTo(this.#beganAtMs + day * dayMs)
       this.#report(day)
-      this.#options.onDay?.(day)
+      await this.#time.during(Promise.resolve(this.#options.onDay?.(day, this.#gateways)))
     }
   }
 
