@@ -42,7 +42,7 @@ interface Running {
 }
 
 /**
- * Thirty days ago: the files that gateways write carry the real time of their writing, and a file that looks old while
+ * Before the whole run: the files that gateways write carry the real time of their writing, and a file that looks old while
  * it is young would be swept.
  */
 const beginningMs = Date.now() - 40 * 24 * 3600_000
