@@ -44,13 +44,18 @@ export interface KnowledgeOptions {
   readonly quotaBytes?: number
   readonly summariser?: Summariser
   readonly onCommit?: (tookMs: number) => void
+  /** Faults around the store, for tests. */
+  readonly openStore?: typeof openStore
+  /** False: nothing is indexed, and searches read everything. */
+  readonly indexes?: boolean
 }
 
 export async function openKnowledge(options: KnowledgeOptions, ambient: Ambient): Promise<Knowledge> {
   await using scope = new AsyncDisposableStack()
-  const { paths, key, storeBytesMax, quotaBytes: defaultQuotaBytes = Infinity, summariser, onCommit } = options
+  const { paths, key, storeBytesMax, quotaBytes: defaultQuotaBytes = Infinity, summariser, onCommit, indexes } = options
+  const open = options.openStore ?? openStore
   const store = scope.use(
-    await openStore(
+    await open(
       {
         path: paths.store,
         key,
@@ -64,7 +69,16 @@ export async function openKnowledge(options: KnowledgeOptions, ambient: Ambient)
   const quotas = new Quotas(store, defaultQuotaBytes)
   const quotaBytes = quotas.bytesMax.bind(quotas)
   const mailboxes = scope.use(
-    await openMailboxes(store, blobs, { quotaBytes, ...(summariser === undefined ? {} : { summariser }) }, ambient),
+    await openMailboxes(
+      store,
+      blobs,
+      {
+        quotaBytes,
+        ...(summariser === undefined ? {} : { summariser }),
+        ...(indexes === undefined ? {} : { indexes }),
+      },
+      ambient,
+    ),
   )
   const annotations = openAnnotations(store)
   const accounts = await openAccounts(store, ambient)

@@ -324,6 +324,7 @@ export const limits = {
   interfacePollMs: 5_000, // ours
   bootstrapRetryMs: 30_000, // ours
   mdnsQueryMs: 20_000, // ours
+  mdnsLocatorsMax: 4, // ours: of one gateway, beside those in its record
   mdnsPeersMax: 200, // ours: gateways heard of in one query interval
   misbehaviourMs: 60_000, // ours: a peer that broke a bound is not heard again for this long
 

@@ -138,6 +138,8 @@ class MemoryNode implements Network {
   readonly #paths = new Map<GatewayId, Path>()
   readonly #pipes = new Map<MemoryPipe, GatewayId>()
   #place = 1
+  /** What still runs of a killed gateway reaches nobody. */
+  #isGone = false
   #events: NetworkEvents | undefined
 
   constructor(hub: Hub, name: string, self: GatewayId) {
@@ -171,7 +173,7 @@ class MemoryNode implements Network {
     if (this.#paths.has(to.gateway)) return
     const other = this.#hub.byId(to.gateway)
     const locator = other?.locators().find((found) => to.locators.includes(found))
-    if (other === undefined || locator === undefined || !this.#hub.isReachable(this.name, other.name))
+    if (other === undefined || locator === undefined || !this.#hub.isReachable(this.name, other.name) || this.#isGone)
       throw new MyceliumError('unreachable', { reason: 'nobody answers' })
     other.#connected({ gateway: this.self, locators: [] })
     this.#connected({ gateway: other.self, locators: [locator] })
@@ -180,7 +182,8 @@ class MemoryNode implements Network {
   async open(to: GatewayId, protocol: string, { signal }: { readonly signal: AbortSignal }): Promise<Pipe> {
     signal.throwIfAborted()
     const other = this.#hub.byId(to)
-    if (other === undefined || !this.#paths.has(to)) throw new MyceliumError('unreachable', { reason: 'not connected' })
+    if (other === undefined || !this.#paths.has(to) || this.#isGone)
+      throw new MyceliumError('unreachable', { reason: 'not connected' })
     const [near, far] = this.#hub.pipes(this.name, other.name)
     this.#keep(near, to)
     other.#keep(far, this.self)
@@ -204,6 +207,7 @@ class MemoryNode implements Network {
   }
 
   stop(): void {
+    this.#isGone = true
     for (const gateway of this.#paths.keys()) this.cut(gateway)
   }
 

@@ -131,6 +131,8 @@ test('partition, move, restart and announcement behave as on a network', async (
   await expect(alice.overlay.link(old, within(1_000))).rejects.toMatchObject({ code: 'unreachable' })
   network.announce('bob')
   expect(alice.reachable.at(-1)).toEqual(bob.address)
+  // who knows no more than where it was, and has heard where it is, reaches it
+  await alice.overlay.link(old, within(1_000))
   network.kill('bob')
   const again = observe(await network.join('bob'), {})
   expect(again.overlay.self).toBe(bob.overlay.self)

@@ -43,6 +43,8 @@ export interface MailboxesOptions {
   readonly summariser?: Summariser
   /** Octets that an account's messages may take together; `Infinity` for no limit. */
   readonly quotaBytes?: (account: Identity) => number
+  /** False: nothing is put into the search index. */
+  readonly indexes?: boolean
 }
 
 export interface MailboxStore extends Mailboxes, AsyncDisposable {
@@ -331,7 +333,7 @@ class StoredMailboxes implements MailboxStore {
     return this.#indexer.stateOf(account, this.list(account))
   }
   continueIndexing(account: Identity): void {
-    this.#indexer.resume(account, this.list(account))
+    if (this.#options.indexes !== false) this.#indexer.resume(account, this.list(account))
   }
   async indexNow(): Promise<void> {
     await this.#indexer.fillNow()
@@ -394,7 +396,8 @@ class StoredMailboxes implements MailboxStore {
       else this.#columns.peek(mailbox.id)?.apply(mailbox)
       this.#summarise(account, mailbox)
       const added = mailbox.touched.appended.size
-      if (added > 0 && !mailbox.isRemoved) this.#indexer.added({ account, mailbox: mailbox.id }, added)
+      if (added > 0 && !mailbox.isRemoved && this.#options.indexes !== false)
+        this.#indexer.added({ account, mailbox: mailbox.id }, added)
     }
     for (const change of work.changes) this.#tell(change)
   }
