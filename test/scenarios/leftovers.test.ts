@@ -207,6 +207,7 @@ test('what was received is not looked through again before the oldest of it can 
   const counted: Store = {
     read,
     write: async (use) => await store.write(use),
+    joined: () => store.joined(),
     [Symbol.asyncDispose]: async () => {},
   }
   const tombstones = new Tombstones({ store: counted, ambient, runClock: new RunClock(store, ambient) })

@@ -28,6 +28,7 @@ export async function openMortalStore(life: Life, options: StoreOptions, ambient
         return use(tx)
       }, writeOptions)
     },
+    joined: () => store.joined(),
     snapshot: () => store.snapshot(),
     [Symbol.asyncDispose]: async () => await store[Symbol.asyncDispose](),
   }
