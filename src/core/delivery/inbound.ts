@@ -66,7 +66,8 @@ const largestPayload = payloadBytesMax(4096)
 export class Inbound {
   readonly #parts: InboundParts
   readonly #assemblers = new Map<string, Assembler>()
-  readonly #bundles = new Map<string, { minute: number; count: number }>()
+  /** Bundles and queues of each device in this minute. */
+  readonly #announcements = new Map<string, { minute: number; count: number }>()
   /** Mail bytes taken or promised per contact and day: bounded, in memory. */
   readonly #promised = new Map<string, { day: number; bytes: number }>()
 
@@ -138,12 +139,17 @@ export class Inbound {
   /** A few a minute are plenty: a device sends one on each new link and when it moves. */
   #takeBundle(tx: WriteTx, pair: Pair, bundle: Uint8Array | undefined): void {
     if (bundle === undefined) return
-    const minute = Math.floor(this.#parts.ambient.clock.monotonicMs() / 60_000)
-    const known = this.#bundles.get(pairName(pair))
-    const count = known?.minute === minute ? known.count + 1 : 1
-    this.#bundles.set(pairName(pair), { minute, count })
-    if (count > limits.bundlesPerMinuteMax) throw new MyceliumError('throttled')
+    this.#checkPace(`bundle ${pairName(pair)}`)
     this.#parts.handlers.bundle(tx, pair, bundle)
+  }
+
+  /** @throws `throttled` */
+  #checkPace(name: string): void {
+    const minute = Math.floor(this.#parts.ambient.clock.monotonicMs() / 60_000)
+    const known = this.#announcements.get(name)
+    const count = known?.minute === minute ? known.count + 1 : 1
+    this.#announcements.set(name, { minute, count })
+    if (count > limits.bundlesPerMinuteMax) throw new MyceliumError('throttled')
   }
 
   #takeItem(tx: WriteTx, pair: Pair, item: Item, answers: Answers): void {
@@ -168,6 +174,7 @@ export class Inbound {
         handlers.confirmation(tx, pair, item.step)
         return
       case 'queues':
+        this.#checkPace(`queues ${pairName(pair)}`)
         handlers.queues(tx, pair, item.queues)
         return
       case 'welcome':

@@ -31,7 +31,7 @@ interface CollectorParts {
   readonly onFresh: (pair: Pair) => void
   readonly onFault: (choice: RelayChoice, fault: Fault) => void
   /** A body of our own came back. */
-  readonly onProbe: (choice: RelayChoice) => void
+  readonly onProbe: (choice: RelayChoice, id: Uint8Array) => void
 }
 
 /** How this relay is watched now. */
@@ -68,7 +68,7 @@ export class RelayCollector {
     await this.#takeFrames(fresh)
     for (const { pair, body } of opened) {
       const { content } = body
-      if (content.kind === 'probe') this.#parts.onProbe(choice)
+      if (content.kind === 'probe') this.#parts.onProbe(choice, body.leavingId)
       if (content.kind === 'chunk' && !this.#taken.has(nameOf(pair.account, body)))
         await this.#parts.arrivals.takeChunk(pair.account, pair.peer, content)
     }

@@ -87,6 +87,7 @@ export class RelayDesk implements AsyncDisposable {
     this.#keeper = new RelayKeeper({
       ...shared,
       configured: parts.settings.relays,
+      isWatched: (choice) => this.#isWatched(choice),
       tell: (pair) => this.#tell(pair),
       onChosen: (choice) => this.#watch(choice),
     })
@@ -101,7 +102,7 @@ export class RelayDesk implements AsyncDisposable {
       onAnswers: (pair, tag, frames) => this.#answer(pair, tag, frames),
       onFresh: parts.onFresh,
       onFault: (choice, fault) => this.#caught(choice, fault),
-      onProbe: (choice) => this.#prober.returned(choice),
+      onProbe: (choice, id) => this.#prober.returned(choice, id),
     })
   }
 
@@ -125,6 +126,7 @@ export class RelayDesk implements AsyncDisposable {
 
   /** Once a minute. */
   async tick(): Promise<void> {
+    for (const choice of this.#book.choices()) if (this.#isWatched(choice)) await this.#keeper.seen(choice)
     if (this.#parts.ambient.clock.monotonicMs() >= this.#nextMaintainMs) this.#maintainSoon()
     for (const depositor of this.#depositors.values()) await depositor.tick(this.#stop.signal)
     await this.#prober.tick(this.#stop.signal)

@@ -30,6 +30,8 @@ export interface KeeperParts {
   readonly configured: readonly GatewayAddress[]
   /** Gateways that are connected now: of contacts, only those are asked. */
   readonly isConnected: (gateway: GatewayId) => boolean
+  /** Its stream is open now. */
+  readonly isWatched: (choice: RelayChoice) => boolean
   /** A contact's device should hear of new queues. */
   readonly tell: (pair: Pair) => void
   /** This relay is used from now on. */
@@ -102,9 +104,8 @@ export class RelayKeeper {
     const known = book.choice(account, at.gateway)
     const others = book.choices(account).filter((choice) => choice.retiredAtMs === 0 && choice !== known)
     const made = await this.#agree(account, at, { capability, known, signal })
-    const poorest = others.toSorted(
-      (a, b) => Number(isPoor(b, nowMs)) - Number(isPoor(a, nowMs)) || b.faults - a.faults,
-    )[0]
+    const rank = (choice: RelayChoice): number => (this.#isPoor(choice, nowMs) ? 1000 : 0) + choice.faults
+    const poorest = others.toSorted((a, b) => rank(b) - rank(a))[0]
     if (others.length >= limits.relaysUsedMax && poorest !== undefined) await this.#retire(poorest)
     await this.#makeQueues(made, signal)
     return made
@@ -154,7 +155,7 @@ export class RelayKeeper {
     const { book, ambient } = this.#parts
     const nowMs = ambient.clock.nowMs()
     const using = book.choices(account).filter(({ retiredAtMs }) => retiredAtMs === 0)
-    const poor = using.filter((choice) => isPoor(choice, nowMs))
+    const poor = using.filter((choice) => this.#isPoor(choice, nowMs))
     let free = limits.relaysUsedMax - using.length
     for (const at of this.#candidates(account)) {
       if (free <= 0 && poor.length === 0) return
@@ -354,6 +355,12 @@ export class RelayKeeper {
     })
   }
 
+  /** It was caught too often, or has been silent for too long. */
+  #isPoor(choice: RelayChoice, nowMs: number): boolean {
+    const isAway = !this.#parts.isWatched(choice) && nowMs - choice.seenAtMs > limits.relayAwayMsMax
+    return choice.faults >= limits.relayFaultsMax || isAway
+  }
+
   #tellAll(account: Identity): void {
     for (const pair of this.#pairs(account)) if (pair.peer !== account) this.#parts.tell(pair)
   }
@@ -383,9 +390,6 @@ export const ownPair = (account: Identity, device: Pair['device']): Pair => ({
 export function newestOf(queues: readonly InQueue[], gateway: GatewayId, isMade: boolean): InQueue | undefined {
   return queues.find((queue) => queue.gateway === gateway && (queue.isMade || !isMade))
 }
-
-const isPoor = ({ faults, seenAtMs }: RelayChoice, nowMs: number): boolean =>
-  faults >= limits.relayFaultsMax || nowMs - seenAtMs > limits.relayAwayMsMax
 
 export const isUnknownOwner = (error: unknown): boolean =>
   hasCode(error, 'peer-misbehaved') && (error as MyceliumError).details['reason'] === 'unknown-owner'
