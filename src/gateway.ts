@@ -67,7 +67,11 @@ export async function openGateway({
     key: await gatewayKey(knowledge.store, ambient),
     ambient,
     relay: config.overlay.relay
-      ? { store: knowledge.store, bytesMax: config.overlay.relayBytesMax, isKnown: knownGateways(knowledge) }
+      ? {
+          store: knowledge.store,
+          bytesMax: config.overlay.relayBytesMax,
+          isKnown: knownGateways(knowledge, ambient.clock),
+        }
       : undefined,
   })
   const node = scope.use(await openNode(knowledge, overlay, ambient))
@@ -123,6 +127,7 @@ export async function openGateway({
       listeners: () => listeners.current,
       startedAtMs: ambient.clock.nowMs(),
       stop: end.resolve,
+      relayBytesMax: config.overlay.relay ? config.overlay.relayBytesMax : undefined,
       checks: async () => await liveChecks(node, listeners.current),
     },
   })

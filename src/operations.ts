@@ -16,6 +16,7 @@ import { contactOperations } from './operations/contacts.ts'
 import type { OperationParts } from './operations/context.ts'
 import { mailOperations } from './operations/mail.ts'
 import { queueOperations } from './operations/queue.ts'
+import { relayOperations } from './operations/relay.ts'
 import { statusOperations } from './operations/status.ts'
 import { renewIfRestored } from './restored.ts'
 import type { Log } from './core/ambient.ts'
@@ -30,6 +31,7 @@ export function operationsOver(parts: OperationParts): Operations {
     ...backupOperations(parts),
     ...mailOperations(parts),
     ...queueOperations(parts),
+    ...relayOperations(parts),
     ...statusOperations(parts),
   }
   return audited(operations, parts)

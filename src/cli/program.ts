@@ -12,6 +12,7 @@ import { addInvite } from './invite.ts'
 import { addPassword } from './password.ts'
 import { addQueue } from './queue.ts'
 import { addRecovery } from './recovery.ts'
+import { addRelay } from './relay.ts'
 import { addRun } from './run.ts'
 import { addService } from './service.ts'
 import { addStatus } from './status.ts'
@@ -48,6 +49,7 @@ function buildProgram(environment: Environment): Command {
     addInvite,
     addContact,
     addQueue,
+    addRelay,
     addTransfer,
     addBackup,
     addTrust,

@@ -39,6 +39,7 @@ const noted: { readonly [V in Verb]?: Noted<V> } = {
   recoveryShow: { action: 'recovery.shown' },
   recoveryConfirm: { action: 'recovery.confirmed' },
   trustExport: { action: 'trust.exported' },
+  relayGrant: { action: 'relay.granted' },
   contactVerify: { action: 'contact.verified', details: (_, { identity }, idOf) => ({ contact: idOf(identity) }) },
   contactConfirmEnd: {
     action: 'contact.confirmed',
