@@ -23,6 +23,7 @@ async function open(key: Uint8Array, port: number, onLink: (link: Link) => void)
       webSocketPort: 0,
       mdns: false,
       bootstrap: [],
+      relays: [],
       announce: [],
       loopback: true,
     },

@@ -69,6 +69,10 @@ const schema = z.strictObject({
         .max(16)
         .default([])
         .describe('Relays to be reached through, as multiaddrs with /p2p, before those that contacts run.'),
+      hideFromRelays: z
+        .boolean()
+        .default(false)
+        .describe("Leave mail at a contact's relay only through a relay of one's own, never straight."),
       routing: z
         .boolean()
         .default(true)

@@ -27,6 +27,7 @@ import { type Knowledge, type Node, openKnowledge, openNode } from './node.ts'
 import type { OpenOptions } from './opening.ts'
 import { operationsOver, systemAmbient } from './operations.ts'
 import { liveChecks } from './operations/checks.ts'
+import { gatewaysOf } from './overlay/bootstrap.ts'
 import { newGatewayKey } from './overlay/gateway-key.ts'
 import { openOverlay } from './overlay/overlay.ts'
 import { renewIfRestored } from './restored.ts'
@@ -74,7 +75,12 @@ export async function openGateway({
         }
       : undefined,
   })
-  const node = scope.use(await openNode(knowledge, overlay, ambient))
+  const { relays, hideFromRelays } = config.overlay
+  const node = scope.use(
+    await openNode(knowledge, overlay, ambient, {
+      relays: { relays: gatewaysOf('overlay.relays', relays), isHidden: hideFromRelays },
+    }),
+  )
   const fronts = scope.use(new DisposedTogether())
   const mail = await openMail(config, knowledge, node, tls, ambient, fronts)
   const listeners: { current: Listeners } = { current: { ...mail.listeners, overlay: overlay.listeners() } }

@@ -13,6 +13,7 @@ import { Confirmations } from './core/delivery/confirmations.ts'
 import { type Delivery, openDelivery } from './core/delivery/delivery.ts'
 import { People } from './core/delivery/people.ts'
 import type { Overlay } from './core/delivery/ports.ts'
+import type { RelaySettings } from './core/delivery/relay/desk.ts'
 import { MyceliumError } from './core/errors.ts'
 import type { Identity } from './core/ids.ts'
 import type { Mailboxes, Summariser } from './core/mailbox/mailbox.ts'
@@ -95,8 +96,17 @@ export interface Node extends AsyncDisposable {
 
 const prekeysEveryMs = 24 * 3600_000
 
+export interface NodeOptions {
+  readonly relays?: RelaySettings
+}
+
 /** Takes ownership of the overlay. */
-export async function openNode(knowledge: Knowledge, overlay: Overlay, ambient: Ambient): Promise<Node> {
+export async function openNode(
+  knowledge: Knowledge,
+  overlay: Overlay,
+  ambient: Ambient,
+  { relays }: NodeOptions = {},
+): Promise<Node> {
   const { accounts, contacts, people } = knowledge
   await using scope = new AsyncDisposableStack()
   scope.use(overlay)
@@ -122,6 +132,7 @@ export async function openNode(knowledge: Knowledge, overlay: Overlay, ambient: 
     keyring: people,
     onConfirmation: (account, contact, step) => confirmations.received(account, contact, step),
     onRolledBack: (account) => void startAnew(knowledge, delivery, account, ambient),
+    ...(relays === undefined ? {} : { relaySettings: relays }),
   })
   scope.use(delivery)
   scope.defer(contacts.watch((account, contact) => delivery.contactChanged(account, contact)))

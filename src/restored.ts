@@ -4,6 +4,7 @@
  * A crash in between does it again, which does no harm.
  */
 import type { Ambient } from './core/ambient.ts'
+import { forgetRelays } from './core/delivery/relay/book.ts'
 import { forgetSessions } from './core/delivery/session-book.ts'
 import { hasCode } from './core/errors.ts'
 import type { WriteTx } from './core/store/store.ts'
@@ -22,6 +23,8 @@ async function renewDevices({ store, accounts, mailboxes }: Parts, ambient: Ambi
   for (const { identity } of accounts.list()) {
     const retire = (tx: WriteTx): void => {
       forgetSessions(tx, identity)
+      // their keys are in two hands, and what waits there is for a device that is gone
+      forgetRelays(tx, identity)
       mailboxes.bumpUidValidity(tx, identity)
     }
     try {

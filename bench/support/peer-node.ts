@@ -43,6 +43,7 @@ export async function openPeerNode(options: PeerNodeOptions): Promise<PeerNode> 
     webSocketPort: 0,
     mdns: false,
     bootstrap: [],
+    relays: [],
     announce: [],
     loopback: true,
   }

@@ -45,6 +45,7 @@ const lines: Record<ErrorCode, Line> = {
   'no-such-password': 'no such app password; see: password list',
   'no-such-invitation': 'no such invitation; see: invite list',
   'no-such-queue-item': 'no such message in the queue; see: queue list',
+  'no-such-relay': 'no such relay in use; see: relay list',
   'not-running': 'the gateway is not running on this home; start it with: run',
   'home-invalid': ({ reason }) =>
     `this home cannot be used: ${reason === 'key-file' ? 'its key file is damaged; put it back from a backup' : (reason ?? 'not a home directory')}`,

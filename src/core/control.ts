@@ -77,6 +77,20 @@ export const operationParams = {
   queueRetry: z.strictObject({ account, id: queueId.optional() }),
   queueCancel: z.strictObject({ account, id: queueId }),
 
+  /** Relays through which an account can be reached while its gateway is away. */
+  relayList: byAccount,
+  /** A multiaddr with /p2p; a capability as hex digits where the relay's owner gave one. */
+  relayUse: z.strictObject({
+    account,
+    relay: z.string().min(1).max(512),
+    capability: z
+      .string()
+      .regex(/^[\da-f]{32}$/)
+      .optional(),
+  }),
+  /** The gateway's id, or the end of it. */
+  relayDrop: z.strictObject({ account, gateway: z.string().min(4).max(128) }),
+
   trustExport: nothing,
 
   /** What this gateway holds for others. */
@@ -229,6 +243,19 @@ export interface QueueItem {
   readonly nextAttemptMs: number | undefined
 }
 
+export interface RelayView {
+  readonly account: string
+  readonly gateway: string
+  /** `replaced`: still emptied, but nobody is told to leave anything there. */
+  readonly state: 'watching' | 'away' | 'replaced'
+  /** Since when it is watched, or is not. */
+  readonly sinceMs: number | undefined
+  readonly lastSeenMs: number
+  /** What it was caught at, weighed; at three another relay takes its place. */
+  readonly faults: number
+  readonly lastError: string | undefined
+}
+
 export interface PeerView {
   readonly gateway: string
   readonly state: 'connected' | 'connecting' | 'disconnected'
@@ -334,6 +361,10 @@ export interface Results {
   readonly queueRetry: { readonly retried: number }
   readonly queueCancel: { readonly cancelled: string }
 
+  readonly relayList: readonly RelayView[]
+  readonly relayUse: RelayView
+  readonly relayDrop: { readonly dropped: string }
+
   readonly trustExport: {
     readonly certificate: string
     /** SHA-256, upper-case hex with colons. */
@@ -352,8 +383,8 @@ export interface Results {
     /** Octets that may be held; known while it is on. */
     readonly bytesMax: number | undefined
   }
-  /** `token`: base64url of 16 octets, shown once. */
-  readonly relayGrant: { readonly token: string; readonly expiresAtMs: number }
+  /** `capability`: 32 hex digits, shown once. */
+  readonly relayGrant: { readonly capability: string; readonly expiresAtMs: number }
 
   readonly mailImport: {
     readonly added: number

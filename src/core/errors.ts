@@ -38,6 +38,7 @@ export const errorCodes = [
   'no-such-password',
   'no-such-invitation',
   'no-such-queue-item',
+  'no-such-relay',
   'not-running',
   'home-invalid', // not a home, of a later version, or damaged
   'port-in-use',

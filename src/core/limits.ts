@@ -86,6 +86,34 @@ export const limits = {
   confirmationMs: 10 * 60_000, // ours: how long digits of an online confirmation are good for
   confirmationStepMs: 15_000, // ours: an online confirmation without its next step for this long begins anew when asked
   resendTickMs: 500, // ours
+
+  // use of relays
+  relaysUsedMax: 3, // DESIGN §7: three copies
+  relayCandidatesMax: 12, // ours: asked in one round
+  relayQueuesPerPairMax: 64, // ours: three relays, weeks that are kept, and relays that were replaced
+  relayQueueMs: 7 * 24 * 3600_000, // DESIGN §7: queues are made anew weekly
+  relayQueueKeepMs: 60 * 24 * 3600_000, // ours: a contact that was away that long may still leave mail in an old one
+  relayRetiredKeepMs: 30 * 24 * 3600_000, // ours: a relay that was replaced is emptied for this long; mail lives 21 days
+  relayAskMs: 20_000, // ours: one question to a relay, also through another one
+  relayRestMs: 60_000, // ours: a relay that did not answer is left alone for this long
+  relayFreshMs: 60_000, // ours: between two attempts to reach somebody whose mail lay at a relay
+  relayMaintainMs: 15 * 60_000, // ours: looking for relays and making queues, without a reason to do it sooner
+  relayWatchRetryMsMin: 2_000, // ours
+  relayWatchRetryMsMax: 10 * 60_000, // ours: polling of a relay that is away, with jitter
+  relayAwayMsMax: 24 * 3600_000, // ours: then another one takes its place, if there is one
+  relayFaultsMax: 3, // ours: what a relay may be caught at before it is replaced
+  relayProbeMs: 6 * 3600_000, // ours: a body to ourselves, to see whether it keeps what it takes
+  relayProbeMsMax: 10 * 60_000, // ours: and how long one may take while we watch
+  relayDelayMsMax: 3600_000, // ours: how much later than another relay it may hand out a copy while we watch both
+  relayLeavingsKept: 20_000, // ours: ids of bodies that were taken lately, per account
+  relayFramesFirstMax: 16, // ours: frames that go before any relay has taken one
+  relayFailureMsMax: 3600_000, // ours: pause after several failures to leave anything for somebody
+  relayFramesInFlightMax: 600, // ours: frames that wait at relays; a link allows 900
+  relayFramesOutMax: 1800, // ours: frames left since the peer was heard; it skips 2,000 (jumpMax)
+  relayLeaveAgainMs: 3 * 24 * 3600_000, // ours: what nobody has acknowledged is left once more
+  relayLateCopiesMax: 64, // ours: copies of one pair that wait in memory for their relay
+  relayLateCopyMs: 12 * 3600_000, // ours: and how long
+  relayBlobBytesMax: 32 * 1024 * 1024, // ours: larger contents wait for a direct link
   attemptMs: 30_000, // ours: one attempt to reach a contact
   handshakeMsMin: 1_000, // ours: between two handshakes that one device begins with us
   helloMs: 3_000, // ours: one attempt at a hello
@@ -313,16 +341,16 @@ export const limits = {
   relayClockSkewMs: 10 * 60_000, // ours: how far a signed request's time may be off
   relayHoldMsMax: 21 * 24 * 3600_000, // as messageExpiryMs
   relayEntryOverheadBytes: 4096, // ours: counted for each entry beside its body; an LMDB page and its index rows
-  relayBytesMaxOfWork: 0.5, // ours: share of `overlay.relayBytesMax` that owners who came by work have together
+  relayWorkShareMax: 0.5, // ours: share of `overlay.relayBytesMax` and of relayQueuesMax that owners who came by work have together
   relayOwnersMax: 4096, // ours
   relayWorkOwnersMax: 1024, // ours: of them, those who came by work
   relayOwnersPerGatewayMax: 64, // ours: opened as a contact's gateway; an office has several accounts
   relayOwnerBytesMax: 256 * 1024 * 1024, // ours: waiting for one owner, a contact or with a capability
   relayOwnerEntriesMax: 16_384, // ours
   relayOwnerQueuesMax: 4096, // ours
-  relayWorkOwnerBytesMax: 32 * 1024 * 1024, // ours: the same for one who came by work
+  relayWorkOwnerBytesMax: 96 * 1024 * 1024, // ours: the same for one who came by work
   relayWorkOwnerEntriesMax: 2048, // ours
-  relayWorkOwnerQueuesMax: 256, // ours
+  relayWorkOwnerQueuesMax: 1024, // ours
   relayQueueShareMax: 0.5, // ours: of its owner's octets and entries, for one queue: one sender does not fill it alone
   relayQueuesMax: 262_144, // ours: of all owners; about 60 MB
   relayMarksMax: 262_144, // ours: ids of entries that were taken; the oldest are forgotten first

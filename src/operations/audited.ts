@@ -38,6 +38,8 @@ const noted: { readonly [V in Verb]?: Noted<V> } = {
   backupRead: { action: 'backup.read', isStream: true },
   recoveryShow: { action: 'recovery.shown' },
   recoveryConfirm: { action: 'recovery.confirmed' },
+  relayUse: { action: 'relay.used' },
+  relayDrop: { action: 'relay.dropped' },
   trustExport: { action: 'trust.exported' },
   relayGrant: { action: 'relay.granted' },
   contactVerify: { action: 'contact.verified', details: (_, { identity }, idOf) => ({ contact: idOf(identity) }) },

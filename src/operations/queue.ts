@@ -7,7 +7,11 @@ import { limits } from '../core/limits.ts'
 import { accountOf, liveOf, type OperationParts } from './context.ts'
 
 /** Why a message still waits, in words. */
-function reasonOf({ courier, inFlight }: Waiting): string {
+function reasonOf({ courier, inFlight, atRelays }: Waiting): string {
+  if (atRelays !== undefined) {
+    const where = atRelays.count === 1 ? 'a relay' : `${atRelays.count} relays`
+    return `waits at ${where} for the recipient's gateway to be on; this gateway may be switched off meanwhile`
+  }
   if (inFlight) return "sent; waiting for the recipient's gateway to confirm"
   if (courier === undefined || courier.state === 'idle' || courier.state === 'connected') return 'about to be sent'
   if (courier.state === 'trying') return "connecting to the recipient's gateway"

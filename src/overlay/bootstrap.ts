@@ -1,5 +1,6 @@
 /** Gateways named in the configuration: connected at start, and again whenever the connection is gone. */
 import type { GatewayAddress } from '../core/delivery/ports.ts'
+import { MyceliumError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
 import { parseLocator } from './dial-policy.ts'
 import { parseGatewayId } from './gateway-key.ts'
@@ -12,6 +13,14 @@ export function parseBootstrap(text: string): GatewayAddress | undefined {
   const locator = parseLocator(text.slice(0, at))
   return at < 0 || gateway === undefined || locator === undefined ? undefined : { gateway, locators: [locator.locator] }
 }
+
+/** All of one setting. @throws `malformed` for what is no locator with /p2p */
+export const gatewaysOf = (setting: string, texts: readonly string[]): readonly GatewayAddress[] =>
+  texts.map((text) => {
+    const gateway = parseBootstrap(text)
+    if (gateway === undefined) throw new MyceliumError('malformed', { setting })
+    return gateway
+  })
 
 export function keepConnected(network: Network, gateways: readonly GatewayAddress[]): Disposable {
   const stopped = new AbortController()

@@ -2,8 +2,7 @@
 import type { Ambient } from '../core/ambient.ts'
 import type { Locator, Overlay } from '../core/delivery/ports.ts'
 import type { Relays } from '../core/delivery/relay-ports.ts'
-import { MyceliumError } from '../core/errors.ts'
-import { parseBootstrap } from './bootstrap.ts'
+import { gatewaysOf } from './bootstrap.ts'
 import type { Transport } from './dial-policy.ts'
 import { GatewayOverlay } from './gateway-overlay.ts'
 import { Libp2pNetwork } from './libp2p-network.ts'
@@ -19,6 +18,8 @@ export interface OverlayConfig {
   readonly mdns: boolean
   /** Multiaddrs with /p2p of gateways to connect to at start. */
   readonly bootstrap: readonly string[]
+  /** The same of relays: the connection to each is kept. */
+  readonly relays: readonly string[]
   /** Given to contacts before the addresses found. */
   readonly announce: readonly Locator[]
   /** Give out and dial loopback addresses: several gateways on one machine. Implied by a loopback `host`. */
@@ -43,11 +44,10 @@ export async function openOverlay({
   transports = ['tcp', 'quic', 'ws'],
   relay,
 }: OverlayOptions): Promise<Overlay & { readonly relays: Relays }> {
-  const bootstrap = config.bootstrap.map((text) => {
-    const gateway = parseBootstrap(text)
-    if (gateway === undefined) throw new MyceliumError('malformed', { setting: 'overlay.bootstrap' })
-    return gateway
-  })
+  const bootstrap = [
+    ...gatewaysOf('overlay.bootstrap', config.bootstrap),
+    ...gatewaysOf('overlay.relays', config.relays),
+  ]
   const network = new Libp2pNetwork({
     ...config,
     bootstrap,

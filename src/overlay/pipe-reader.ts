@@ -92,7 +92,7 @@ export class PipeReader {
     const { held } = this
     const needed = held + octets
     const isRoomy = needed * 2 <= this.#buffer.length
-    const next = isRoomy ? this.#buffer : Buffer.allocUnsafeSlow(Math.min(needed * 2, this.#octetsMax))
+    const next = isRoomy ? this.#buffer : new Uint8Array(Math.min(needed * 2, this.#octetsMax))
     next.set(this.#buffer.subarray(this.#start, this.#end))
     this.#buffer = next
     this.#start = 0

@@ -43,5 +43,5 @@ export const relayAskBounds: AskBounds = {
   requestMax: limits.relayRequestBytesMax,
   answerMax: limits.relayAnswerBytesMax,
   msMax: limits.relayAskMsMax,
-  readMs: (octets) => limits.relayAskReadMs + octets / 16,
+  readMs: (octets) => limits.relayAskReadMs + Math.ceil(octets / 16),
 }

@@ -15,6 +15,7 @@ import {
   operationParams,
   operationVerbs,
   type QueueItem,
+  type RelayView,
   type Results,
   type Verb,
 } from '../../src/core/control.ts'
@@ -63,7 +64,19 @@ const item: QueueItem = {
   reason: 'unreachable',
   nextAttemptMs: 1,
 }
+const relay: RelayView = {
+  account: 'alice',
+  gateway: '12D3KooWabcdefgh',
+  state: 'watching',
+  sinceMs: 0,
+  lastSeenMs: 0,
+  faults: 0,
+  lastError: 'unreachable',
+}
 const answers: Results = {
+  relayList: [relay],
+  relayUse: relay,
+  relayDrop: { dropped: relay.gateway },
   status: {
     running: true,
     version: '1',
@@ -148,7 +161,7 @@ const answers: Results = {
   trustExport: { certificate: '-----BEGIN CERTIFICATE-----\n', fingerprint: 'AA:BB', notAfterMs: 0 },
   mailImport: { added: 2, known: 1, refused: 0, refusals: [] },
   relayStatus: { on: true, owners: 2, queues: 5, entries: 7, bytes: 57_344, bytesMax: 4_294_967_296 },
-  relayGrant: { token: 'AAECAwQFBgcICQoLDA0ODw', expiresAtMs: 0 },
+  relayGrant: { capability: '000102030405060708090a0b0c0d0e0f', expiresAtMs: 0 },
   mailExport: { messages: 3 },
   backupRead: { rows: 1, files: 0, missing: 0 },
   recoveryShow: { mnemonic: created.mnemonic },
@@ -274,6 +287,13 @@ const commands: readonly (readonly [string[], Verb, unknown])[] = [
   [['relay', 'status'], 'relayStatus', {}],
   [['relay', 'grant'], 'relayGrant', { expiresMs: 604_800_000 }],
   [['relay', 'grant', '--expires', '2h'], 'relayGrant', { expiresMs: 7_200_000 }],
+  [['relay', 'list'], 'relayList', {}],
+  [
+    ['relay', 'use', '/ip4/203.0.113.7/tcp/4001/p2p/12D3KooWx'],
+    'relayUse',
+    { relay: '/ip4/203.0.113.7/tcp/4001/p2p/12D3KooWx' },
+  ],
+  [['relay', 'drop', 'abcdefgh'], 'relayDrop', { gateway: 'abcdefgh' }],
   [['trust', 'export'], 'trustExport', {}],
   [['recovery', 'show'], 'recoveryShow', {}],
 ]

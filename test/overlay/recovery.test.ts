@@ -54,6 +54,7 @@ test('a gateway of the configuration is connected without being asked for', asyn
       webSocketPort: 0,
       mdns: false,
       bootstrap: [bob.overlay.listeners()[0]!],
+      relays: [],
       announce: [],
       loopback: false,
     },

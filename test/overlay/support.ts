@@ -69,6 +69,7 @@ export async function openPeer(options: PeerOptions = {}): Promise<Peer> {
       webSocketPort: 0,
       mdns: false,
       bootstrap: [],
+      relays: [],
       announce: [],
       loopback: true,
     },

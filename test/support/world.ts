@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Ambient, silentLog, systemClock, systemRandom } from '../../src/core/ambient.ts'
 import { Secret } from '../../src/core/crypto/secret.ts'
-import type { Overlay } from '../../src/core/delivery/ports.ts'
+import type { GatewayAddress, Overlay } from '../../src/core/delivery/ports.ts'
 import type { Address, Identity } from '../../src/core/ids.ts'
 import { parseInvitation } from '../../src/core/identity/invitation.ts'
 import { parseAddress } from '../../src/core/message/address.ts'
@@ -32,6 +32,8 @@ export interface TestGatewayOptions {
   readonly wrap?: (overlay: Overlay) => Overlay
   /** It holds entries for others, as with `overlay.relay`; for contacts unless it is said for whom. */
   readonly relay?: boolean | Partial<Pick<RelayHost, 'bytesMax' | 'isKnown'>>
+  /** Relays of its configuration. */
+  readonly relays?: readonly TestGateway[]
 }
 
 export interface World extends AsyncDisposable {
@@ -51,7 +53,7 @@ export async function openWorld(ambient: Ambient = testAmbient): Promise<World> 
   const keyOf = (name: string): Secret => new Secret(Buffer.alloc(32, name))
   return {
     network,
-    async gateway(name, { wrap = (overlay: Overlay) => overlay, relay = false } = {}) {
+    async gateway(name, { wrap = (overlay: Overlay) => overlay, relay = false, relays = [] } = {}) {
       const folder = join(root, name)
       const paths = { store: join(folder, 'store'), blobs: join(folder, 'blobs') }
       const knowledge = await openKnowledge({ paths, key: keyOf(name), storeBytesMax: storeBytes }, ambient)
@@ -63,6 +65,7 @@ export async function openWorld(ambient: Ambient = testAmbient): Promise<World> 
         knowledge,
         wrap(await network.join(name, relay === false ? {} : { relay: relayHost(knowledge, relay, ambient.clock) })),
         ambient,
+        { relays: { relays: relays.map(addressOf), isHidden: false } },
       )
       const made: TestGateway = {
         name,
@@ -100,6 +103,11 @@ const relayHost = (knowledge: Knowledge, relay: TestGatewayOptions['relay'], clo
   bytesMax: 64 * 1024 * 1024,
   isKnown: knownGateways(knowledge, clock),
   ...(typeof relay === 'object' ? relay : {}),
+})
+
+const addressOf = ({ node }: TestGateway): GatewayAddress => ({
+  gateway: node.overlay.self,
+  locators: node.overlay.locators(),
 })
 
 async function submitMail(

@@ -82,6 +82,7 @@ const answers: Record<ErrorCode, Tagged> = {
   'no-such-password': internal,
   'no-such-invitation': internal,
   'no-such-queue-item': internal,
+  'no-such-relay': internal,
   'not-running': internal,
   'home-invalid': internal,
   'port-in-use': internal,

@@ -125,6 +125,7 @@ const replyFor: Readonly<Record<ErrorCode, Reply>> = {
   'no-such-password': ours,
   'no-such-invitation': ours,
   'no-such-queue-item': ours,
+  'no-such-relay': ours,
   'not-running': ours,
   'home-invalid': ours,
   'port-in-use': ours,

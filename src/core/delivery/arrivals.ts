@@ -19,7 +19,7 @@ import {
   u64,
   union,
 } from '../codec.ts'
-import { MyceliumError } from '../errors.ts'
+import { hasCode, MyceliumError } from '../errors.ts'
 import type { Address, BlobRoot, ContentId, DeviceId, Identity, MessageId } from '../ids.ts'
 import { short } from '../ids.ts'
 import { limits } from '../limits.ts'
@@ -122,6 +122,8 @@ const arrivalCodec = union<Arrival>({
   },
 })
 
+type RemoteArrival = Extract<Arrival, { readonly kind: 'remote' }>
+
 interface ArrivalParts {
   readonly store: Store
   readonly blobs: Blobs
@@ -147,7 +149,10 @@ export class Arrivals implements AsyncDisposable {
   readonly #parts: ArrivalParts
   readonly #stop = new AbortController()
   readonly #running = new Map<string, Promise<void>>()
+  /** Those of `#running` whose content comes from elsewhere. */
+  readonly #waiting = new Map<string, RemoteArrival>()
   readonly #wake = new Set<() => void>()
+  #nudges = 0
   readonly #turns = new Map<string, { busy: number; readonly waiting: (() => void)[] }>()
 
   constructor(parts: ArrivalParts) {
@@ -164,6 +169,7 @@ export class Arrivals implements AsyncDisposable {
 
   /** Somebody became reachable: do not wait longer. */
   nudge(): void {
+    this.#nudges += 1
     for (const wake of this.#wake) wake()
   }
 
@@ -190,6 +196,31 @@ export class Arrivals implements AsyncDisposable {
     this.#add(tx, { kind: 'local', ...mail, ...this.#now(), content, size, reporting })
   }
 
+  /**
+   * A chunk that came by another way than being asked for. What belongs to no mail on its way is left alone: the mail is
+   * in, or its descriptor never came and all of it will come again.
+   */
+  async takeChunk(
+    account: Identity,
+    author: Identity,
+    { root, index, answer }: { readonly root: BlobRoot; readonly index: number; readonly answer: Uint8Array },
+  ): Promise<void> {
+    const arrival = [...this.#waiting.values()].find(
+      (one) => one.account === account && one.author === author && one.root === root,
+    )
+    if (arrival === undefined) return
+    const incoming = await this.#parts.blobs.openIncoming(account, root, arrival)
+    try {
+      await this.#putChunk(arrival, incoming, index, answer)
+    } catch (error) {
+      if (!hasCode(error, 'peer-misbehaved') && !hasCode(error, 'malformed') && !hasCode(error, 'too-large'))
+        throw error
+      this.#parts.ambient.log.info('blob.chunk-refused', { message: short(arrival.id), index })
+      return
+    }
+    if (incoming.missing().length === 0) this.nudge()
+  }
+
   #now(): Since {
     return { sinceMs: this.#parts.ambient.clock.nowMs(), sinceRunMs: this.#parts.runClock.runMs() }
   }
@@ -208,7 +239,11 @@ export class Arrivals implements AsyncDisposable {
   #run(arrival: Arrival): void {
     const name = arrival.account + arrival.id
     if (this.#running.has(name) || this.#stop.signal.aborted) return
-    const done = this.#settle(arrival).finally(() => this.#running.delete(name))
+    if (arrival.kind === 'remote') this.#waiting.set(name, arrival)
+    const done = this.#settle(arrival).finally(() => {
+      this.#running.delete(name)
+      this.#waiting.delete(name)
+    })
     this.#running.set(name, done)
   }
 
@@ -216,6 +251,7 @@ export class Arrivals implements AsyncDisposable {
   async #settle(arrival: Arrival): Promise<void> {
     const { ambient } = this.#parts
     for (let attempts = 1; !this.#stop.signal.aborted; attempts += 1) {
+      const nudges = this.#nudges
       try {
         if (this.#isOver(arrival)) return await this.#giveUp(arrival)
         if (await this.#inTurn(arrival, async () => await this.#attempt(arrival))) return
@@ -226,7 +262,7 @@ export class Arrivals implements AsyncDisposable {
           attempts,
           code: error instanceof MyceliumError ? error.code : 'unexpected',
         })
-        await this.#pause(reconnectDelayMs(attempts, ambient.random.bytes(1)[0]! / 256))
+        if (this.#nudges === nudges) await this.#pause(reconnectDelayMs(attempts, ambient.random.bytes(1)[0]! / 256))
       }
     }
   }
@@ -268,7 +304,7 @@ export class Arrivals implements AsyncDisposable {
     return true
   }
 
-  async #fetch(arrival: Extract<Arrival, { kind: 'remote' }>): Promise<StoredContent> {
+  async #fetch(arrival: RemoteArrival): Promise<StoredContent> {
     const incoming = await this.#parts.blobs.openIncoming(arrival.account, arrival.root, {
       size: arrival.size,
       chunkBytes: arrival.chunkBytes,
@@ -288,11 +324,7 @@ export class Arrivals implements AsyncDisposable {
     return await incoming.finish()
   }
 
-  async #fetchChunk(
-    arrival: Extract<Arrival, { kind: 'remote' }>,
-    incoming: IncomingBlob,
-    index: number,
-  ): Promise<void> {
+  async #fetchChunk(arrival: RemoteArrival, incoming: IncomingBlob, index: number): Promise<void> {
     const where = this.#parts.deviceOf(arrival.account, arrival.author, arrival.device)?.where
     if (where === undefined) throw new MyceliumError('unreachable')
     const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(limits.chunkAskMs)])
@@ -300,6 +332,10 @@ export class Arrivals implements AsyncDisposable {
       signal,
       answerBytesMax: chunkAnswerBytesMax,
     })
+    await this.#putChunk(arrival, incoming, index, answer)
+  }
+
+  async #putChunk(arrival: RemoteArrival, incoming: IncomingBlob, index: number, answer: Uint8Array): Promise<void> {
     const { proof, sealed } = decodeChunkAnswer(answer)
     const plaintext = proofHolds(arrival, index, sealed, proof) ? openChunk(arrival.key, index, sealed) : undefined
     const expected =

@@ -98,6 +98,19 @@ export class BlobSource {
     this.#mailboxes.release(tx, served.account, served.content)
   }
 
+  /** Every chunk of a blob that is held, as answers to whoever would ask; none when it has more octets than that. */
+  async *chunks(
+    root: BlobRoot,
+    bytesMax: number,
+  ): AsyncGenerator<{ readonly index: number; readonly answer: Uint8Array }> {
+    const value = this.#store.read((tx) => tx.get(tables.servedBlobs, rootKey(root)))
+    if (value === undefined) return
+    const served = decode(servedCodec, value)
+    if (served.size > bytesMax) return
+    for (let index = 0; index < served.leaves.length; index += 1)
+      yield { index, answer: await this.#answerOf(served, index) }
+  }
+
   /** Answers one chunk question; refuses unknown roots and chunks without saying which. */
   readonly answer: AskHandler = async (request) => {
     try {
@@ -106,15 +119,19 @@ export class BlobSource {
       if (value === undefined) return undefined
       const served = decode(servedCodec, value)
       if (index >= served.leaves.length) return undefined
-      const plaintext = await this.#chunk(served.account, served, index, served.chunkBytes)
-      return encodeChunkAnswer({
-        proof: merkleProof(served.leaves, index),
-        sealed: sealChunk(served.key, index, plaintext),
-      })
+      return await this.#answerOf(served, index)
     } catch (error) {
       if (hasCode(error, 'malformed') || hasCode(error, 'too-large')) return undefined
       throw error
     }
+  }
+
+  async #answerOf(served: ServedBlob, index: number): Promise<Uint8Array> {
+    const plaintext = await this.#chunk(served.account, served, index, served.chunkBytes)
+    return encodeChunkAnswer({
+      proof: merkleProof(served.leaves, index),
+      sealed: sealChunk(served.key, index, plaintext),
+    })
   }
 
   async #chunk(

@@ -1,17 +1,18 @@
 /**
  * The sending side of one pair of devices: takes references from the outbox in order, seals them in batches, sends them
- * over the ready link, and sends again what stays unanswered. Ratchet state is durable before a frame leaves.
+ * by its outlet (the ready link, or relays while the peer is away), and sends again what stays unanswered. Ratchet state
+ * is durable before a frame leaves.
  */
 import type { Ambient } from '../ambient.ts'
 import { MyceliumError } from '../errors.ts'
 import { type MessageId, short } from '../ids.ts'
 import { limits } from '../limits.ts'
 import { type FrameClass, payloadBytesMax } from '../session/frame.ts'
-import { encodeItems } from '../session/items.ts'
 import { Session } from '../session/session.ts'
 import type { Store, WriteTx } from '../store/store.ts'
 import { type Item, itemsOf, packItem } from './items.ts'
 import type { Outbox, QueuedRef } from './outbox.ts'
+import type { Outlet, SentFrames } from './outlet.ts'
 import type { Link } from './ports.ts'
 import { resendDelayMs } from './retry.ts'
 import type { Pair, SessionBook } from './session-book.ts'
@@ -33,9 +34,7 @@ interface InFlight {
   readonly dueMs: number
 }
 
-interface Sealed {
-  readonly bytes: Uint8Array
-  readonly sent: readonly { readonly queued: QueuedRef; readonly frames: number }[]
+interface Sealed extends SentFrames {
   readonly gone: readonly number[]
 }
 
@@ -54,7 +53,7 @@ export class Channel {
   #fresh: QueuedRef[] = []
   #isCaughtUp = false
   readonly #control: Item[] = []
-  #link: Link | undefined
+  #outlet: Outlet | undefined
   #readTo = 0
   #framesInFlight = 0
   #pumping = false
@@ -70,30 +69,36 @@ export class Channel {
     return this.#inFlight.size + this.#fresh.length
   }
 
-  get isOpen(): boolean {
-    return this.#link !== undefined
+  /** How its frames leave now, if they do. */
+  get way(): Outlet['kind'] | undefined {
+    return this.#outlet?.kind
   }
 
-  /** The link is ready for this pair: everything unacknowledged goes out, from the beginning. */
-  opened(link: Link): void {
-    this.#link = link
+  /** There is a way: everything unacknowledged goes out, from where that way begins. */
+  opened(outlet: Outlet): void {
+    const before = this.#outlet
+    this.#outlet = outlet
+    before?.close()
     this.#startOver()
+    this.#readTo = outlet.after
     this.pump()
   }
 
-  /** This link is over; false when another one has taken its place. */
+  /** This link is over; false when another way has taken its place. */
   lost(link: Link): boolean {
-    if (this.#link !== undefined && this.#link !== link) return false
+    if (this.#outlet !== undefined && this.#outlet.link !== link) return false
     this.closed()
     return true
   }
 
   closed(): void {
-    this.#link = undefined
+    const before = this.#outlet
+    this.#outlet = undefined
+    before?.close()
     this.#startOver()
   }
 
-  /** An item that is not a message; sent once, when the link is up, and lost with the process. */
+  /** An item that is not a message; sent once, when there is a way that takes it, and lost with the process. */
   say(item: Item): void {
     if (this.#control.length < limits.controlItemsMax) this.#control.push(item)
     this.pump()
@@ -121,7 +126,7 @@ export class Channel {
 
   /** Twice a second: what is unanswered for too long goes out again. */
   tick(): void {
-    if (this.#link === undefined) return
+    if (this.#outlet === undefined) return
     const now = this.#parts.ambient.clock.monotonicMs()
     for (const { dueMs } of this.#inFlight.values()) {
       if (dueMs > now) continue
@@ -138,7 +143,7 @@ export class Channel {
       .catch((error: unknown) => {
         const code = error instanceof MyceliumError ? error.code : 'unexpected'
         this.#parts.ambient.log.warn('channel.failed', { device: short(this.pair.peerDevice), code })
-        this.#link?.close(code)
+        this.#outlet?.failed(code)
       })
       .finally(() => {
         this.#pumping = false
@@ -148,44 +153,53 @@ export class Channel {
   async #run(): Promise<void> {
     while (this.#again) {
       this.#again = false
-      const link = this.#link
-      if (link === undefined || link.closed.aborted) return
-      const sealed = await this.#sealNext()
+      const outlet = this.#outlet
+      if (outlet === undefined || outlet.closed.aborted) return
+      const sealed = await this.#sealNext(outlet)
       if (sealed === undefined) continue
-      this.#noteSent(sealed)
+      this.#noteSent(sealed, outlet)
       this.#again = true
-      if (link !== this.#link) continue
-      await link.send(sealed.bytes).catch(() => {})
+      if (outlet !== this.#outlet) continue
+      await outlet.send(sealed).catch(() => {})
     }
   }
 
-  #noteSent({ sent, gone }: Sealed): void {
+  #noteSent({ sent, gone }: Sealed, outlet: Outlet): void {
     const now = this.#parts.ambient.clock.monotonicMs()
+    const isOver = outlet !== this.#outlet // it was sealed for nothing: it is due at once
+    const dueMs = (sendings: number): number =>
+      isOver ? now : outlet.resends ? now + resendDelayMs(sendings) : Infinity
     for (const seq of gone) this.#drop(seq)
     for (const { queued, frames } of sent) {
       const { seq, ref } = queued
       const sendings = (this.#inFlight.get(seq)?.sendings ?? 0) + 1
       this.#drop(seq)
-      this.#inFlight.set(seq, { queued, frames, sendings, dueMs: now + resendDelayMs(sendings) })
+      this.#inFlight.set(seq, { queued, frames, sendings, dueMs: dueMs(sendings) })
       this.#byMessage.set(ref.message, queued)
       this.#framesInFlight += frames
     }
   }
 
   /** `undefined` when there is nothing to send now. */
-  async #sealNext(): Promise<Sealed | undefined> {
+  async #sealNext(outlet: Outlet): Promise<Sealed | undefined> {
     const mayMail = this.#parts.mayMail(this.pair)
     if (!mayMail) this.#startOver()
     const overdue = this.#overdue()
-    const room = mayMail && this.#framesInFlight < limits.inFlightMax
-    const control = [...this.#control]
+    const window = outlet.framesMax
+    const room = mayMail && this.#framesInFlight < window
+    const control = this.#control.filter((item) => outlet.takes(item))
     const sealed = await this.#parts.store.write((tx) => {
-      const queued = overdue.length > 0 ? this.#reread(tx, overdue) : room ? this.#readOn(tx) : []
+      const queued = overdue.length > 0 ? this.#reread(tx, overdue) : room ? this.#readOn(tx, window) : []
       if (queued.length === 0 && control.length === 0 && overdue.length === 0) return undefined
-      tx.afterCommit(() => this.#control.splice(0, control.length))
+      tx.afterCommit(() => this.#said(control))
       return this.#seal(tx, control, queued, overdue)
     })
     return sealed
+  }
+
+  #said(items: readonly Item[]): void {
+    const left = this.#control.filter((item) => !items.includes(item))
+    this.#control.splice(0, this.#control.length, ...left)
   }
 
   #overdue(): readonly number[] {
@@ -206,11 +220,11 @@ export class Channel {
     })
   }
 
-  #readOn(tx: WriteTx): readonly QueuedRef[] {
-    if (this.#isCaughtUp) return this.#takeFresh(tx)
+  #readOn(tx: WriteTx, window: number): readonly QueuedRef[] {
+    if (this.#isCaughtUp) return this.#takeFresh(tx, window)
     const { account, peer } = this.pair
     const rows = [...this.#parts.outbox.refs(tx, account, peer, this.#readTo, limits.sealBatchMax)]
-    const taken = this.#thatFit(tx, rows)
+    const taken = this.#thatFit(tx, rows, window)
     tx.afterCommit(() => {
       this.#readTo = taken.at(-1)?.seq ?? this.#readTo
       this.#isCaughtUp = taken.length === rows.length && rows.length < limits.sealBatchMax
@@ -218,8 +232,8 @@ export class Channel {
     return taken.filter(({ seq, ref }) => !this.#inFlight.has(seq) && !this.#hasAnswered(ref))
   }
 
-  #takeFresh(tx: WriteTx): readonly QueuedRef[] {
-    const taken = this.#thatFit(tx, this.#fresh.slice(0, limits.sealBatchMax))
+  #takeFresh(tx: WriteTx, window: number): readonly QueuedRef[] {
+    const taken = this.#thatFit(tx, this.#fresh.slice(0, limits.sealBatchMax), window)
     tx.afterCommit(() => {
       this.#fresh.splice(0, taken.length)
       this.#readTo = taken.at(-1)?.seq ?? this.#readTo
@@ -228,8 +242,8 @@ export class Channel {
   }
 
   /** As many from the beginning as the window has frames for; one always, since the window is not full. */
-  #thatFit(tx: WriteTx, queued: readonly QueuedRef[]): readonly QueuedRef[] {
-    let room = limits.inFlightMax - this.#framesInFlight
+  #thatFit(tx: WriteTx, queued: readonly QueuedRef[], window: number): readonly QueuedRef[] {
+    let room = window - this.#framesInFlight
     let count = 0
     while (count < queued.length && (count === 0 || room > 0)) {
       room -= Math.ceil((this.#parts.outbox.message(tx, queued[count]!.ref)?.encoded.length ?? 0) / smallestFragment)
@@ -263,20 +277,21 @@ export class Channel {
     }
     const outgoing = queued.flatMap((one) => {
       const message = outbox.message(tx, one.ref)
-      return message === undefined ? [] : [{ queued: one, encoded: message.encoded }]
+      return message === undefined ? [] : [{ queued: one, encoded: message.encoded, root: message.root }]
     })
-    const sent: { readonly queued: QueuedRef; readonly frames: number }[] = []
+    const sent: SentFrames['sent'][number][] = []
     for (const { item, members } of itemsOf(outgoing, largestPayload)) {
       const payloads = packItem(item, largestPayload, newTransferId)
       for (const payload of payloads) frames.push(session.seal(payload, { ...moment, classMin: messageClassMin }))
-      for (const member of members) sent.push({ queued: member.queued, frames: payloads.length })
+      for (const member of members) sent.push({ queued: member.queued, frames: payloads.length, root: member.root })
     }
     frames.push(...session.maintenance(moment))
     book.update(tx, { ...row, current: session.encode() })
     const tag = session.sendTag(moment.nowMs)
     const alive = new Set(sent.map(({ queued: { seq } }) => seq))
     return {
-      bytes: encodeItems(tag, frames),
+      tag,
+      frames,
       sent,
       gone: overdue.filter((seq) => !alive.has(seq)),
     }

@@ -19,6 +19,8 @@ interface CourierParts {
   readonly hub: LinkHub
   readonly firstContact: FirstContact
   readonly ambient: Ambient
+  /** One device of it did not answer. */
+  readonly onUnreached: (pair: Pair) => void
 }
 
 export interface CourierStatus {
@@ -138,15 +140,21 @@ export class Courier implements AsyncDisposable {
   }
 
   async #connect(contact: PeerContact, device: PeerDevice, signal: AbortSignal): Promise<string | undefined> {
-    const { book, hub, keyring, firstContact, ambient } = this.#parts
-    const at: GatewayAddress | undefined = device.where
-    if (at === undefined) return 'unreachable'
     const pair: Pair = {
       account: this.account,
-      device: keyring.own(this.account).party.device,
+      device: this.#parts.keyring.own(this.account).party.device,
       peer: this.contact,
       peerDevice: device.device,
     }
+    const failure = await this.#reach(pair, contact, device, signal)
+    if (failure !== undefined) this.#parts.onUnreached(pair)
+    return failure
+  }
+
+  async #reach(pair: Pair, contact: PeerContact, device: PeerDevice, signal: AbortSignal): Promise<string | undefined> {
+    const { book, hub, firstContact, ambient } = this.#parts
+    const at: GatewayAddress | undefined = device.where
+    if (at === undefined) return 'unreachable'
     try {
       if (!book.isUsable(pair)) await firstContact.shakeHands(this.account, contact, device, { signal })
       await hub.connect(pair, at, { signal })

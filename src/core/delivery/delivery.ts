@@ -24,6 +24,7 @@ import { LongReports } from './long-reports.ts'
 import type { Directory, Keyring } from './needs.ts'
 import { Outbox, type OutgoingMessage, type QueuedRef } from './outbox.ts'
 import type { Overlay } from './ports.ts'
+import { RelayDesk, type RelaySettings } from './relay/desk.ts'
 import { deliveredHere, Reports } from './reports.ts'
 import { RunClock } from './run-clock.ts'
 import { SentCopies } from './sent-copies.ts'
@@ -47,6 +48,7 @@ export interface DeliveryParts {
   readonly onConfirmation: (account: Identity, contact: Identity, step: Uint8Array) => void
   /** A peer has seen more of our frames than we know of: this home is an older copy of itself. */
   readonly onRolledBack: (account: Identity) => void
+  readonly relaySettings?: RelaySettings
 }
 
 export interface Waiting {
@@ -56,12 +58,16 @@ export interface Waiting {
   readonly bytes: number
   readonly courier: CourierStatus | undefined
   readonly inFlight: boolean
+  /** Relays where it waits for the recipient, and since when, Unix milliseconds. */
+  readonly atRelays: { readonly count: number; readonly sinceMs: number } | undefined
 }
 
 export interface Delivery extends AsyncDisposable {
   readonly submitter: Submitter
   readonly sentCopies: SentCopies
   readonly counts: Readonly<DeliveryCounts>
+  /** The relays through which accounts can be reached while this gateway is away; absent on a network without them. */
+  readonly relays: Pick<RelayDesk, 'inUse' | 'use' | 'drop' | 'queuesOf' | 'isQuiet'> | undefined
   /** Everything that waits to be acknowledged. */
   waiting(account?: Identity): readonly Waiting[]
   /** How many references wait; reads none of them. */
@@ -105,6 +111,7 @@ class RunningDelivery implements Delivery {
   readonly #runClock: RunClock
   readonly #tombstones: Tombstones
   readonly #switchboard: Switchboard
+  readonly relays: RelayDesk | undefined
   readonly #timers: NodeJS.Timeout[] = []
 
   constructor(parts: DeliveryParts) {
@@ -120,6 +127,7 @@ class RunningDelivery implements Delivery {
       book: this.#book,
       hub: () => this.#hub,
       firstContact: () => this.#firstContact,
+      relays: () => this.relays,
     })
     this.#tombstones = new Tombstones({ store, ambient, runClock: this.#runClock })
     const deliverer = new Deliverer({ ...parts, tombstones: this.#tombstones, counts: this.counts })
@@ -168,6 +176,8 @@ class RunningDelivery implements Delivery {
         outbox: this.#outbox,
         settler: this.#settler,
         switchboard: this.#switchboard,
+        onQueues: (tx, pair, queues) => this.relays?.given(tx, pair, queues),
+        onHeard: (tx, pair) => this.relays?.heard(tx, pair),
       }),
       mayMeet: (pair) => keyring.mayMeet(pair),
       dayBytesMax: ({ account, peer }) =>
@@ -193,6 +203,27 @@ class RunningDelivery implements Delivery {
       book: this.#book,
       onSession: (pair) => this.#switchboard.newSession(pair),
     })
+    this.relays =
+      overlay.relays === undefined
+        ? undefined
+        : new RelayDesk({
+            ...parts,
+            relays: overlay.relays,
+            settings: parts.relaySettings ?? { relays: [], isHidden: false },
+            sessions: this.#book,
+            outbox: this.#outbox,
+            blobSource: this.#blobSource,
+            inbound,
+            arrivals: this.#arrivals,
+            self: overlay.self,
+            isConnected: (gateway) =>
+              overlay.peers().some((peer) => peer.gateway === gateway && peer.state === 'connected'),
+            readyLink: (pair) => this.#hub.readyLinkOf(pair),
+            say: (pair, item) => this.#switchboard.channel(pair).say(item),
+            onFresh: (pair) => this.#switchboard.heardOf(pair),
+            onRelayBack: () => this.#switchboard.minute(),
+            onOutletFailed: (pair) => this.#switchboard.channel(pair).closed(),
+          })
     this.submitter = submitter({
       writes: new SharedWrite(store),
       mailboxes,
@@ -214,6 +245,7 @@ class RunningDelivery implements Delivery {
       onLink: (link) => this.#hub.attach(link),
       onReachable: (gateway) => {
         this.#switchboard.reachable(gateway)
+        this.relays?.reachable(gateway.gateway)
         this.#arrivals.nudge()
       },
       onLocatorsChanged: () => this.#switchboard.announce(),
@@ -232,6 +264,7 @@ class RunningDelivery implements Delivery {
       this.#guarded('handshakes', this.#firstContact.sweep())
     })
     this.#switchboard.start()
+    this.relays?.start()
   }
 
   waiting(account?: Identity): readonly Waiting[] {
@@ -244,8 +277,19 @@ class RunningDelivery implements Delivery {
           bytes: sizeOf(this.#outbox.message(tx, ref)),
           courier: this.courierOf(ref.account, ref.recipient),
           inFlight: this.#switchboard.isInFlight(ref),
+          atRelays: this.#atRelays(seq, ref),
         })),
     )
+  }
+
+  /** Of the device for which most relays hold it. */
+  #atRelays(seq: number, { account, recipient }: QueuedRef['ref']): Waiting['atRelays'] {
+    const deposits = this.#switchboard
+      .devicesOf(account, recipient)
+      .flatMap((device) => this.relays?.depositsOf(this.#switchboard.pairOf(account, recipient, device)) ?? [])
+      .filter(({ to }) => seq <= to)
+      .sort((a, b) => b.relays - a.relays)
+    return deposits[0] === undefined ? undefined : { count: deposits[0].relays, sinceMs: deposits[0].sinceMs }
   }
 
   backlog(): number {
@@ -275,6 +319,7 @@ class RunningDelivery implements Delivery {
 
   contactChanged(account: Identity, contact: Identity): void {
     this.#guarded('sessions', this.#switchboard.contactChanged(account, contact))
+    this.relays?.wake()
   }
 
   courierOf(account: Identity, contact: Identity): CourierStatus | undefined {
@@ -286,12 +331,17 @@ class RunningDelivery implements Delivery {
   }
 
   retireSessions(tx: WriteTx, account: Identity): void {
-    for (const pair of this.#book.pairs()) if (pair.account === account) this.#book.remove(tx, pair)
+    for (const pair of this.#book.pairs()) {
+      if (pair.account !== account) continue
+      this.#book.remove(tx, pair)
+      this.relays?.forget(tx, pair)
+    }
     tx.afterCommit(() => this.#switchboard.restart(account))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer)
+    await this.relays?.[Symbol.asyncDispose]()
     await this.#switchboard[Symbol.asyncDispose]()
     await this.#arrivals[Symbol.asyncDispose]()
     await this.#longReports[Symbol.asyncDispose]()
@@ -308,6 +358,8 @@ class RunningDelivery implements Delivery {
   }
 
   async #minute(): Promise<void> {
+    this.#switchboard.minute()
+    await this.relays?.tick()
     await this.#settler.sweep()
     this.#longReports.writeAll()
     await this.#tombstones.sweepSome()

@@ -7,6 +7,7 @@ import { forgetArrivals } from './arrivals.ts'
 import { BlobSource } from './blob-source.ts'
 import { forgetReports } from './long-reports.ts'
 import { Outbox } from './outbox.ts'
+import { forgetRelays } from './relay/book.ts'
 import { forgetSessions } from './session-book.ts'
 
 /** Tombstones stay until their time is over: their keys do not say whose they are. */
@@ -31,4 +32,5 @@ export function forgetAccount(
   forgetArrivals(tx, account, parts.mailboxes)
   forgetReports(tx, account)
   forgetSessions(tx, account)
+  forgetRelays(tx, account)
 }

@@ -15,6 +15,7 @@ import { Assembler, type AssemblerDraft } from './assembler.ts'
 import { chunkBytesFor } from './blob-chunks.ts'
 import type { Delivered, Deliverer } from './deliver.ts'
 import { decodeItem, type Item, packItem, type Refusal, unpackPayload } from './items.ts'
+import type { GivenQueue } from './relay/queues.ts'
 import { type Pair, pairName, type SessionBook, type SessionRow, type Tagged } from './session-book.ts'
 
 /** One frame as it came off a link, copied out of the link's buffers. */
@@ -29,6 +30,7 @@ export interface ItemHandlers {
   readonly refused: (tx: WriteTx, pair: Pair, id: MessageId, reason: Refusal) => void
   readonly bundle: (tx: WriteTx, pair: Pair, bundle: Uint8Array) => void
   readonly confirmation: (tx: WriteTx, pair: Pair, step: Uint8Array) => void
+  readonly queues: (tx: WriteTx, pair: Pair, queues: readonly GivenQueue[]) => void
   /** The session works in both directions. */
   readonly welcome: (tx: WriteTx, pair: Pair) => void
 }
@@ -164,6 +166,9 @@ export class Inbound {
         return
       case 'confirmation':
         handlers.confirmation(tx, pair, item.step)
+        return
+      case 'queues':
+        handlers.queues(tx, pair, item.queues)
         return
       case 'welcome':
         handlers.welcome(tx, pair)

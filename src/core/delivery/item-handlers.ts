@@ -7,6 +7,7 @@ import type { WriteTx } from '../store/store.ts'
 import type { ItemHandlers } from './inbound.ts'
 import type { Keyring } from './needs.ts'
 import type { Outbox, QueuedRef } from './outbox.ts'
+import type { GivenQueue } from './relay/queues.ts'
 import type { Pair } from './session-book.ts'
 import type { Settler } from './settle.ts'
 import type { Switchboard } from './switchboard.ts'
@@ -18,6 +19,10 @@ interface HandlerParts {
   readonly keyring: Keyring
   /** A step of an online confirmation arrived inside a contact's session. */
   readonly onConfirmation: (account: Identity, contact: Identity, step: Uint8Array) => void
+  /** Where the pair's peer is to be left what it should find. */
+  readonly onQueues: (tx: WriteTx, pair: Pair, queues: readonly GivenQueue[]) => void
+  /** The peer has answered for what it was sent. */
+  readonly onHeard: (tx: WriteTx, pair: Pair) => void
 }
 
 export function itemHandlers(parts: HandlerParts): ItemHandlers {
@@ -25,11 +30,21 @@ export function itemHandlers(parts: HandlerParts): ItemHandlers {
   return {
     received: (tx, pair, ids) => {
       const hasOneDevice = switchboard.devicesOf(pair.account, pair.peer).length === 1
-      for (const id of ids)
-        settle(tx, parts, pair, id, (queued) => settler.acknowledged(tx, queued, pair.peerDevice), hasOneDevice)
+      const end = (queued: QueuedRef): void => settler.acknowledged(tx, queued, pair.peerDevice)
+      settleLate(
+        tx,
+        parts,
+        pair,
+        ids.filter((id) => !settle(tx, parts, pair, id, end, hasOneDevice)),
+        end,
+      )
+      parts.onHeard(tx, pair)
     },
-    refused: (tx, pair, id, reason) =>
-      settle(tx, parts, pair, id, (queued) => settler.refused(tx, queued, pair.peerDevice, reason)),
+    refused: (tx, pair, id, reason) => {
+      const end = (queued: QueuedRef): void => settler.refused(tx, queued, pair.peerDevice, reason)
+      if (!settle(tx, parts, pair, id, end)) settleLate(tx, parts, pair, [id], end)
+    },
+    queues: (tx, pair, queues) => parts.onQueues(tx, pair, queues),
     bundle: (tx, pair, bundle) => {
       keyring.learn(tx, pair.account, bundle, pair.peer)
       tx.afterCommit(() => switchboard.courier(pair.account, pair.peer).start())
@@ -50,10 +65,10 @@ function settle(
   id: MessageId,
   end: (queued: QueuedRef) => void,
   isTakenByAll = false,
-): void {
+): boolean {
   const channel = switchboard.channel(pair)
   const queued = channel.inFlightAs(id)
-  if (queued === undefined) return
+  if (queued === undefined) return false
   const { seq } = queued
   const ref =
     isTakenByAll && isOnlyCopy(queued) && outbox.has(tx, queued)
@@ -61,6 +76,22 @@ function settle(
       : outbox.get(tx, pair.account, pair.peer, seq)
   if (ref !== undefined) end({ seq, ref })
   tx.afterCommit(() => channel.settled(seq))
+  return true
+}
+
+/** What lay at a relay may be answered long after this process has forgotten that it left it there. */
+function settleLate(
+  tx: WriteTx,
+  { outbox, switchboard }: HandlerParts,
+  pair: Pair,
+  ids: readonly MessageId[],
+  end: (queued: QueuedRef) => void,
+): void {
+  if (ids.length === 0) return
+  for (const queued of outbox.find(tx, pair.account, pair.peer, new Set(ids))) {
+    end(queued)
+    tx.afterCommit(() => switchboard.channel(pair).settled(queued.seq))
+  }
 }
 
 /**

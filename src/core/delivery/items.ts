@@ -6,6 +6,7 @@ import { array, bytes, type Codec, decode, encode, fixed, hexId, literal, record
 import { MyceliumError } from '../errors.ts'
 import type { MessageId } from '../ids.ts'
 import { limits } from '../limits.ts'
+import { type GivenQueue, givenQueuesCodec } from './relay/queues.ts'
 
 /** Why a device will not take a message, for good: the sender reports it instead of trying again. */
 export const refusals = ['mailbox-full', 'message-too-large', 'blocked', 'malformed'] as const
@@ -24,6 +25,8 @@ export type Item =
   | { readonly kind: 'bundle'; readonly bundle: Uint8Array }
   /** One step of an online confirmation (docs/protocol/identity.md). */
   | { readonly kind: 'confirmation'; readonly step: Uint8Array }
+  /** Where the receiver is to leave what it has for the sender while that one is away; in the place of what was given before. */
+  | { readonly kind: 'queues'; readonly queues: readonly GivenQueue[] }
   /** First answer to a handshake: the session works in both directions. */
   | { readonly kind: 'welcome' }
 
@@ -54,6 +57,7 @@ const itemCodec: Codec<Item> = union<Item>({
       encoded: array(bytes(limits.itemBytesMax), limits.itemMessagesMax),
     }),
   },
+  queues: { tag: 7, codec: record({ kind: literal('queues'), queues: givenQueuesCodec }) },
 })
 
 const encodeItem = (item: Item): Uint8Array => encode(itemCodec, item)

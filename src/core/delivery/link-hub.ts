@@ -64,6 +64,13 @@ export class LinkHub {
     return open?.ready.has(pairName(pair)) === true ? open.link : undefined
   }
 
+  /** The same, over whichever link it is. */
+  readyLinkOf(pair: Pair): Link | undefined {
+    const name = pairName(pair)
+    for (const open of this.#links.values()) if (open.ready.has(name)) return open.link
+    return undefined
+  }
+
   isLinked(gateway: GatewayId): boolean {
     return this.#links.has(gateway)
   }

@@ -128,6 +128,16 @@ export class Outbox {
     }
   }
 
+  /** References of one pair to these messages: reads all of the pair. */
+  find(tx: WriteTx, account: Identity, recipient: Identity, messages: ReadonlySet<MessageId>): readonly QueuedRef[] {
+    const found: QueuedRef[] = []
+    for (const { seq, encoded } of this.#packs.after(tx, this.#pair(tx, account, recipient), 0)) {
+      const ref = decode(refCodec, encoded)
+      if (messages.has(ref.message)) found.push({ seq, ref })
+    }
+    return found
+  }
+
   get(tx: WriteTx, account: Identity, recipient: Identity, seq: number): OutboxRef | undefined {
     const encoded = this.#packs.get(tx, this.#pair(tx, account, recipient), seq)
     return encoded === undefined ? undefined : decode(refCodec, encoded)

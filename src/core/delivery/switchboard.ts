@@ -4,6 +4,7 @@
  */
 import type { Ambient } from '../ambient.ts'
 import type { DeviceId, Identity } from '../ids.ts'
+import { limits } from '../limits.ts'
 import type { Store } from '../store/store.ts'
 import { Channel } from './channel.ts'
 import { Courier, type CourierStatus } from './courier.ts'
@@ -12,7 +13,9 @@ import type { Item } from './items.ts'
 import type { LinkHub } from './link-hub.ts'
 import type { Directory, Keyring } from './needs.ts'
 import type { Outbox, QueuedRef } from './outbox.ts'
+import { LinkOutlet } from './outlet.ts'
 import type { GatewayAddress, Link, Overlay } from './ports.ts'
+import type { RelayDesk } from './relay/desk.ts'
 import { type Pair, pairName, type SessionBook } from './session-book.ts'
 
 interface SwitchboardParts {
@@ -26,12 +29,16 @@ interface SwitchboardParts {
   /** They tell the switchboard what happens and are made after it. */
   readonly hub: () => LinkHub
   readonly firstContact: () => FirstContact
+  /** Absent on a network without relays. */
+  readonly relays: () => RelayDesk | undefined
 }
 
 export class Switchboard implements AsyncDisposable {
   readonly #parts: SwitchboardParts
   readonly #channels = new Map<string, Channel>()
   readonly #couriers = new Map<string, Courier>()
+  /** When a pair was last tried because of what lay at a relay, monotonic. */
+  readonly #heardOfMs = new Map<string, number>()
   #closing = false
 
   constructor(parts: SwitchboardParts) {
@@ -48,6 +55,38 @@ export class Switchboard implements AsyncDisposable {
   /** Twice a second. */
   tick(): void {
     for (const channel of this.#channels.values()) channel.tick()
+  }
+
+  /** Once a minute: whoever cannot be reached is left mail at relays, again after a while if nobody answers. */
+  minute(): void {
+    for (const channel of this.#channels.values()) {
+      const { pair, way } = channel
+      const isAway = way === undefined && this.courierOf(pair.account, pair.peer)?.state === 'waiting'
+      if (isAway || (way === 'relay' && this.#parts.relays()?.isOverdue(pair) === true)) this.unreached(pair)
+    }
+  }
+
+  /** This device cannot be reached now: its frames go to relays, if it named some. */
+  unreached(pair: Pair): void {
+    const channel = this.channel(pair)
+    if (this.#closing || channel.way === 'link' || !this.#parts.book.has(pair)) return
+    const relays = this.#parts.relays()
+    if (relays === undefined || (channel.way === 'relay' && !relays.isOverdue(pair))) return
+    void this.#openRelayed(channel, relays)
+  }
+
+  async #openRelayed(channel: Channel, relays: RelayDesk): Promise<void> {
+    const outlet = await relays.outletFor(channel.pair)
+    if (outlet !== undefined && !this.#closing && channel.way !== 'link') channel.opened(outlet)
+  }
+
+  /** What lay at a relay is fresh: its sender may be there. */
+  heardOf(pair: Pair): void {
+    const nowMs = this.#parts.ambient.clock.monotonicMs()
+    const name = pairName(pair)
+    if (nowMs - (this.#heardOfMs.get(name) ?? -Infinity) < limits.relayFreshMs) return
+    this.#heardOfMs.set(name, nowMs)
+    if (this.channel(pair).way !== 'link') this.courier(pair.account, pair.peer).nudge()
   }
 
   /** References in memory on their way. */
@@ -98,7 +137,11 @@ export class Switchboard implements AsyncDisposable {
       this.channel(pair).closed()
     }
     await this.#parts.store.write((tx) => {
-      for (const pair of over) if (isOver(pair)) this.#parts.book.remove(tx, pair)
+      for (const pair of over) {
+        if (!isOver(pair)) continue
+        this.#parts.book.remove(tx, pair)
+        this.#parts.relays()?.forget(tx, pair)
+      }
     })
   }
 
@@ -123,7 +166,7 @@ export class Switchboard implements AsyncDisposable {
   /** Frames of this pair may flow over this link. */
   ready(pair: Pair, link: Link): void {
     const channel = this.channel(pair)
-    channel.opened(link)
+    channel.opened(new LinkOutlet(link))
     this.#tell(channel)
   }
 
@@ -135,11 +178,13 @@ export class Switchboard implements AsyncDisposable {
       kind: 'bundle',
       bundle: keyring.bundle(channel.pair.account, { gateway: overlay.self, locators: overlay.locators() }),
     })
+    const queues = this.#parts.relays()?.queuesFor(channel.pair)
+    if (queues !== undefined) channel.say(queues)
   }
 
   /** Our locators changed. */
   announce(): void {
-    for (const channel of this.#channels.values()) if (channel.isOpen) this.#tell(channel)
+    for (const channel of this.#channels.values()) if (channel.way !== undefined) this.#tell(channel)
     for (const courier of this.#couriers.values()) courier.nudge()
   }
 
@@ -208,6 +253,7 @@ export class Switchboard implements AsyncDisposable {
       book: this.#parts.book,
       hub: this.#parts.hub(),
       firstContact: this.#parts.firstContact(),
+      onUnreached: (pair) => this.unreached(pair),
     })
     this.#couriers.set(name, made)
     return made

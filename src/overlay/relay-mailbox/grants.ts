@@ -1,6 +1,5 @@
 /** What the owner of a relay does with it: hands out capabilities, and looks at what is held. */
 import type { Random } from '../../core/ambient.ts'
-import { toBase64Url } from '../../core/bytes.ts'
 import { MyceliumError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import type { Store } from '../../core/store/store.ts'
@@ -15,7 +14,7 @@ export async function makeGrant(
   random: Random,
   { nowMs, expiresMs }: { readonly nowMs: number; readonly expiresMs: number },
 ): Promise<{ readonly capability: Uint8Array; readonly expiresAtMs: number }> {
-  const capability = newCapability(random)
+  const capability = Uint8Array.from(random.bytes(capabilityBytes))
   const expiresAtMs = nowMs + expiresMs
   await store.write((tx) => {
     const unused = Array.from(tx.range(tables.relayGrants, {})).filter(({ value }) => {
@@ -27,14 +26,6 @@ export async function makeGrant(
     putGrant(tx, grantKeyOf(tx, capability), { expiresAtMs, owner: undefined })
   })
   return { capability, expiresAtMs }
-}
-
-/** As base64url, one that begins with a dash would be taken for an option of a command. */
-function newCapability(random: Random): Uint8Array {
-  for (;;) {
-    const capability = Uint8Array.from(random.bytes(capabilityBytes))
-    if (!toBase64Url(capability).startsWith('-')) return capability
-  }
 }
 
 export const heldByRelay = (store: Store): Totals => store.read(readTotals)

@@ -104,6 +104,7 @@ const removeClosed: Step = {
       entries: -row.entries,
       bytes: -row.bytes,
       workBytes: row.origin === 'work' ? -row.bytes : 0,
+      workQueues: row.origin === 'work' ? -row.queues : 0,
     })
     tx.remove(tables.relayExpiries, closedKey(slot))
   },

@@ -38,6 +38,7 @@ test('of a burst the last bundle counts, and of many bursts the first few in a m
       received: nothing,
       refused: nothing,
       bundle: (_tx, _pair, bundle) => void learned.push(bundle[0]!),
+      queues: nothing,
       confirmation: nothing,
       welcome: nothing,
     },

@@ -43,7 +43,7 @@ async function taken(dayBytesMax: number, contents: readonly Content[], mayMeet 
     ambient,
     deliverer: { tombstoneOf: () => new Uint8Array(16), hasTaken: () => false, take: noted } as unknown as Deliverer,
     arrivals: { has: () => false, addRemote: noted } as unknown as Arrivals,
-    handlers: { received: noted, refused: noted, bundle: noted, confirmation: noted, welcome: noted },
+    handlers: { received: noted, refused: noted, bundle: noted, confirmation: noted, queues: noted, welcome: noted },
     mayMeet: () => mayMeet,
     dayBytesMax: () => dayBytesMax,
   })

@@ -1,10 +1,10 @@
 /** What this gateway holds for others, and who may have it hold something. */
-import { toBase64Url } from '../core/bytes.ts'
+import { toHex } from '../core/bytes.ts'
 import type { Operations } from '../core/control.ts'
 import { heldByRelay, makeGrant } from '../overlay/relay-mailbox/grants.ts'
 import type { OperationParts } from './context.ts'
 
-export function relayOperations({
+export function relayHostOperations({
   knowledge: { store },
   ambient: { clock, random },
   live,
@@ -17,7 +17,7 @@ export function relayOperations({
     },
     async relayGrant({ expiresMs }) {
       const { capability, expiresAtMs } = await makeGrant(store, random, { nowMs: clock.nowMs(), expiresMs })
-      return { token: toBase64Url(capability), expiresAtMs }
+      return { capability: toHex(capability), expiresAtMs }
     },
   }
 }

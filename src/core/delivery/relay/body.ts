@@ -1,0 +1,82 @@
+/**
+ * ◆ What lies in an entry at a relay, as only the sender's and the recipient's devices see it: sealed under the queue's own
+ * key, so that copies at several relays have nothing in common, and padded to one of a few sizes. docs/protocol/relay.md §5
+ */
+import type { Random } from '../../ambient.ts'
+import { bytes, type Codec, decode, encode, fixed, hexId, literal, record, u32, u64, u8, union } from '../../codec.ts'
+import { aeadTagBytes, openRandom, sealRandom, xaeadNonceBytes } from '../../crypto/aead.ts'
+import { MyceliumError } from '../../errors.ts'
+import type { BlobRoot } from '../../ids.ts'
+import { relayBodySizes } from '../relay-ports.ts'
+
+export const bodyKeyBytes = 32
+export const leavingIdBytes = 16
+
+export type BodyContent =
+  /** Items of a link (docs/protocol/frames.md): frames with their channel tags, no hellos. */
+  | { readonly kind: 'frames'; readonly items: Uint8Array }
+  /** One chunk of a blob, as the answer to an ask for it would be. */
+  | { readonly kind: 'chunk'; readonly root: BlobRoot; readonly index: number; readonly answer: Uint8Array }
+  /** From the recipient to itself, to see whether the relay keeps what it takes. */
+  | { readonly kind: 'probe' }
+
+export interface Body {
+  /** How many this sender has left in this queue, this one included: gaps are what a relay lost. */
+  readonly number: number
+  /** The same in all copies of one body. */
+  readonly leavingId: Uint8Array
+  /** When it was sealed, by the sender's clock, Unix milliseconds. */
+  readonly leftAtMs: number
+  readonly content: BodyContent
+}
+
+const sizeMax = relayBodySizes.at(-1)!
+const contentCodec: Codec<BodyContent> = union<BodyContent>({
+  frames: { tag: 0, codec: record({ kind: literal('frames'), items: bytes(sizeMax) }) },
+  chunk: {
+    tag: 1,
+    codec: record({ kind: literal('chunk'), root: hexId<BlobRoot>(32), index: u32, answer: bytes(sizeMax) }),
+  },
+  probe: { tag: 2, codec: record({ kind: literal('probe') }) },
+})
+const bodyCodec = record<Body & { readonly version: number }>({
+  version: u8,
+  number: u64,
+  leavingId: fixed(leavingIdBytes),
+  leftAtMs: u64,
+  content: contentCodec,
+})
+const version = 1
+const overheadBytes = xaeadNonceBytes + aeadTagBytes + 4
+const associated = Buffer.from('mycelium/relay/body/1', 'ascii')
+/** Version, number, leaving id, time, kind and the length of the items. */
+const framesHeadBytes = 1 + 8 + leavingIdBytes + 8 + 1 + 4
+
+/** How many octets of items one entry takes, so that it stays in the class of 64 KB. */
+export const itemsBytesMax = relayBodySizes[2] - overheadBytes - framesHeadBytes
+
+/** @param key 32 bytes, of one queue @throws `too-large` */
+export function sealBody(key: Uint8Array, body: Body, random: Random): Uint8Array {
+  const encoded = encode(bodyCodec, { version, ...body })
+  const size = relayBodySizes.find((one) => encoded.length + overheadBytes <= one)
+  if (size === undefined) throw new MyceliumError('too-large', { bytes: encoded.length })
+  const plain = new Uint8Array(size - xaeadNonceBytes - aeadTagBytes)
+  new DataView(plain.buffer).setUint32(0, encoded.length)
+  plain.set(encoded, 4)
+  return sealRandom(key, random.bytes(xaeadNonceBytes), plain, associated)
+}
+
+/** `undefined` when it was not sealed under this key or makes no sense. */
+export function openBody(key: Uint8Array, sealed: Uint8Array): Body | undefined {
+  const plain = openRandom(key, sealed, associated)
+  if (plain === undefined || plain.length < 4) return undefined
+  const length = new DataView(plain.buffer, plain.byteOffset).getUint32(0)
+  if (length > plain.length - 4) return undefined
+  try {
+    const { version: found, ...body } = decode(bodyCodec, plain.subarray(4, 4 + length))
+    return found === version ? body : undefined
+  } catch (error) {
+    if (error instanceof MyceliumError) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * Takes what waited at relays: frames go the way of frames that came over a link, chunks to the mail they belong to. Only
+ * when all of it is durable does the relay hear that it may forget it.
+ */
+import type { Ambient } from '../../ambient.ts'
+import { toHex } from '../../bytes.ts'
+import { MyceliumError } from '../../errors.ts'
+import type { Identity } from '../../ids.ts'
+import { limits } from '../../limits.ts'
+import { ItemCursor } from '../../session/items.ts'
+import type { Store } from '../../store/store.ts'
+import type { Arrivals } from '../arrivals.ts'
+import type { Inbound, TaggedFrame } from '../inbound.ts'
+import type { RelayEntry } from '../relay-ports.ts'
+import { type Pair, pairName, type SessionBook, type Tagged } from '../session-book.ts'
+import { type Body, openBody } from './body.ts'
+import type { RelayBook } from './book.ts'
+import { type Fault, gapBefore, isHeldBack } from './health.ts'
+import type { InQueue, RelayChoice } from './queues.ts'
+
+interface CollectorParts {
+  readonly store: Store
+  readonly book: RelayBook
+  readonly sessions: SessionBook
+  readonly inbound: Inbound
+  readonly arrivals: Arrivals
+  readonly ambient: Ambient
+  /** Sealed answers of one pair, to be sent: all before them is durable. */
+  readonly onAnswers: (pair: Pair, tag: Uint8Array, frames: readonly Uint8Array[]) => void
+  /** A contact's device left something just now: its gateway may be there. */
+  readonly onFresh: (pair: Pair) => void
+  readonly onFault: (choice: RelayChoice, fault: Fault) => void
+  /** A body of our own came back. */
+  readonly onProbe: (choice: RelayChoice) => void
+}
+
+/** How this relay is watched now. */
+export interface Watching {
+  readonly sinceMs: number
+  /** How long it was not, before that. */
+  readonly awayMs: number
+}
+
+interface Opened {
+  readonly pair: Pair
+  readonly body: Body
+}
+
+/** How far the queues are that one batch came out of, by the seed of their send key. */
+type Progress = Map<string, { readonly pair: Pair; readonly highest: number }>
+
+const freshMs = 120_000
+
+export class RelayCollector {
+  readonly #parts: CollectorParts
+  /** Account and leaving id → when its first copy was taken, Unix milliseconds; oldest first. */
+  readonly #taken = new Map<string, number>()
+
+  constructor(parts: CollectorParts) {
+    this.#parts = parts
+  }
+
+  /** @returns numbers of what is durable here, or worthless */
+  async take(choice: RelayChoice, entries: readonly RelayEntry[], watching: Watching): Promise<readonly number[]> {
+    const progress: Progress = new Map()
+    const opened = entries.flatMap((entry) => this.#open(choice, entry, watching, progress) ?? [])
+    const fresh = opened.filter(({ pair, body }) => !this.#taken.has(nameOf(pair.account, body)))
+    await this.#takeFrames(fresh)
+    for (const { pair, body } of opened) {
+      const { content } = body
+      if (content.kind === 'probe') this.#parts.onProbe(choice)
+      if (content.kind === 'chunk' && !this.#taken.has(nameOf(pair.account, body)))
+        await this.#parts.arrivals.takeChunk(pair.account, pair.peer, content)
+    }
+    for (const { pair, body } of fresh) this.#remember(pair.account, body)
+    await this.#keep(progress)
+    return entries.map(({ number }) => number)
+  }
+
+  /** `undefined` for what is in none of our queues or nobody can read: it is worthless. */
+  #open(choice: RelayChoice, entry: RelayEntry, watching: Watching, progress: Progress): Opened | undefined {
+    const { book, ambient, onFault } = this.#parts
+    const found = book.find(choice, entry.receiveId)
+    const body = found === undefined ? undefined : openBody(found.queue.bodyKey, entry.body)
+    if (found === undefined || body === undefined) {
+      ambient.log.info('relay.entry-worthless', { known: found !== undefined, bytes: entry.body.length })
+      return undefined
+    }
+    const { pair, queue } = found
+    const seed = toHex(queue.sendSeed)
+    const highest = progress.get(seed)?.highest ?? queue.highest
+    if (gapBefore(body.number, highest, watching.awayMs)) onFault(choice, 'gap')
+    progress.set(seed, { pair, highest: Math.max(highest, body.number) })
+    const firstAtMs = this.#taken.get(nameOf(pair.account, body))
+    const nowMs = ambient.clock.nowMs()
+    const { heldSinceMs } = entry
+    if (firstAtMs !== undefined && isHeldBack({ nowMs, firstAtMs, heldSinceMs, watchedSinceMs: watching.sinceMs }))
+      onFault(choice, 'held-back')
+    return { pair, body }
+  }
+
+  async #takeFrames(opened: readonly Opened[]): Promise<void> {
+    const { inbound, ambient } = this.#parts
+    const frames = opened.flatMap(({ pair, body }) =>
+      body.content.kind === 'frames' ? this.#framesOf(pair, body.content.items) : [],
+    )
+    if (frames.length === 0) return
+    const answers = await inbound.take(frames)
+    for (const { pair, tag, frames: sealed } of answers) if (sealed.length > 0) this.#parts.onAnswers(pair, tag, sealed)
+    const nowMs = ambient.clock.nowMs()
+    const lately = opened.filter(({ body }) => Math.abs(nowMs - body.leftAtMs) < freshMs)
+    for (const pair of new Map(lately.map((one) => [pairName(one.pair), one.pair])).values()) this.#parts.onFresh(pair)
+  }
+
+  /** Whose queue it is says who may speak in it: frames of others are left out. */
+  #framesOf(pair: Pair, items: Uint8Array): readonly TaggedFrame[] {
+    const cursor = new ItemCursor<Tagged>(this.#parts.sessions.tags)
+    const frames: TaggedFrame[] = []
+    cursor.push(items)
+    try {
+      while (cursor.next()) {
+        const to = cursor.channel
+        if (to === undefined || cursor.isHello || pairName(to.pair) !== pairName(pair)) continue
+        frames.push({ to, frame: Uint8Array.from(cursor.body()) })
+      }
+    } catch (error) {
+      if (!(error instanceof MyceliumError)) throw error
+    }
+    return frames
+  }
+
+  #remember(account: Identity, body: Body): void {
+    this.#taken.set(nameOf(account, body), this.#parts.ambient.clock.nowMs())
+    if (this.#taken.size > limits.relayLeavingsKept) this.#taken.delete(this.#taken.keys().next().value!)
+  }
+
+  async #keep(progress: Progress): Promise<void> {
+    const { store, book } = this.#parts
+    const pairs = new Map([...progress.values()].map(({ pair }) => [pairName(pair), pair]))
+    if (pairs.size === 0) return
+    await store.write((tx) => {
+      for (const pair of pairs.values()) {
+        const { queues } = book.readIn(tx, pair)
+        const highestOf = ({ sendSeed, highest }: InQueue): number =>
+          Math.max(highest, progress.get(toHex(sendSeed))?.highest ?? 0)
+        if (queues.some((queue) => highestOf(queue) > queue.highest))
+          book.putIn(tx, { pair, queues: queues.map((queue) => ({ ...queue, highest: highestOf(queue) })) })
+      }
+    })
+  }
+}
+
+const nameOf = (account: Identity, { leavingId }: Body): string => account + toHex(leavingId)

@@ -1,0 +1,176 @@
+/**
+ * Leaves sealed bodies in all queues of one contact's device: each relay gets a copy of its own under its queue's key. One
+ * copy on a disk is enough to go on; copies that a relay did not take are tried again for some hours, from memory.
+ */
+import type { Ambient } from '../../ambient.ts'
+import { toHex } from '../../bytes.ts'
+import { MyceliumError } from '../../errors.ts'
+import { type GatewayId, short } from '../../ids.ts'
+import { limits } from '../../limits.ts'
+import type { Store } from '../../store/store.ts'
+import type { GatewayAddress } from '../ports.ts'
+import type { DepositOutcome, Relays } from '../relay-ports.ts'
+import type { Pair } from '../session-book.ts'
+import { type BodyContent, leavingIdBytes, sealBody } from './body.ts'
+import type { RelayBook } from './book.ts'
+import type { OutQueue } from './queues.ts'
+
+export interface DepositorParts {
+  readonly store: Store
+  readonly book: RelayBook
+  readonly relays: Relays
+  readonly ambient: Ambient
+  /** A relay of ours that carries deposits to another one. */
+  readonly carrierFor: (queue: OutQueue) => GatewayAddress | undefined
+  /** Relays that did not answer, until when they are left alone (monotonic); shared by all pairs. */
+  readonly resting: Map<GatewayId, number>
+  /** Never go to a queue's relay ourselves: it would learn where we are. */
+  readonly isHidden: boolean
+}
+
+/** One body on its way to its copies. */
+interface Leaving {
+  readonly id: Uint8Array
+  readonly leftAtMs: number
+  readonly content: BodyContent
+  readonly expiresAtMs: number
+}
+
+interface Late {
+  readonly leaving: Leaving
+  readonly queue: string
+  readonly untilMs: number
+}
+
+export class Depositor {
+  readonly pair: Pair
+  readonly #parts: DepositorParts
+  /** Deposits to one queue follow each other, so that its numbers ascend as they were taken. */
+  readonly #turns = new Map<string, Promise<unknown>>()
+  #late: Late[] = []
+
+  constructor(pair: Pair, parts: DepositorParts) {
+    this.pair = pair
+    this.#parts = parts
+  }
+
+  /** No copy is being placed now. */
+  get isQuiet(): boolean {
+    return this.#turns.size === 0
+  }
+
+  /** @returns how many relays have it @throws `unreachable` when none has taken it */
+  async leave(
+    content: BodyContent,
+    { expiresAtMs, signal }: { readonly expiresAtMs: number; readonly signal: AbortSignal },
+  ): Promise<number> {
+    const { ambient, book } = this.#parts
+    const nowMs = ambient.clock.nowMs()
+    const leaving = { id: ambient.random.bytes(leavingIdBytes), leftAtMs: nowMs, content, expiresAtMs }
+    const queues = book.out(this.pair)?.queues ?? []
+    const outcomes = await Promise.all(
+      queues.map(async (queue) => ({ queue, outcome: await this.#place(queue, leaving, signal) })),
+    )
+    const stored = outcomes.filter(({ outcome }) => outcome === 'stored').length
+    if (stored === 0) {
+      signal.throwIfAborted()
+      throw new MyceliumError('unreachable', { relays: queues.length })
+    }
+    for (const { queue, outcome } of outcomes) if (outcome === 'later') this.#keepLate(queue, leaving, nowMs)
+    return stored
+  }
+
+  /** Once a minute: the copies that are still missing. */
+  async tick(signal: AbortSignal): Promise<void> {
+    const nowMs = this.#parts.ambient.clock.nowMs()
+    const due = this.#late.filter(({ untilMs }) => untilMs > nowMs)
+    this.#late = []
+    for (const late of due) {
+      if (signal.aborted) return
+      const queue = this.#parts.book.out(this.pair)?.queues.find((one) => nameOf(one) === late.queue)
+      if (queue === undefined) continue
+      if ((await this.#place(queue, late.leaving, signal)) === 'later') this.#late.push(late)
+    }
+  }
+
+  #keepLate(queue: OutQueue, leaving: Leaving, nowMs: number): void {
+    if (this.#late.length >= limits.relayLateCopiesMax) return
+    const untilMs = Math.min(leaving.expiresAtMs, nowMs + limits.relayLateCopyMs)
+    this.#late.push({ leaving, queue: nameOf(queue), untilMs })
+  }
+
+  async #place(queue: OutQueue, leaving: Leaving, signal: AbortSignal): Promise<'stored' | 'later' | 'never'> {
+    const name = nameOf(queue)
+    const before = this.#turns.get(name) ?? Promise.resolve()
+    const turn = before.catch(() => {}).then(async () => await this.#placeNow(queue, leaving, signal))
+    this.#turns.set(name, turn)
+    try {
+      return await turn
+    } finally {
+      if (this.#turns.get(name) === turn) this.#turns.delete(name)
+    }
+  }
+
+  async #placeNow(queue: OutQueue, leaving: Leaving, signal: AbortSignal): Promise<'stored' | 'later' | 'never'> {
+    const { book, ambient, resting } = this.#parts
+    if (signal.aborted) return 'later'
+    const current = book.out(this.pair)?.queues.find((one) => nameOf(one) === nameOf(queue))
+    if (current === undefined) return 'never'
+    if ((resting.get(current.relay.gateway) ?? 0) > ambient.clock.monotonicMs()) return 'later'
+    const { id: leavingId, leftAtMs, content, expiresAtMs } = leaving
+    const number = current.left + 1
+    const body = sealBody(current.bodyKey, { number, leavingId, leftAtMs, content }, ambient.random)
+    try {
+      const outcome = await this.#deposit(current, { id: ambient.random.bytes(16), body, expiresAtMs }, signal)
+      resting.delete(current.relay.gateway)
+      if (outcome === 'stored') await this.#count(current, number)
+      if (outcome === 'no-such-queue') await this.#forget(current)
+      if (outcome !== 'stored')
+        ambient.log.info('relay.not-left', { relay: short(current.relay.gateway.slice(-8)), outcome })
+      return outcome === 'stored' ? 'stored' : outcome === 'throttled' || outcome === 'full' ? 'later' : 'never'
+    } catch (error) {
+      const code = error instanceof MyceliumError ? error.code : 'unexpected'
+      if (!signal.aborted) resting.set(current.relay.gateway, ambient.clock.monotonicMs() + limits.relayRestMs)
+      ambient.log.debug('relay.not-reached', { relay: short(current.relay.gateway.slice(-8)), code })
+      return 'later'
+    }
+  }
+
+  /** Through a relay of our own where there is one; straight only when that does not work and nothing forbids it. */
+  async #deposit(
+    queue: OutQueue,
+    entry: { readonly id: Uint8Array; readonly body: Uint8Array; readonly expiresAtMs: number },
+    signal: AbortSignal,
+  ): Promise<DepositOutcome> {
+    const { relays, carrierFor, isHidden } = this.#parts
+    const through = carrierFor(queue)
+    const bounded = (): AbortSignal => AbortSignal.any([signal, AbortSignal.timeout(limits.relayAskMs)])
+    if (through !== undefined) {
+      try {
+        return await relays.deposit(queue, entry, { through, signal: bounded() })
+      } catch (error) {
+        if (isHidden || signal.aborted) throw error
+      }
+    }
+    if (isHidden) throw new MyceliumError('unreachable', { reason: 'no relay to go through' })
+    return await relays.deposit(queue, entry, { through: undefined, signal: bounded() })
+  }
+
+  async #count(queue: OutQueue, left: number): Promise<void> {
+    await this.#change((queues) => queues.map((one) => (nameOf(one) === nameOf(queue) ? { ...one, left } : one)))
+  }
+
+  async #forget(queue: OutQueue): Promise<void> {
+    await this.#change((queues) => queues.filter((one) => nameOf(one) !== nameOf(queue)))
+  }
+
+  async #change(change: (queues: readonly OutQueue[]) => readonly OutQueue[]): Promise<void> {
+    const { store, book } = this.#parts
+    await store.write((tx) => {
+      const row = book.readOut(tx, this.pair)
+      if (row !== undefined) book.putOut(tx, { ...row, queues: change(row.queues) })
+    })
+  }
+}
+
+const nameOf = ({ sendSeed }: OutQueue): string => toHex(sendSeed)

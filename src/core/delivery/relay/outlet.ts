@@ -1,0 +1,140 @@
+/**
+ * The way of a channel's frames while the contact's device cannot be reached: into its queues at relays. What lies there
+ * is remembered by the number of its reference, so that a restart does not leave everything once more.
+ */
+import { limits } from '../../limits.ts'
+import type { Store } from '../../store/store.ts'
+import { encodeItems } from '../../session/items.ts'
+import type { BlobSource } from '../blob-source.ts'
+import type { Item } from '../items.ts'
+import type { Outbox } from '../outbox.ts'
+import type { Outlet, SentFrames } from '../outlet.ts'
+import type { RelayBook } from './book.ts'
+import { itemsBytesMax } from './body.ts'
+import type { Depositor } from './depositor.ts'
+import type { OutQueues } from './queues.ts'
+
+export interface RelayOutletParts {
+  readonly store: Store
+  readonly book: RelayBook
+  readonly outbox: Outbox
+  readonly blobSource: BlobSource
+  readonly depositor: Depositor
+  readonly nowMs: () => number
+  /** Something lies at a relay. */
+  readonly onLeft: () => void
+  /** It could leave nothing anywhere. */
+  readonly onFailed: () => void
+}
+
+const itemHeaderBytes = 9
+
+export class RelayOutlet implements Outlet {
+  readonly kind = 'relay'
+  readonly link = undefined
+  readonly after: number
+  readonly resends = false
+  readonly #parts: RelayOutletParts
+  readonly #ended = new AbortController()
+  #hasLeft = false
+
+  constructor(parts: RelayOutletParts) {
+    this.#parts = parts
+    const row = parts.book.out(parts.depositor.pair)
+    this.after = row === undefined || isOld(row, parts.nowMs()) ? 0 : row.depositedTo
+  }
+
+  get closed(): AbortSignal {
+    return this.#ended.signal
+  }
+
+  /**
+   * A receiver skips only so many frames: more that it may never see would spend the session. So the first ones are few,
+   * until a relay has taken them.
+   */
+  get framesMax(): number {
+    const out = this.#parts.book.out(this.#parts.depositor.pair)?.framesOut ?? 0
+    const window = this.#hasLeft ? limits.relayFramesInFlightMax : limits.relayFramesFirstMax
+    return Math.max(0, Math.min(window, limits.relayFramesOutMax - out))
+  }
+
+  /** Steps of a confirmation are for two people who both look at their screens. */
+  takes(item: Item): boolean {
+    return item.kind !== 'confirmation'
+  }
+
+  close(): void {
+    this.#ended.abort()
+  }
+
+  failed(): void {
+    this.#parts.onFailed()
+  }
+
+  async send({ tag, frames, sent }: SentFrames): Promise<void> {
+    const { depositor } = this.#parts
+    const signal = this.#ended.signal
+    const nowMs = this.#parts.nowMs()
+    const latest = Math.max(0, ...sent.map(({ queued }) => queued.ref.expiresAtMs))
+    const expiresAtMs = Math.min(latest === 0 ? Infinity : latest, nowMs + limits.messageExpiryMs)
+    try {
+      await this.#count(frames.length)
+      for (const items of pieces(tag, frames)) await depositor.leave({ kind: 'frames', items }, { expiresAtMs, signal })
+      this.#hasLeft = true
+      this.#parts.onLeft()
+      for (const { root } of sent) if (root !== undefined) await this.#leaveBlob(root, expiresAtMs)
+      await this.#noteDeposited(sent)
+    } catch (error) {
+      if (!signal.aborted) this.#parts.onFailed()
+      throw error
+    }
+  }
+
+  async #leaveBlob(root: NonNullable<SentFrames['sent'][number]['root']>, expiresAtMs: number): Promise<void> {
+    const { blobSource, depositor } = this.#parts
+    for await (const { index, answer } of blobSource.chunks(root, limits.relayBlobBytesMax)) {
+      await depositor.leave({ kind: 'chunk', root, index, answer }, { expiresAtMs, signal: this.#ended.signal })
+    }
+  }
+
+  /** Before they leave: a crash must not make them uncounted. */
+  async #count(frames: number): Promise<void> {
+    const { store, book, depositor } = this.#parts
+    await store.write((tx) => {
+      const row = book.readOut(tx, depositor.pair)
+      if (row !== undefined) book.putOut(tx, { ...row, framesOut: row.framesOut + frames })
+    })
+  }
+
+  async #noteDeposited(sent: SentFrames['sent']): Promise<void> {
+    if (sent.length === 0) return
+    const { store, book, outbox, depositor } = this.#parts
+    const { account, peer } = depositor.pair
+    const seqs = sent.map(({ queued }) => queued.seq)
+    await store.write((tx) => {
+      const row = book.readOut(tx, depositor.pair)
+      if (row === undefined) return
+      const [oldest] = [...outbox.refs(tx, account, peer, 0, 1)]
+      const isOldest = oldest === undefined || oldest.seq >= Math.min(...seqs)
+      const sinceMs = isOldest ? this.#parts.nowMs() : row.sinceMs
+      book.putOut(tx, { ...row, depositedTo: Math.max(...seqs), sinceMs })
+    })
+  }
+}
+
+/** What was left so long ago that it should have been answered is left once more: a relay may have lost it. */
+export const isOld = ({ sinceMs }: OutQueues, nowMs: number): boolean => nowMs - sinceMs >= limits.relayLeaveAgainMs
+
+/** Whole items, as many as fit an entry. */
+function* pieces(tag: Uint8Array, frames: readonly Uint8Array[]): Generator<Uint8Array> {
+  for (let from = 0; from < frames.length;) {
+    let to = from
+    let length = 0
+    while (to < frames.length && (to === from || length + itemHeaderBytes + frames[to]!.length <= itemsBytesMax)) {
+      length += itemHeaderBytes + frames[to]!.length
+      to += 1
+    }
+    yield encodeItems(tag, frames.slice(from, to))
+    from = to
+  }
+}
