@@ -68,7 +68,11 @@ export async function openGateway({
     key: await gatewayKey(knowledge.store, ambient),
     ambient,
     relay: config.overlay.relay
-      ? { store: knowledge.store, bytesMax: config.overlay.relayBytesMax, isKnown: knownGateways(knowledge) }
+      ? {
+          store: knowledge.store,
+          bytesMax: config.overlay.relayBytesMax,
+          isKnown: knownGateways(knowledge, ambient.clock),
+        }
       : undefined,
   })
   const { relays, hideFromRelays } = config.overlay
@@ -129,6 +133,7 @@ export async function openGateway({
       listeners: () => listeners.current,
       startedAtMs: ambient.clock.nowMs(),
       stop: end.resolve,
+      relayBytesMax: config.overlay.relay ? config.overlay.relayBytesMax : undefined,
       checks: async () => await liveChecks(node, listeners.current),
     },
   })

@@ -16,6 +16,7 @@ import { contactOperations } from './operations/contacts.ts'
 import type { OperationParts } from './operations/context.ts'
 import { mailOperations } from './operations/mail.ts'
 import { queueOperations } from './operations/queue.ts'
+import { relayHostOperations } from './operations/relay-host.ts'
 import { relayOperations } from './operations/relays.ts'
 import { statusOperations } from './operations/status.ts'
 import { renewIfRestored } from './restored.ts'
@@ -32,6 +33,7 @@ export function operationsOver(parts: OperationParts): Operations {
     ...mailOperations(parts),
     ...queueOperations(parts),
     ...relayOperations(parts),
+    ...relayHostOperations(parts),
     ...statusOperations(parts),
   }
   return audited(operations, parts)

@@ -93,6 +93,13 @@ export const operationParams = {
 
   trustExport: nothing,
 
+  /** What this gateway holds for others. */
+  relayStatus: nothing,
+  /** A capability with which one account of another gateway may have this one hold mail for it. */
+  relayGrant: z.strictObject({
+    expiresMs: z.int().min(limits.inviteExpiryMsMin).max(limits.relayGrantMsMax).default(limits.relayGrantMsDefault),
+  }),
+
   /** Reads `core/transfer/mail-stream.ts` from `input` and adds what is not in its mailbox yet. */
   mailImport: z.strictObject({ account }),
   /** Writes the same to `output`: one mailbox with those below it, or all. */
@@ -364,6 +371,20 @@ export interface Results {
     readonly fingerprint: string
     readonly notAfterMs: number
   }
+
+  readonly relayStatus: {
+    /** Whether it is a relay now; unknown while it is stopped. */
+    readonly on: boolean | undefined
+    readonly owners: number
+    readonly queues: number
+    readonly entries: number
+    /** Octets held, as they count: each entry with one page more than its body. */
+    readonly bytes: number
+    /** Octets that may be held; known while it is on. */
+    readonly bytesMax: number | undefined
+  }
+  /** `capability`: 32 hex digits, shown once. */
+  readonly relayGrant: { readonly capability: string; readonly expiresAtMs: number }
 
   readonly mailImport: {
     readonly added: number

@@ -333,29 +333,32 @@ export const limits = {
   relayAnswerBytesMax: 4096, // ours
   relayAskMsMax: 90_000, // ours: 1 MB at 12 KB/s, or a forwarded ask and its answer
   relayForwardMsMax: 60_000, // ours: what of it the other relay may take
-  relayAsksMax: 32, // ours: answered at once for strangers, and as many for contacts and those that watch; each holds up to 3 MB
+  relayAsksMax: 24, // ours: answered at once for strangers, and as many for contacts and those that watch; each holds up to 4 MB
   relayAsksPerPeerMax: 4, // ours: at once, in each direction
-  relayForwardsMax: 8, // ours: at once, over all who ask
+  relayAskReadMs: 15_000, // ours: for a request to arrive, and a second more for each 16 KB of it
+  relayForwardsMax: 16, // ours: at once, over all who ask
+  relayForwardsPerPeerMax: 2, // ours
   relayQueueChangesMax: 128, // ours: queues made, and removed, in one request
   relayClockSkewMs: 10 * 60_000, // ours: how far a signed request's time may be off
   relayHoldMsMax: 21 * 24 * 3600_000, // as messageExpiryMs
   relayEntryOverheadBytes: 4096, // ours: counted for each entry beside its body; an LMDB page and its index rows
-  relayBytesMaxOfWork: 0.5, // ours: share of `overlay.relayBytesMax` that owners who came by work have together
+  relayWorkShareMax: 0.5, // ours: share of `overlay.relayBytesMax` and of relayQueuesMax that owners who came by work have together
   relayOwnersMax: 4096, // ours
   relayWorkOwnersMax: 1024, // ours: of them, those who came by work
   relayOwnersPerGatewayMax: 64, // ours: opened as a contact's gateway; an office has several accounts
   relayOwnerBytesMax: 256 * 1024 * 1024, // ours: waiting for one owner, a contact or with a capability
   relayOwnerEntriesMax: 16_384, // ours
   relayOwnerQueuesMax: 4096, // ours
-  relayWorkOwnerBytesMax: 32 * 1024 * 1024, // ours: the same for one who came by work
+  relayWorkOwnerBytesMax: 96 * 1024 * 1024, // ours: the same for one who came by work
   relayWorkOwnerEntriesMax: 2048, // ours
-  relayWorkOwnerQueuesMax: 256, // ours
+  relayWorkOwnerQueuesMax: 1024, // ours
   relayQueueShareMax: 0.5, // ours: of its owner's octets and entries, for one queue: one sender does not fill it alone
   relayQueuesMax: 262_144, // ours: of all owners; about 60 MB
   relayMarksMax: 262_144, // ours: ids of entries that were taken; the oldest are forgotten first
   relayMarkMs: 24 * 3600_000, // ours: how long a taken entry's id is remembered
   relayGrantsMax: 1000, // ours: capabilities handed out and not used yet
   relayGrantMsDefault: 7 * 24 * 3600_000, // ours
+  relayGrantMsMax: 365 * 24 * 3600_000, // ours
   relayOwnerUnseenMs: 60 * 24 * 3600_000, // ours: then it is forgotten
   relayWorkOwnerUnseenMs: 7 * 24 * 3600_000, // ours: one who came by work and for whom nothing waits
   relayWorkBits: 20, // ours: about a second; more as the room for such owners fills
@@ -365,7 +368,7 @@ export const limits = {
   relaySweepMs: 60_000, // ours
   relaySweepRows: 256, // ours: looked at in one transaction
   relayWatchersMax: 1024, // ours: streams of owners who watch
-  relayWatchersPerGatewayMax: 64, // ours
+  relayWatchersPerGatewayMax: 32, // ours: half of streamsPerConnectionMax
   relayWatchEntriesMax: 64, // ours: sent to a watcher and not taken yet
   relayWatchBytesMax: 4 * 1024 * 1024, // ours
   relayWatchTakenMax: 256, // ours: numbers in one message

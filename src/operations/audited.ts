@@ -41,6 +41,7 @@ const noted: { readonly [V in Verb]?: Noted<V> } = {
   relayUse: { action: 'relay.used' },
   relayDrop: { action: 'relay.dropped' },
   trustExport: { action: 'trust.exported' },
+  relayGrant: { action: 'relay.granted' },
   contactVerify: { action: 'contact.verified', details: (_, { identity }, idOf) => ({ contact: idOf(identity) }) },
   contactConfirmEnd: {
     action: 'contact.confirmed',

@@ -28,6 +28,8 @@ export interface LiveParts {
   readonly listeners: () => Listeners
   readonly startedAtMs: number
   readonly stop: () => void
+  /** Octets that it holds for others at most, where it is a relay. */
+  readonly relayBytesMax: number | undefined
   readonly checks: () => Promise<Results['doctor']>
 }
 

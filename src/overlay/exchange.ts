@@ -57,17 +57,18 @@ const reasonOf = (outcome: number | undefined): string =>
 export async function answerOver(
   pipe: Pipe,
   from: GatewayId,
-  { handler, requestMax, answerMax, msMax }: AskBounds & { readonly handler: AskHandler },
+  { handler, requestMax, answerMax, msMax, readMs = () => msMax }: AskBounds & { readonly handler: AskHandler },
 ): Promise<void> {
   const left = new AbortController()
   const signal = AbortSignal.any([pipe.closed, left.signal, AbortSignal.timeout(msMax)])
   const reader = new PipeReader(pipe, requestMax + lengthBytes)
-  const octets = lengthOf(await reader.exactly(lengthBytes, signal))
+  const arriving = (octets: number): AbortSignal => AbortSignal.any([signal, AbortSignal.timeout(readMs(octets))])
+  const octets = lengthOf(await reader.exactly(lengthBytes, arriving(lengthBytes)))
   if (octets > requestMax) {
     refuse(pipe, outcomes.tooLarge)
     throw new MyceliumError('peer-misbehaved', { reason: 'request too large', octets })
   }
-  const request = await reader.exactly(octets, signal)
+  const request = await reader.exactly(octets, arriving(octets))
   // an asker that ends its side, or says more, no longer waits for the answer
   const leave = (): void => left.abort(new MyceliumError('unreachable', { reason: 'asker left' }))
   reader.handOver({ data: leave, ended: leave })

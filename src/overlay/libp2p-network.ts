@@ -20,7 +20,7 @@ import { buildNode } from './node.ts'
 import type { Node } from './node.ts'
 import { isAlone, ownAddresses, ownLocators, watchAddresses } from './own-addresses.ts'
 import type { Listening } from './own-addresses.ts'
-import { protocols } from './protocols.ts'
+import { protocols, streamsMaxOf } from './protocols.ts'
 import { StreamPipe } from './stream-pipe.ts'
 
 export interface Libp2pNetworkOptions {
@@ -87,8 +87,8 @@ export class Libp2pNetwork implements Network {
     node.libp2p.addEventListener('connection:close', ({ detail }) => this.#onClose(detail))
     for (const protocol of protocols) {
       await node.libp2p.handle(protocol, (stream, connection) => this.#onStream(protocol, stream, connection), {
-        maxInboundStreams: limits.asksPerPeerMax * 2,
-        maxOutboundStreams: limits.asksPerPeerMax * 2,
+        maxInboundStreams: streamsMaxOf(protocol),
+        maxOutboundStreams: streamsMaxOf(protocol),
       })
     }
     await node.libp2p.start()

@@ -92,7 +92,7 @@ export class PipeReader {
     const { held } = this
     const needed = held + octets
     const isRoomy = needed * 2 <= this.#buffer.length
-    const next = isRoomy ? this.#buffer : Buffer.allocUnsafeSlow(Math.min(needed * 2, this.#octetsMax * 2))
+    const next = isRoomy ? this.#buffer : new Uint8Array(Math.min(needed * 2, this.#octetsMax))
     next.set(this.#buffer.subarray(this.#start, this.#end))
     this.#buffer = next
     this.#start = 0
@@ -100,13 +100,13 @@ export class PipeReader {
   }
 
   #take(octets: number): Uint8Array {
-    const taken = Uint8Array.from(this.#buffer.subarray(this.#start, this.#start + octets))
+    const view = this.#buffer.subarray(this.#start, this.#start + octets)
     this.#start += octets
-    if (this.#start === this.#end) {
-      this.#buffer = new Uint8Array()
-      this.#start = 0
-      this.#end = 0
-    }
-    return taken
+    if (this.#start < this.#end) return Uint8Array.from(view)
+    // the last octets go with the buffer they are in
+    this.#buffer = new Uint8Array()
+    this.#start = 0
+    this.#end = 0
+    return view
   }
 }

@@ -13,6 +13,10 @@ export const askTopicOf = (protocol: string): AskTopic | undefined => topicOf.ge
 export const relayProtocol = '/mycelium/relay/1'
 export const relayWatchProtocol = '/mycelium/relay-watch/1'
 
+/** Streams of one protocol on one connection. */
+export const streamsMaxOf = (protocol: string): number =>
+  protocol === relayWatchProtocol ? limits.relayWatchersPerGatewayMax : limits.asksPerPeerMax * 2
+
 export const protocols: readonly string[] = [linkProtocol, ...topicOf.keys(), relayProtocol, relayWatchProtocol]
 
 export interface AskBounds {
@@ -21,6 +25,8 @@ export interface AskBounds {
   readonly answerMax: number
   /** For both together, milliseconds. */
   readonly msMax: number
+  /** For a request of so many octets to arrive, milliseconds; where it is not given, `msMax`. */
+  readonly readMs?: (octets: number) => number
 }
 
 const bounds = (answerMax: number): AskBounds => ({
@@ -37,4 +43,5 @@ export const relayAskBounds: AskBounds = {
   requestMax: limits.relayRequestBytesMax,
   answerMax: limits.relayAnswerBytesMax,
   msMax: limits.relayAskMsMax,
+  readMs: (octets) => limits.relayAskReadMs + Math.ceil(octets / 16),
 }

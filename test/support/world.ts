@@ -63,7 +63,7 @@ export async function openWorld(ambient: Ambient = testAmbient): Promise<World> 
       const { identity: account, address } = knowledge.accounts.list()[0]!
       const node = await openNode(
         knowledge,
-        wrap(await network.join(name, relay === false ? {} : { relay: relayHost(knowledge, relay) })),
+        wrap(await network.join(name, relay === false ? {} : { relay: relayHost(knowledge, relay, ambient.clock) })),
         ambient,
         { relays: { relays: relays.map(addressOf), isHidden: false } },
       )
@@ -98,10 +98,10 @@ export async function openWorld(ambient: Ambient = testAmbient): Promise<World> 
   }
 }
 
-const relayHost = (knowledge: Knowledge, relay: TestGatewayOptions['relay']): RelayHost => ({
+const relayHost = (knowledge: Knowledge, relay: TestGatewayOptions['relay'], clock: Ambient['clock']): RelayHost => ({
   store: knowledge.store,
   bytesMax: 64 * 1024 * 1024,
-  isKnown: knownGateways(knowledge),
+  isKnown: knownGateways(knowledge, clock),
   ...(typeof relay === 'object' ? relay : {}),
 })
 

@@ -34,6 +34,8 @@ export function labelledHash(label: string, ...parts: readonly Uint8Array[]): Ui
 /** For SCRAM-SHA-1 only (RFC 5802). */
 export const sha1 = (input: Uint8Array): Uint8Array => createHash('sha1').update(input).digest()
 export const sha256 = (input: Uint8Array): Uint8Array => hash('sha256', input, 'buffer')
+/** For many in a row: text costs half of what a buffer does. */
+export const sha256Hex = (input: Uint8Array): string => hash('sha256', input, 'hex')
 
 export const hmac = (algorithm: 'sha1' | 'sha256' | 'sha512', key: Uint8Array, input: Uint8Array): Uint8Array =>
   createHmac(algorithm, key).update(input).digest()

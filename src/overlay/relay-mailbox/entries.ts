@@ -79,7 +79,7 @@ function hasRoomFor(
   const share = limits.relayQueueShareMax
   return (
     totals.bytes + bytes <= bytesMax &&
-    (owner.origin !== 'work' || totals.workBytes + bytes <= bytesMax * limits.relayBytesMaxOfWork) &&
+    (owner.origin !== 'work' || totals.workBytes + bytes <= bytesMax * limits.relayWorkShareMax) &&
     owner.bytes + bytes <= room.bytesMax &&
     owner.entries < room.entriesMax &&
     queue.bytes + bytes <= room.bytesMax * share &&

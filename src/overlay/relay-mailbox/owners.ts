@@ -93,7 +93,12 @@ export function openOwner(tx: WriteTx, request: OpenRequest, { from, nowMs, newS
   }
   putOwner(tx, key, row)
   const workOwners = (origin === 'work' ? 1 : 0) - (known?.origin === 'work' ? 1 : 0)
-  count(tx, { owners: known === undefined ? 1 : 0, workOwners, workBytes: workOwners * row.bytes })
+  count(tx, {
+    owners: known === undefined ? 1 : 0,
+    workOwners,
+    workBytes: workOwners * row.bytes,
+    workQueues: workOwners * row.queues,
+  })
   return doneOf(row)
 }
 
@@ -133,11 +138,7 @@ export function changeQueues(tx: WriteTx, request: QueuesRequest, nowMs: number)
   // a queue of somebody else: whoever asks for it knows a send id that it did not make
   if (create.some(({ key }) => tx.has(tables.relayQueues, queueRowKey(key)))) return refused('proof')
   const change = create.length - remove.length
-  if (
-    change > 0 &&
-    (known.queues + change > roomOf(known.origin).queuesMax || readTotals(tx).queues + change > limits.relayQueuesMax)
-  )
-    return refused('full')
+  if (change > 0 && !hasRoomForQueues(tx, known, change)) return refused('full')
   for (const receiveId of remove) removeQueue(tx, slot, receiveId)
   for (const { key, receiveId } of create) {
     putQueue(tx, key, { owner, slot, receiveId, entries: 0, bytes: 0 })
@@ -145,8 +146,17 @@ export function changeQueues(tx: WriteTx, request: QueuesRequest, nowMs: number)
   }
   const row = { ...known, queues: known.queues + change, seenAtMs: nowMs, askedAtMs: request.atMs }
   putOwner(tx, owner, row)
-  count(tx, { queues: change })
+  count(tx, { queues: change, workQueues: known.origin === 'work' ? change : 0 })
   return doneOf(row)
+}
+
+function hasRoomForQueues(tx: ReadTx, { origin, queues }: OwnerRow, change: number): boolean {
+  const totals = readTotals(tx)
+  return (
+    queues + change <= roomOf(origin).queuesMax &&
+    totals.queues + change <= limits.relayQueuesMax &&
+    (origin !== 'work' || totals.workQueues + change <= limits.relayQueuesMax * limits.relayWorkShareMax)
+  )
 }
 
 function distinct(ids: readonly Uint8Array[]): Uint8Array[] {

@@ -18,6 +18,7 @@ export interface Totals {
   /** Of them, those who came by work, and what waits for them. */
   readonly workOwners: number
   readonly workBytes: number
+  readonly workQueues: number
   readonly queues: number
   readonly entries: number
   /** Octets as they are counted against `overlay.relayBytesMax`. */
@@ -29,12 +30,22 @@ const totalsCodec = record<Totals>({
   owners: u32,
   workOwners: u32,
   workBytes: u64,
+  workQueues: u32,
   queues: u32,
   entries: u32,
   bytes: u64,
   marks: u32,
 })
-const noTotals: Totals = { owners: 0, workOwners: 0, workBytes: 0, queues: 0, entries: 0, bytes: 0, marks: 0 }
+const noTotals: Totals = {
+  owners: 0,
+  workOwners: 0,
+  workBytes: 0,
+  workQueues: 0,
+  queues: 0,
+  entries: 0,
+  bytes: 0,
+  marks: 0,
+}
 
 export interface OwnerRow {
   readonly slot: Uint8Array

@@ -37,7 +37,7 @@ import { Rates } from './rates.ts'
 import { queueRowKey, readOwner, readTotals, slotBytes } from './rows.ts'
 import { type Deposit, isDepositSigned, openDeposit, type Outcome } from './sealed.ts'
 import { sweep, sweepOwners } from './sweep.ts'
-import { Watchers } from './watchers.ts'
+import { refuseOver, Watchers } from './watchers.ts'
 import { isWorkDone, workBitsFor } from './work.ts'
 
 /** What a gateway that is a relay provides. */
@@ -89,11 +89,11 @@ export class RelayServer implements AsyncDisposable {
   readonly #depositBytes: Rates
   readonly #queueDeposits: Rates
   readonly #vainForwards: Rates
-  /** Owners closed a moment ago, until when a copy of an older request could open them again (monotonic). */
+  readonly #forwards = new Gate({ perGateway: limits.relayForwardsPerPeerMax, total: limits.relayForwardsMax })
+  /** Owners closed a moment ago: a copy of an older request does not open them again. */
   readonly #closed = new Map<string, number>()
   readonly #stopping = new AbortController()
   readonly #timer: NodeJS.Timeout
-  #forwards = 0
   #sweeping: Promise<void> = Promise.resolve()
   #isSweeping = false
   #lastSweep: { readonly wallMs: number; readonly monotonicMs: number }
@@ -130,6 +130,7 @@ export class RelayServer implements AsyncDisposable {
   /** One stream of an owner who watches; resolves when it is over. @throws `peer-misbehaved`, `unreachable` */
   async watch(pipe: Pipe, from: GatewayId): Promise<void> {
     if (this.#stopping.signal.aborted) return pipe.abort('stopping')
+    if (!this.#asks.take(from)) return refuseOver(pipe, 'throttled')
     await this.#watchers.serve(pipe, from)
   }
 
@@ -277,9 +278,7 @@ export class RelayServer implements AsyncDisposable {
     const gateway = parseGatewayId(request.gateway)
     if (gateway === undefined || gateway === this.#parts.self) return refused('unreachable')
     const isWithin = this.#deposits.take(from) && this.#depositBytes.take(from, request.sealed.length)
-    if (!isWithin || this.#forwards >= limits.relayForwardsMax || !this.#vainForwards.has(from))
-      return refused('throttled')
-    this.#forwards += 1
+    if (!isWithin || !this.#vainForwards.has(from) || !this.#forwards.tryEnter(from)) return refused('throttled')
     try {
       const bounded = AbortSignal.any([signal, this.#stopping.signal, AbortSignal.timeout(limits.relayForwardMsMax)])
       const deposit = encodeRelayRequest({ kind: 'deposit', sealed: request.sealed })
@@ -293,7 +292,7 @@ export class RelayServer implements AsyncDisposable {
       })
       return refused('unreachable')
     } finally {
-      this.#forwards -= 1
+      this.#forwards.leave(from)
     }
   }
 

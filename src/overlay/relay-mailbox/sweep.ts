@@ -36,7 +36,6 @@ export interface SweepContext {
   readonly isWatching: (slot: Uint8Array) => boolean
 }
 
-const nothing = new Uint8Array()
 const rowsMax = limits.relaySweepRows
 
 /** Everything that is due, in transactions of bounded size. Ends early when the signal aborts. */
@@ -105,6 +104,7 @@ const removeClosed: Step = {
       entries: -row.entries,
       bytes: -row.bytes,
       workBytes: row.origin === 'work' ? -row.bytes : 0,
+      workQueues: row.origin === 'work' ? -row.queues : 0,
     })
     tx.remove(tables.relayExpiries, closedKey(slot))
   },
@@ -123,25 +123,30 @@ export async function sweepOwners(store: Store, { nowMs, isWatching }: SweepCont
     }
   })
   const expired = store.read((tx) =>
-    Array.from(tx.range(tables.relayGrants, { prefix: nothing }))
+    Array.from(tx.range(tables.relayGrants, {}))
       .filter(({ value }) => isUnusedInTime(value, nowMs))
       .map(({ key }) => key),
   )
-  if (unseen.length + watching.length + expired.length === 0) return
-  await store.write((tx) => {
-    for (const { key } of watching) {
-      const row = readOwner(tx, key)
-      if (row !== undefined) putOwner(tx, key, { ...row, seenAtMs: nowMs })
-    }
-    for (const { key } of unseen) {
-      const row = readOwner(tx, key)
-      if (row !== undefined && isForgotten(row, nowMs)) forgetOwner(tx, key, row)
-    }
-    for (const key of expired) {
-      const value = tx.get(tables.relayGrants, key)
-      if (value !== undefined && isUnusedInTime(value, nowMs)) tx.remove(tables.relayGrants, key)
-    }
+  await inSlices(store, watching, (tx, { key }) => {
+    const row = readOwner(tx, key)
+    if (row !== undefined) putOwner(tx, key, { ...row, seenAtMs: nowMs })
   })
+  await inSlices(store, unseen, (tx, { key }) => {
+    const row = readOwner(tx, key)
+    if (row !== undefined && isForgotten(row, nowMs)) forgetOwner(tx, key, row)
+  })
+  await inSlices(store, expired, (tx, key) => {
+    const value = tx.get(tables.relayGrants, key)
+    if (value !== undefined && isUnusedInTime(value, nowMs)) tx.remove(tables.relayGrants, key)
+  })
+}
+
+async function inSlices<T>(store: Store, items: readonly T[], change: (tx: WriteTx, item: T) => void): Promise<void> {
+  for (let at = 0; at < items.length; at += rowsMax) {
+    await store.write((tx) => {
+      for (const item of items.slice(at, at + rowsMax)) change(tx, item)
+    })
+  }
 }
 
 const isForgotten = ({ origin, entries, seenAtMs }: OwnerRow, nowMs: number): boolean =>

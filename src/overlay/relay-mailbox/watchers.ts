@@ -101,13 +101,15 @@ export class Watchers {
     const nowMs = ambient.clock.nowMs()
     if (Math.abs(hello.atMs - nowMs) > limits.relayClockSkewMs) return 'signature'
     if (!isHelloSigned({ relay: self, recipient: from }, hello)) return 'signature'
-    return await store.write((tx) => {
+    const known = store.read((tx) => readOwner(tx, ownerKeyOf(tx, hello.owner)))
+    if (known === undefined) return 'unknown-owner'
+    if (nowMs - known.seenAtMs < seenEveryMs) return known.slot
+    await store.write((tx) => {
       const key = ownerKeyOf(tx, hello.owner)
       const owner = readOwner(tx, key)
-      if (owner === undefined) return 'unknown-owner'
-      putOwner(tx, key, { ...owner, seenAtMs: nowMs })
-      return owner.slot
+      if (owner !== undefined) putOwner(tx, key, { ...owner, seenAtMs: nowMs })
     })
+    return known.slot
   }
 }
 
@@ -125,6 +127,8 @@ interface Sent {
   readonly bytes: number
 }
 
+/** How exactly it is noted when an owner was seen. */
+const seenEveryMs = 3600_000
 const silenceCheckMs = 5_000
 /** Messages that say nothing new: a peer that sends more of them only wants to be busy. */
 const idleTalk = { burst: 32, perSecond: 1 }
@@ -269,7 +273,8 @@ class Watcher {
   }
 }
 
-function refuseOver(pipe: Pipe, reason: Refusal): void {
+/** Says why there is nothing to watch, and ends the stream. */
+export function refuseOver(pipe: Pipe, reason: Refusal): void {
   pipe.write(encodeWatchMessage({ kind: 'refused', reason }))
   pipe.end()
 }

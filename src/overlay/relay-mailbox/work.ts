@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Clock } from '../../core/ambient.ts'
 import { fromUtf8 } from '../../core/bytes.ts'
 import { encode, u64 } from '../../core/codec.ts'
-import { labelledHash, sha256 } from '../../core/crypto/kdf.ts'
+import { labelledHash, sha256Hex } from '../../core/crypto/kdf.ts'
 import { MyceliumError } from '../../core/errors.ts'
 import type { GatewayId } from '../../core/ids.ts'
 import { limits } from '../../core/limits.ts'
@@ -56,7 +56,7 @@ export async function findWork(
       for (const last = nonce + stretch; nonce < last; nonce += 1) {
         input.writeUInt32BE(Math.floor(nonce / 0x1_0000_0000), input.length - 8)
         input.writeUInt32BE(nonce >>> 0, input.length - 4)
-        if (zeroBits(sha256(input)) >= bits) return nonce
+        if (Math.clz32(Number.parseInt(sha256Hex(input).slice(0, 8), 16)) >= bits) return nonce
       }
     } while (performance.now() < untilMs)
     await nextTurn()
