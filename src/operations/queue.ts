@@ -7,7 +7,8 @@ import { limits } from '../core/limits.ts'
 import { accountOf, liveOf, type OperationParts } from './context.ts'
 
 /** Why a message still waits, in words. */
-function reasonOf({ courier, inFlight }: Waiting): string {
+function reasonOf({ courier, inFlight, heldUntilMs }: Waiting): string {
+  if (heldUntilMs !== undefined) return 'held until its time has come'
   if (inFlight) return "sent; waiting for the recipient's gateway to confirm"
   if (courier === undefined || courier.state === 'idle' || courier.state === 'connected') return 'about to be sent'
   if (courier.state === 'trying') return "connecting to the recipient's gateway"
@@ -35,7 +36,8 @@ function viewItem(parts: OperationParts, waiting: Waiting): QueueItem {
     bytes: waiting.bytes,
     attempts: attemptsOf(courier),
     reason: reasonOf(waiting),
-    nextAttemptMs: courier?.nextAttemptAtMs,
+    nextAttemptMs: waiting.heldUntilMs ?? courier?.nextAttemptAtMs,
+    heldUntilMs: waiting.heldUntilMs,
   }
 }
 const attemptsOf = (courier: CourierStatus | undefined): number => courier?.attempts ?? 0
@@ -79,9 +81,7 @@ export function queueOperations(parts: OperationParts): QueueOperations {
     },
     async queueCancel({ account, id }) {
       const found = find(account, id)
-      const { ref, seq } = found
-      if (!(await liveOf(parts).node.delivery.cancel(ref.account, ref.recipient, seq)))
-        throw new MyceliumError('no-such-queue-item')
+      if (!(await liveOf(parts).node.delivery.cancel(found))) throw new MyceliumError('no-such-queue-item')
       return { cancelled: idOf(found) }
     },
   }

@@ -62,6 +62,7 @@ const item: QueueItem = {
   attempts: 2,
   reason: 'unreachable',
   nextAttemptMs: 1,
+  heldUntilMs: 2,
 }
 const answers: Results = {
   status: {

@@ -16,6 +16,7 @@ import type { CourierStatus } from './courier.ts'
 import { type DeliveryCounts, newDeliveryCounts } from './counts.ts'
 import { Deliverer } from './deliver.ts'
 import { FirstContact } from './first-contact.ts'
+import { allHeld, type HeldMail, heldNow, keepHeld, nextRelease, removeHeld, waitingOf } from './held.ts'
 import { Inbound } from './inbound.ts'
 import { itemHandlers } from './item-handlers.ts'
 import type { Item } from './items.ts'
@@ -24,6 +25,7 @@ import { LongReports } from './long-reports.ts'
 import type { Directory, Keyring } from './needs.ts'
 import { Outbox, type OutgoingMessage, type QueuedRef } from './outbox.ts'
 import type { Overlay } from './ports.ts'
+import { release, Releases } from './releases.ts'
 import { deliveredHere, Reports } from './reports.ts'
 import { RunClock } from './run-clock.ts'
 import { SentCopies } from './sent-copies.ts'
@@ -31,7 +33,7 @@ import { type Pair, SessionBook } from './session-book.ts'
 import { refusalTexts, Settler } from './settle.ts'
 import { SharedWrite } from './shared-write.ts'
 import type { Submitter } from './submission.ts'
-import { submitter } from './submit.ts'
+import { submitter, type SubmitParts } from './submit.ts'
 import { Switchboard } from './switchboard.ts'
 import { Tombstones } from './tombstones.ts'
 
@@ -56,6 +58,8 @@ export interface Waiting {
   readonly bytes: number
   readonly courier: CourierStatus | undefined
   readonly inFlight: boolean
+  /** It is not to leave before, Unix milliseconds. */
+  readonly heldUntilMs: number | undefined
 }
 
 export interface Delivery extends AsyncDisposable {
@@ -73,7 +77,7 @@ export interface Delivery extends AsyncDisposable {
   /** Tries a contact now, or everybody. */
   retry(account?: Identity, contact?: Identity): void
   /** Takes a reference back; false when it is gone already. */
-  cancel(account: Identity, contact: Identity, seq: number): Promise<boolean>
+  cancel(waiting: Pick<Waiting, 'seq' | 'ref' | 'heldUntilMs'>): Promise<boolean>
   /** A contact was added, changed or removed. */
   contactChanged(account: Identity, contact: Identity): void
   courierOf(account: Identity, contact: Identity): CourierStatus | undefined
@@ -104,6 +108,7 @@ class RunningDelivery implements Delivery {
   readonly #blobSource: BlobSource
   readonly #runClock: RunClock
   readonly #tombstones: Tombstones
+  readonly #releases: Releases
   readonly #switchboard: Switchboard
   readonly #timers: NodeJS.Timeout[] = []
 
@@ -193,7 +198,7 @@ class RunningDelivery implements Delivery {
       book: this.#book,
       onSession: (pair) => this.#switchboard.newSession(pair),
     })
-    this.submitter = submitter({
+    const submitting: SubmitParts = {
       writes: new SharedWrite(store),
       mailboxes,
       directory,
@@ -206,7 +211,10 @@ class RunningDelivery implements Delivery {
       reports,
       runClock: this.#runClock,
       onQueued: (queued) => this.#switchboard.queued(queued),
-    })
+      onHeld: () => this.#releases.nudge(),
+    }
+    this.submitter = submitter(submitting)
+    this.#releases = new Releases({ store, ambient, release: (held) => release(submitting, held) })
   }
 
   start(): void {
@@ -232,20 +240,25 @@ class RunningDelivery implements Delivery {
       this.#guarded('handshakes', this.#firstContact.sweep())
     })
     this.#switchboard.start()
+    this.#releases.nudge()
   }
 
   waiting(account?: Identity): readonly Waiting[] {
-    return this.#parts.store.read((tx) =>
-      [...this.#outbox.all(tx)]
-        .filter(({ ref }) => account === undefined || ref.account === account)
+    const isWanted = (mail: { readonly account: Identity }): boolean =>
+      account === undefined || mail.account === account
+    return this.#parts.store.read((tx) => [
+      ...[...this.#outbox.all(tx)]
+        .filter(({ ref }) => isWanted(ref))
         .map(({ seq, ref }) => ({
           seq,
           ref,
           bytes: sizeOf(this.#outbox.message(tx, ref)),
           courier: this.courierOf(ref.account, ref.recipient),
           inFlight: this.#switchboard.isInFlight(ref),
+          heldUntilMs: undefined,
         })),
-    )
+      ...[...allHeld(tx)].filter(isWanted).flatMap(waitingHeld),
+    ])
   }
 
   backlog(): number {
@@ -253,11 +266,15 @@ class RunningDelivery implements Delivery {
   }
 
   queued(): number {
-    return this.#parts.store.read((tx) => this.#outbox.count(tx))
+    return this.#parts.store.read((tx) => {
+      let held = 0
+      for (const mail of allHeld(tx)) held += waitingOf(mail).length
+      return this.#outbox.count(tx) + held
+    })
   }
 
   isIdle(): boolean {
-    return this.#parts.store.read((tx) => this.#outbox.isEmpty(tx))
+    return this.#parts.store.read((tx) => this.#outbox.isEmpty(tx) && nextRelease(tx) === undefined)
   }
 
   retry(account?: Identity, contact?: Identity): void {
@@ -265,12 +282,25 @@ class RunningDelivery implements Delivery {
     this.#arrivals.nudge()
   }
 
-  async cancel(account: Identity, contact: Identity, seq: number): Promise<boolean> {
+  async cancel({ seq, ref: known, heldUntilMs }: Parameters<Delivery['cancel']>[0]): Promise<boolean> {
     return await this.#parts.store.write((tx) => {
-      const ref = this.#outbox.get(tx, account, contact, seq)
+      if (heldUntilMs !== undefined) return this.#cancelHeld(tx, { untilMs: heldUntilMs, message: known.message }, seq)
+      const ref = this.#outbox.get(tx, known.account, known.recipient, seq)
       if (ref !== undefined) this.#settler.cancelled(tx, { seq, ref })
       return ref !== undefined
     })
+  }
+
+  #cancelHeld(tx: WriteTx, key: Pick<HeldMail, 'untilMs' | 'message'>, at: number): boolean {
+    const held = heldNow(tx, key)
+    if (held?.recipients[at] === undefined) return false
+    const left = { ...held, recipients: held.recipients.with(at, undefined) }
+    if (waitingOf(left).length > 0) keepHeld(tx, left)
+    else {
+      removeHeld(tx, held)
+      if (held.outgoing.root !== undefined) this.#blobSource.release(tx, held.outgoing.root)
+    }
+    return true
   }
 
   contactChanged(account: Identity, contact: Identity): void {
@@ -292,6 +322,7 @@ class RunningDelivery implements Delivery {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer)
+    await this.#releases[Symbol.asyncDispose]()
     await this.#switchboard[Symbol.asyncDispose]()
     await this.#arrivals[Symbol.asyncDispose]()
     await this.#longReports[Symbol.asyncDispose]()
@@ -331,6 +362,22 @@ class RunningDelivery implements Delivery {
       code: error instanceof MyceliumError ? error.code : 'unexpected',
     })
   }
+}
+
+/** As a person sees it: one entry for each recipient. */
+function waitingHeld(held: HeldMail): readonly Waiting[] {
+  const { account, message, untilMs, submittedAtMs, outgoing } = held
+  const { expiresAtMs } = decodeMessage(outgoing.encoded)
+  const times = { submittedAtMs, submittedRunMs: 0, expiresAtMs }
+  const untried = { ackedBy: [], refusedBy: [], delayReported: false, alone: undefined }
+  return waitingOf(held).map(({ at, who }) => ({
+    seq: at,
+    ref: { account, message, ...who, ...times, ...untried },
+    bytes: sizeOf(outgoing),
+    courier: undefined,
+    inFlight: false,
+    heldUntilMs: untilMs,
+  }))
 }
 
 function sizeOf(outgoing: OutgoingMessage | undefined): number {

@@ -50,4 +50,5 @@ export const tables = {
   partials: table(57, 'partials'), // opaque(account) ‖ message id ‖ … → fragments and blobs on their way
   longReports: table(58, 'long-reports'), // opaque(account) ‖ 16 random bytes → report that returns a long mail
   servedBlobs: table(59, 'served-blobs'), // merkle root → how to make its chunks
+  heldMail: table(70, 'held-mail'), // u64 ms of release ‖ message id → mail that is to leave then, and its recipients
 } as const
