@@ -7,6 +7,10 @@ export const limits = {
   messageParentsMax: 64, // ours
   messageExpiryMs: 21 * 24 * 3600_000, // ours: submission + 21 days
   mailBytesMax: 50 * 1024 * 1024, // ours: announced as SIZE and APPENDLIMIT
+  holdMsMax: 90 * 24 * 3600_000, // ours: how far ahead a mail may be handed over (RFC 4865)
+  heldLookMs: 60_000, // ours: how late a clock that was set can make a release
+  heldLateMs: 3600_000, // ours: mail released later than this counts its expiry from then, not from when it was to leave
+  heldReleasedAtOnce: 64, // ours
   mailRecipientsMax: 1000, // ours; RFC 5321 §4.5.3.1.8 asks for ≥ 100
   tombstoneMs: 60 * 24 * 3600_000, // ours: duplicates are recognised for this long, through expunge
 

@@ -42,7 +42,7 @@ test('one mail that is taken from the queue, and one that is put into a mailbox 
         const [waiting] = running.node.delivery.waiting()
         if (taken > 0 || waiting === undefined) continue
         taken += 1
-        await running.node.delivery.cancel(account!, waiting.ref.recipient, waiting.seq)
+        await running.node.delivery.cancel(waiting)
       }
     },
   })

@@ -16,6 +16,7 @@ import type { CourierStatus } from './courier.ts'
 import { type DeliveryCounts, newDeliveryCounts } from './counts.ts'
 import { Deliverer } from './deliver.ts'
 import { FirstContact } from './first-contact.ts'
+import { allHeld, type HeldMail, heldNow, keepHeld, nextRelease, removeHeld, waitingOf } from './held.ts'
 import { Inbound } from './inbound.ts'
 import { itemHandlers } from './item-handlers.ts'
 import type { Item } from './items.ts'
@@ -25,6 +26,7 @@ import type { Directory, Keyring } from './needs.ts'
 import { Outbox, type OutgoingMessage, type QueuedRef } from './outbox.ts'
 import type { Overlay } from './ports.ts'
 import { RelayDesk, type RelaySettings } from './relay/desk.ts'
+import { release, Releases } from './releases.ts'
 import { deliveredHere, Reports } from './reports.ts'
 import { RunClock } from './run-clock.ts'
 import { SentCopies } from './sent-copies.ts'
@@ -32,7 +34,7 @@ import { type Pair, SessionBook } from './session-book.ts'
 import { refusalTexts, Settler } from './settle.ts'
 import { SharedWrite } from './shared-write.ts'
 import type { Submitter } from './submission.ts'
-import { submitter } from './submit.ts'
+import { submitter, type SubmitParts } from './submit.ts'
 import { Switchboard } from './switchboard.ts'
 import { Tombstones } from './tombstones.ts'
 
@@ -60,6 +62,8 @@ export interface Waiting {
   readonly inFlight: boolean
   /** Relays where it waits for the recipient, and since when, Unix milliseconds. */
   readonly atRelays: { readonly count: number; readonly sinceMs: number } | undefined
+  /** It is not to leave before, Unix milliseconds. */
+  readonly heldUntilMs: number | undefined
 }
 
 export interface Delivery extends AsyncDisposable {
@@ -79,7 +83,7 @@ export interface Delivery extends AsyncDisposable {
   /** Tries a contact now, or everybody. */
   retry(account?: Identity, contact?: Identity): void
   /** Takes a reference back; false when it is gone already. */
-  cancel(account: Identity, contact: Identity, seq: number): Promise<boolean>
+  cancel(waiting: Pick<Waiting, 'seq' | 'ref' | 'heldUntilMs'>): Promise<boolean>
   /** A contact was added, changed or removed. */
   contactChanged(account: Identity, contact: Identity): void
   courierOf(account: Identity, contact: Identity): CourierStatus | undefined
@@ -110,6 +114,7 @@ class RunningDelivery implements Delivery {
   readonly #blobSource: BlobSource
   readonly #runClock: RunClock
   readonly #tombstones: Tombstones
+  readonly #releases: Releases
   readonly #switchboard: Switchboard
   readonly relays: RelayDesk | undefined
   readonly #timers: NodeJS.Timeout[] = []
@@ -224,7 +229,7 @@ class RunningDelivery implements Delivery {
             onRelayBack: () => this.#switchboard.minute(),
             onOutletFailed: (pair) => this.#switchboard.channel(pair).closed(),
           })
-    this.submitter = submitter({
+    const submitting: SubmitParts = {
       writes: new SharedWrite(store),
       mailboxes,
       directory,
@@ -237,7 +242,10 @@ class RunningDelivery implements Delivery {
       reports,
       runClock: this.#runClock,
       onQueued: (queued) => this.#switchboard.queued(queued),
-    })
+      onHeld: () => this.#releases.nudge(),
+    }
+    this.submitter = submitter(submitting)
+    this.#releases = new Releases({ store, ambient, release: (held) => release(submitting, held) })
   }
 
   start(): void {
@@ -265,12 +273,15 @@ class RunningDelivery implements Delivery {
     })
     this.#switchboard.start()
     this.relays?.start()
+    this.#releases.nudge()
   }
 
   waiting(account?: Identity): readonly Waiting[] {
-    return this.#parts.store.read((tx) =>
-      [...this.#outbox.all(tx)]
-        .filter(({ ref }) => account === undefined || ref.account === account)
+    const isWanted = (mail: { readonly account: Identity }): boolean =>
+      account === undefined || mail.account === account
+    return this.#parts.store.read((tx) => [
+      ...[...this.#outbox.all(tx)]
+        .filter(({ ref }) => isWanted(ref))
         .map(({ seq, ref }) => ({
           seq,
           ref,
@@ -278,8 +289,10 @@ class RunningDelivery implements Delivery {
           courier: this.courierOf(ref.account, ref.recipient),
           inFlight: this.#switchboard.isInFlight(ref),
           atRelays: this.#atRelays(seq, ref),
+          heldUntilMs: undefined,
         })),
-    )
+      ...[...allHeld(tx)].filter(isWanted).flatMap(waitingHeld),
+    ])
   }
 
   /** Of the device for which most relays hold it. */
@@ -297,11 +310,15 @@ class RunningDelivery implements Delivery {
   }
 
   queued(): number {
-    return this.#parts.store.read((tx) => this.#outbox.count(tx))
+    return this.#parts.store.read((tx) => {
+      let held = 0
+      for (const mail of allHeld(tx)) held += waitingOf(mail).length
+      return this.#outbox.count(tx) + held
+    })
   }
 
   isIdle(): boolean {
-    return this.#parts.store.read((tx) => this.#outbox.isEmpty(tx))
+    return this.#parts.store.read((tx) => this.#outbox.isEmpty(tx) && nextRelease(tx) === undefined)
   }
 
   retry(account?: Identity, contact?: Identity): void {
@@ -309,12 +326,25 @@ class RunningDelivery implements Delivery {
     this.#arrivals.nudge()
   }
 
-  async cancel(account: Identity, contact: Identity, seq: number): Promise<boolean> {
+  async cancel({ seq, ref: known, heldUntilMs }: Parameters<Delivery['cancel']>[0]): Promise<boolean> {
     return await this.#parts.store.write((tx) => {
-      const ref = this.#outbox.get(tx, account, contact, seq)
+      if (heldUntilMs !== undefined) return this.#cancelHeld(tx, { untilMs: heldUntilMs, message: known.message }, seq)
+      const ref = this.#outbox.get(tx, known.account, known.recipient, seq)
       if (ref !== undefined) this.#settler.cancelled(tx, { seq, ref })
       return ref !== undefined
     })
+  }
+
+  #cancelHeld(tx: WriteTx, key: Pick<HeldMail, 'untilMs' | 'message'>, at: number): boolean {
+    const held = heldNow(tx, key)
+    if (held?.recipients[at] === undefined) return false
+    const left = { ...held, recipients: held.recipients.with(at, undefined) }
+    if (waitingOf(left).length > 0) keepHeld(tx, left)
+    else {
+      removeHeld(tx, held)
+      if (held.outgoing.root !== undefined) this.#blobSource.release(tx, held.outgoing.root)
+    }
+    return true
   }
 
   contactChanged(account: Identity, contact: Identity): void {
@@ -342,6 +372,7 @@ class RunningDelivery implements Delivery {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer)
     await this.relays?.[Symbol.asyncDispose]()
+    await this.#releases[Symbol.asyncDispose]()
     await this.#switchboard[Symbol.asyncDispose]()
     await this.#arrivals[Symbol.asyncDispose]()
     await this.#longReports[Symbol.asyncDispose]()
@@ -383,6 +414,23 @@ class RunningDelivery implements Delivery {
       code: error instanceof MyceliumError ? error.code : 'unexpected',
     })
   }
+}
+
+/** As a person sees it: one entry for each recipient. */
+function waitingHeld(held: HeldMail): readonly Waiting[] {
+  const { account, message, untilMs, submittedAtMs, outgoing } = held
+  const { expiresAtMs } = decodeMessage(outgoing.encoded)
+  const times = { submittedAtMs, submittedRunMs: 0, expiresAtMs }
+  const untried = { ackedBy: [], refusedBy: [], delayReported: false, alone: undefined }
+  return waitingOf(held).map(({ at, who }) => ({
+    seq: at,
+    ref: { account, message, ...who, ...times, ...untried },
+    bytes: sizeOf(outgoing),
+    courier: undefined,
+    inFlight: false,
+    atRelays: undefined,
+    heldUntilMs: untilMs,
+  }))
 }
 
 function sizeOf(outgoing: OutgoingMessage | undefined): number {

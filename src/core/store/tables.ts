@@ -63,4 +63,7 @@ export const tables = {
   relayChoices: table(70, 'relay-choices'), // opaque(account ‖ relay's gateway) → relay, owner key, health
   relayInQueues: table(71, 'relay-in-queues'), // opaque(own device ‖ peer device) → queues made for it
   relayOutQueues: table(72, 'relay-out-queues'), // opaque(own device ‖ peer device) → queues it gave us, how far was deposited
+
+  // core/delivery, again
+  heldMail: table(73, 'held-mail'), // u64 ms of release ‖ message id → mail that is to leave then, and its recipients
 } as const
