@@ -13,6 +13,7 @@ import { Confirmations } from './core/delivery/confirmations.ts'
 import { type Delivery, openDelivery } from './core/delivery/delivery.ts'
 import { People } from './core/delivery/people.ts'
 import type { Overlay } from './core/delivery/ports.ts'
+import { Requests } from './core/delivery/requests.ts'
 import { MyceliumError } from './core/errors.ts'
 import type { Identity } from './core/ids.ts'
 import type { Mailboxes, Summariser } from './core/mailbox/mailbox.ts'
@@ -33,6 +34,7 @@ export interface Knowledge extends AsyncDisposable {
   readonly logins: AppPasswords
   readonly quotas: Quotas
   readonly people: People
+  readonly requests: Requests
 }
 
 export interface KnowledgeOptions {
@@ -70,7 +72,8 @@ export async function openKnowledge(options: KnowledgeOptions, ambient: Ambient)
   const contacts = openContacts(store, ambient, accounts)
   const invitations = openInvitations(store, ambient)
   const logins = await openLogins(store, ambient, accounts)
-  const people = new People({ accounts, contacts, invitations, ambient })
+  const requests = new Requests({ store, contacts, mailboxes, ambient })
+  const people = new People({ accounts, contacts, invitations, requests, ambient })
   const owned = scope.move()
   return {
     store,
@@ -83,6 +86,7 @@ export async function openKnowledge(options: KnowledgeOptions, ambient: Ambient)
     logins,
     quotas,
     people,
+    requests,
     [Symbol.asyncDispose]: async () => await owned.disposeAsync(),
   }
 }

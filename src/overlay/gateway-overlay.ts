@@ -15,6 +15,7 @@ import type { GatewayId } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
 import { answerOver, askOver, isMisbehaviour, outcomes, refuse } from './exchange.ts'
 import { Gate } from './gate.ts'
+import { sourceOfPath, StrangerAsks } from './stranger-asks.ts'
 import { Links } from './links.ts'
 import type { Network, Pipe } from './network.ts'
 import { PeerBook } from './peer-book.ts'
@@ -27,6 +28,7 @@ export class GatewayOverlay implements Overlay {
   readonly #book: PeerBook
   readonly #asking = new Gate({ perGateway: limits.asksPerPeerMax, total: Infinity })
   readonly #answering = new Gate({ perGateway: limits.asksPerPeerMax, total: limits.asksMax })
+  readonly #strangers: StrangerAsks
   #handlers: OverlayHandlers | undefined
   /** What came between the opening of the listeners and `serve`. */
   #early: (() => void)[] = []
@@ -35,6 +37,7 @@ export class GatewayOverlay implements Overlay {
     this.#network = network
     this.#ambient = ambient
     this.#book = new PeerBook(ambient.clock)
+    this.#strangers = new StrangerAsks(ambient.clock)
     this.#links = new Links({
       network,
       ambient,
@@ -50,7 +53,10 @@ export class GatewayOverlay implements Overlay {
         this.#book.connected(gateway.gateway)
         this.#whenServing(() => this.#handlers!.onReachable(gateway))
       },
-      onDisconnected: (gateway) => this.#book.disconnected(gateway),
+      onDisconnected: (gateway) => {
+        this.#book.disconnected(gateway)
+        this.#strangers.left(gateway)
+      },
       onSeen: (gateway) => this.#handlers?.onReachable(gateway),
       onLocatorsChanged: () => this.#handlers?.onLocatorsChanged(),
       onMisbehaved: (gateway, reason) => this.#onTrouble(gateway, reason),
@@ -129,9 +135,17 @@ export class GatewayOverlay implements Overlay {
   }
 
   async #answer(topic: AskTopic, pipe: Pipe, from: GatewayId): Promise<void> {
-    if (!this.#answering.tryEnter(from)) return refuse(pipe, outcomes.busy)
+    const source = sourceOfPath(from, this.#network.path(from))
+    const isFamiliar = this.#handlers!.isFamiliar?.(from) ?? true
+    if (!isFamiliar && !this.#strangers.mayAsk(from, source)) {
+      refuse(pipe, outcomes.busy)
+      if (this.#strangers.isDeaf(from)) this.#network.drop(from, 'asks too fast')
+      return
+    }
+    if (!this.#answering.tryEnter(from, isFamiliar ? limits.asksMax : limits.asksStrangersMax))
+      return refuse(pipe, outcomes.busy)
     try {
-      await answerOver(pipe, from, { handler: this.#handlers!.answer[topic], ...askBounds[topic] })
+      await answerOver(pipe, { from, source }, { handler: this.#handlers!.answer[topic], ...askBounds[topic] })
     } catch (error) {
       pipe.abort('not answered')
       if (isMisbehaviour(error)) this.#onTrouble(from, `${topic}: ${reasonOf(error)}`)
