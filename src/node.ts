@@ -14,6 +14,7 @@ import { type Delivery, openDelivery } from './core/delivery/delivery.ts'
 import { People } from './core/delivery/people.ts'
 import type { Overlay } from './core/delivery/ports.ts'
 import type { RelaySettings } from './core/delivery/relay/desk.ts'
+import { Requests } from './core/delivery/requests.ts'
 import { MyceliumError } from './core/errors.ts'
 import type { Identity } from './core/ids.ts'
 import type { Mailboxes, Summariser } from './core/mailbox/mailbox.ts'
@@ -34,6 +35,7 @@ export interface Knowledge extends AsyncDisposable {
   readonly logins: AppPasswords
   readonly quotas: Quotas
   readonly people: People
+  readonly requests: Requests
 }
 
 export interface KnowledgeOptions {
@@ -85,7 +87,8 @@ export async function openKnowledge(options: KnowledgeOptions, ambient: Ambient)
   const contacts = openContacts(store, ambient, accounts)
   const invitations = openInvitations(store, ambient)
   const logins = await openLogins(store, ambient, accounts)
-  const people = new People({ accounts, contacts, invitations, ambient })
+  const requests = new Requests({ store, contacts, mailboxes, ambient })
+  const people = new People({ accounts, contacts, invitations, requests, ambient })
   const owned = scope.move()
   return {
     store,
@@ -98,6 +101,7 @@ export async function openKnowledge(options: KnowledgeOptions, ambient: Ambient)
     logins,
     quotas,
     people,
+    requests,
     [Symbol.asyncDispose]: async () => await owned.disposeAsync(),
   }
 }

@@ -122,6 +122,7 @@ export const limits = {
   handshakeMsMin: 1_000, // ours: between two handshakes that one device begins with us
   helloMs: 3_000, // ours: one attempt at a hello
   helloAttempts: 5, // ours
+  endedSessionsMax: 1000, // ours: pairs whose sessions ended, before their tags are cleared away
   unknownFramesMax: 10_000, // ours: frames without a session on one link
   controlItemsMax: 64, // ours: waiting for the link, per device
   blobChunkBytesMin: 64 * 1024, // DESIGN §5
@@ -159,6 +160,33 @@ export const limits = {
   bundleBytesMax: 128 * 1024, // ours: log ≤ 64 KB, then devices' records
   handshakeBytesMax: 4 * 4096 + 1024, // DESIGN §5: first flight ≤ 4 frames, and its wrapper
   requestsMax: 200, // ours: strangers waiting to be accepted, per account
+  requestsPerSourceMax: 50, // ours: of them from one network address, or through one relay
+  requestGraceMs: 120_000, // ours: a stranger has this long to send its first mail before it may have to make room
+  requestFlightsMax: 4, // ours: flights of one waiting stranger of which a copy is known
+  requestsBytesMax: 64 * 1024 * 1024, // ours: size of Requests from which on strangers get only their smallest share
+  requestsMessagesMax: 2000, // ours: messages in Requests from which on only first mails of strangers are taken
+  strangerMailsMax: 50, // ours: of one stranger, while it waits
+  strangerShareBytesMin: 256 * 1024, // ours: what each stranger who waits may send in any case
+  requestNoticesMax: 5, // ours: strangers that have a notice of their own in one period; then one for all the others
+  requestNoticesMs: 24 * 3600_000, // ours: that period
+  strangerFlightsPerSecond: 5, // ours: strangers' handshakes; each costs about 2 ms of processor
+  strangerFlightsBurst: 20, // ours
+  workFlightsPerSecond: 5, // ours: as many again of those that show work
+  workFlightsBurst: 20, // ours
+  sourceFlightsPerSecond: 0.5, // ours: strangers' handshakes without work from one address
+  sourceFlightsBurst: 5, // ours
+  contactFlightsPerSecond: 0.1, // ours: handshakes from one gateway of contacts
+  contactFlightsBurst: 30, // ours: a gateway of an office begins anew with everybody
+  sourcesKnownMax: 4096, // ours: addresses and gateways whose pace is remembered
+  workFromRequests: 20, // ours: strangers waiting from which on another one has to show work
+  workBitsMin: 16, // ours: about 0.1 s of one processor
+  workBitsMax: 22, // ours: about 8 s; no asker does more
+  workRaiseMsMin: 1000, // ours: one more bit at most this often
+  workLowerMs: 10_000, // ours: one bit less after so long with places to spare
+  workSaltMs: 60_000, // ours: work is good for one to two of these
+  workRoundsMax: 3, // ours: how often an asker works for one attempt
+  expectedGatewaysMax: 1000, // ours: gateways that have shown an invitation
+  expectedGatewayMs: 10 * 60_000, // ours: and may shake hands without waiting behind strangers
   contactDayBytesMax: 1024 * 1024 * 1024, // DESIGN §6
   mailCountedBytesMin: 1024, // ours: what the smallest mail counts against a day's bytes; one that must be fetched, 16 KB
   strangerDayBytesMax: 16 * 1024 * 1024, // ours: mail of somebody who is not accepted yet
@@ -313,6 +341,10 @@ export const limits = {
   askMsMax: 30_000, // ours
   asksPerPeerMax: 8, // ours: at once, in each direction
   asksMax: 64, // ours: answered at once, over all peers
+  asksStrangersMax: 48, // ours: of them, for gateways that no contact lives at
+  strangerAsksPerSecond: 20, // ours: from one address, of such gateways
+  strangerAsksBurst: 64, // ours
+  strangerAsksIgnoredMax: 16, // ours: refused one after another for going too fast, then the connection is closed
   askRequestBytesMax: 64 * 1024, // ours
   askAnswerBytesMax: 1024 * 1024 + 64 * 1024, // DESIGN §5: a blob chunk of 1 MB and its proof
   connectionsMax: 512, // ours

@@ -16,6 +16,7 @@ import type { GatewayId } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
 import { answerOver, askOver, isMisbehaviour, outcomes, refuse } from './exchange.ts'
 import { Gate } from './gate.ts'
+import { sourceOfPath, StrangerAsks } from './stranger-asks.ts'
 import { Links } from './links.ts'
 import type { Network, Pipe } from './network.ts'
 import { PeerBook } from './peer-book.ts'
@@ -43,6 +44,7 @@ export class GatewayOverlay implements Overlay {
   readonly relays: Relays
   readonly #relayHost: RelayHost | undefined
   #relay: RelayServer | undefined
+  readonly #strangers: StrangerAsks
   #handlers: OverlayHandlers | undefined
   readonly #heard = new Map<GatewayId, readonly Locator[]>()
   /** What came between the opening of the listeners and `serve`. */
@@ -60,6 +62,7 @@ export class GatewayOverlay implements Overlay {
       openWatch: async (to, options) => await this.#openWatch(to, options),
     })
     this.#book = new PeerBook(ambient.clock)
+    this.#strangers = new StrangerAsks(ambient.clock)
     this.#links = new Links({
       network,
       ambient,
@@ -79,7 +82,10 @@ export class GatewayOverlay implements Overlay {
         this.#book.connected(gateway.gateway)
         this.#whenServing(() => this.#handlers!.onReachable(gateway))
       },
-      onDisconnected: (gateway) => this.#book.disconnected(gateway),
+      onDisconnected: (gateway) => {
+        this.#book.disconnected(gateway)
+        this.#strangers.left(gateway)
+      },
       onSeen: (gateway) => {
         this.#hear(gateway)
         this.#handlers?.onReachable(gateway)
@@ -156,9 +162,17 @@ export class GatewayOverlay implements Overlay {
   }
 
   async #answer(topic: AskTopic, pipe: Pipe, from: GatewayId): Promise<void> {
-    if (!this.#answering.tryEnter(from)) return refuse(pipe, outcomes.busy)
+    const source = sourceOfPath(from, this.#network.path(from))
+    const isFamiliar = this.#handlers!.isFamiliar?.(from) ?? true
+    if (!isFamiliar && !this.#strangers.mayAsk(from, source)) {
+      refuse(pipe, outcomes.busy)
+      if (this.#strangers.isDeaf(from)) this.#network.drop(from, 'asks too fast')
+      return
+    }
+    if (!this.#answering.tryEnter(from, isFamiliar ? limits.asksMax : limits.asksStrangersMax))
+      return refuse(pipe, outcomes.busy)
     try {
-      await answerOver(pipe, from, { handler: this.#handlers!.answer[topic], ...askBounds[topic] })
+      await answerOver(pipe, { from, source }, { handler: this.#handlers!.answer[topic], ...askBounds[topic] })
     } catch (error) {
       pipe.abort('not answered')
       if (isMisbehaviour(error)) this.#onTrouble(from, `${topic}: ${reasonOf(error)}`)

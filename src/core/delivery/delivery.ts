@@ -28,6 +28,7 @@ import type { Overlay } from './ports.ts'
 import { RelayDesk, type RelaySettings } from './relay/desk.ts'
 import { release, Releases } from './releases.ts'
 import { deliveredHere, Reports } from './reports.ts'
+import type { Requests } from './requests.ts'
 import { RunClock } from './run-clock.ts'
 import { SentCopies } from './sent-copies.ts'
 import { type Pair, SessionBook } from './session-book.ts'
@@ -45,6 +46,7 @@ export interface DeliveryParts {
   readonly overlay: Overlay
   readonly directory: Directory
   readonly keyring: Keyring
+  readonly requests: Requests
   readonly ambient: Ambient
   /** A step of an online confirmation arrived inside a contact's session. */
   readonly onConfirmation: (account: Identity, contact: Identity, step: Uint8Array) => void
@@ -120,7 +122,7 @@ class RunningDelivery implements Delivery {
   readonly #timers: NodeJS.Timeout[] = []
 
   constructor(parts: DeliveryParts) {
-    const { store, ambient, overlay, keyring, directory, mailboxes } = parts
+    const { store, ambient, overlay, keyring, directory, mailboxes, requests } = parts
     this.#parts = parts
     this.#book = new SessionBook(store, ambient)
     this.#runClock = new RunClock(store, ambient)
@@ -133,6 +135,7 @@ class RunningDelivery implements Delivery {
       hub: () => this.#hub,
       firstContact: () => this.#firstContact,
       relays: () => this.relays,
+      onEnded: (pair) => inbound.forget(pair),
     })
     this.#tombstones = new Tombstones({ store, ambient, runClock: this.#runClock })
     const deliverer = new Deliverer({ ...parts, tombstones: this.#tombstones, counts: this.counts })
@@ -187,6 +190,7 @@ class RunningDelivery implements Delivery {
       mayMeet: (pair) => keyring.mayMeet(pair),
       dayBytesMax: ({ account, peer }) =>
         keyring.contact(account, peer)?.state === 'request' ? limits.strangerDayBytesMax : limits.contactDayBytesMax,
+      strangerMay: (tx, { account, peer }, size) => requests.takes(tx, account, peer, size),
     })
     this.#hub = new LinkHub({
       store,
@@ -207,6 +211,9 @@ class RunningDelivery implements Delivery {
       ambient,
       book: this.#book,
       onSession: (pair) => this.#switchboard.newSession(pair),
+      isFamiliar: (gateway) => this.#switchboard.isFamiliar(gateway),
+      waiting: (account) => requests.count(account),
+      counts: this.counts,
     })
     this.relays =
       overlay.relays === undefined
@@ -256,6 +263,7 @@ class RunningDelivery implements Delivery {
         this.relays?.reachable(gateway.gateway)
         this.#arrivals.nudge()
       },
+      isFamiliar: (gateway) => this.#firstContact.isFamiliar(gateway),
       onLocatorsChanged: () => this.#switchboard.announce(),
       answer: {
         bundle: this.#firstContact.answerBundle,
@@ -269,6 +277,7 @@ class RunningDelivery implements Delivery {
     this.#every(60_000, () => this.#guarded('sweep', this.#minute()))
     this.#every(3600_000, () => {
       this.#book.refreshTags()
+      this.#guarded('sessions', this.#switchboard.sweep())
       this.#guarded('handshakes', this.#firstContact.sweep())
     })
     this.#switchboard.start()

@@ -46,6 +46,8 @@ interface InboundParts {
   readonly mayMeet: (pair: Pair) => boolean
   /** How many bytes of mail this pair's person may send in a day. */
   readonly dayBytesMax: (pair: Pair) => number
+  /** May a stranger who waits send so much more? Counts what it lets through; true for anybody else. */
+  readonly strangerMay: (tx: WriteTx, pair: Pair, size: number) => boolean
 }
 
 interface Batch {
@@ -68,8 +70,9 @@ export class Inbound {
   readonly #assemblers = new Map<string, Assembler>()
   /** Bundles and queues of each device in this minute. */
   readonly #announcements = new Map<string, { minute: number; count: number }>()
-  /** Mail bytes taken or promised per contact and day: bounded, in memory. */
-  readonly #promised = new Map<string, { day: number; bytes: number }>()
+  /** Mail bytes taken or promised per contact in this day: bounded, in memory. */
+  readonly #promised = new Map<string, number>()
+  #day = 0
 
   constructor(parts: InboundParts) {
     this.#parts = parts
@@ -199,35 +202,38 @@ export class Inbound {
     if (this.#parts.deliverer.hasTaken(tx, tombstone)) return { kind: 'duplicate' }
     const { content } = part
     if (content.kind === 'inline') {
-      if (this.#isOverQuota(pair, Math.max(content.bytes.length, limits.mailCountedBytesMin)))
+      if (this.#isOverQuota(tx, pair, Math.max(content.bytes.length, limits.mailCountedBytesMin)))
         return { kind: 'refused', reason: 'mailbox-full' }
       return this.#parts.deliverer.take(tx, { ...mail, content }, tombstone)
     }
     if (this.#parts.arrivals.has(tx, pair.account, id)) return undefined
-    const reason = this.#blobRefusal(pair, content)
+    const reason = this.#blobRefusal(tx, pair, content)
     if (reason !== undefined) return { kind: 'refused', reason }
     this.#parts.arrivals.addRemote(tx, mail, message.device, content)
     return undefined
   }
 
   #blobRefusal(
+    tx: WriteTx,
     pair: Pair,
     { size, chunkBytes }: Extract<Extract<Part, { kind: 'mail' }>['content'], { kind: 'blob' }>,
   ): Refusal | undefined {
     if (size > limits.mailBytesMax + limits.mailHeaderBytesMax) return 'message-too-large'
     if (size < 1 || chunkBytes !== chunkBytesFor(size)) return 'malformed'
     // each one is fetched by itself, however small it says it is
-    return this.#isOverQuota(pair, Math.max(size, limits.messageInlineBytesMax)) ? 'mailbox-full' : undefined
+    return this.#isOverQuota(tx, pair, Math.max(size, limits.messageInlineBytesMax)) ? 'mailbox-full' : undefined
   }
 
   /** Counts what it lets through. */
-  #isOverQuota(pair: Pair, size: number): boolean {
+  #isOverQuota(tx: WriteTx, pair: Pair, size: number): boolean {
     const day = Math.floor(this.#parts.ambient.clock.nowMs() / 86_400_000)
+    if (day !== this.#day) this.#promised.clear()
+    this.#day = day
     const key = pair.account + pair.peer
-    const known = this.#promised.get(key)
-    const bytes = (known?.day === day ? known.bytes : 0) + size
-    if (bytes > this.#parts.dayBytesMax(pair)) return true
-    this.#promised.set(key, { day, bytes })
+    const known = this.#promised.get(key) ?? 0
+    const bytes = known + size
+    if (bytes > this.#parts.dayBytesMax(pair) || !this.#parts.strangerMay(tx, pair, size)) return true
+    this.#promised.set(key, bytes)
     return false
   }
 
@@ -242,6 +248,12 @@ export class Inbound {
     for (const { id, reason } of answers.refused) items.push({ kind: 'refused', id, reason })
     const payloads = items.flatMap((item) => packItem(item, largestPayload, () => random.bytes(16)))
     return [...payloads.map((payload) => session.seal(payload, moment)), ...session.maintenance(moment)]
+  }
+
+  /** Its contact is gone. */
+  forget(pair: Pair): void {
+    this.#assemblers.delete(pairName(pair))
+    for (const kind of ['bundle', 'queues']) this.#announcements.delete(`${kind} ${pairName(pair)}`)
   }
 
   #assembler(pair: Pair): Assembler {

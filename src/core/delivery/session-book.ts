@@ -57,6 +57,8 @@ export class SessionBook {
   readonly tags = new TagTable<Tagged>()
   readonly #pairs = new Map<string, Pair>()
   readonly #keys = new Map<string, Uint8Array>()
+  /** Pairs without sessions whose tags are still in the table. */
+  #ended = 0
 
   constructor(store: Store, ambient: Ambient) {
     this.#store = store
@@ -99,11 +101,17 @@ export class SessionBook {
 
   remove(tx: WriteTx, pair: Pair): void {
     tx.remove(tables.sessions, this.#key(tx, pair))
-    tx.afterCommit(() => this.#pairs.delete(pairName(pair)))
+    tx.afterCommit(() => {
+      this.#pairs.delete(pairName(pair))
+      this.#keys.delete(pairName(pair))
+      this.#ended += 1
+      if (this.#ended >= limits.endedSessionsMax) this.refreshTags()
+    })
   }
 
   /** Tags change weekly, and sessions end: called about once an hour. */
   refreshTags(): void {
+    this.#ended = 0
     this.tags.clear()
     this.#store.read((tx) => {
       for (const pair of this.#pairs.values()) {

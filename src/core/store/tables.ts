@@ -20,6 +20,8 @@ export const tables = {
   appPasswords: table(17, 'app-passwords'), // opaque(account) ‖ 8 random bytes → app password
   recovery: table(18, 'recovery'), // opaque(identity) → entropy of words that nobody has confirmed yet
   quotas: table(19, 'quotas'), // opaque(identity) → u64 octets, 0 for no limit; absent: the gateway's default
+  requests: table(20, 'requests'), // opaque(account) ‖ opaque(identity) → a stranger who waits: source, mails, flights
+  requestNotices: table(21, 'request-notices'), // opaque(account) → since when, how many notices of strangers
 
   // core/mailbox
   mailboxes: table(30, 'mailboxes'), // opaque(account) ‖ mailbox id → name, special use, uid validity, flag sets

@@ -46,6 +46,7 @@ async function taken(dayBytesMax: number, contents: readonly Content[], mayMeet 
     handlers: { received: noted, refused: noted, bundle: noted, confirmation: noted, queues: noted, welcome: noted },
     mayMeet: () => mayMeet,
     dayBytesMax: () => dayBytesMax,
+    strangerMay: () => true,
   })
   const frames = contents.flatMap((content) => {
     const encoded = encodeMessage({
