@@ -272,6 +272,7 @@ export const limits = {
   linkStallMsMax: 60_000, // ours: a peer that reads nothing for this long loses its link
   linkQuietMs: 10_000, // ours: silence after which the peer is asked for a sign of life
   linkPingMsMax: 10_000, // ours: how long it may take to give one
+  linkProbeMsMax: 1_500, // ours: the same when there is reason to believe that it is gone
   linkOpenMsMax: 8_000, // ours: agreeing on a link over an open connection
   linkOpeningsPerPeerMax: 4, // ours: link streams of one peer not yet agreed on
   dialMsMax: 6_000, // ours: all locators of one gateway together
@@ -293,9 +294,15 @@ export const limits = {
   streamsPerConnectionMax: 64, // ours: open at once by one peer
   streamNegotiationMsMax: 5_000, // ours
   peersKnownMax: 1000, // ours: disconnected gateways kept for `peers`
-  interfacePollMs: 5_000, // ours
+  interfacePollMs: 2_000, // ours
   bootstrapRetryMs: 30_000, // ours
   mdnsQueryMs: 20_000, // ours
   mdnsPeersMax: 200, // ours: gateways heard of in one query interval
+  mdnsRepeatMs: 1_000, // RFC 6762 §6: between two announcements on one interface
+  mdnsPacketBytesMax: 9_000, // RFC 6762 §17
+  mdnsRecordsMax: 64, // ours: looked at in one packet
+  mdnsInterfacesMax: 16, // ours: interfaces and families, and for IPv4 addresses
+  nearMs: 2 * 60_000, // ours: how long an announcement on the local network counts
+  nearLocatorsMax: 4, // ours: of one gateway, tried beside those that contacts gave
   misbehaviourMs: 60_000, // ours: a peer that broke a bound is not heard again for this long
 } as const

@@ -51,8 +51,12 @@ export class GatewayOverlay implements Overlay {
         this.#whenServing(() => this.#handlers!.onReachable(gateway))
       },
       onDisconnected: (gateway) => this.#book.disconnected(gateway),
-      onSeen: (gateway) => this.#handlers?.onReachable(gateway),
+      onSeen: (gateway) => {
+        this.#links.live(gateway.gateway)?.probe() // it may have come from another network since
+        this.#handlers?.onReachable(gateway)
+      },
       onLocatorsChanged: () => this.#handlers?.onLocatorsChanged(),
+      onShaken: () => this.#links.probeAll(),
       onMisbehaved: (gateway, reason) => this.#onTrouble(gateway, reason),
       onPipe: (protocol, pipe, from) => this.#onPipe(protocol, pipe, from),
     })

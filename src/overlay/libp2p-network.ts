@@ -10,15 +10,17 @@ import { limits } from '../core/limits.ts'
 import { dialable, parseLocator } from './dial-policy.ts'
 import type { OwnAddress, ParsedLocator, Transport } from './dial-policy.ts'
 import { Dialler } from './dialler.ts'
-import { gatewayIdOf, parseGatewayId } from './gateway-key.ts'
+import { gatewayIdOf } from './gateway-key.ts'
 import { keepConnected } from './bootstrap.ts'
 import { InboundGuard } from './inbound-guard.ts'
+import { type LocalNetwork, openLocalNetwork } from './local-network.ts'
 import { untilAborted } from './until-aborted.ts'
 import type { Network, NetworkEvents, Path, Pipe } from './network.ts'
 import { withoutPeer } from './multiaddr-text.ts'
+import { Near } from './near.ts'
 import { buildNode } from './node.ts'
 import type { Node } from './node.ts'
-import { isAlone, ownAddresses, ownLocators, watchAddresses } from './own-addresses.ts'
+import { hostsOf, isAlone, listenersOf, ownAddresses, ownLocators, watchNetwork } from './own-addresses.ts'
 import type { Listening } from './own-addresses.ts'
 import { protocols } from './protocols.ts'
 import { StreamPipe } from './stream-pipe.ts'
@@ -48,6 +50,7 @@ export class Libp2pNetwork implements Network {
   /** Peers that broke a bound, until when (monotonic) they are not heard. */
   readonly #banned = new Map<GatewayId, number>()
   readonly #dialler: Dialler<Connection>
+  readonly #near: Near
   #addresses: readonly OwnAddress[] = ownAddresses()
   #listening: readonly Listening[] = []
   /**
@@ -56,12 +59,14 @@ export class Libp2pNetwork implements Network {
    */
   #isAlone: boolean
   #node: Node | undefined
+  #local: LocalNetwork | undefined
   #events: NetworkEvents | undefined
   readonly #timers = new DisposableStack()
 
   constructor(options: Libp2pNetworkOptions) {
     this.#options = options
     this.self = gatewayIdOf(options.key)
+    this.#near = new Near(options.ambient.clock)
     this.#isAlone = isAlone(options.host, this.#addresses)
     this.#dialler = new Dialler<Connection>({
       clock: options.ambient.clock,
@@ -80,7 +85,6 @@ export class Libp2pNetwork implements Network {
       announced: () => this.locators(),
       refuses: (connection) => this.#refuses(connection),
       refusesPeer: (peer) => this.#isBanned(peer.toString() as GatewayId),
-      onSeen: (peer, found) => this.#onSeen(peer.toString(), found),
     })
     this.#node = node
     node.libp2p.addEventListener('connection:open', ({ detail }) => this.#onOpen(detail))
@@ -92,17 +96,23 @@ export class Libp2pNetwork implements Network {
       })
     }
     await node.libp2p.start()
-    this.#listening = node.transports
+    const reported = node.transports
       .getAddrs()
       .flatMap((address) => parseLocator(withoutPeer(address.toString())) ?? [])
-      .map((found) => ({ ...found, host: this.#options.host }))
-    if (this.#options.transports.includes('tcp') && !this.#listening.some(({ transport }) => transport === 'tcp')) {
+    this.#listening = listenersOf(reported, this.#options.host)
+    if (this.#isPortTaken()) {
       await node.libp2p.stop()
       throw new MyceliumError('port-in-use', { port: this.#options.port })
     }
     const sweep = setInterval(() => this.#sweep(), sweepMs).unref()
     this.#timers.defer(() => clearInterval(sweep))
-    this.#timers.use(watchAddresses((addresses) => this.#onAddresses(addresses)))
+    this.#timers.use(
+      watchNetwork(
+        { onAddresses: (addresses) => this.#onAddresses(addresses), onWoke: () => this.#onWoke() },
+        this.#options.ambient.clock,
+      ),
+    )
+    if (this.#options.mdns) this.#local = this.#timers.use(this.#openLocalNetwork())
     this.#timers.use(keepConnected(this, this.#options.bootstrap))
   }
 
@@ -157,19 +167,41 @@ export class Libp2pNetwork implements Network {
 
   #listenOn(): string[] {
     const { host, port, webSocketPort, transports } = this.#options
-    const base = `/${isIPv6(host) ? 'ip6' : 'ip4'}/${host}`
+    const bases = hostsOf(host).map((one) => `/${isIPv6(one) ? 'ip6' : 'ip4'}/${one}`)
     const suffix: Readonly<Record<Transport, string>> = {
       tcp: `/tcp/${port}`,
       ws: `/tcp/${webSocketPort}/ws`,
       quic: `/udp/${port}/quic-v1`,
     }
-    return transports.map((transport) => `${base}${suffix[transport]}`)
+    return bases.flatMap((base) => transports.map((transport) => `${base}${suffix[transport]}`))
+  }
+
+  /** A machine without IPv6 listens on IPv4 alone; without TCP of the family that was asked for, something has the port. */
+  #isPortTaken(): boolean {
+    const family = isIPv6(hostsOf(this.#options.host)[0]!) ? 'ipv6' : 'ipv4'
+    return (
+      this.#options.transports.includes('tcp') &&
+      !this.#listening.some((listener) => listener.transport === 'tcp' && listener.family === family)
+    )
+  }
+
+  #openLocalNetwork(): LocalNetwork {
+    return openLocalNetwork({
+      self: this.self,
+      random: this.#options.ambient.random,
+      locators: () => this.locators(),
+      onSeen: (gateway, locators) => this.#onSeen(gateway, locators),
+    })
   }
 
   #candidates(to: GatewayAddress): ParsedLocator[] {
     const trusted = new Set(this.#options.bootstrap.flatMap(({ locators }) => locators))
     const policy = { allowLoopback: this.#allowsLoopback(), ownAddresses: this.#addresses, trusted }
-    return dialable(to.locators, policy).filter(({ transport }) => this.#options.transports.includes(transport))
+    const found = [...dialable(this.#near.at(to.gateway), policy), ...dialable(to.locators, policy)]
+    return found.filter(
+      ({ transport, locator }, index) =>
+        this.#options.transports.includes(transport) && found.findIndex((other) => other.locator === locator) === index,
+    )
   }
 
   #allowsLoopback(): boolean {
@@ -214,11 +246,10 @@ export class Libp2pNetwork implements Network {
     this.#events!.onPipe(protocol, new StreamPipe(stream), connection.remotePeer.toString() as GatewayId)
   }
 
-  #onSeen(peer: string, found: readonly string[]): void {
-    const gateway = parseGatewayId(peer)
-    if (gateway === undefined || gateway === this.self) return
+  #onSeen(gateway: GatewayId, found: readonly Locator[]): void {
     const locators = this.#candidates({ gateway, locators: found }).map(({ locator }) => locator)
     if (locators.length === 0) return
+    this.#near.saw(gateway, locators)
     this.#dialler.wake(gateway)
     this.#events!.onSeen({ gateway, locators })
   }
@@ -226,8 +257,23 @@ export class Libp2pNetwork implements Network {
   #onAddresses(addresses: readonly OwnAddress[]): void {
     const before = this.locators().join(' ')
     this.#addresses = addresses
+    this.#near.forgetAll()
     this.#isAlone &&= isAlone(this.#options.host, addresses)
     if (this.locators().join(' ') !== before) this.#events!.onLocatorsChanged()
+    this.#onShaken()
+  }
+
+  /** Contacts are told where this gateway is, so that those who gave up try again. */
+  #onWoke(): void {
+    this.#events!.onLocatorsChanged()
+    this.#onShaken()
+  }
+
+  /** Connections may be dead without knowing, and gateways near that were not: everybody is asked. */
+  #onShaken(): void {
+    this.#dialler.wakeAll()
+    this.#local?.refresh()
+    this.#events!.onShaken()
   }
 
   /** Ends connections that hold too many streams, and those that nobody uses. */

@@ -109,10 +109,16 @@ export class PeerLink implements Link {
 
   /** Asks for a sign of life now: somebody says that this link is gone. */
   probe(): void {
-    if (this.#liveness.pingedAtMs !== undefined && this.#liveness.heardAtMs < this.#liveness.pingedAtMs) return
     const nowMs = this.#parts.ambient.clock.monotonicMs()
-    this.#liveness = { ...this.#liveness, pingedAtMs: nowMs, patienceMs: checkEveryMs }
-    this.#sendPing(nowMs)
+    const { pingedAtMs, heardAtMs, patienceMs } = this.#liveness
+    if (pingedAtMs !== undefined && heardAtMs < pingedAtMs) {
+      const left = Math.min(patienceMs, nowMs - pingedAtMs + limits.linkProbeMsMax)
+      this.#liveness = { ...this.#liveness, patienceMs: left }
+    } else {
+      this.#liveness = { ...this.#liveness, pingedAtMs: nowMs, patienceMs: limits.linkProbeMsMax }
+      this.#sendPing(nowMs)
+    }
+    setTimeout(() => this.#closed.signal.aborted || this.#check(), limits.linkProbeMsMax + 10).unref()
   }
 
   /** Begins to read, with what the opening has not used. Called once, after whoever consumes the link knows of it. */

@@ -101,6 +101,11 @@ export class Links {
     }
   }
 
+  /** Asks every live link for a sign of life. */
+  probeAll(): void {
+    for (const { live } of this.#entries.values()) live?.link.probe()
+  }
+
   closeAll(): void {
     this.#isStopping = true
     for (const entry of this.#entries.values()) {

@@ -32,7 +32,9 @@ export function check(state: Liveness, nowMs: number): { readonly state: Livenes
     return { state: checked, verdict: isDead ? 'dead' : 'wait' }
   }
   if (!wasAsleep && nowMs - state.heardAtMs < limits.linkQuietMs) return { state: checked, verdict: 'wait' }
-  return { state: { ...checked, pingedAtMs: nowMs, patienceMs: limits.linkPingMsMax }, verdict: 'ping' }
+  // after a sleep whoever is still there answers at once, and what waits to be sent should not wait for who is not
+  const patienceMs = wasAsleep ? limits.linkProbeMsMax : limits.linkPingMsMax
+  return { state: { ...checked, pingedAtMs: nowMs, patienceMs }, verdict: 'ping' }
 }
 
 /** Round-trip time, smoothed as RFC 6298 §2 does it (α = 1/8). */

@@ -40,6 +40,8 @@ export interface NetworkEvents {
   /** Announced on the local network, not connected. */
   readonly onSeen: (gateway: GatewayAddress) => void
   readonly onLocatorsChanged: () => void
+  /** Another network, or the machine slept: connections may be dead without knowing. */
+  readonly onShaken: () => void
   /** A peer broke a bound: one short reason without content. */
   readonly onMisbehaved: (gateway: GatewayId, reason: string) => void
   readonly onPipe: (protocol: string, pipe: Pipe, from: GatewayId) => void

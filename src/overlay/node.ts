@@ -19,13 +19,11 @@ export interface NodeOptions {
   /** Multiaddrs to listen on. */
   readonly listen: readonly string[]
   readonly transports: readonly Transport[]
-  readonly mdns: boolean
-  /** What identify and mDNS may tell of our own addresses. */
+  /** What identify may tell of our own addresses. */
   readonly announced: () => readonly string[]
   /** True refuses an incoming connection before its handshake. */
   readonly refuses: (connection: MultiaddrConnection) => boolean
   readonly refusesPeer: (peer: PeerId) => boolean
-  readonly onSeen: (peer: PeerId, multiaddrs: readonly string[]) => void
 }
 
 export interface Node {
@@ -53,7 +51,6 @@ export async function buildNode(options: NodeOptions): Promise<Node> {
       return {}
     },
   }
-  if (options.mdns) services['mdns'] = (await import('./local-network.ts')).localNetwork(options.onSeen)
   const libp2p = await createLibp2p({
     privateKey,
     start: false,

@@ -9,7 +9,7 @@ import { Libp2pNetwork } from './libp2p-network.ts'
 
 /** The `overlay` section of the configuration. */
 export interface OverlayConfig {
-  /** IP address to listen on; 0.0.0.0 and :: mean every address. */
+  /** IP address to listen on; 0.0.0.0 and :: both mean every address of both families. */
   readonly host: string
   /** TCP and, with the same number, UDP for QUIC; 0 picks free ones, not the same. */
   readonly port: number
