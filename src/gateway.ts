@@ -11,6 +11,7 @@ import { openCertificates } from './certificates/certificates.ts'
 import { sealedCertificates } from './certificates/sealed-certificates.ts'
 import type { RunningGateway } from './cli/wiring.ts'
 import { type Config, settingsOf } from './config.ts'
+import { contactGateways } from './contact-gateways.ts'
 import type { Ambient } from './core/ambient.ts'
 import { fromUtf8 } from './core/bytes.ts'
 import type { Listeners } from './core/control.ts'
@@ -65,6 +66,7 @@ export async function openGateway({
     config: config.overlay,
     key: await gatewayKey(knowledge.store, ambient),
     ambient,
+    isKnown: contactGateways(knowledge, ambient.clock),
   })
   const node = scope.use(await openNode(knowledge, overlay, ambient))
   const fronts = scope.use(new DisposedTogether())

@@ -45,6 +45,9 @@ export async function openPeerNode(options: PeerNodeOptions): Promise<PeerNode> 
     bootstrap: [],
     announce: [],
     loopback: true,
+    routing: true,
+    relay: false,
+    relays: [],
   }
   const overlay = await openOverlay({ config, key, ambient, transports: ['tcp'] })
   const node = await openNode(knowledge, wrap(overlay), ambient)

@@ -16,12 +16,19 @@ import { limits } from '../core/limits.ts'
 import { answerOver, askOver, isMisbehaviour, outcomes, refuse } from './exchange.ts'
 import { Gate } from './gate.ts'
 import { Links } from './links.ts'
-import type { Network, Pipe } from './network.ts'
+import type { DirectNetwork, Pipe } from './network.ts'
 import { PeerBook } from './peer-book.ts'
+import { RoutedNetwork } from './routing/routed-network.ts'
 import { askBounds, askProtocol, askTopicOf, linkProtocol } from './protocols.ts'
 
+export interface GatewayOverlayOptions {
+  readonly ambient: Ambient
+  /** Whether this neighbour's connections are carried on to others. */
+  readonly serves: (neighbour: GatewayId) => boolean
+}
+
 export class GatewayOverlay implements Overlay {
-  readonly #network: Network
+  readonly #network: RoutedNetwork
   readonly #ambient: Ambient
   readonly #links: Links
   readonly #book: PeerBook
@@ -31,12 +38,12 @@ export class GatewayOverlay implements Overlay {
   /** What came between the opening of the listeners and `serve`. */
   #early: (() => void)[] = []
 
-  constructor(network: Network, ambient: Ambient) {
-    this.#network = network
+  constructor(network: DirectNetwork, { ambient, serves }: GatewayOverlayOptions) {
+    this.#network = new RoutedNetwork({ network, ambient, serves })
     this.#ambient = ambient
     this.#book = new PeerBook(ambient.clock)
     this.#links = new Links({
-      network,
+      network: this.#network,
       ambient,
       onLink: (link) => this.#handlers?.onLink(link),
       onTrouble: (gateway, reason) => this.#onTrouble(gateway, reason),
@@ -54,6 +61,9 @@ export class GatewayOverlay implements Overlay {
       onSeen: (gateway) => {
         this.#links.live(gateway.gateway)?.probe() // it may have come from another network since
         this.#handlers?.onReachable(gateway)
+      },
+      onDirect: (gateway, isUp) => {
+        if (isUp) void this.#links.move(gateway).catch(() => {})
       },
       onLocatorsChanged: () => this.#handlers?.onLocatorsChanged(),
       onShaken: () => this.#links.probeAll(),

@@ -15,14 +15,15 @@ import { keepConnected } from './bootstrap.ts'
 import { InboundGuard } from './inbound-guard.ts'
 import { type LocalNetwork, openLocalNetwork } from './local-network.ts'
 import { untilAborted } from './until-aborted.ts'
-import type { Network, NetworkEvents, Path, Pipe } from './network.ts'
+import type { DirectNetwork, NetworkEvents, Path, PathEnd, Pipe } from './network.ts'
 import { withoutPeer } from './multiaddr-text.ts'
 import { Near } from './near.ts'
-import { buildNode } from './node.ts'
+import { buildNode, quiet } from './node.ts'
 import type { Node } from './node.ts'
 import { hostsOf, isAlone, listenersOf, ownAddresses, ownLocators, watchNetwork } from './own-addresses.ts'
 import type { Listening } from './own-addresses.ts'
-import { protocols } from './protocols.ts'
+import { PipeConnection } from './pipe-connection.ts'
+import { protocols, streamsMax } from './protocols.ts'
 import { StreamPipe } from './stream-pipe.ts'
 
 export interface Libp2pNetworkOptions {
@@ -41,7 +42,7 @@ export interface Libp2pNetworkOptions {
 
 const sweepMs = 5_000
 
-export class Libp2pNetwork implements Network {
+export class Libp2pNetwork implements DirectNetwork {
   readonly self: GatewayId
   readonly #options: Libp2pNetworkOptions
   readonly #guard = new InboundGuard()
@@ -49,6 +50,9 @@ export class Libp2pNetwork implements Network {
   readonly #idleSinceMs = new WeakMap<Connection, number>()
   /** Peers that broke a bound, until when (monotonic) they are not heard. */
   readonly #banned = new Map<GatewayId, number>()
+  /** Connections through other gateways, by the address each was given. */
+  readonly #paths = new Map<string, PathEnd>()
+  #pathCount = 0
   readonly #dialler: Dialler<Connection>
   readonly #near: Near
   #addresses: readonly OwnAddress[] = ownAddresses()
@@ -73,7 +77,7 @@ export class Libp2pNetwork implements Network {
       candidates: (to) => this.#candidates(to),
       dial: async (gateway, { locator }, signal) =>
         await this.#node!.transports.dial(multiaddr(`${locator}/p2p/${gateway}`), { signal }),
-      discard: (connection) => void connection.close().catch((error: Error) => connection.abort(error)),
+      discard: close,
     })
   }
 
@@ -91,8 +95,8 @@ export class Libp2pNetwork implements Network {
     node.libp2p.addEventListener('connection:close', ({ detail }) => this.#onClose(detail))
     for (const protocol of protocols) {
       await node.libp2p.handle(protocol, (stream, connection) => this.#onStream(protocol, stream, connection), {
-        maxInboundStreams: limits.asksPerPeerMax * 2,
-        maxOutboundStreams: limits.asksPerPeerMax * 2,
+        maxInboundStreams: streamsMax(protocol),
+        maxOutboundStreams: streamsMax(protocol),
       })
     }
     await node.libp2p.start()
@@ -130,25 +134,65 @@ export class Libp2pNetwork implements Network {
   path(gateway: GatewayId): Path | undefined {
     const connection = this.#current(gateway)
     if (connection === undefined) return undefined
-    const remote = withoutPeer(connection.remoteAddr.toString())
+    const address = withoutPeer(connection.remoteAddr.toString())
+    const end = this.#paths.get(address)
     const security = connection.encryption?.split('/')[1] ?? ''
-    const transport = remote.includes('/quic-v1') ? 'quic' : `${remote.endsWith('/ws') ? 'ws' : 'tcp'}+${security}`
-    return { transport, remote, via: [], sinceMs: connection.timeline.open }
+    const kind = end === undefined ? (address.endsWith('/ws') ? 'ws' : 'tcp') : 'path'
+    const transport = address.includes('/quic-v1') ? 'quic' : `${kind}+${security}`
+    const remote = end === undefined ? address : `/p2p/${end.via}/p2p-circuit`
+    return { transport, remote, via: end?.via, hops: end?.hops ?? 0, sinceMs: connection.timeline.open }
+  }
+
+  neighbours(): readonly GatewayId[] {
+    return [...this.#connections.keys()].filter((gateway) => this.isNeighbour(gateway))
+  }
+
+  isNeighbour(gateway: GatewayId): boolean {
+    return this.#direct(gateway) !== undefined
   }
 
   async connect(to: GatewayAddress, { signal }: { readonly signal: AbortSignal }): Promise<void> {
-    if (this.#current(to.gateway) !== undefined) return
+    if (this.isNeighbour(to.gateway)) return
     if (this.#node?.libp2p.status !== 'started') throw new MyceliumError('unreachable', { reason: 'stopping' })
     const dialled = await untilAborted(this.#dialler.dial(to), signal)
     if (dialled.status !== 'open') throw new MyceliumError('unreachable', { reason: 'connection lost' })
   }
 
   async open(to: GatewayId, protocol: string, { signal }: { readonly signal: AbortSignal }): Promise<Pipe> {
-    const connection = this.#current(to)
+    return await this.#open(this.#current(to), protocol, signal)
+  }
+
+  async openDirect(to: GatewayId, protocol: string, { signal }: { readonly signal: AbortSignal }): Promise<Pipe> {
+    return await this.#open(this.#direct(to), protocol, signal)
+  }
+
+  async adopt(pipe: Pipe, end: PathEnd, { signal }: { readonly signal: AbortSignal }): Promise<void> {
+    if (this.#node?.libp2p.status !== 'started') throw new MyceliumError('unreachable', { reason: 'stopping' })
+    const address = `/memory/path-${(this.#pathCount += 1)}/p2p-circuit`
+    this.#paths.set(address, end)
+    const forget = (): void => void this.#paths.delete(address)
+    pipe.closed.addEventListener('abort', forget, { once: true })
+    const { upgrader } = this.#node
+    const isOpener = end.peer !== undefined
+    const remote = isOpener ? `${address}/p2p/${end.peer}` : address
+    const connection = new PipeConnection(pipe, remote, isOpener ? 'outbound' : 'inbound', quiet)
+    const upgraded = isOpener
+      ? upgrader.upgradeOutbound(connection, { signal })
+      : upgrader.upgradeInbound(connection, { signal })
+    try {
+      await untilAborted<unknown>(upgraded, signal)
+    } catch (error) {
+      connection.abort(new MyceliumError('unreachable', { reason: 'not authenticated' }))
+      throw error
+    }
+  }
+
+  async #open(connection: Connection | undefined, protocol: string, signal: AbortSignal): Promise<Pipe> {
     if (connection === undefined) throw new MyceliumError('unreachable', { reason: 'not connected' })
     const timeout = AbortSignal.timeout(limits.streamNegotiationMsMax)
     try {
-      return new StreamPipe(await connection.newStream(protocol, { signal: AbortSignal.any([signal, timeout]) }))
+      const stream = await connection.newStream(protocol, { signal: AbortSignal.any([signal, timeout]) })
+      return new StreamPipe(stream, this.#hops(connection))
     } catch (error) {
       if (timeout.aborted) connection.abort(new MyceliumError('unreachable', { reason: 'no answer' }))
       throw new MyceliumError('unreachable', { reason: 'no stream' }, { cause: error })
@@ -208,12 +252,25 @@ export class Libp2pNetwork implements Network {
     return this.#options.allowLoopback || this.#isAlone
   }
 
-  /** The newest open connection: an older one may be dead without knowing. */
+  /** The newest open connection, before one through others: an older one may be dead without knowing. */
   #current(gateway: GatewayId): Connection | undefined {
-    return this.#connections.get(gateway)?.findLast((connection) => connection.status === 'open')
+    return this.#direct(gateway) ?? this.#connections.get(gateway)?.findLast(({ status }) => status === 'open')
+  }
+
+  #direct(gateway: GatewayId): Connection | undefined {
+    return this.#connections
+      .get(gateway)
+      ?.findLast((connection) => connection.status === 'open' && this.#hops(connection) === 0)
+  }
+
+  /** Gateways in between. */
+  #hops(connection: Connection): number {
+    return this.#paths.get(withoutPeer(connection.remoteAddr.toString()))?.hops ?? 0
   }
 
   #refuses(connection: MultiaddrConnection): boolean {
+    // what comes over a path was counted by whoever accepted the path
+    if (this.#paths.has(connection.remoteAddr.toString())) return false
     const { host } = hostAndPort(connection.remoteAddr.toString())
     if (!this.#guard.enter(host)) return true
     connection.addEventListener('close', () => this.#guard.left(host), { once: true })
@@ -224,18 +281,29 @@ export class Libp2pNetwork implements Network {
     const gateway = connection.remotePeer.toString() as GatewayId
     const open = this.#connections.get(gateway) ?? []
     if (connection.status !== 'open') return
+    const isPath = this.#hops(connection) > 0
+    const alike = open.filter((other) => this.#hops(other) > 0 === isPath)
+    const isNeighbour = this.isNeighbour(gateway)
     this.#connections.set(gateway, [...open, connection])
-    if (open.length >= limits.connectionsPerPeerMax) return this.#misbehaved(gateway, 'too many connections')
+    if (isPath && alike.length >= limits.pathConnectionsPerPeerMax) close(alike[0]!)
+    if (!isPath && alike.length >= limits.connectionsPerPeerMax)
+      return this.#misbehaved(gateway, 'too many connections')
     this.#dialler.wake(gateway)
-    const locator = connection.direction === 'outbound' ? [withoutPeer(connection.remoteAddr.toString())] : []
-    if (open.length === 0) this.#events!.onConnected({ gateway, locators: locator })
+    const isDialled = !isPath && connection.direction === 'outbound'
+    const locators = isDialled ? [withoutPeer(connection.remoteAddr.toString())] : []
+    if (!isPath && !isNeighbour) this.#events!.onDirect(gateway, true)
+    if (open.length === 0) this.#events!.onConnected({ gateway, locators })
   }
 
   #onClose(connection: Connection): void {
     const gateway = connection.remotePeer.toString() as GatewayId
-    const left = (this.#connections.get(gateway) ?? []).filter((other) => other !== connection)
+    const before = this.#connections.get(gateway) ?? []
+    const left = before.filter((other) => other !== connection)
     if (left.length > 0) this.#connections.set(gateway, left)
-    else if (this.#connections.delete(gateway)) {
+    else this.#connections.delete(gateway)
+    if (this.#hops(connection) === 0 && before.includes(connection) && !this.isNeighbour(gateway))
+      this.#events!.onDirect(gateway, false)
+    if (left.length === 0 && before.length > 0) {
       // libp2p would keep every peer it ever met
       void this.#node!.libp2p.peerStore.delete(connection.remotePeer).catch(() => {})
       this.#events!.onDisconnected(gateway)
@@ -243,7 +311,11 @@ export class Libp2pNetwork implements Network {
   }
 
   #onStream(protocol: string, stream: Stream, connection: Connection): void {
-    this.#events!.onPipe(protocol, new StreamPipe(stream), connection.remotePeer.toString() as GatewayId)
+    this.#events!.onPipe(
+      protocol,
+      new StreamPipe(stream, this.#hops(connection)),
+      connection.remotePeer.toString() as GatewayId,
+    )
   }
 
   #onSeen(gateway: GatewayId, found: readonly Locator[]): void {
@@ -298,8 +370,8 @@ export class Libp2pNetwork implements Network {
     }
     const sinceMs = this.#idleSinceMs.get(connection) ?? nowMs
     this.#idleSinceMs.set(connection, sinceMs)
-    if (nowMs - sinceMs < limits.connectionIdleMsMax) return
-    void connection.close().catch((error: Error) => connection.abort(error))
+    const isReplaced = this.#hops(connection) > 0 && this.isNeighbour(connection.remotePeer.toString() as GatewayId)
+    if (nowMs - sinceMs >= limits.connectionIdleMsMax || isReplaced) close(connection)
   }
 
   #misbehaved(gateway: GatewayId, reason: string): void {
@@ -316,4 +388,8 @@ export class Libp2pNetwork implements Network {
 
 function hostAndPort(address: string): { readonly host: string } {
   return { host: address.split('/')[2] ?? '' }
+}
+
+function close(connection: Connection): void {
+  void connection.close().catch((error: Error) => connection.abort(error))
 }

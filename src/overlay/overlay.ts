@@ -1,7 +1,8 @@
 /** Opens the overlay on libp2p: what `gateway.ts` calls. */
 import type { Ambient } from '../core/ambient.ts'
-import type { Locator, Overlay } from '../core/delivery/ports.ts'
+import type { GatewayAddress, Locator, Overlay } from '../core/delivery/ports.ts'
 import { MyceliumError } from '../core/errors.ts'
+import type { GatewayId } from '../core/ids.ts'
 import { parseBootstrap } from './bootstrap.ts'
 import type { Transport } from './dial-policy.ts'
 import { GatewayOverlay } from './gateway-overlay.ts'
@@ -21,6 +22,12 @@ export interface OverlayConfig {
   readonly announce: readonly Locator[]
   /** Give out and dial loopback addresses: several gateways on one machine. Implied by a loopback `host`. */
   readonly loopback: boolean
+  /** Carry connections between gateways that cannot reach each other: those of contacts, and of the configuration. */
+  readonly routing: boolean
+  /** A relay: carries everybody's. */
+  readonly relay: boolean
+  /** Multiaddrs with /p2p of gateways that this one may be reached through. */
+  readonly relays: readonly string[]
 }
 
 export interface OverlayOptions {
@@ -29,6 +36,8 @@ export interface OverlayOptions {
   readonly key: Uint8Array
   readonly ambient: Ambient
   readonly transports?: readonly Transport[]
+  /** Whether an accepted contact lives at a gateway. */
+  readonly isKnown?: (gateway: GatewayId) => boolean
 }
 
 /** @throws `port-in-use` when the TCP port is taken, `malformed` for a bootstrap address that is no locator with /p2p */
@@ -37,12 +46,12 @@ export async function openOverlay({
   key,
   ambient,
   transports = ['tcp', 'quic', 'ws'],
+  isKnown = () => false,
 }: OverlayOptions): Promise<Overlay> {
-  const bootstrap = config.bootstrap.map((text) => {
-    const gateway = parseBootstrap(text)
-    if (gateway === undefined) throw new MyceliumError('malformed', { setting: 'overlay.bootstrap' })
-    return gateway
-  })
+  const bootstrap = [
+    ...configured(config.bootstrap, 'overlay.bootstrap'),
+    ...configured(config.relays, 'overlay.relays'),
+  ]
   const network = new Libp2pNetwork({
     ...config,
     bootstrap,
@@ -51,7 +60,19 @@ export async function openOverlay({
     allowLoopback: config.loopback || /^127\.|^::1$/.test(config.host),
     ambient,
   })
-  const overlay = new GatewayOverlay(network, ambient)
+  const named = new Set(bootstrap.map(({ gateway }) => gateway))
+  const overlay = new GatewayOverlay(network, {
+    ambient,
+    serves: (gateway) => config.routing && (config.relay || named.has(gateway) || isKnown(gateway)),
+  })
   await overlay.start()
   return overlay
+}
+
+function configured(multiaddrs: readonly string[], setting: string): GatewayAddress[] {
+  return multiaddrs.map((text) => {
+    const gateway = parseBootstrap(text)
+    if (gateway === undefined) throw new MyceliumError('malformed', { setting })
+    return gateway
+  })
 }
