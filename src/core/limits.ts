@@ -332,6 +332,9 @@ export const limits = {
   linkStallMsMax: 60_000, // ours: a peer that reads nothing for this long loses its link
   linkQuietMs: 10_000, // ours: silence after which the peer is asked for a sign of life
   linkPingMsMax: 10_000, // ours: how long it may take to give one
+  linkProbeMsMax: 1_500, // ours: the same when there is reason to believe that it is gone
+  pathLinkQuietMs: 1_000, // ours: the same over a path, where more may fail
+  pathLinkPingMsMax: 2_000, // ours
   linkOpenMsMax: 8_000, // ours: agreeing on a link over an open connection
   linkOpeningsPerPeerMax: 4, // ours: link streams of one peer not yet agreed on
   dialMsMax: 6_000, // ours: all locators of one gateway together
@@ -354,15 +357,35 @@ export const limits = {
   connectionsPerPeerMax: 4, // ours: one per transport
   connectionUpgradeMsMax: 5_000, // ours
   connectionIdleMsMax: 60_000, // ours: a connection nobody uses is closed
-  streamsPerConnectionMax: 64, // ours: open at once by one peer
+  streamsPerConnectionMax: 128, // ours: open at once by one peer; paths that it carries or begins are among them
   streamNegotiationMsMax: 5_000, // ours
   peersKnownMax: 1000, // ours: disconnected gateways kept for `peers`
-  interfacePollMs: 5_000, // ours
+  interfacePollMs: 2_000, // ours
   bootstrapRetryMs: 30_000, // ours
   mdnsQueryMs: 20_000, // ours
   mdnsLocatorsMax: 4, // ours: of one gateway, beside those in its record
   mdnsPeersMax: 200, // ours: gateways heard of in one query interval
+  mdnsRepeatMs: 1_000, // RFC 6762 §6: between two announcements on one interface
+  mdnsPacketBytesMax: 9_000, // RFC 6762 §17
+  mdnsRecordsMax: 64, // ours: looked at in one packet
+  mdnsInterfacesMax: 16, // ours: interfaces and families, and for IPv4 addresses
+  nearMs: 2 * 60_000, // ours: how long an announcement on the local network counts
+  nearLocatorsMax: 4, // ours: of one gateway, tried beside those that contacts gave
   misbehaviourMs: 60_000, // ours: a peer that broke a bound is not heard again for this long
+
+  // paths through other gateways
+  pathHopsMax: 8, // ours: gateways between the two ends
+  pathDelayMs: 500, // ours: how long a direct dial is alone before a path is begun beside it
+  pathOpenMsMax: 4_000, // ours: until every hop has agreed
+  pathUpgradeMsMax: 5_000, // ours: until both ends have authenticated each other over it
+  pathTriesMax: 3, // ours: next hops that one gateway asks for one path
+  viaLocatorsMax: 3, // ours: gateways through which one says that it can be reached
+  pathsPerNeighbourMax: 32, // ours: open at once, asked for by one gateway
+  pathsMax: 512, // ours: carried at once
+  pathOpeningsPerSecondMax: 16, // ours: of one gateway
+  pathIdleMsMax: 120_000, // ours: a carried path without a byte; both ends ask for a sign of life far more often
+  pathBytesPerSecondMax: 16 * 1024 * 1024, // ours: carried for one path, each way
+  pathConnectionsPerPeerMax: 4, // ours: over paths, with one gateway; the oldest goes
 
   // relay: what this gateway holds for others (docs/protocol/relay.md)
   relayRequestBytesMax: 1_050_624 + 4096, // ours: the largest body, its seal, and where to forward it
