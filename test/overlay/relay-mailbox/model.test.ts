@@ -18,7 +18,7 @@ vi.mock(import('../../../src/core/limits.ts'), async (original) => {
   const changed = {
     relayOwnersMax: 3,
     relayOwnersPerGatewayMax: 2,
-    relayOwnerEntriesMax: 6,
+    relayOwnerEntriesMax: 4,
     relayOwnerQueuesMax: 3,
     relayQueuesMax: 5,
     relaySweepRows: 2,
@@ -27,7 +27,6 @@ vi.mock(import('../../../src/core/limits.ts'), async (original) => {
   return { limits: { ...real, ...changed } as unknown as typeof real }
 })
 
-const bytesMax = 7 * 8192
 const hour = 3600_000
 
 interface ModelEntry {
@@ -51,6 +50,7 @@ interface Model {
   readonly seen: Map<string, number>
   generations: number
   nowMs: number
+  readonly bytesMax: number
 }
 interface Real {
   readonly relay: DirectRelay
@@ -172,7 +172,7 @@ class Leave implements Command {
     const name = `${this.key}#${queue.generation}`
     const inQueue = owner.entries.filter((entry) => entry.queue === name).length
     const isFull =
-      waiting(model).length * 8192 + 8192 > bytesMax ||
+      waiting(model).length * 8192 + 8192 > model.bytesMax ||
       owner.entries.length >= limits.relayOwnerEntriesMax ||
       inQueue >= limits.relayOwnerEntriesMax * limits.relayQueueShareMax
     if (isFull) return expect(outcome).toBe('full')
@@ -304,15 +304,19 @@ function forgetExpired(model: Model): void {
 
 class Restart implements Command {
   check = (): boolean => true
-  async run(_: Model, real: { relay: DirectRelay; store: Store; clock: TestClock }): Promise<void> {
+  async run(model: Model, real: { relay: DirectRelay; store: Store; clock: TestClock }): Promise<void> {
     const { self } = real.relay
     await real.relay[Symbol.asyncDispose]()
-    real.relay = await openRelay(real.store, real.clock, self)
+    real.relay = await openRelay(real.store, real.clock, { bytesMax: model.bytesMax, self })
   }
   toString = (): string => 'restart'
 }
 
-const openRelay = async (store: Store, clock: TestClock, self?: GatewayId): Promise<DirectRelay> =>
+const openRelay = async (
+  store: Store,
+  clock: TestClock,
+  { bytesMax, self }: { readonly bytesMax: number; readonly self?: GatewayId },
+): Promise<DirectRelay> =>
   await directRelay({
     store,
     ambient: ambientWith(clock),
@@ -337,25 +341,30 @@ const commands = [
 
 test('a relay does what its model does', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.commands(commands, { maxCommands: 60, size: 'max' }), async (run) => {
-      const store = openMemoryStore({ rerun: true })
-      const clock = testClock()
-      const relay = await openRelay(store, clock)
-      const real = { relay, store, clock }
-      // two owners with queues to begin with, so that short runs do something
-      const begin = [new Open(0, 0), new Queues(0, [0, 1], []), new Open(1, 1), new Queues(1, [2], [])]
-      const model: Model = {
-        owners: new Map(),
-        queues: new Map(),
-        seen: new Map(),
-        generations: 0,
-        nowMs: clock.nowMs(),
-      }
-      for (const command of begin) await command.run(model, real)
-      await fc.asyncModelRun(() => ({ model, real }), run)
-      await real.relay[Symbol.asyncDispose]()
-      await store[Symbol.asyncDispose]()
-    }),
+    fc.asyncProperty(
+      fc.constantFrom(3 * 8192, 6 * 8192),
+      fc.commands(commands, { maxCommands: 60, size: 'max' }),
+      async (bytesMax, run) => {
+        const store = openMemoryStore({ rerun: true })
+        const clock = testClock()
+        const relay = await openRelay(store, clock, { bytesMax })
+        const real = { relay, store, clock }
+        // two owners with queues to begin with, so that short runs do something
+        const begin = [new Open(0, 0), new Queues(0, [0, 1, 3], []), new Open(1, 1), new Queues(1, [2], [])]
+        const model: Model = {
+          owners: new Map(),
+          queues: new Map(),
+          seen: new Map(),
+          generations: 0,
+          nowMs: clock.nowMs(),
+          bytesMax,
+        }
+        for (const command of begin) await command.run(model, real)
+        await fc.asyncModelRun(() => ({ model, real }), run)
+        await real.relay[Symbol.asyncDispose]()
+        await store[Symbol.asyncDispose]()
+      },
+    ),
     { numRuns: 60 },
   )
 }, 120_000)
