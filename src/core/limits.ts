@@ -235,6 +235,7 @@ export const limits = {
   mailboxFlagSetsMax: 4096, // ours: distinct combinations of flags in use in one mailbox
   mailboxTombstoneRowsMax: 4096, // ours: expunging transactions that QRESYNC can look back over
   changeRowsMax: 100_000, // ours: length of an account's durable change feed
+  mailboxCopiedAtOnce: 20_000, // ours: messages copied in one transaction, so that nobody waits for all of a large mailbox
   mailboxColumnsBytesMax: 96 * 1024 * 1024, // ours: index columns in memory; about 1.4 million messages
   summaryCacheBytesMax: 64 * 1024 * 1024, // ours: the lists of about 30,000 messages
   summaryCacheIdleMs: 60_000, // ours: after it without a question, summaries leave memory
