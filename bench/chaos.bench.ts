@@ -16,6 +16,8 @@ export const bench: Bench = async ({ quick, say }) => {
   const found = await runChaos({
     seed,
     gateways: 12,
+    relays: 3,
+    relaysAskWork: !quick,
     days,
     messages,
     density: 0.8,
@@ -34,6 +36,7 @@ export const bench: Bench = async ({ quick, say }) => {
     count('lost', found.lost),
     count('shown_twice', found.shownTwice),
     count('copies', found.copies),
+    count('by_relay', found.byRelay),
     count('kills', found.kills),
     count('interrupted', found.interrupted),
     count('partitions', found.splits),
