@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { ChaosLedger } from '../../bench/support/chaos/chaos-ledger.ts'
 import { type ChaosOptions, runChaos } from '../../bench/support/chaos/chaos-run.ts'
+import { runDeadSender } from '../../bench/support/chaos/dead-sender.ts'
 
 const small: ChaosOptions = {
   seed: 4,
@@ -22,6 +23,12 @@ test('a day of comings and goings, partitions, kills and bad links loses nothing
   expect(found.messages).toBeGreaterThanOrEqual(150)
   expect(found.kills).toBeGreaterThan(3)
   expect(found.splits).toBeGreaterThan(0)
+}, 60_000)
+
+test('mail to somebody who is away arrives though its sender and two of three relays are dead', async () => {
+  const found = await runDeadSender({ seed: 4, messages: 60, survivor: 1 })
+  expect(found).toMatchObject({ messages: 60, lost: 0, shownTwice: 0, foreign: 0 })
+  expect(found.byRelay).toBeGreaterThan(0)
 }, 60_000)
 
 test('one mail that is taken from the queue, and one that is put into a mailbox twice, are noticed', async () => {

@@ -94,6 +94,10 @@ export class ChaosGateway {
   get queued(): number {
     return this.#running?.node.delivery.queued() ?? 0
   }
+  get whereItIs(): GatewayAddress {
+    const { overlay } = this.running.node
+    return { gateway: overlay.self, locators: overlay.locators() }
+  }
   get locators(): readonly Locator[] {
     return this.#running?.node.overlay.locators() ?? []
   }
@@ -140,9 +144,8 @@ export class ChaosGateway {
 
   /** This one accepts an invitation of the other. */
   async meet(other: ChaosGateway): Promise<void> {
-    const { node, knowledge } = other.running
-    const at = { gateway: node.overlay.self, locators: node.overlay.locators() }
-    const { link } = await knowledge.invitations.create(knowledge.accounts.get(other.account!), at)
+    const { knowledge } = other.running
+    const { link } = await knowledge.invitations.create(knowledge.accounts.get(other.account!), other.whereItIs)
     const own = this.running.knowledge
     await own.store.write((tx) => own.contacts.using(tx).addPending(this.account!, parseInvitation(link)))
   }

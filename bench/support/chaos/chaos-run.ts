@@ -1,13 +1,10 @@
 /** Many gateways over weeks of virtual time: what the plan says happens to them, and the ledger says what came of it. */
-import { existsSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { type Log, silentLog, systemRandom } from '../../../src/core/ambient.ts'
 import type { GatewayAddress } from '../../../src/core/delivery/ports.ts'
 import type { GatewayId } from '../../../src/core/ids.ts'
 import { memoryNetwork } from '../../../src/overlay/memory-overlay.ts'
 import { below, type Random, seeded } from '../seeded.ts'
+import { withChaosFolder } from './chaos-folder.ts'
 import { ChaosGateway, type ChaosGatewayOptions } from './chaos-gateway.ts'
 import { ChaosLedger, type Verdict } from './chaos-ledger.ts'
 import { type ChaosEvent, planChaos, type PlanOptions } from './chaos-plan.ts'
@@ -52,21 +49,16 @@ interface Due {
   readonly run: () => void
 }
 
-const memoryFolder = '/dev/shm'
 const oneWayMs = 25
 const calmMsMax = 30 * 60_000
 const drainMsMax = 36 * 3600_000
 const burstMax = 80
 
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
-  // kills leave what was written where it is: what a disk takes for its promises would only be waited for
-  const folder = await mkdtemp(join(existsSync(memoryFolder) ? memoryFolder : tmpdir(), 'mycelium-chaos-'))
-  try {
+  return await withChaosFolder(async (folder) => {
     using time = VirtualTime.install()
     return await new ChaosRun(options, folder, time).all()
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
+  })
 }
 
 class ChaosRun {
@@ -167,10 +159,7 @@ class ChaosRun {
   /** Everybody is there and learns whom it knows. */
   async #meet(): Promise<void> {
     await this.#time.during(Promise.all(this.#relays.map(async (relay) => await relay.start())))
-    this.#relayAddresses = this.#relays.map(({ running: { node } }) => ({
-      gateway: node.overlay.self,
-      locators: node.overlay.locators(),
-    }))
+    this.#relayAddresses = this.#relays.map((relay) => relay.whereItIs)
     await this.#time.during(Promise.all(this.#gateways.map(async (gateway) => await gateway.start())))
     const pairs: (readonly [ChaosGateway, ChaosGateway])[] = []
     for (const [at, a] of this.#gateways.entries()) {
