@@ -231,7 +231,7 @@ export class GatewayOverlay implements Overlay {
   async #openWatch(to: GatewayAddress, { signal }: { readonly signal: AbortSignal }): Promise<Pipe> {
     this.#refuseSelf(to.gateway)
     try {
-      await this.#network.connect(to, { signal })
+      await this.#network.connect(this.#withHeard(to), { signal })
       return await this.#network.open(to.gateway, relayWatchProtocol, { signal })
     } catch (error) {
       throw this.#explained(to.gateway, error, signal)

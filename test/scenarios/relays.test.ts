@@ -232,3 +232,19 @@ function withRelays(overlay: Overlay, change: (relays: Relays) => Partial<Relays
     [Symbol.asyncDispose]: async () => await overlay[Symbol.asyncDispose](),
   }
 }
+
+test('two who both moved while they were apart find each other again over a relay', { timeout: patient }, async () => {
+  await using world = await openWorld()
+  const relay = await world.gateway('relay', { relay: friendly })
+  const { alice, bob } = await acquainted(world, [relay])
+  const areLinked = (): boolean =>
+    alice.node.delivery.courierOf(alice.account, bob.account)?.state === 'connected' &&
+    bob.node.overlay.peers().some(({ gateway, state }) => gateway === alice.node.overlay.self && state === 'connected')
+  await expect.poll(areLinked, within).toBe(true)
+  world.network.partition('alice', 'bob')
+  world.network.move('alice')
+  world.network.move('bob')
+  world.network.heal('alice', 'bob')
+  await expect.poll(areLinked, within).toBe(false)
+  await expect.poll(areLinked, within).toBe(true)
+})

@@ -31,6 +31,7 @@ export function unreliable(overlay: Overlay, faults: Faults): Overlay {
     ask: async (...question) => await overlay.ask(...question),
     link: async (...to) => faulty(await overlay.link(...to)),
     serve: (handlers) => overlay.serve({ ...handlers, onLink: (link) => handlers.onLink(faulty(link)) }),
+    ...(overlay.relays === undefined ? {} : { relays: overlay.relays }),
     [Symbol.asyncDispose]: async () => await overlay[Symbol.asyncDispose](),
   }
 }

@@ -6,19 +6,21 @@
  * sent (mortal-store.ts, the network's own `kill`); what is left of it is cleared away afterwards, out of everybody's sight.
  */
 import { mkdirSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Ambient, type Log, type Random as RandomBytes, silentLog } from '../../../src/core/ambient.ts'
 import { Secret } from '../../../src/core/crypto/secret.ts'
-import type { Overlay } from '../../../src/core/delivery/ports.ts'
-import type { Address, Identity, Uid } from '../../../src/core/ids.ts'
+import type { GatewayAddress, Locator, Overlay } from '../../../src/core/delivery/ports.ts'
+import type { Address, GatewayId, Identity, Uid } from '../../../src/core/ids.ts'
 import { parseInvitation } from '../../../src/core/identity/invitation.ts'
 import { type Knowledge, type Node, openKnowledge, openNode } from '../../../src/node.ts'
 import { createAccount } from '../../../src/operations/accounts.ts'
-import type { MemoryNetwork } from '../../../src/overlay/memory-overlay.ts'
+import type { JoinOptions, MemoryNetwork } from '../../../src/overlay/memory-overlay.ts'
 import { type Faults, unreliable } from '../../../test/support/unreliable-overlay.ts'
 import type { ChaosLedger } from './chaos-ledger.ts'
 import { composeMail, numberOf } from './chaos-mail.ts'
 import { type Life, openMortalStore } from './mortal-store.ts'
+import { type RelayFaults, unreliableRelays } from './unreliable-relays.ts'
 import type { Random } from '../seeded.ts'
 import { seededBytes } from './seeded-bytes.ts'
 import type { VirtualTime } from './virtual-time.ts'
@@ -32,8 +34,16 @@ export interface ChaosGatewayOptions {
   readonly ledger: ChaosLedger
   readonly seed: number
   readonly random: Random
+  /** It holds entries for others, for work where it says so. */
+  readonly relay?: { readonly asksWork: boolean }
+  /** Relays of its configuration. */
+  readonly relays?: () => readonly GatewayAddress[]
+  /** What relays do to what they hand out, by their gateway. */
+  readonly relayFaults?: ReadonlyMap<GatewayId, RelayFaults>
   readonly log?: Log
 }
+
+const relayBytesMax = 2 * 1024 * 1024 * 1024
 
 interface Running {
   readonly life: Life
@@ -63,6 +73,8 @@ export class ChaosGateway {
   /** Beginnings and ends, one after the other. */
   #changing: Promise<void> = Promise.resolve()
   #reading = 0
+  /** Batches of relays that are being taken now. */
+  #emptying = 0
 
   constructor(options: ChaosGatewayOptions) {
     this.#options = options
@@ -81,6 +93,13 @@ export class ChaosGateway {
   }
   get queued(): number {
     return this.#running?.node.delivery.queued() ?? 0
+  }
+  get whereItIs(): GatewayAddress {
+    const { overlay } = this.running.node
+    return { gateway: overlay.self, locators: overlay.locators() }
+  }
+  get locators(): readonly Locator[] {
+    return this.#running?.node.overlay.locators() ?? []
   }
   get running(): Running {
     if (this.#running === undefined) throw new Error(`${this.name} does not run`)
@@ -117,11 +136,16 @@ export class ChaosGateway {
     return this.#then(async () => await close(running).catch(() => {}))
   }
 
+  /** Killed, and its disk is lost: what it is from now on, it is anew. */
+  async lose(): Promise<void> {
+    await this.kill()
+    await rm(join(this.#options.folder, this.name), { recursive: true, force: true })
+  }
+
   /** This one accepts an invitation of the other. */
   async meet(other: ChaosGateway): Promise<void> {
-    const { node, knowledge } = other.running
-    const at = { gateway: node.overlay.self, locators: node.overlay.locators() }
-    const { link } = await knowledge.invitations.create(knowledge.accounts.get(other.account!), at)
+    const { knowledge } = other.running
+    const { link } = await knowledge.invitations.create(knowledge.accounts.get(other.account!), other.whereItIs)
     const own = this.running.knowledge
     await own.store.write((tx) => own.contacts.using(tx).addPending(this.account!, parseInvitation(link)))
   }
@@ -199,14 +223,30 @@ export class ChaosGateway {
     const { identity, address } = knowledge.accounts.list()[0]!
     this.account = identity
     this.address = address
-    const node = await openNode(knowledge, this.#wrap(await network.join(name)), ambient)
+    const overlay = this.#wrap(await network.join(name, this.#joinOptions(knowledge)))
+    const relays = this.#options.relays?.() ?? []
+    const node = await openNode(knowledge, overlay, ambient, { relays: { relays, isHidden: false } })
     const running = { life, knowledge, node }
     this.#follow(running)
     return running
   }
 
   #wrap(overlay: Overlay): Overlay {
-    return unreliable(overlay, this.link)
+    const { relayFaults = new Map<GatewayId, RelayFaults>(), time, random } = this.#options
+    const onEntries = async <T>(taken: Promise<T>): Promise<T> => {
+      this.#emptying += 1
+      return await taken.finally(() => {
+        this.#emptying -= 1
+      })
+    }
+    const relays = unreliableRelays(overlay.relays!, { faults: relayFaults, time, random, onEntries })
+    return { ...unreliable(overlay, this.link), relays }
+  }
+
+  #joinOptions({ store }: Knowledge): JoinOptions {
+    const { relay } = this.#options
+    if (relay === undefined) return {}
+    return { relay: { store, bytesMax: relayBytesMax, isKnown: () => !relay.asksWork } }
   }
 
   #follow(running: Running): void {
@@ -230,6 +270,7 @@ export class ChaosGateway {
     const account = this.account!
     const inbox = mailboxes.byName(account, 'INBOX')!
     const columns = mailboxes.columns(account, inbox.id)
+    const isByRelay = this.#emptying > 0
     for (const uid of uids) {
       const place = `${inbox.uidValidity}/${uid}`
       if (ledger.knows(this.index, place)) continue
@@ -237,7 +278,7 @@ export class ChaosGateway {
       const content = columns.contentAt(columns.indexOf(uid))
       try {
         const bytes = mailboxes.readInline(account, content) ?? (await gathered(mailboxes.read(account, content)))
-        ledger.show(this.index, place, numberOf(bytes), nowMs)
+        ledger.show(this.index, place, numberOf(bytes), { nowMs, isByRelay })
       } catch (error) {
         if (life.isOver) return // it is looked for again when it runs again
         throw error

@@ -35,6 +35,7 @@ export class ChaosLedger {
   #promised = 0
   #promisedCopies = 0
   #shown = 0
+  #byRelay = 0
   #twice = 0
   #foreign = 0
   #vanished = 0
@@ -53,6 +54,10 @@ export class ChaosLedger {
   }
   get shown(): number {
     return this.#shown
+  }
+  /** Copies that came out of a relay. */
+  get byRelay(): number {
+    return this.#byRelay
   }
   /** What is wrong so far. */
   get wrong(): number {
@@ -78,7 +83,12 @@ export class ChaosLedger {
   }
 
   /** @param place UIDVALIDITY and UID in the inbox of gateway `at` */
-  show(at: number, place: string, number: number | undefined, nowMs: number): void {
+  show(
+    at: number,
+    place: string,
+    number: number | undefined,
+    { nowMs, isByRelay = false }: { readonly nowMs: number; readonly isByRelay?: boolean },
+  ): void {
     const mail = number === undefined ? undefined : this.#mails.get(number)
     if (number === undefined || mail === undefined || !mail.to.includes(at)) {
       this.#foreign += 1
@@ -101,6 +111,7 @@ export class ChaosLedger {
     }
     this.#places[at]!.set(number, place)
     this.#shown += 1
+    if (isByRelay) this.#byRelay += 1
     this.#delaysMs.push(nowMs - mail.atMs)
   }
 

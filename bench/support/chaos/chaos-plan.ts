@@ -1,6 +1,7 @@
 /** Everything that is to happen, made from the seed before it begins. */
 import { below, type Random } from '../seeded.ts'
 import { dayMs, type Presence, presences } from './people.ts'
+import type { RelayFaults } from './unreliable-relays.ts'
 
 export type ChaosEvent =
   | { readonly kind: 'on'; readonly who: number }
@@ -20,6 +21,15 @@ export type ChaosEvent =
       readonly doubles: number
     }
   | { readonly kind: 'skew'; readonly who: number; readonly ms: number }
+  /** A relay is gone for a while: switched off, killed, or its disk is lost with all that it holds. */
+  | {
+      readonly kind: 'relay-off'
+      readonly relay: number
+      readonly how: 'stop' | 'kill' | 'lose'
+      readonly awayMs: number
+    }
+  /** From now on a relay treats so what it hands out. */
+  | { readonly kind: 'relay-faults'; readonly relay: number; readonly faults: RelayFaults }
   /** Somebody writes; the share of all mails that should be written by then. */
   | { readonly kind: 'write'; readonly who: number; readonly share: number }
 
@@ -30,6 +40,7 @@ export interface Planned {
 
 export interface PlanOptions {
   readonly gateways: number
+  readonly relays: number
   readonly days: number
   /** How often one person writes, in minutes of being there. */
   readonly writesEveryMs: number
@@ -48,6 +59,7 @@ export function planChaos(random: Random, options: PlanOptions): readonly Planne
     ...everybody.flatMap((who) => accidents(random, who, there[who]!, options)),
     ...splits(random, options),
     ...writings(random, there, options),
+    ...Array.from({ length: options.relays }, (_, relay) => relayTroubles(random, relay, options)).flat(),
   ]
   return planned.toSorted((a, b) => a.atMs - b.atMs)
 }
@@ -110,6 +122,32 @@ function splits(random: Random, { gateways, days }: PlanOptions): readonly Plann
       { atMs: Math.round(atMs + forMs), event: { kind: 'unite' } },
     )
     atMs += forMs + random() * dayMs * 0.8
+  }
+  return planned
+}
+
+/** Each is away every few days for hours to days, and each has its days of being careless in its own way. */
+function relayTroubles(random: Random, relay: number, { days }: PlanOptions): readonly Planned[] {
+  const planned: Planned[] = []
+  for (let atMs = random() * 2 * dayMs; atMs < days * dayMs;) {
+    const draw = random()
+    const how = draw < 0.45 ? 'stop' : draw < 0.85 ? 'kill' : 'lose'
+    const awayMs = Math.round(random() < 0.5 ? random() * 3600_000 : random() * 2.5 * dayMs)
+    planned.push({ atMs: Math.round(atMs), event: { kind: 'relay-off', relay, how, awayMs } })
+    atMs += awayMs + random() * 3 * dayMs
+  }
+  const good = { loses: 0, delayMsMax: 0, shuffles: false }
+  const careless = [
+    { ...good, loses: 0.3 },
+    { ...good, delayMsMax: 6 * 3600_000 },
+    { ...good, shuffles: true },
+  ][relay % 3]!
+  for (let atMs = random() * 3 * dayMs; atMs < days * dayMs; atMs += random() * 6 * dayMs) {
+    const untilMs = atMs + random() * 3 * dayMs
+    planned.push(
+      { atMs: Math.round(atMs), event: { kind: 'relay-faults', relay, faults: careless } },
+      { atMs: Math.round(untilMs), event: { kind: 'relay-faults', relay, faults: good } },
+    )
   }
   return planned
 }

@@ -1,23 +1,24 @@
 /** Many gateways over weeks of virtual time: what the plan says happens to them, and the ledger says what came of it. */
-import { existsSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { type Log, silentLog, systemRandom } from '../../../src/core/ambient.ts'
+import type { GatewayAddress } from '../../../src/core/delivery/ports.ts'
+import type { GatewayId } from '../../../src/core/ids.ts'
 import { memoryNetwork } from '../../../src/overlay/memory-overlay.ts'
 import { below, type Random, seeded } from '../seeded.ts'
-import { ChaosGateway } from './chaos-gateway.ts'
+import { withChaosFolder } from './chaos-folder.ts'
+import { ChaosGateway, type ChaosGatewayOptions } from './chaos-gateway.ts'
 import { ChaosLedger, type Verdict } from './chaos-ledger.ts'
 import { type ChaosEvent, planChaos, type PlanOptions } from './chaos-plan.ts'
 import { Disturbances } from './disturbances.ts'
 import { DueHeap } from './due-heap.ts'
 import { dayMs } from './people.ts'
+import type { RelayFaults } from './unreliable-relays.ts'
 import { VirtualTime } from './virtual-time.ts'
 
-export interface ChaosOptions extends Omit<PlanOptions, 'gateways' | 'skewMsMax'> {
+export interface ChaosOptions extends Omit<PlanOptions, 'skewMsMax'> {
   readonly seed: number
-  readonly gateways: number
   readonly messages: number
+  /** The third one takes nobody in without work. */
+  readonly relaysAskWork: boolean
   /** Share of all pairs that are contacts. */
   readonly density: number
   readonly say: (line: string) => void
@@ -30,6 +31,8 @@ export interface ChaosOptions extends Omit<PlanOptions, 'gateways' | 'skewMsMax'
 export interface ChaosResult extends Verdict {
   readonly messages: number
   readonly copies: number
+  /** Copies that came out of a relay. */
+  readonly byRelay: number
   /** Submissions that a kill interrupted. */
   readonly interrupted: number
   readonly kills: number
@@ -46,21 +49,16 @@ interface Due {
   readonly run: () => void
 }
 
-const memoryFolder = '/dev/shm'
 const oneWayMs = 25
 const calmMsMax = 30 * 60_000
 const drainMsMax = 36 * 3600_000
 const burstMax = 80
 
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
-  // kills leave what was written where it is: what a disk takes for its promises would only be waited for
-  const folder = await mkdtemp(join(existsSync(memoryFolder) ? memoryFolder : tmpdir(), 'mycelium-chaos-'))
-  try {
+  return await withChaosFolder(async (folder) => {
     using time = VirtualTime.install()
     return await new ChaosRun(options, folder, time).all()
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
+  })
 }
 
 class ChaosRun {
@@ -69,6 +67,10 @@ class ChaosRun {
   readonly #random: Random
   readonly #ledger: ChaosLedger
   readonly #gateways: readonly ChaosGateway[]
+  readonly #relays: readonly ChaosGateway[]
+  readonly #relayFaults = new Map<GatewayId, RelayFaults>()
+  /** Where relays are, once they are there: that does not change. */
+  #relayAddresses: readonly GatewayAddress[] = []
   readonly #disturbances: Disturbances
   readonly #network
   readonly #contacts: ChaosGateway[][]
@@ -91,27 +93,40 @@ class ChaosRun {
     const clock = { nowMs: () => time.nowMs, monotonicMs: () => time.nowMs }
     this.#network = memoryNetwork({ clock, random: systemRandom, log: silentLog })
     this.#network.setDelay(oneWayMs)
-    this.#gateways = Array.from({ length: options.gateways }, (_, index) => {
-      const name = `gateway-${String.fromCodePoint(97 + index)}`
-      const log = options.logOf?.(name, () => time.nowMs)
-      return new ChaosGateway({
-        index,
-        name,
-        folder,
-        network: this.#network,
-        time,
-        ledger: this.#ledger,
-        seed: options.seed,
-        random: seeded(options.seed * 1000 + index),
-        ...(log === undefined ? {} : { log }),
-      })
-    })
+    this.#gateways = Array.from({ length: options.gateways }, (_, index) =>
+      this.#make(folder, index, `gateway-${String.fromCodePoint(97 + index)}`, {
+        relays: () => this.#relayAddresses,
+        relayFaults: this.#relayFaults,
+      }),
+    )
+    this.#relays = Array.from({ length: options.relays }, (_, index) =>
+      this.#make(folder, options.gateways + index, `relay-${index + 1}`, {
+        relay: { asksWork: options.relaysAskWork && index === 2 },
+      }),
+    )
     this.#contacts = this.#gateways.map(() => [])
     this.#disturbances = new Disturbances(
       this.#network,
-      this.#gateways.map(({ name }) => name),
+      [...this.#gateways, ...this.#relays].map(({ name }) => name),
     )
     time.onBusyTurn = () => this.#burn()
+  }
+
+  #make(folder: string, index: number, name: string, kind: Partial<ChaosGatewayOptions>): ChaosGateway {
+    const { seed, logOf } = this.#options
+    const log = logOf?.(name, () => this.#time.nowMs)
+    return new ChaosGateway({
+      index,
+      name,
+      folder,
+      network: this.#network,
+      time: this.#time,
+      ledger: this.#ledger,
+      seed,
+      random: seeded(seed * 1000 + index),
+      ...kind,
+      ...(log === undefined ? {} : { log }),
+    })
   }
 
   async all(): Promise<ChaosResult> {
@@ -124,12 +139,14 @@ class ChaosRun {
     if (misplaced.length > 0) throw new Error(misplaced.join(', '))
     const verdict = this.#ledger.close()
     this.#isOver = true
-    await this.#time.during(Promise.all(this.#gateways.map(async (gateway) => await gateway.stop())))
+    const all = [...this.#gateways, ...this.#relays]
+    await this.#time.during(Promise.all(all.map(async (gateway) => await gateway.stop())))
     this.#throwFailures()
     return {
       ...verdict,
       messages: this.#ledger.promised,
       copies: this.#ledger.promisedCopies,
+      byRelay: this.#ledger.byRelay,
       interrupted: this.#number - this.#ledger.promised,
       kills: this.#kills,
       splits: this.#splits,
@@ -141,6 +158,8 @@ class ChaosRun {
 
   /** Everybody is there and learns whom it knows. */
   async #meet(): Promise<void> {
+    await this.#time.during(Promise.all(this.#relays.map(async (relay) => await relay.start())))
+    this.#relayAddresses = this.#relays.map((relay) => relay.whereItIs)
     await this.#time.during(Promise.all(this.#gateways.map(async (gateway) => await gateway.start())))
     const pairs: (readonly [ChaosGateway, ChaosGateway])[] = []
     for (const [at, a] of this.#gateways.entries()) {
@@ -197,22 +216,38 @@ class ChaosRun {
       Object.assign(gateway.link, { loss: 0, swaps: 0, doubles: 0 })
       this.#background(gateway.start())
     }
+    this.#relayFaults.clear()
+    for (const relay of this.#relays) this.#background(relay.start())
     await this.#passTo(beganAtMs + 60_000)
-    for (const { name } of this.#gateways) this.#network.announce(name)
+    // without relays nobody learns where somebody went who moved while both were away
+    if (this.#relays.length === 0) for (const { name } of this.#gateways) this.#network.announce(name)
     while (this.#ledger.promised < this.#options.messages) {
       for (const who of this.#gateways.keys()) this.#write(who, 1)
       await this.#passTo(this.#time.nowMs + 10_000)
     }
     const isDrained = (): boolean =>
       this.#gateways.every(({ isRunning, isSettled, queued }) => isRunning && isSettled && queued === 0)
-    while (!isDrained() && this.#time.nowMs - beganAtMs < drainMsMax) await this.#passTo(this.#time.nowMs + 5000)
-    for (const { name, queued, running } of this.#gateways) {
-      if (queued === 0) continue
-      const [first] = running.node.delivery.waiting()
-      const { courier, inFlight } = first!
-      this.#options.say(`${name} still has ${queued}: in flight ${inFlight}, ${JSON.stringify(courier)}`)
+    while (!isDrained() && this.#time.nowMs - beganAtMs < drainMsMax) {
+      await this.#passTo(this.#time.nowMs + 5000)
     }
+    for (const gateway of this.#gateways) if (gateway.queued > 0) this.#sayWhatWaits(gateway)
     return this.#time.nowMs - beganAtMs
+  }
+
+  #sayWhatWaits({ name, running, account }: ChaosGateway): void {
+    const { delivery } = running.node
+    const waiting = delivery.waiting()
+    for (const other of this.#gateways) {
+      const forOther = waiting.filter(({ ref }) => ref.recipient === other.account)
+      if (forOther.length === 0) continue
+      const where = running.knowledge.people.contact(account!, other.account!)?.devices.map((device) => device.where)
+      const isKnown = where?.some((at) => at?.locators.some((locator) => other.locators.includes(locator)))
+      const relays = forOther.map(({ atRelays }) => atRelays?.count ?? 0)
+      this.#options.say(
+        `${name} has ${forOther.length} for ${other.name}: ${JSON.stringify(delivery.courierOf(account!, other.account!))}, ` +
+          `knows where it is: ${isKnown}, at ${Math.min(...relays)} to ${Math.max(...relays)} relays`,
+      )
+    }
   }
 
   #happen(event: ChaosEvent): void {
@@ -243,6 +278,16 @@ class ChaosRun {
       }
       case 'skew':
         this.#gateways[event.who]!.skewMs = event.ms
+        return
+      case 'relay-off': {
+        const relay = this.#relays[event.relay]!
+        const { how } = event
+        this.#background(how === 'stop' ? relay.stop() : how === 'kill' ? relay.kill() : relay.lose())
+        this.#at(this.#time.nowMs + event.awayMs, () => this.#background(relay.start()))
+        return
+      }
+      case 'relay-faults':
+        this.#relayFaults.set(this.#relayAddresses[event.relay]!.gateway, event.faults)
         return
       case 'write':
         this.#write(event.who, event.share)
@@ -336,8 +381,9 @@ class ChaosRun {
 
   #report(day: number): void {
     const queued = this.#gateways.reduce((sum, gateway) => sum + gateway.queued, 0)
-    const { promised, promisedCopies, shown, wrong, examples } = this.#ledger
-    const facts = [`${promised} mails`, `${shown} of ${promisedCopies} copies shown`, `${queued} queued`]
+    const { promised, promisedCopies, shown, byRelay, wrong, examples } = this.#ledger
+    const facts = [`${promised} mails`, `${shown} of ${promisedCopies} copies shown`, `${byRelay} by relay`]
+    facts.push(`${queued} queued`)
     facts.push(`${this.#kills} kills`, `${wrong} wrong`, `${this.#time.moments} moments`)
     this.#options.say(`day ${day}: ${facts.join(', ')}`)
     if (wrong > 0) this.#options.say(examples.join('\n'))

@@ -82,7 +82,14 @@ export class Switchboard implements AsyncDisposable {
 
   async #openRelayed(channel: Channel, relays: RelayDesk): Promise<void> {
     const outlet = await relays.outletFor(channel.pair)
-    if (outlet !== undefined && !this.#closing && channel.way !== 'link') channel.opened(outlet)
+    if (outlet === undefined || this.#closing || channel.way === 'link') return
+    // two that moved while they were apart find each other by this alone; it goes with the first that is left
+    const locators = this.#parts.overlay.locators()
+    if (!relays.hasTold(channel.pair, locators)) {
+      relays.tells(channel.pair, locators)
+      this.#tell(channel)
+    }
+    channel.opened(outlet)
   }
 
   /** What lay at a relay is fresh: its sender may be there. */
@@ -211,7 +218,10 @@ export class Switchboard implements AsyncDisposable {
     this.#tell(channel)
   }
 
-  /** A contact's device hears where we are and which prekeys it may use, on each new link; a stranger's does not. */
+  /**
+   * A contact's device hears where we are and which prekeys it may use, on each new link, and once at its relays where it
+   * may not have heard it; a stranger's does not.
+   */
   #tell(channel: Channel): void {
     const { overlay, keyring } = this.#parts
     if (!this.isAccepted(channel.pair)) return

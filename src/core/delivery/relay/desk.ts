@@ -3,6 +3,8 @@
  * us. Opens the pieces of this folder and keeps them going.
  */
 import type { Ambient } from '../../ambient.ts'
+import { compare, fromUtf8 } from '../../bytes.ts'
+import { sha256 } from '../../crypto/kdf.ts'
 import { hasCode, MyceliumError } from '../../errors.ts'
 import type { GatewayId, Identity } from '../../ids.ts'
 import { limits } from '../../limits.ts'
@@ -15,7 +17,7 @@ import type { Item } from '../items.ts'
 import type { FirstContact } from '../first-contact.ts'
 import type { Keyring, PeerContact } from '../needs.ts'
 import type { Outbox } from '../outbox.ts'
-import type { GatewayAddress, Link } from '../ports.ts'
+import type { GatewayAddress, Link, Locator } from '../ports.ts'
 import type { Relays } from '../relay-ports.ts'
 import { type Pair, pairName, type SessionBook } from '../session-book.ts'
 import { RelayBook } from './book.ts'
@@ -27,7 +29,7 @@ import { RelayIntroducer } from './introducer.ts'
 import { throughRelay } from './meeting.ts'
 import { isOld, RelayOutlet } from './outlet.ts'
 import { RelayProber } from './prober.ts'
-import type { GivenQueue, OutQueue, RelayChoice } from './queues.ts'
+import { type GivenQueue, type OutQueue, type RelayChoice, toldBytes } from './queues.ts'
 import { RelayWatcher, type WatcherStatus } from './watcher.ts'
 
 export interface RelaySettings {
@@ -81,6 +83,8 @@ export class RelayDesk implements AsyncDisposable {
   /** Pairs for which nothing could be left lately: how often in a row, and until when they rest (monotonic). */
   readonly #failures = new Map<string, { readonly count: number; readonly untilMs: number }>()
   readonly #opening = new Set<string>()
+  /** The place that a pair's peer hears of with what is left next. */
+  readonly #telling = new Map<string, Uint8Array>()
   readonly #watchers = new Map<string, RelayWatcher>()
   readonly #stop = new AbortController()
   #maintained: Promise<void> = Promise.resolve()
@@ -179,12 +183,37 @@ export class RelayDesk implements AsyncDisposable {
       book: this.#book,
       depositor: this.#depositor(pair),
       nowMs: () => this.#parts.ambient.clock.nowMs(),
-      onLeft: () => this.#failures.delete(name),
+      onLeft: () => {
+        this.#failures.delete(name)
+        this.#noteTold(pair)
+      },
       onFailed: () => {
+        this.#telling.delete(name)
         this.#noteFailure(name)
         this.#parts.onOutletFailed(pair)
       },
     })
+  }
+
+  /** Does the peer's device know from its relays that we are at these locators? */
+  hasTold(pair: Pair, locators: readonly Locator[]): boolean {
+    return compare(this.#book.out(pair)?.told ?? new Uint8Array(), placeOf(locators)) === 0
+  }
+
+  /** What is left next says where we are. */
+  tells(pair: Pair, locators: readonly Locator[]): void {
+    this.#telling.set(pairName(pair), placeOf(locators))
+  }
+
+  #noteTold(pair: Pair): void {
+    const told = this.#telling.get(pairName(pair))
+    if (told === undefined) return
+    this.#telling.delete(pairName(pair))
+    const note = (tx: WriteTx): void => {
+      const row = this.#book.readOut(tx, pair)
+      if (row !== undefined) this.#book.putOut(tx, { ...row, told })
+    }
+    this.#parts.store.write(note).catch(() => {}) // at worst it is told once more
   }
 
   /** A relay of ours that carries deposits, or else one of theirs that answers. */
@@ -392,3 +421,5 @@ export class RelayDesk implements AsyncDisposable {
     }
   }
 }
+
+const placeOf = (locators: readonly Locator[]): Uint8Array => sha256(fromUtf8(locators.join(' '))).slice(0, toldBytes)

@@ -86,13 +86,17 @@ export interface OutQueues {
   readonly sinceMs: number
   /** Frames left since the contact's device was last heard. */
   readonly framesOut: number
+  /** Which place of ours the device was told of here: a hash of locators, 8 bytes; zeros for none. */
+  readonly told: Uint8Array
 }
+export const toldBytes = 8
 export const outQueuesCodec = record<OutQueues>({
   pair: pairCodec,
   queues: array(record<OutQueue>({ ...given, left: u64 }), limits.relaysUsedMax),
   depositedTo: u64,
   sinceMs: u64,
   framesOut: u32,
+  told: fixed(toldBytes),
 })
 
 /** A relay that an account uses, or used and still empties. */
