@@ -119,7 +119,13 @@ export async function openGateway({
       listeners: () => listeners.current,
       startedAtMs: ambient.clock.nowMs(),
       stop: end.resolve,
-      checks: async () => await liveChecks(node, listeners.current),
+      checks: async () =>
+        await liveChecks({
+          node,
+          knowledge,
+          listeners: listeners.current,
+          relays: config.overlay.relays.length,
+        }),
     },
   })
   fronts.use(await openControl({ socketPath: paths.controlSocket, operations, log }))

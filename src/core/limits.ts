@@ -124,6 +124,7 @@ export const limits = {
   inFlightMax: 900, // DESIGN §5: at most 1,000 unacknowledged frames in a session
   sealBatchMax: 128, // ours: messages sealed in one transaction
   mailHeaderBytesMax: 256 * 1024, // ours: header section of a submitted mail
+  clockWarnMs: 3 * 60_000, // ours: a contact's clock so far ahead of ours is told of by doctor
   bundleAskAgeMs: 10 * 60_000, // ours: how old a contact's signed question may be
   bundleBytesMax: 128 * 1024, // ours: log ≤ 64 KB, then devices' records
   handshakeBytesMax: 4 * 4096 + 1024, // DESIGN §5: first flight ≤ 4 frames, and its wrapper
