@@ -2,6 +2,7 @@
 import type { Ambient } from '../../src/core/ambient.ts'
 import { silentLog, systemClock, systemRandom } from '../../src/core/ambient.ts'
 import type { AskHandler, AskTopic, GatewayAddress, Link, Overlay } from '../../src/core/delivery/ports.ts'
+import type { GatewayId } from '../../src/core/ids.ts'
 import type { Transport } from '../../src/overlay/dial-policy.ts'
 import { newGatewayKey } from '../../src/overlay/gateway-key.ts'
 import { memoryNetwork } from '../../src/overlay/memory-overlay.ts'
@@ -22,6 +23,8 @@ export interface PeerOptions {
   /** Reads every link and keeps what arrives (`keep`), only counts it (`count`), or leaves it (`leave`). */
   readonly reads?: 'keep' | 'count' | 'leave'
   readonly answer?: Partial<Record<AskTopic, AskHandler>>
+  /** Everybody where it is left out. */
+  readonly isFamiliar?: (gateway: GatewayId) => boolean
   readonly key?: Uint8Array
   readonly transports?: readonly Transport[]
   readonly port?: number
@@ -29,7 +32,7 @@ export interface PeerOptions {
 
 const refuse: AskHandler = async () => undefined
 
-export function observe(overlay: Overlay, { reads = 'keep', answer = {} }: PeerOptions): Peer {
+export function observe(overlay: Overlay, { reads = 'keep', answer = {}, isFamiliar }: PeerOptions): Peer {
   const peer: Peer = {
     overlay,
     get address() {
@@ -47,6 +50,7 @@ export function observe(overlay: Overlay, { reads = 'keep', answer = {} }: PeerO
     },
     onReachable: (gateway) => void peer.reachable.push(gateway),
     onLocatorsChanged: () => {},
+    ...(isFamiliar === undefined ? {} : { isFamiliar }),
     answer: { bundle: refuse, handshake: refuse, blob: refuse, ...answer },
   })
   return peer
