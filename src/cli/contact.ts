@@ -107,6 +107,6 @@ function requestsText(requests: readonly ContactRequestView[]): string {
     list,
     '',
     'Their mail is in the folder Requests. contact accept IDENTITY lets one in, contact block IDENTITY',
-    'refuses one; they are not told. Who they say to be is their own word.',
+    'refuses one, who is not told. Who they say to be is their own word.',
   ].join('\n')
 }

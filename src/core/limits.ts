@@ -138,7 +138,7 @@ export const limits = {
   strangerShareBytesMin: 256 * 1024, // ours: what each stranger who waits may send in any case
   requestNoticesMax: 5, // ours: strangers that have a notice of their own in one period; then one for all the others
   requestNoticesMs: 24 * 3600_000, // ours: that period
-  strangerFlightsPerSecond: 5, // ours: strangers' handshakes; each costs about 2 ms of processor
+  strangerFlightsPerSecond: 5, // ours: strangers' handshakes; each costs a few milliseconds of processor
   strangerFlightsBurst: 20, // ours
   workFlightsPerSecond: 5, // ours: as many again of those that show work
   workFlightsBurst: 20, // ours

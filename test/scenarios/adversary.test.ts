@@ -271,14 +271,14 @@ test('questions of half a protocol, of a later version or cut anywhere are refus
   const made = () => freshFlight(target, undefined, testAmbient.random, Date.now())
   const good = askOf(target, made())
   const [suiteAt, prekeyAt] = [36, 37]
-  const with_ = (at: number, value: number): Uint8Array => good.map((byte, index) => (index === at ? value : byte))
+  const changed = (at: number, value: number): Uint8Array => good.map((byte, index) => (index === at ? value : byte))
   const questions: Uint8Array[] = [
     new Uint8Array(),
     ...[1, 31, 32, 35, 36, 37, 4095, 4131].map((length) => good.subarray(0, length)),
-    with_(suiteAt, 0),
-    with_(suiteAt, 2), // the suite after this one
-    with_(prekeyAt, 0xff),
-    with_(0, good[0]! ^ 1), // another device
+    changed(suiteAt, 0),
+    changed(suiteAt, 2), // the suite after this one
+    changed(prekeyAt, 0xff),
+    changed(0, good[0]! ^ 1), // another device
     Buffer.concat([good, new Uint8Array(1)]), // a later version's field
     Buffer.concat([good, new Uint8Array(23)]),
     Buffer.concat([good, new Uint8Array(25)]),
