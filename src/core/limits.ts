@@ -157,6 +157,7 @@ export const limits = {
   inFlightMax: 900, // DESIGN §5: at most 1,000 unacknowledged frames in a session
   sealBatchMax: 128, // ours: messages sealed in one transaction
   mailHeaderBytesMax: 256 * 1024, // ours: header section of a submitted mail
+  clockWarnMs: 3 * 60_000, // ours: a contact's clock so far ahead of ours is told of by doctor
   bundleAskAgeMs: 10 * 60_000, // ours: how old a contact's signed question may be
   bundleBytesMax: 128 * 1024, // ours: log ≤ 64 KB, then devices' records
   handshakeBytesMax: 4 * 4096 + 1024, // DESIGN §5: first flight ≤ 4 frames, and its wrapper
@@ -170,7 +171,7 @@ export const limits = {
   strangerShareBytesMin: 256 * 1024, // ours: what each stranger who waits may send in any case
   requestNoticesMax: 5, // ours: strangers that have a notice of their own in one period; then one for all the others
   requestNoticesMs: 24 * 3600_000, // ours: that period
-  strangerFlightsPerSecond: 5, // ours: strangers' handshakes; each costs about 2 ms of processor
+  strangerFlightsPerSecond: 5, // ours: strangers' handshakes; each costs a few milliseconds of processor
   strangerFlightsBurst: 20, // ours
   workFlightsPerSecond: 5, // ours: as many again of those that show work
   workFlightsBurst: 20, // ours

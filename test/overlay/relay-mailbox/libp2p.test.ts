@@ -47,6 +47,8 @@ async function open(
       relays: [],
       announce: [],
       loopback,
+      routing: true,
+      relay: false,
     },
     key: newGatewayKey(systemRandom),
     ambient,
