@@ -308,6 +308,29 @@ export const limits = {
   nearLocatorsMax: 4, // ours: of one gateway, tried beside those that contacts gave
   misbehaviourMs: 60_000, // ours: a peer that broke a bound is not heard again for this long
 
+  // NAT traversal
+  reachPortsMax: 4, // ours: tried for one gateway
+  reachAskedMax: 3, // ours: gateways asked beside those of the configuration
+  reachVotesMin: 2, // ours: gateways that must say the same before it is told to contacts; a configured one suffices
+  reachPeriodMs: 10 * 60_000, // ours
+  reachPauseMs: 20_000, // ours: between two tries for one gateway
+  reachProbeMsMax: 3_000, // ours: one try
+  reachTriesMax: 8, // ours: at once
+  stunMsMax: 1_000, // ours: until another gateway's socket has said where it sees ours
+  stunRepeatMs: 200, // ours; RFC 8489 §6.2.1 begins at 500, for networks without a relay to fall back to
+  stunServersMax: 2, // ours: gateways asked before one punch
+  stunPerSourceSecondMax: 10, // ours: answered to one address
+  stunPerSecondMax: 200, // ours: answered to all
+  punchEndpointsMax: 6, // ours: of either side
+  punchAgreeMsMax: 5_000, // ours: until both sides know where the other is
+  punchMsMax: 4_000, // ours: until a probe has come back
+  punchRetryMsMin: 30_000, // ours: after a punch that led nowhere, doubling
+  punchRetryMsMax: 30 * 60_000, // ours
+  punchPauseMs: 2_000, // ours: between two punches that one gateway begins with us
+  punchesMax: 16, // ours: at once, with all gateways
+  punchRoutesMax: 64, // ours: carried by this gateway's sockets
+  punchRouteIdleMs: 30_000, // ours: a route without a datagram; QUIC sends one each 5 s
+
   // paths through other gateways
   pathHopsMax: 8, // ours: gateways between the two ends
   pathDelayMs: 500, // ours: how long a direct dial is alone before a path is begun beside it

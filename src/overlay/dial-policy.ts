@@ -111,6 +111,12 @@ export function mayDial(locator: ParsedLocator, policy: DialPolicy): boolean {
   return global6.check(host, 'ipv6') && !special6.check(host, 'ipv6')
 }
 
+/** Whether an address is one of the public internet. */
+export const isGlobal = ({ host, family }: ParsedLocator): boolean =>
+  family === 'ipv4'
+    ? !special4.check(host, 'ipv4') && !private4.check(host, 'ipv4')
+    : global6.check(host, 'ipv6') && !special6.check(host, 'ipv6')
+
 /** Whether an address could be given to other machines: neither loopback nor bound to one link nor special. */
 export function isAnnounceable(address: OwnAddress): boolean {
   if (address.family === 'ipv4') return !special4.check(address.address, 'ipv4')

@@ -8,6 +8,7 @@ import type {
   Overlay,
   OverlayHandlers,
   PeerStatus,
+  Reachability,
 } from '../core/delivery/ports.ts'
 import { MyceliumError } from '../core/errors.ts'
 import { shortId } from './gateway-id.ts'
@@ -25,9 +26,12 @@ export interface GatewayOverlayOptions {
   readonly ambient: Ambient
   /** Whether this neighbour's connections are carried on to others. */
   readonly serves: (neighbour: GatewayId) => boolean
+  /** What others found out about this gateway, where there is something to find out. */
+  readonly reachability?: (() => Reachability) | undefined
 }
 
 export class GatewayOverlay implements Overlay {
+  readonly reachability: (() => Reachability) | undefined
   readonly #network: RoutedNetwork
   readonly #ambient: Ambient
   readonly #links: Links
@@ -38,7 +42,8 @@ export class GatewayOverlay implements Overlay {
   /** What came between the opening of the listeners and `serve`. */
   #early: (() => void)[] = []
 
-  constructor(network: DirectNetwork, { ambient, serves }: GatewayOverlayOptions) {
+  constructor(network: DirectNetwork, { ambient, serves, reachability }: GatewayOverlayOptions) {
+    this.reachability = reachability
     this.#network = new RoutedNetwork({ network, ambient, serves })
     this.#ambient = ambient
     this.#book = new PeerBook(ambient.clock)

@@ -7,6 +7,7 @@ import { parseBootstrap } from './bootstrap.ts'
 import type { Transport } from './dial-policy.ts'
 import { GatewayOverlay } from './gateway-overlay.ts'
 import { Libp2pNetwork } from './libp2p-network.ts'
+import { NatNetwork } from './nat/nat-network.ts'
 
 /** The `overlay` section of the configuration. */
 export interface OverlayConfig {
@@ -52,22 +53,30 @@ export async function openOverlay({
     ...configured(config.bootstrap, 'overlay.bootstrap'),
     ...configured(config.relays, 'overlay.relays'),
   ]
-  const network = new Libp2pNetwork({
+  const direct = new Libp2pNetwork({
     ...config,
     bootstrap,
     key,
     transports,
-    allowLoopback: config.loopback || /^127\.|^::1$/.test(config.host),
+    allowLoopback: config.loopback || isOnLoopback(config.host),
     ambient,
   })
   const named = new Set(bootstrap.map(({ gateway }) => gateway))
-  const overlay = new GatewayOverlay(network, {
+  const isNamed = (gateway: GatewayId): boolean => named.has(gateway)
+  const nat = isOnLoopback(config.host)
+    ? undefined
+    : new NatNetwork({ network: direct, ambient, punchPort: config.webSocketPort, isNamed })
+  const overlay = new GatewayOverlay(nat ?? direct, {
     ambient,
-    serves: (gateway) => config.routing && (config.relay || named.has(gateway) || isKnown(gateway)),
+    reachability: nat === undefined ? undefined : () => nat.reachability(),
+    serves: (gateway) => config.routing && (config.relay || isNamed(gateway) || isKnown(gateway)),
   })
   await overlay.start()
   return overlay
 }
+
+/** No router is between gateways of one machine. */
+const isOnLoopback = (host: string): boolean => /^127\.|^::1$/.test(host)
 
 function configured(multiaddrs: readonly string[], setting: string): GatewayAddress[] {
   return multiaddrs.map((text) => {

@@ -57,6 +57,16 @@ export interface PeerStatus {
   readonly lastError: string | undefined
 }
 
+/** What other gateways found when they tried to connect to this one. */
+export interface Reachability {
+  /** `unknown`: nobody could try yet. */
+  readonly state: 'public' | 'private' | 'unknown'
+  /** Addresses from which this gateway is seen. */
+  readonly seen: readonly string[]
+  /** Where others have reached it. */
+  readonly confirmed: readonly Locator[]
+}
+
 export interface Overlay extends AsyncDisposable {
   readonly self: GatewayId
   /** Where this gateway listens now, ready to be given to contacts; at most `limits.locatorsMax`. */
@@ -75,6 +85,8 @@ export interface Overlay extends AsyncDisposable {
   /** Called once, before the overlay accepts anything. */
   serve(handlers: OverlayHandlers): void
   peers(): readonly PeerStatus[]
+  /** Absent on a network where everybody reaches everybody. */
+  readonly reachability?: (() => Reachability) | undefined
   /** Use of other gateways as relays; absent on a network that has none. */
   readonly relays?: Relays
 }
