@@ -59,6 +59,7 @@ function statusText(status: Results['status']): string {
     `Home      ${status.home} (key store: ${status.keyStore})`,
     status.running ? `Running   since ${time(status.startedAtMs)} as process ${status.pid}` : 'Running   no',
     `Peers     ${status.peersConnected} connected`,
+    ...(status.reachability === undefined ? [] : [`Reached   ${reachedText(status.reachability)}`]),
     `Queue     ${status.queued} waiting`,
     `Search    ${status.searchIndex.messages - status.searchIndex.waiting} of ${status.searchIndex.messages} messages indexed`,
     '',
@@ -74,6 +75,13 @@ function statusText(status: Results['status']): string {
     ),
     ...(endpoints.length === 0 ? [] : ['', table(['LISTENER', 'AT'], endpoints)]),
   ].join('\n')
+}
+
+function reachedText({ state, seen, confirmed, mapped }: NonNullable<Results['status']['reachability']>): string {
+  if (state === 'public')
+    return `from outside, at ${[...new Set([...confirmed, ...mapped])].join(' ') || seen.join(' ')}`
+  if (state === 'private') return `not from outside (seen at ${seen.join(', ')}); see doctor`
+  return 'not known yet: nobody outside has tried'
 }
 
 function peersText(peers: Results['peers']): string {

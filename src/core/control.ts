@@ -5,6 +5,7 @@
  */
 import * as z from 'zod'
 import { limits } from './limits.ts'
+import type { Reachability } from './reachability.ts'
 
 const name = z.string().trim().min(1).max(limits.displayNameOctetsMax)
 const address = z.string().min(3).max(limits.addressOctetsMax)
@@ -273,6 +274,8 @@ export interface Results {
     readonly accounts: readonly (AccountView & { readonly contacts: number; readonly requests: number })[]
     readonly listeners: Listeners
     readonly peersConnected: number
+    /** Whether other gateways can connect to this one; absent where nobody has to (loopback, stopped). */
+    readonly reachability: Reachability | undefined
     readonly queued: number
     /** Copies in all mailboxes; searches read those that wait to be in their index. */
     readonly searchIndex: { readonly messages: number; readonly waiting: number }

@@ -316,6 +316,12 @@ export const limits = {
   reachPauseMs: 20_000, // ours: between two tries for one gateway
   reachProbeMsMax: 3_000, // ours: one try
   reachTriesMax: 8, // ours: at once
+  mappingAnswerMsMax: 3_000, // ours: a router that does not answer knows no such protocol
+  mappingTextCharsMax: 256 * 1024, // ours: a router's description of itself
+  mappingSeconds: 3600, // RFC 6886 §3.3 recommends 7200
+  mappingRenewMsMin: 60_000, // ours
+  mappingRetryMs: 10 * 60_000, // ours: after a router that let nobody in
+  mappingEndMs: 2_000, // ours: for taking mappings back
   stunMsMax: 1_000, // ours: until another gateway's socket has said where it sees ours
   stunRepeatMs: 200, // ours; RFC 8489 §6.2.1 begins at 500, for networks without a relay to fall back to
   stunServersMax: 2, // ours: gateways asked before one punch

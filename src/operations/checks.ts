@@ -85,7 +85,7 @@ function room({ knowledge: { accounts, mailboxes, quotas } }: OperationParts): r
 export async function liveChecks(node: Node, listeners: Listeners): Promise<readonly DoctorCheck[]> {
   const named = Object.entries(listeners).filter((entry): entry is [string, Endpoint] => entry[0] !== 'overlay')
   const mail = await Promise.all(named.map(async ([name, endpoint]) => await listenerCheck(name, endpoint)))
-  return [...mail, overlayCheck(node), queueCheck(node)]
+  return [...mail, overlayCheck(node), ...reachabilityCheck(node), queueCheck(node)]
 }
 
 async function listenerCheck(name: string, { host, port }: Endpoint): Promise<DoctorCheck> {
@@ -112,6 +112,24 @@ function overlayCheck({ overlay }: Node): DoctorCheck {
         'connect to a network, or set overlay.announce to a forwarded port',
       )
     : ok('addresses', `${locators.length} given to contacts`)
+}
+
+function reachabilityCheck({ overlay }: Node): readonly DoctorCheck[] {
+  const found = overlay.reachability?.()
+  if (found === undefined) return []
+  const { state, seen, mappedBy } = found
+  const name = 'reachability'
+  const how = mappedBy === undefined ? '' : `; the router opened the port (${mappedBy})`
+  if (state === 'public') return [ok(name, `others reach this gateway at ${seen.join(', ')}${how}`)]
+  if (state === 'unknown') return [ok(name, `no gateway with a public address has tried to connect yet${how}`)]
+  const ports = new Set(overlay.listeners().flatMap((address) => /\/(?:tcp|udp)\/(\d+)/.exec(address)?.[1] ?? []))
+  return [
+    warning(
+      name,
+      `others cannot connect to this gateway at ${seen.join(', ')}: connections begin here, through relays or by hole punching`,
+      `nothing has to be done where mail arrives; for direct connections turn on UPnP or NAT-PMP at the router, or forward TCP and UDP ports ${[...ports].join(' and ')} to this machine`,
+    ),
+  ]
 }
 
 function queueCheck({ delivery }: Node): DoctorCheck {

@@ -40,6 +40,7 @@ export function statusOperations(parts: OperationParts): StatusOperations {
         }),
         listeners: live?.listeners() ?? noListeners,
         peersConnected: live?.node.overlay.peers().filter(({ state }) => state === 'connected').length ?? 0,
+        reachability: live?.node.overlay.reachability?.(),
         queued: live?.node.delivery.queued() ?? 0,
         searchIndex: searchIndexOf(parts),
       }

@@ -111,6 +111,15 @@ export function mayDial(locator: ParsedLocator, policy: DialPolicy): boolean {
   return global6.check(host, 'ipv6') && !special6.check(host, 'ipv6')
 }
 
+/** Whether an IPv4 address is of a private network (RFC 1918, RFC 6598). */
+export const isPrivate = (host: string): boolean => private4.check(host, 'ipv4')
+
+export function isInSubnetOf(host: string, own: OwnAddress): boolean {
+  const subnet = new BlockList()
+  subnet.addSubnet(own.address, own.prefix, own.family)
+  return subnet.check(host, own.family)
+}
+
 /** Whether an address is one of the public internet. */
 export const isGlobal = ({ host, family }: ParsedLocator): boolean =>
   family === 'ipv4'

@@ -8,12 +8,12 @@ import type {
   Overlay,
   OverlayHandlers,
   PeerStatus,
-  Reachability,
 } from '../core/delivery/ports.ts'
 import { MyceliumError } from '../core/errors.ts'
 import { shortId } from './gateway-id.ts'
 import type { GatewayId } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
+import type { Reachability } from '../core/reachability.ts'
 import { answerOver, askOver, isMisbehaviour, outcomes, refuse } from './exchange.ts'
 import { Gate } from './gate.ts'
 import { Links } from './links.ts'

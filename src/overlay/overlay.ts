@@ -23,6 +23,8 @@ export interface OverlayConfig {
   readonly announce: readonly Locator[]
   /** Give out and dial loopback addresses: several gateways on one machine. Implied by a loopback `host`. */
   readonly loopback: boolean
+  /** Ask the router of the local network to let others in. */
+  readonly portMapping?: boolean
   /** Carry connections between gateways that cannot reach each other: those of contacts, and of the configuration. */
   readonly routing: boolean
   /** A relay: carries everybody's. */
@@ -65,7 +67,13 @@ export async function openOverlay({
   const isNamed = (gateway: GatewayId): boolean => named.has(gateway)
   const nat = isOnLoopback(config.host)
     ? undefined
-    : new NatNetwork({ network: direct, ambient, punchPort: config.webSocketPort, isNamed })
+    : new NatNetwork({
+        network: direct,
+        ambient,
+        punchPort: config.webSocketPort,
+        portMapping: config.portMapping ?? false,
+        isNamed,
+      })
   const overlay = new GatewayOverlay(nat ?? direct, {
     ambient,
     reachability: nat === undefined ? undefined : () => nat.reachability(),

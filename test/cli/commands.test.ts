@@ -74,6 +74,7 @@ const answers: Results = {
     accounts: [{ ...account, contacts: 1, requests: 0 }],
     listeners: { imap: { host: '127.0.0.1', port: 1143 }, overlay: ['/ip4/127.0.0.1/tcp/4001/p2p/x'] },
     peersConnected: 1,
+    reachability: undefined,
     queued: 0,
     searchIndex: { messages: 7, waiting: 2 },
   },

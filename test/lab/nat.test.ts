@@ -22,6 +22,7 @@ test('two port-restricted routers, one of them behind another one: holes are pun
   const cell = await runCell(internet, relay, ['restricted', 'double'], 10_000)
   expect(cell).toMatchObject({ delivered: true, how: 'direct', transport: 'quic' })
   expect(cell.directSeconds).toBeLessThan(10)
+  expect(cell.remote).toMatch(/^\/ip4\/11\.77\./) // counted as what it is outside, not as the forwarder on loopback
 }, 60_000)
 
 test('an open address and a symmetric router: whoever can connect does', async () => {

@@ -3,6 +3,7 @@
  * addresses, never identities, accounts or content. Whatever arrives here is hostile until a session has opened it.
  */
 import type { GatewayId } from '../ids.ts'
+import type { Reachability } from '../reachability.ts'
 import type { Relays } from './relay-ports.ts'
 
 /** A multiaddr in text form, without the trailing /p2p part. Never loopback or link-local for another machine's gateway unless the user allowed it. */
@@ -55,16 +56,6 @@ export interface PeerStatus {
   readonly sinceMs: number | undefined
   readonly rttMs: number | undefined
   readonly lastError: string | undefined
-}
-
-/** What other gateways found when they tried to connect to this one. */
-export interface Reachability {
-  /** `unknown`: nobody could try yet. */
-  readonly state: 'public' | 'private' | 'unknown'
-  /** Addresses from which this gateway is seen. */
-  readonly seen: readonly string[]
-  /** Where others have reached it. */
-  readonly confirmed: readonly Locator[]
 }
 
 export interface Overlay extends AsyncDisposable {

@@ -3,13 +3,15 @@
  * the router lets it, and replaces connections that others carry by direct ones.
  */
 import type { Ambient } from '../../core/ambient.ts'
-import type { GatewayAddress, Locator, Reachability } from '../../core/delivery/ports.ts'
+import type { GatewayAddress, Locator } from '../../core/delivery/ports.ts'
 import type { GatewayId } from '../../core/ids.ts'
-import { isAnnounceable, isGlobal } from '../dial-policy.ts'
+import type { Reachability } from '../../core/reachability.ts'
+import { isAnnounceable, isGlobal, parseLocator } from '../dial-policy.ts'
 import { answerOver, askOver } from '../exchange.ts'
 import type { AddressedNetwork, DirectNetwork, NetworkEvents, Path, PathEnd, Pipe } from '../network.ts'
 import { punchProtocol, reachProtocol } from '../protocols.ts'
 import { type Endpoint, type Family, type LocalEndpoint, udpLocator } from './endpoint.ts'
+import { PortMapping } from './port-mapping.ts'
 import { PunchSocket } from './punch-socket.ts'
 import { Punching } from './punching.ts'
 import { reachAnswerBytesMax, reachRequestBytesMax } from './reach-messages.ts'
@@ -20,6 +22,8 @@ export interface NatNetworkOptions {
   readonly ambient: Ambient
   /** UDP port of the punch sockets; 0 for any. */
   readonly punchPort: number
+  /** Whether the router is asked to let others in. */
+  readonly portMapping: boolean
   /** Gateways of the configuration. */
   readonly isNamed: (gateway: GatewayId) => boolean
 }
@@ -30,6 +34,7 @@ export class NatNetwork implements DirectNetwork {
   readonly #network: AddressedNetwork
   readonly #options: NatNetworkOptions
   readonly #reach: Reach
+  readonly #mapping: PortMapping | undefined
   readonly #scope = new AsyncDisposableStack()
   #sockets: readonly PunchSocket[] = []
   #punching: Punching | undefined
@@ -38,6 +43,7 @@ export class NatNetwork implements DirectNetwork {
     this.#options = options
     this.#network = options.network
     this.#reach = this.#scope.use(this.#newReach())
+    this.#mapping = options.portMapping ? this.#scope.use(this.#newMapping()) : undefined
   }
 
   get self(): GatewayId {
@@ -45,7 +51,7 @@ export class NatNetwork implements DirectNetwork {
   }
 
   reachability(): Reachability {
-    return this.#reach.state()
+    return { ...this.#reach.state(), mappedBy: this.#mapping?.by, mapped: this.#mapping?.locators() ?? [] }
   }
 
   locators(): readonly Locator[] {
@@ -80,6 +86,7 @@ export class NatNetwork implements DirectNetwork {
       onShaken: () => {
         this.#reach.forgetAll()
         this.#reach.refresh()
+        this.#mapping?.refresh()
         this.#punching?.again()
         events.onShaken()
       },
@@ -89,6 +96,7 @@ export class NatNetwork implements DirectNetwork {
         else events.onPipe(protocol, pipe, from)
       },
     })
+    this.#mapping?.refresh()
   }
 
   async connect(to: GatewayAddress, options: { readonly signal: AbortSignal }): Promise<void> {
@@ -142,8 +150,24 @@ export class NatNetwork implements DirectNetwork {
         const pipe = await network.openDirect(gateway, reachProtocol, { signal })
         return await askOver(pipe, request, { answerBytesMax: reachAnswerBytesMax, signal })
       },
-      onChanged: () => network.setOutside(this.#reach.locators()),
+      onChanged: () => this.#tellOutside(),
     })
+  }
+
+  #newMapping(): PortMapping {
+    return new PortMapping({
+      ambient: this.#options.ambient,
+      ownAddresses: () => this.#network.ownAddresses(),
+      listening: () => this.#network.listening(),
+      onChanged: () => {
+        this.#tellOutside()
+        this.#reach.refresh()
+      },
+    })
+  }
+
+  #tellOutside(): void {
+    this.#network.setOutside([...new Set([...(this.#mapping?.locators() ?? []), ...this.#reach.locators()])])
   }
 
   #newPunching(): Punching {
@@ -182,7 +206,10 @@ export class NatNetwork implements DirectNetwork {
   }
 
   #tcpPorts(): number[] {
-    return this.#network.listening().flatMap(({ transport, port }) => (transport === 'tcp' ? [port] : []))
+    const mapped = (this.#mapping?.locators() ?? []).flatMap((locator) => parseLocator(locator) ?? [])
+    return [...mapped, ...this.#network.listening()].flatMap(({ transport, port }) =>
+      transport === 'tcp' ? [port] : [],
+    )
   }
 
   #ownEndpoints(): Endpoint[] {

@@ -39,8 +39,8 @@ const offerCodec: Codec<Offer> = {
   },
   read(from: Reader) {
     if (from.u8() !== version) throw new MyceliumError('malformed', { reason: 'another version' })
-    const session = from.raw(sessionBytes).slice()
-    const secret = from.raw(secretBytes).slice()
+    const session = new Uint8Array(from.raw(sessionBytes))
+    const secret = new Uint8Array(from.raw(secretBytes))
     const endpoints = Array.from({ length: countIn(from, limits.punchEndpointsMax) }, () => endpointCodec.read(from))
     const locators = Array.from({ length: countIn(from, limits.locatorsMax) }, () => textIn(from))
     return { session, secret, endpoints, locators }

@@ -3,9 +3,10 @@
  * try its ports at the very address they see it at, and nowhere else. What one stranger says does not make a locator.
  */
 import type { Ambient } from '../../core/ambient.ts'
-import type { Locator, Reachability } from '../../core/delivery/ports.ts'
+import type { Locator } from '../../core/delivery/ports.ts'
 import type { GatewayId } from '../../core/ids.ts'
 import { limits } from '../../core/limits.ts'
+import type { Reachability } from '../../core/reachability.ts'
 import { shortId } from '../gateway-id.ts'
 import { type Endpoint, endpointKey, familyOf } from './endpoint.ts'
 import {
@@ -89,7 +90,7 @@ export class Reach implements Disposable {
     return [...this.#words.values()].flatMap(({ server }) => server ?? [])
   }
 
-  state(): Reachability {
+  state(): Pick<Reachability, 'state' | 'seen' | 'confirmed'> {
     const words = [...this.#words.values()]
     const results = words.flatMap(({ answer }) => answer.results)
     const state = results.includes('yes') ? 'public' : results.includes('no') ? 'private' : 'unknown'

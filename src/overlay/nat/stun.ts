@@ -42,7 +42,7 @@ export function isStun(bytes: Uint8Array): boolean {
 export function decodeStun(bytes: Uint8Array): StunMessage | undefined {
   if (!isStun(bytes)) return undefined
   const view = viewOf(bytes)
-  const transaction = bytes.slice(8, headerBytes)
+  const transaction = new Uint8Array(bytes.subarray(8, headerBytes))
   const type = view.readUInt16BE(0)
   if (type === bindingRequest) return { kind: 'request', transaction }
   if (type !== bindingSuccess) return undefined

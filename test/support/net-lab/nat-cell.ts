@@ -11,6 +11,8 @@ export interface Cell {
   readonly delivered: boolean
   readonly how: 'direct' | 'relayed' | 'none'
   readonly transport: string | undefined
+  /** Where the inviter sees the guest. */
+  readonly remote: string | undefined
   /** Seconds from its submission until the first mail was in the other's INBOX. */
   readonly firstMailSeconds: number
   /** Seconds from the invitation's acceptance until the two were connected directly. */
@@ -69,6 +71,7 @@ export async function runCell(
     delivered: there !== undefined && back !== undefined,
     how: peer?.how ?? 'none',
     transport: peer?.transport,
+    remote: peer?.remote,
     firstMailSeconds: there === undefined ? Number.NaN : (there - sentAtMs) / 1000,
     directSeconds,
   }
