@@ -120,6 +120,12 @@ export function isAnnounceable(address: OwnAddress): boolean {
   )
 }
 
+/** Whether a locator leads to the same place from everywhere: neither private nor special. */
+export function isGlobal({ family, host }: ParsedLocator): boolean {
+  if (family === 'ipv4') return !special4.check(host, 'ipv4') && !private4.check(host, 'ipv4')
+  return global6.check(host, 'ipv6') && !special6.check(host, 'ipv6')
+}
+
 export const isLoopback = (address: OwnAddress): boolean =>
   address.family === 'ipv4' ? loopback4.check(address.address, 'ipv4') : loopback6.check(address.address, 'ipv6')
 

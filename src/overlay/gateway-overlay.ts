@@ -1,5 +1,6 @@
 /** The overlay over any network: links, asks, who is connected, and what the core hears of it. */
 import type { Ambient } from '../core/ambient.ts'
+import type { SigningKey } from '../core/crypto/sign.ts'
 import type {
   AskTopic,
   GatewayAddress,
@@ -23,8 +24,11 @@ import { askBounds, askProtocol, askTopicOf, linkProtocol } from './protocols.ts
 
 export interface GatewayOverlayOptions {
   readonly ambient: Ambient
+  readonly key: SigningKey
   /** Whether this neighbour's connections are carried on to others. */
   readonly serves: (neighbour: GatewayId) => boolean
+  /** Whether this gateway wants to be reached through a neighbour, and stays connected to it. */
+  readonly isKept?: (neighbour: GatewayId) => boolean
 }
 
 export class GatewayOverlay implements Overlay {
@@ -38,8 +42,9 @@ export class GatewayOverlay implements Overlay {
   /** What came between the opening of the listeners and `serve`. */
   #early: (() => void)[] = []
 
-  constructor(network: DirectNetwork, { ambient, serves }: GatewayOverlayOptions) {
-    this.#network = new RoutedNetwork({ network, ambient, serves })
+  constructor(network: DirectNetwork, options: GatewayOverlayOptions) {
+    const { ambient } = options
+    this.#network = new RoutedNetwork({ network, ...options })
     this.#ambient = ambient
     this.#book = new PeerBook(ambient.clock)
     this.#links = new Links({
@@ -47,6 +52,7 @@ export class GatewayOverlay implements Overlay {
       ambient,
       onLink: (link) => this.#handlers?.onLink(link),
       onTrouble: (gateway, reason) => this.#onTrouble(gateway, reason),
+      onPathLost: (gateway) => void this.#restore(gateway),
     })
   }
 
@@ -148,6 +154,16 @@ export class GatewayOverlay implements Overlay {
       else this.#ambient.log.debug('overlay.ask-failed', { topic, gateway: shortId(from), error: reasonOf(error) })
     } finally {
       this.#answering.leave(from)
+    }
+  }
+
+  /** A link over a path that broke comes up again over another one, without waiting for somebody who needs it. */
+  async #restore(gateway: GatewayId): Promise<void> {
+    const signal = AbortSignal.timeout(limits.dialMsMax)
+    try {
+      if (await this.#network.restore(gateway, { signal })) await this.#links.link({ gateway, locators: [] }, signal)
+    } catch (error) {
+      this.#ambient.log.debug('overlay.path-not-restored', { gateway: shortId(gateway), reason: reasonOf(error) })
     }
   }
 

@@ -1,5 +1,6 @@
 /** Opens the overlay on libp2p: what `gateway.ts` calls. */
 import type { Ambient } from '../core/ambient.ts'
+import { signingKey } from '../core/crypto/sign.ts'
 import type { GatewayAddress, Locator, Overlay } from '../core/delivery/ports.ts'
 import { MyceliumError } from '../core/errors.ts'
 import type { GatewayId } from '../core/ids.ts'
@@ -63,6 +64,8 @@ export async function openOverlay({
   const named = new Set(bootstrap.map(({ gateway }) => gateway))
   const overlay = new GatewayOverlay(network, {
     ambient,
+    key: signingKey(key),
+    isKept: (gateway) => named.has(gateway),
     serves: (gateway) => config.routing && (config.relay || named.has(gateway) || isKnown(gateway)),
   })
   await overlay.start()

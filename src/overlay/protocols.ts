@@ -5,12 +5,13 @@ import { limits } from '../core/limits.ts'
 
 export const linkProtocol = '/mycelium/link/1'
 export const pathProtocol = '/mycelium/path/1'
+export const routingProtocol = '/mycelium/routing/1'
 export const askProtocol = (topic: AskTopic): string => `/mycelium/${topic}/1`
 
 const topicOf = new Map<string, AskTopic>(askTopics.map((topic) => [askProtocol(topic), topic]))
 export const askTopicOf = (protocol: string): AskTopic | undefined => topicOf.get(protocol)
 
-export const protocols: readonly string[] = [linkProtocol, pathProtocol, ...topicOf.keys()]
+export const protocols: readonly string[] = [linkProtocol, pathProtocol, routingProtocol, ...topicOf.keys()]
 
 /** Streams of one protocol that a connection may have, in each direction. */
 export const streamsMax = (protocol: string): number =>
