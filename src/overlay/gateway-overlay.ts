@@ -9,6 +9,7 @@ import type {
   Overlay,
   OverlayHandlers,
   PeerStatus,
+  RouteStatus,
 } from '../core/delivery/ports.ts'
 import { MyceliumError } from '../core/errors.ts'
 import { shortId } from './gateway-id.ts'
@@ -124,6 +125,10 @@ export class GatewayOverlay implements Overlay {
 
   peers(): readonly PeerStatus[] {
     return this.#book.statuses(this.#links, this.#network)
+  }
+
+  routes(): readonly RouteStatus[] {
+    return this.#network.routes()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

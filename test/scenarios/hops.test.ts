@@ -37,6 +37,10 @@ test('mail passes a row of four gateways of which each sees only the next', asyn
   await alice.submit(dora.address, 'and back')
   await inbox(dora).toContain('and back')
   expect(howReached(alice, dora)).toMatchObject({ state: 'connected', how: 'relayed' })
+  const opener = [alice, dora].find(({ node }) => node.overlay.routes!().some(({ nextHop }) => nextHop !== undefined))!
+  expect(opener.node.overlay.routes!()).toContainEqual(
+    expect.objectContaining({ hops: 2, alternatives: 0, lastFailure: undefined }),
+  )
   const long = 'a long letter '.repeat(50_000)
   await alice.submit(dora.address, long)
   await inbox(dora).toContain(long.trimEnd())

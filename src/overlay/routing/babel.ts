@@ -17,7 +17,7 @@ export type RoutingMessage =
       readonly destination: GatewayId
       readonly seqno: number
       readonly metric: number
-      /** Gateways between the sender and the destination. */
+      /** Connections between the sender and the destination: 0 at itself. */
       readonly hops: number
       readonly proof: Uint8Array
     }
@@ -64,6 +64,7 @@ export interface RouteView {
   readonly destination: GatewayId
   readonly nextHop: GatewayId | undefined
   readonly metric: number | undefined
+  /** Gateways in between. */
   readonly hops: number | undefined
   /** Neighbours that could take its place at once. */
   readonly alternatives: number
@@ -206,13 +207,12 @@ export class Babel {
       .filter((destination) => destination.neededUntilMs() > nowMs)
       .map((destination) => {
         const { id, selected, failure } = destination
-        const hops = selected === undefined ? undefined : destination.routes.get(selected)?.hops
         const alternatives = destination.usable(this.#costOf, nowMs).filter(({ neighbour }) => neighbour !== selected)
         return {
           destination: id,
           nextHop: selected,
           metric: selected === undefined ? undefined : destination.metricThrough(selected, this.#costOf),
-          hops: hops === undefined ? undefined : hops + 1,
+          hops: selected === undefined ? undefined : destination.routes.get(selected)?.hops,
           alternatives: alternatives.length,
           sinceMs: selected === undefined ? undefined : destination.selectedAtMs,
           failure,
@@ -343,6 +343,7 @@ export class Babel {
     const metric = destination.metricThrough(selected, this.#costOf)
     if (metric === undefined) return undefined
     const { seqno, hops, proof } = destination.routes.get(selected)!
+    if (hops >= limits.pathHopsMax) return undefined
     return { kind: 'update', destination: id, seqno, metric, hops: hops + 1, proof }
   }
 

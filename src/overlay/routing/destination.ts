@@ -6,7 +6,7 @@ import type { Distance } from './distance.ts'
 
 /** As a neighbour announced it. */
 export interface Route extends Distance {
-  /** Gateways between that neighbour and the destination. */
+  /** Connections between that neighbour and the destination: gateways between here and there. */
   readonly hops: number
   /** The destination's signature over the sequence number. */
   readonly proof: Uint8Array
@@ -69,7 +69,7 @@ export class Destination {
   metricThrough(neighbour: GatewayId, costOf: CostOf): number | undefined {
     const route = this.routes.get(neighbour)
     const cost = costOf(neighbour)
-    if (route === undefined || cost === undefined || route.hops + 1 > limits.pathHopsMax) return undefined
+    if (route === undefined || cost === undefined || route.hops > limits.pathHopsMax) return undefined
     const metric = route.metric + cost
     return metric > limits.routeMetricMax ? undefined : metric
   }

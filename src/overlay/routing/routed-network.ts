@@ -4,7 +4,7 @@
  */
 import type { Ambient } from '../../core/ambient.ts'
 import type { SigningKey } from '../../core/crypto/sign.ts'
-import type { GatewayAddress, Locator } from '../../core/delivery/ports.ts'
+import type { GatewayAddress, Locator, RouteStatus } from '../../core/delivery/ports.ts'
 import { MyceliumError } from '../../core/errors.ts'
 import type { GatewayId } from '../../core/ids.ts'
 import { limits } from '../../core/limits.ts'
@@ -12,7 +12,6 @@ import { parseViaLocator, viaLocator } from '../dial-policy.ts'
 import type { DirectNetwork, Network, NetworkEvents, Path, Pipe } from '../network.ts'
 import { pathProtocol, routingProtocol } from '../protocols.ts'
 import { untilAborted } from '../until-aborted.ts'
-import type { RouteView } from './babel.ts'
 import { Paths } from './paths.ts'
 import { Router } from './router.ts'
 
@@ -89,7 +88,7 @@ export class RoutedNetwork implements Network {
   }
 
   /** Routes that somebody uses or waits for. */
-  routes(): readonly RouteView[] {
+  routes(): readonly RouteStatus[] {
     return this.#router.routes()
   }
 

@@ -3,12 +3,12 @@ import type { Ambient } from '../../core/ambient.ts'
 import { toHex } from '../../core/bytes.ts'
 import { sign, verify } from '../../core/crypto/sign.ts'
 import type { SigningKey } from '../../core/crypto/sign.ts'
+import type { RouteStatus } from '../../core/delivery/ports.ts'
 import type { GatewayId } from '../../core/ids.ts'
 import { limits } from '../../core/limits.ts'
 import { publicKeyOf } from '../gateway-key.ts'
 import type { DirectNetwork, Pipe } from '../network.ts'
 import { Babel } from './babel.ts'
-import type { RouteView } from './babel.ts'
 import type { RoutingFrame } from './routing-frames.ts'
 import { RoutingPeer } from './routing-peer.ts'
 
@@ -130,13 +130,15 @@ export class Router {
   }
 
   /** Times are Unix milliseconds. */
-  routes(): readonly RouteView[] {
+  routes(): readonly RouteStatus[] {
     const { clock } = this.#parts.ambient
     const offsetMs = clock.nowMs() - clock.monotonicMs()
-    return this.#babel.routes(this.#nowMs()).map((route) => ({
+    return this.#babel.routes(this.#nowMs()).map(({ metric, sinceMs, failure, ...route }) => ({
       ...route,
-      sinceMs: route.sinceMs === undefined ? undefined : route.sinceMs + offsetMs,
-      failure: route.failure === undefined ? undefined : { ...route.failure, atMs: route.failure.atMs + offsetMs },
+      metricMs: metric === undefined ? undefined : metric / 10,
+      nextHopRttMs: route.nextHop === undefined ? undefined : this.#peers.get(route.nextHop)?.rttMs,
+      sinceMs: sinceMs === undefined ? undefined : sinceMs + offsetMs,
+      lastFailure: failure === undefined ? undefined : { ...failure, atMs: failure.atMs + offsetMs },
     }))
   }
 
