@@ -30,6 +30,7 @@ const soundMs = 10_000
 
 export class RoutedNetwork implements Network {
   readonly #network: DirectNetwork
+  readonly #isKept: (neighbour: GatewayId) => boolean
   readonly #clock: Ambient['clock']
   readonly #paths: Paths
   readonly #router: Router
@@ -46,6 +47,7 @@ export class RoutedNetwork implements Network {
 
   constructor({ network, ambient, key, serves, isKept = () => false }: RoutedNetworkOptions) {
     this.#network = network
+    this.#isKept = isKept
     this.#clock = ambient.clock
     this.#router = new Router({
       network,
@@ -166,10 +168,12 @@ export class RoutedNetwork implements Network {
     await this.#network[Symbol.asyncDispose]()
   }
 
+  /** Of configured gateways alone: those of contacts would tell one contact of another. */
   #viaLocators(): Locator[] {
     if (this.#network.isPublic()) return []
     return this.#router
       .carriers()
+      .filter((gateway) => this.#isKept(gateway))
       .flatMap((gateway) => {
         const at = this.#network.dialledAt(gateway)
         const locator = at === undefined ? undefined : viaLocator(gateway, at)

@@ -98,3 +98,29 @@ test.each([1, 2, 3])('links and asks work over %i gateways that none of the ends
     hops,
   })
 })
+
+test('a gateway that is not reachable from everywhere says through whom it is, and is reached so', async () => {
+  await using carrier = await openPeer({ config: { relay: true } })
+  const at = `${carrier.overlay.locators()[0]!}/p2p/${carrier.overlay.self}`
+  await using bob = await openPeer({ config: { relays: [at] } })
+  await using alice = await openPeer()
+  const isVia = (locator: string): boolean => locator.endsWith(`/p2p/${carrier.overlay.self}/p2p-circuit`)
+  await expect.poll(() => bob.overlay.locators().filter(isVia).length, patience).toBe(1)
+  const locators = bob.overlay.locators().filter(isVia)
+  const link = await alice.overlay.link({ gateway: bob.overlay.self, locators }, within(8_000))
+  await link.send(fromUtf8('by name'))
+  await expect.poll(() => text(bob), patience).toBe('by name')
+  await carrier.overlay[Symbol.asyncDispose]()
+  await expect.poll(() => bob.overlay.locators().filter(isVia).length, patience).toBe(0)
+})
+
+test('who does not carry for others names nobody as carried', async () => {
+  await using carrier = await openPeer()
+  const at = `${carrier.overlay.locators()[0]!}/p2p/${carrier.overlay.self}`
+  await using bob = await openPeer({ config: { relays: [at] } })
+  await expect.poll(() => bob.overlay.peers()[0]?.state, patience).toBe('connected')
+  await new Promise((resolve) => {
+    setTimeout(resolve, 300)
+  })
+  expect(bob.overlay.locators().filter((locator) => locator.endsWith('/p2p-circuit'))).toEqual([])
+})
