@@ -1,4 +1,4 @@
-/** `status`, `peers`, `doctor`, `stop`: what is running, who is connected, what is wrong. */
+/** `status`, `peers`, `routes`, `doctor`, `stop`: what is running, who is connected, what is wrong. */
 import type { Command } from 'commander'
 import { homeDirectory } from '../config.ts'
 import type { DoctorCheck, Results } from '../core/control.ts'
@@ -20,6 +20,13 @@ export function addStatus(program: Command, environment: Environment): void {
     .action(async (options: CommonOptions) => {
       const peers = await withOperations(environment, options, (operations, context) => operations.peers({}, context))
       print(environment, options, peers, peersText)
+    })
+
+  withCommon(program.command('routes'))
+    .description('Shows which gateways are reached through others, and how well.')
+    .action(async (options: CommonOptions) => {
+      const routes = await withOperations(environment, options, (operations, context) => operations.routes({}, context))
+      print(environment, options, routes, routesText)
     })
 
   withCommon(program.command('stop'))
@@ -86,19 +93,41 @@ function reachedText({ state, seen, confirmed, mapped }: NonNullable<Results['st
 
 function peersText(peers: Results['peers']): string {
   return table(
-    ['GATEWAY', 'CONTACTS', 'STATE', 'HOW', 'TRANSPORT', 'RTT', 'SINCE', 'LAST ERROR'],
-    peers.map(({ gateway, contacts, state, how, transport, rttMs, sinceMs, lastError }) => [
+    ['GATEWAY', 'CONTACTS', 'STATE', 'HOW', 'HOPS', 'TRANSPORT', 'RTT', 'SINCE', 'LAST ERROR'],
+    peers.map(({ gateway, contacts, state, how, hops, transport, rttMs, sinceMs, lastError }) => [
       gateway.slice(-8),
       contacts.join(' '),
       state,
       how ?? '–',
+      hops === undefined ? '–' : String(hops),
       transport ?? '–',
-      rttMs === undefined ? '–' : `${rttMs.toFixed(1)} ms`,
+      milliseconds(rttMs),
       time(sinceMs),
       lastError ?? '–',
     ]),
   )
 }
+
+function routesText(routes: Results['routes']): string {
+  return table(
+    ['DESTINATION', 'CONTACTS', 'THROUGH', 'HOPS', 'METRIC', 'RTT', 'OTHERS', 'SINCE', 'LAST FAILURE'],
+    routes.map((route) => [
+      route.destination.slice(-8),
+      route.contacts.join(' '),
+      route.nextHop === undefined ? 'no route' : [route.nextHop.slice(-8), ...route.nextHopContacts].join(' '),
+      route.hops === undefined ? '–' : String(route.hops),
+      milliseconds(route.metricMs),
+      milliseconds(route.nextHopRttMs),
+      String(route.alternatives),
+      time(route.sinceMs),
+      route.lastFailure === undefined
+        ? '–'
+        : `${route.lastFailure.reason} (${route.lastFailure.neighbour.slice(-8)}, ${time(route.lastFailure.atMs)})`,
+    ]),
+  )
+}
+
+const milliseconds = (ms: number | undefined): string => (ms === undefined ? '–' : `${ms.toFixed(1)} ms`)
 
 function doctorText(checks: readonly DoctorCheck[]): string {
   const marks = { ok: 'ok      ', warning: 'warning ', problem: 'PROBLEM ' } as const

@@ -23,6 +23,8 @@ const byContact = z.strictObject({ account, contact })
 export const operationParams = {
   status: nothing,
   peers: nothing,
+  /** Ways through other gateways that are used or looked for now. */
+  routes: nothing,
   doctor: nothing,
   /** Drains and ends the running gateway; answered before it ends. Fails with `not-running` on a stopped home. */
   stop: nothing,
@@ -238,6 +240,24 @@ export interface PeerView {
   readonly contacts: readonly string[]
 }
 
+export interface RouteView {
+  readonly destination: string
+  /** Names of the contacts that live there. */
+  readonly contacts: readonly string[]
+  /** The neighbour that leads there; absent while none does. */
+  readonly nextHop: string | undefined
+  readonly nextHopContacts: readonly string[]
+  /** Gateways in between. */
+  readonly hops: number | undefined
+  /** Sum of round-trip times and a little for each hop. */
+  readonly metricMs: number | undefined
+  readonly nextHopRttMs: number | undefined
+  /** Other neighbours that could take its place at once. */
+  readonly alternatives: number
+  readonly sinceMs: number | undefined
+  readonly lastFailure: { readonly neighbour: string; readonly reason: string; readonly atMs: number } | undefined
+}
+
 /** Where each listener is; only those that are on. Names are the keys of the configuration. */
 export interface Listeners {
   readonly smtp?: Endpoint
@@ -281,6 +301,7 @@ export interface Results {
     readonly searchIndex: { readonly messages: number; readonly waiting: number }
   }
   readonly peers: readonly PeerView[]
+  readonly routes: readonly RouteView[]
   readonly doctor: readonly DoctorCheck[]
   readonly stop: { readonly stopping: true }
 

@@ -340,6 +340,7 @@ export const limits = {
   // paths through other gateways
   pathHopsMax: 8, // ours: gateways between the two ends
   pathDelayMs: 500, // ours: how long a direct dial is alone before a path is begun beside it
+  pathAttemptMsMax: 10_000, // ours: all tries for one destination together
   pathOpenMsMax: 4_000, // ours: until every hop has agreed
   pathUpgradeMsMax: 5_000, // ours: until both ends have authenticated each other over it
   pathTriesMax: 3, // ours: next hops that one gateway asks for one path
@@ -350,4 +351,39 @@ export const limits = {
   pathIdleMsMax: 120_000, // ours: a carried path without a byte; both ends ask for a sign of life far more often
   pathBytesPerSecondMax: 16 * 1024 * 1024, // ours: carried for one path, each way
   pathConnectionsPerPeerMax: 4, // ours: over paths, with one gateway; the oldest goes
+  pathPenaltyMsMin: 10_000, // ours: how long a next hop that led nowhere comes last, doubling
+  pathPenaltyMsMax: 5 * 60_000, // ours
+
+  // routing between gateways; a metric counts tenths of a millisecond
+  routeMetricMax: 600_000, // ours: a minute; beyond it nothing is reachable
+  routeHopCost: 20, // ours: what a hop costs beside its round-trip time
+  routeCostUnmeasured: 1_000, // ours: a neighbour whose round-trip time is not known yet
+  routeHysteresisMin: 20, // ours: how much better another route must be, at least …
+  routeHysteresisPart: 8, // ours: … and as a part of the metric in use
+  routeExpiryMs: 70_000, // ours: a route that nobody repeats; two sequence numbers of its destination
+  routeSourceMs: 180_000, // RFC 8966 appendix B: how long a feasibility distance is kept, longer than any route
+  routeInterestMs: 60_000, // ours: how long an asker is told of changes
+  routeRefreshMs: 20_000, // ours: between two repetitions of a request while the route is used
+  routeSearchMs: 60_000, // ours: between two searches for better routes while one is used
+  routeSequenceMs: 30_000, // ours: between two sequence numbers of an asked-for destination
+  routeSequenceMsMin: 1_000, // ours: the same when somebody asks for one
+  routeRequestMsMin: 1_000, // ours: between two requests for a destination without a route, doubling
+  routeRequestMsMax: 30_000, // ours
+  routeRequestsPerSecondMax: 20, // ours: taken from one neighbour
+  routeRequestFanMax: 32, // ours: neighbours that are asked for one destination
+  routeRequestsSeenMax: 4_096, // ours: remembered, so that none is passed on twice
+  routeRequestSeenMs: 15_000, // ours
+  routeAlternativesMax: 3, // ours: neighbours whose routes to one destination are kept fresh
+  routeDestinationsMax: 2_048, // ours
+  routeSubscriptionsMax: 256, // ours: destinations that one neighbour may wait for
+  routeMessagesPerSecondMax: 200, // ours: read from one neighbour; beyond, it is made to wait
+  routeQueueBytesMax: 256 * 1024, // ours: what waits for a neighbour that does not read, then its stream ends
+  routeTickMs: 250, // ours
+  routePingMs: 2_000, // ours: between two measurements of a neighbour's round-trip time
+  routeSilenceMsMax: 3_000, // ours: a neighbour that answers none for this long leads nowhere
+  routeStreamIdleMs: 60_000, // ours: a stream over which nothing was said
+  routeStreamsPerPeerMax: 2, // ours: opened by one neighbour; an older one is given up
+  routeRetryMs: 30_000, // ours: until a neighbour that took no routing stream is offered another
+  routeProofsMax: 4_096, // ours: signatures remembered as verified
+  routeFindMsMax: 2_000, // ours: how long a path waits for a first route
 } as const

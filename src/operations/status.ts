@@ -7,7 +7,7 @@ import { homeChecks } from './checks.ts'
 
 const noListeners: Listeners = { overlay: [] }
 
-type StatusOperations = Pick<Operations, 'status' | 'peers' | 'doctor' | 'stop' | 'trustExport'>
+type StatusOperations = Pick<Operations, 'status' | 'peers' | 'routes' | 'doctor' | 'stop' | 'trustExport'>
 
 function searchIndexOf({ knowledge: { accounts, mailboxes } }: OperationParts): Results['status']['searchIndex'] {
   const states = accounts.list().map(({ identity }) => mailboxes.searchIndex(identity))
@@ -15,6 +15,15 @@ function searchIndexOf({ knowledge: { accounts, mailboxes } }: OperationParts): 
     messages: states.reduce((sum, { messages }) => sum + messages, 0),
     waiting: states.reduce((sum, { waiting }) => sum + waiting, 0),
   }
+}
+
+/** Names of the contacts of any account here that live at a gateway. */
+function contactNames({ knowledge: { accounts, contacts } }: OperationParts): (gateway: string) => string[] {
+  const everybody = accounts.list().flatMap(({ identity }) => contacts.list(identity))
+  return (gateway) =>
+    everybody
+      .filter(({ devices }) => devices.some(({ locators }) => locators?.gateway === gateway))
+      .map(({ displayName }) => displayName)
 }
 
 export function statusOperations(parts: OperationParts): StatusOperations {
@@ -46,15 +55,18 @@ export function statusOperations(parts: OperationParts): StatusOperations {
       }
     },
     async peers() {
-      const everybody = accounts.list().flatMap(({ identity }) => contacts.list(identity))
-      return liveOf(parts)
-        .node.overlay.peers()
-        .map((peer) => ({
-          ...peer,
-          contacts: everybody
-            .filter(({ devices }) => devices.some(({ locators }) => locators?.gateway === peer.gateway))
-            .map(({ displayName }) => displayName),
-        }))
+      const { overlay } = liveOf(parts).node
+      const namesAt = contactNames(parts)
+      return overlay.peers().map((peer) => ({ ...peer, contacts: namesAt(peer.gateway) }))
+    },
+    async routes() {
+      const { overlay } = liveOf(parts).node
+      const namesAt = contactNames(parts)
+      return (overlay.routes?.() ?? []).map((route) => ({
+        ...route,
+        contacts: namesAt(route.destination),
+        nextHopContacts: route.nextHop === undefined ? [] : namesAt(route.nextHop),
+      }))
     },
     doctor: async () => [...(await homeChecks(parts)), ...((await live?.checks()) ?? [])],
     async stop() {

@@ -7,7 +7,7 @@ import type { GatewayAddress, Locator } from '../core/delivery/ports.ts'
 import { MyceliumError } from '../core/errors.ts'
 import type { GatewayId } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
-import { dialable, mayDial, parseLocator } from './dial-policy.ts'
+import { dialable, isGlobal, mayDial, parseLocator } from './dial-policy.ts'
 import type { DialPolicy, OwnAddress, ParsedLocator, Transport } from './dial-policy.ts'
 import { Dialler } from './dialler.ts'
 import { gatewayIdOf } from './gateway-key.ts'
@@ -162,6 +162,22 @@ export class Libp2pNetwork implements AddressedNetwork {
 
   isNeighbour(gateway: GatewayId): boolean {
     return this.#direct(gateway) !== undefined
+  }
+
+  dialledAt(neighbour: GatewayId): Locator | undefined {
+    const configured = this.#options.bootstrap.find(({ gateway }) => gateway === neighbour)
+    const direct = this.#direct(neighbour)
+    if (direct === undefined) return undefined
+    if (configured !== undefined) return configured.locators[0]
+    const address = withoutPeer(direct.remoteAddr.toString())
+    return direct.direction === 'outbound' && this.#forwardedFrom(address) === undefined ? address : undefined
+  }
+
+  isPublic(): boolean {
+    return this.locators().some((text) => {
+      const locator = parseLocator(text)
+      return locator !== undefined && isGlobal(locator)
+    })
   }
 
   async connect(to: GatewayAddress, { signal }: { readonly signal: AbortSignal }): Promise<void> {

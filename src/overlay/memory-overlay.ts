@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import type { Ambient } from '../core/ambient.ts'
 import type { GatewayAddress, Locator, Overlay } from '../core/delivery/ports.ts'
+import { signingKey } from '../core/crypto/sign.ts'
 import { MyceliumError } from '../core/errors.ts'
 import type { GatewayId } from '../core/ids.ts'
 import { gatewayIdOf } from './gateway-key.ts'
@@ -60,7 +61,11 @@ class Hub implements MemoryNetwork {
     const key = options.key ?? createHash('sha256').update(name).digest()
     const node = new MemoryNode(this, name, gatewayIdOf(key))
     this.#nodes.set(name, node)
-    const overlay = new GatewayOverlay(node, { ambient: this.ambient, serves: options.serves ?? (() => false) })
+    const overlay = new GatewayOverlay(node, {
+      ambient: this.ambient,
+      key: signingKey(key),
+      serves: options.serves ?? (() => false),
+    })
     await overlay.start()
     return overlay
   }
@@ -171,6 +176,15 @@ class MemoryNode implements DirectNetwork {
 
   isNeighbour(gateway: GatewayId): boolean {
     return this.#paths.has(gateway)
+  }
+
+  /** Locators in memory are not of the form that others are told. */
+  dialledAt(): undefined {
+    return undefined
+  }
+
+  isPublic(): boolean {
+    return true
   }
 
   async connect(to: GatewayAddress, { signal }: { readonly signal: AbortSignal }): Promise<void> {

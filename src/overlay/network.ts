@@ -90,6 +90,10 @@ export interface DirectNetwork extends Network {
   /** Gateways with a direct connection. */
   neighbours(): readonly GatewayId[]
   isNeighbour(gateway: GatewayId): boolean
+  /** Where this gateway reached a neighbour, if it was the one to dial and others may be told. */
+  dialledAt(neighbour: GatewayId): Locator | undefined
+  /** Whether own locators are known to be reachable from everywhere. */
+  isPublic(): boolean
   /** A stream over a direct connection, whatever else there is. @throws `unreachable` */
   openDirect(to: GatewayId, protocol: string, options: { readonly signal: AbortSignal }): Promise<Pipe>
   /** Authenticates both ends over the pipe and uses it like any other connection. @throws `unreachable` */

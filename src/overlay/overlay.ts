@@ -1,5 +1,6 @@
 /** Opens the overlay on libp2p: what `gateway.ts` calls. */
 import type { Ambient } from '../core/ambient.ts'
+import { signingKey } from '../core/crypto/sign.ts'
 import type { GatewayAddress, Locator, Overlay } from '../core/delivery/ports.ts'
 import { MyceliumError } from '../core/errors.ts'
 import type { GatewayId } from '../core/ids.ts'
@@ -77,6 +78,8 @@ export async function openOverlay({
   const overlay = new GatewayOverlay(nat ?? direct, {
     ambient,
     reachability: nat === undefined ? undefined : () => nat.reachability(),
+    key: signingKey(key),
+    isKept: isNamed,
     serves: (gateway) => config.routing && (config.relay || isNamed(gateway) || isKnown(gateway)),
   })
   await overlay.start()

@@ -7,6 +7,7 @@ export const linkProtocol = '/mycelium/link/1'
 export const pathProtocol = '/mycelium/path/1'
 export const reachProtocol = '/mycelium/reach/1'
 export const punchProtocol = '/mycelium/punch/1'
+export const routingProtocol = '/mycelium/routing/1'
 export const askProtocol = (topic: AskTopic): string => `/mycelium/${topic}/1`
 
 const topicOf = new Map<string, AskTopic>(askTopics.map((topic) => [askProtocol(topic), topic]))
@@ -15,6 +16,7 @@ export const askTopicOf = (protocol: string): AskTopic | undefined => topicOf.ge
 export const protocols: readonly string[] = [
   linkProtocol,
   pathProtocol,
+  routingProtocol,
   reachProtocol,
   punchProtocol,
   ...topicOf.keys(),

@@ -28,7 +28,14 @@ export interface TestGateway {
 
 export interface World extends AsyncDisposable {
   readonly network: MemoryNetwork
-  gateway(name: string, options?: { readonly wrap?: (overlay: Overlay) => Overlay }): Promise<TestGateway>
+  gateway(
+    name: string,
+    options?: {
+      readonly wrap?: (overlay: Overlay) => Overlay
+      /** Carries everybody's connections on. */
+      readonly isRelay?: boolean
+    },
+  ): Promise<TestGateway>
   /** Both become contacts: b accepts a's invitation. */
   introduce(a: TestGateway, b: TestGateway): Promise<void>
 }
@@ -43,7 +50,7 @@ export async function openWorld(ambient: Ambient = testAmbient): Promise<World> 
   const keyOf = (name: string): Secret => new Secret(Buffer.alloc(32, name))
   return {
     network,
-    async gateway(name, { wrap = (overlay: Overlay) => overlay } = {}) {
+    async gateway(name, { wrap = (overlay: Overlay) => overlay, isRelay = false } = {}) {
       const folder = join(root, name)
       const paths = { store: join(folder, 'store'), blobs: join(folder, 'blobs') }
       const knowledge = await openKnowledge({ paths, key: keyOf(name), storeBytesMax: storeBytes }, ambient)
@@ -51,7 +58,7 @@ export async function openWorld(ambient: Ambient = testAmbient): Promise<World> 
       if (known === undefined)
         await createAccount(knowledge, ambient, { localName: name, address: undefined, displayName: undefined })
       const { identity: account, address } = knowledge.accounts.list()[0]!
-      const node = await openNode(knowledge, wrap(await network.join(name)), ambient)
+      const node = await openNode(knowledge, wrap(await network.join(name, { serves: () => isRelay })), ambient)
       const made: TestGateway = {
         name,
         folder,

@@ -74,6 +74,15 @@ export class NatNetwork implements DirectNetwork {
     return this.#network.isNeighbour(gateway)
   }
 
+  dialledAt(neighbour: GatewayId): Locator | undefined {
+    return this.#network.dialledAt(neighbour)
+  }
+
+  /** What others found out counts more than what own addresses look like. */
+  isPublic(): boolean {
+    return this.#reach.state().state !== 'private' && this.#network.isPublic()
+  }
+
   async start(events: NetworkEvents): Promise<void> {
     await this.#openSockets()
     await this.#network.start({

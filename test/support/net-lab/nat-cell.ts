@@ -34,12 +34,7 @@ export async function runCell(
   [from, to]: readonly [SiteKind, SiteKind],
   directMsMax: number,
 ): Promise<Cell> {
-  const settings = [
-    `overlay.bootstrap=["${relay.multiaddr}"]`,
-    'overlay.mdns=false',
-    'log.level=debug',
-    `overlay.announce=["${relay.multiaddr}/p2p-circuit"]`,
-  ]
+  const settings = [`overlay.bootstrap=["${relay.multiaddr}"]`, 'overlay.mdns=false', 'log.level=debug']
   const [near, far] = await Promise.all([internet.add(from), internet.add(to)])
   await using scope = new AsyncDisposableStack()
   const [alice, bob] = (await Promise.all(
