@@ -333,6 +333,7 @@ export const limits = {
   punchRetryMsMin: 30_000, // ours: after a punch that led nowhere, doubling
   punchRetryMsMax: 30 * 60_000, // ours
   punchPauseMs: 2_000, // ours: between two punches that one gateway begins with us
+  punchBufferBytes: 2 * 1024 * 1024, // ours: of the system, for each socket and direction
   punchesMax: 16, // ours: at once, with all gateways
   punchRoutesMax: 64, // ours: carried by this gateway's sockets
   punchRouteIdleMs: 30_000, // ours: a route without a datagram; QUIC sends one each 5 s

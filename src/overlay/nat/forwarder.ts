@@ -5,7 +5,7 @@
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import type { Endpoint } from './endpoint.ts'
-import type { PunchSocket } from './punch-socket.ts'
+import { type PunchSocket, widen } from './punch-socket.ts'
 
 const loopback = '127.0.0.1'
 
@@ -43,6 +43,7 @@ export class Forwarder implements AsyncDisposable {
     const local = createSocket('udp4')
     local.bind(0, options.listener?.host ?? loopback)
     await once(local, 'listening')
+    widen(local)
     return new Forwarder(local, options)
   }
 

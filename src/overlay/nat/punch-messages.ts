@@ -1,5 +1,5 @@
 /**
- * What two gateways tell each other over `/mycelium/punch/1` before they send probes (docs/protocol/overlay.md §8): an
+ * What two gateways tell each other over `/mycelium/punch/1` before they send probes (docs/protocol/overlay.md §7): an
  * offer, an answer of the same form, and one byte that says go. The connection below is encrypted from end to end, so
  * that a gateway that carries it learns none of it.
  */

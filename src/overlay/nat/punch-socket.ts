@@ -59,6 +59,7 @@ export class PunchSocket implements AsyncDisposable {
       try {
         socket.bind(wanted, host)
         await once(socket, 'listening')
+        widen(socket)
         return new PunchSocket(socket, family, ambient)
       } catch {
         socket.close()
@@ -130,6 +131,16 @@ export class PunchSocket implements AsyncDisposable {
   #answer(transaction: Uint8Array, from: Endpoint): void {
     if (this.#answers.take(sourceOf(from.host), this.#ambient.clock.monotonicMs()))
       this.send(encodeSuccess(transaction, from), from)
+  }
+}
+
+/** Room for what arrives while this thread does something else; less where the system allows less. */
+export function widen(socket: Socket): void {
+  try {
+    socket.setRecvBufferSize(limits.punchBufferBytes)
+    socket.setSendBufferSize(limits.punchBufferBytes)
+  } catch {
+    // as it is
   }
 }
 

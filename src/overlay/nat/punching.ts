@@ -1,5 +1,5 @@
 /**
- * Direct connections between two gateways that are both behind routers (docs/protocol/overlay.md §8). Over the connection
+ * Direct connections between two gateways that are both behind routers (docs/protocol/overlay.md §7). Over the connection
  * that others carry they agree on a secret and on where each may be heard from; then both send probes from their punch
  * sockets, which makes each router expect the other side. QUIC runs over the pair of addresses that answered first.
  */

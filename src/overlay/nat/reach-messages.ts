@@ -1,5 +1,5 @@
 /**
- * The ask `/mycelium/reach/1` (docs/protocol/overlay.md §7): where do you see me, can you connect to these ports of mine,
+ * The ask `/mycelium/reach/1` (docs/protocol/overlay.md §6): where do you see me, can you connect to these ports of mine,
  * and where does your punch socket listen?
  */
 import { type Codec, decode, encode, type Reader, type Writer } from '../../core/codec.ts'
