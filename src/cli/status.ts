@@ -1,4 +1,4 @@
-/** `status`, `peers`, `doctor`, `stop`: what is running, who is connected, what is wrong. */
+/** `status`, `peers`, `routes`, `doctor`, `stop`: what is running, who is connected, what is wrong. */
 import type { Command } from 'commander'
 import { homeDirectory } from '../config.ts'
 import type { ContactsReached, DoctorCheck, PeerView, Results } from '../core/control.ts'
@@ -21,6 +21,13 @@ export function addStatus(program: Command, environment: Environment): void {
     .action(async (options: CommonOptions) => {
       const peers = await withOperations(environment, options, (operations, context) => operations.peers({}, context))
       print(environment, options, peers, peersText)
+    })
+
+  withCommon(program.command('routes'))
+    .description('Shows which gateways are reached through others, and how well.')
+    .action(async (options: CommonOptions) => {
+      const routes = await withOperations(environment, options, (operations, context) => operations.routes({}, context))
+      print(environment, options, routes, routesText)
     })
 
   withCommon(program.command('stop'))
@@ -61,6 +68,7 @@ function statusText(status: Results['status']): string {
     status.running ? `Running   since ${time(status.startedAtMs)} as process ${status.pid}` : 'Running   no',
     ...(status.contactsReached === undefined ? [] : [`Contacts  ${reachedText(status.contactsReached)}`]),
     `Peers     ${status.peersConnected} connected`,
+    ...(status.reachability === undefined ? [] : [`Reached   ${outsideText(status.reachability)}`]),
     `Queue     ${status.queued} waiting`,
     `Search    ${status.searchIndex.messages - status.searchIndex.waiting} of ${status.searchIndex.messages} messages indexed`,
     '',
@@ -117,6 +125,34 @@ function peersText(peers: readonly PeerView[]): string {
 
 const rankOf = ({ contacts, state }: PeerView): number =>
   (contacts.length > 0 ? 0 : 2) + (state === 'connected' ? 0 : 1)
+
+function outsideText({ state, seen, confirmed, mapped }: NonNullable<Results['status']['reachability']>): string {
+  if (state === 'public')
+    return `from outside, at ${[...new Set([...confirmed, ...mapped])].join(' ') || seen.join(' ')}`
+  if (state === 'private') return `not from outside (seen at ${seen.join(', ')}); see doctor`
+  return 'not known yet: nobody outside has tried'
+}
+
+function routesText(routes: Results['routes']): string {
+  return table(
+    ['DESTINATION', 'CONTACTS', 'THROUGH', 'HOPS', 'METRIC', 'RTT', 'OTHERS', 'SINCE', 'LAST FAILURE'],
+    routes.map((route) => [
+      route.destination.slice(-8),
+      route.contacts.join(' '),
+      route.nextHop === undefined ? 'no route' : [route.nextHop.slice(-8), ...route.nextHopContacts].join(' '),
+      route.hops === undefined ? '–' : String(route.hops),
+      milliseconds(route.metricMs),
+      milliseconds(route.nextHopRttMs),
+      String(route.alternatives),
+      time(route.sinceMs),
+      route.lastFailure === undefined
+        ? '–'
+        : `${route.lastFailure.reason} (${route.lastFailure.neighbour.slice(-8)}, ${time(route.lastFailure.atMs)})`,
+    ]),
+  )
+}
+
+const milliseconds = (ms: number | undefined): string => (ms === undefined ? '–' : `${ms.toFixed(1)} ms`)
 
 function doctorText(checks: readonly DoctorCheck[]): string {
   const marks = { ok: 'ok      ', warning: 'warning ', problem: 'PROBLEM ' } as const

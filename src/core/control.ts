@@ -5,6 +5,7 @@
  */
 import * as z from 'zod'
 import { limits } from './limits.ts'
+import type { Reachability } from './reachability.ts'
 
 const name = z.string().trim().min(1).max(limits.displayNameOctetsMax)
 const address = z.string().min(3).max(limits.addressOctetsMax)
@@ -22,6 +23,8 @@ const byContact = z.strictObject({ account, contact })
 export const operationParams = {
   status: nothing,
   peers: nothing,
+  /** Ways through other gateways that are used or looked for now. */
+  routes: nothing,
   doctor: nothing,
   /** Drains and ends the running gateway; answered before it ends. Fails with `not-running` on a stopped home. */
   stop: nothing,
@@ -313,6 +316,24 @@ export interface PeerView {
   readonly contacts: readonly string[]
 }
 
+export interface RouteView {
+  readonly destination: string
+  /** Names of the contacts that live there. */
+  readonly contacts: readonly string[]
+  /** The neighbour that leads there; absent while none does. */
+  readonly nextHop: string | undefined
+  readonly nextHopContacts: readonly string[]
+  /** Gateways in between. */
+  readonly hops: number | undefined
+  /** Sum of round-trip times and a little for each hop. */
+  readonly metricMs: number | undefined
+  readonly nextHopRttMs: number | undefined
+  /** Other neighbours that could take its place at once. */
+  readonly alternatives: number
+  readonly sinceMs: number | undefined
+  readonly lastFailure: { readonly neighbour: string; readonly reason: string; readonly atMs: number } | undefined
+}
+
 /** Where each listener is; only those that are on. Names are the keys of the configuration. */
 export interface Listeners {
   readonly smtp?: Endpoint
@@ -351,11 +372,14 @@ export interface Results {
     readonly peersConnected: number
     /** Of all accounts; absent on a stopped home. */
     readonly contactsReached: ContactsReached | undefined
+    /** Whether other gateways can connect to this one; absent where nobody has to (loopback, stopped). */
+    readonly reachability: Reachability | undefined
     readonly queued: number
     /** Copies in all mailboxes; searches read those that wait to be in their index. */
     readonly searchIndex: { readonly messages: number; readonly waiting: number }
   }
   readonly peers: readonly PeerView[]
+  readonly routes: readonly RouteView[]
   readonly doctor: readonly DoctorCheck[]
   readonly stop: { readonly stopping: true }
 

@@ -101,6 +101,7 @@ export async function liveChecks(sources: LiveSources): Promise<readonly DoctorC
   return [
     ...mail,
     overlayCheck(sources.node),
+    ...reachabilityCheck(sources.node),
     clockCheck(sources.knowledge),
     ...contactChecks(sources),
     relayCheck(sources),
@@ -220,6 +221,24 @@ function overlayCheck({ overlay }: Node): DoctorCheck {
         'connect to a network, or set overlay.announce to a forwarded port',
       )
     : ok('addresses', `${locators.length} given to contacts`)
+}
+
+function reachabilityCheck({ overlay }: Node): readonly DoctorCheck[] {
+  const found = overlay.reachability?.()
+  if (found === undefined) return []
+  const { state, seen, mappedBy } = found
+  const name = 'reachability'
+  const how = mappedBy === undefined ? '' : `; the router opened the port (${mappedBy})`
+  if (state === 'public') return [ok(name, `others reach this gateway at ${seen.join(', ')}${how}`)]
+  if (state === 'unknown') return [ok(name, `no gateway with a public address has tried to connect yet${how}`)]
+  const ports = new Set(overlay.listeners().flatMap((address) => /\/(?:tcp|udp)\/(\d+)/.exec(address)?.[1] ?? []))
+  return [
+    warning(
+      name,
+      `others cannot connect to this gateway at ${seen.join(', ')}: connections begin here, through relays or by hole punching`,
+      `nothing has to be done where mail arrives; for direct connections turn on UPnP or NAT-PMP at the router, or forward TCP and UDP ports ${[...ports].join(' and ')} to this machine`,
+    ),
+  ]
 }
 
 function queueCheck({ delivery }: Node): DoctorCheck {

@@ -8,7 +8,7 @@ import { gatewayNames, reachOf } from './reach.ts'
 
 const noListeners: Listeners = { overlay: [] }
 
-type StatusOperations = Pick<Operations, 'status' | 'peers' | 'doctor' | 'stop' | 'trustExport'>
+type StatusOperations = Pick<Operations, 'status' | 'peers' | 'routes' | 'doctor' | 'stop' | 'trustExport'>
 
 function searchIndexOf({ knowledge: { accounts, mailboxes } }: OperationParts): Results['status']['searchIndex'] {
   const states = accounts.list().map(({ identity }) => mailboxes.searchIndex(identity))
@@ -31,6 +31,15 @@ function reachedOf(parts: OperationParts): ContactsReached | undefined {
     }
   }
   return counts
+}
+
+/** Names of the contacts of any account here that live at a gateway. */
+function contactNames({ knowledge: { accounts, contacts } }: OperationParts): (gateway: string) => string[] {
+  const everybody = accounts.list().flatMap(({ identity }) => contacts.list(identity))
+  return (gateway) =>
+    everybody
+      .filter(({ devices }) => devices.some(({ locators }) => locators?.gateway === gateway))
+      .map(({ displayName }) => displayName)
 }
 
 export function statusOperations(parts: OperationParts): StatusOperations {
@@ -57,22 +66,25 @@ export function statusOperations(parts: OperationParts): StatusOperations {
         listeners: live?.listeners() ?? noListeners,
         contactsReached: reachedOf(parts),
         peersConnected: live?.node.overlay.peers().filter(({ state }) => state === 'connected').length ?? 0,
+        reachability: live?.node.overlay.reachability?.(),
         queued: live?.node.delivery.queued() ?? 0,
         searchIndex: searchIndexOf(parts),
       }
     },
     async peers() {
       const nameOf = gatewayNames(accounts.list().flatMap(({ identity }) => contacts.list(identity)))
-      const everybody = accounts.list().flatMap(({ identity }) => contacts.list(identity))
-      return liveOf(parts)
-        .node.overlay.peers()
-        .map((peer) => ({
-          ...peer,
-          via: peer.via.map(nameOf),
-          contacts: everybody
-            .filter(({ devices }) => devices.some(({ locators }) => locators?.gateway === peer.gateway))
-            .map(({ displayName }) => displayName),
-        }))
+      const { overlay } = liveOf(parts).node
+      const namesAt = contactNames(parts)
+      return overlay.peers().map((peer) => ({ ...peer, via: peer.via.map(nameOf), contacts: namesAt(peer.gateway) }))
+    },
+    async routes() {
+      const { overlay } = liveOf(parts).node
+      const namesAt = contactNames(parts)
+      return (overlay.routes?.() ?? []).map((route) => ({
+        ...route,
+        contacts: namesAt(route.destination),
+        nextHopContacts: route.nextHop === undefined ? [] : namesAt(route.nextHop),
+      }))
     },
     doctor: async () => [...(await homeChecks(parts)), ...((await live?.checks()) ?? [])],
     async stop() {

@@ -92,6 +92,7 @@ const answers: Results = {
     listeners: { imap: { host: '127.0.0.1', port: 1143 }, overlay: ['/ip4/127.0.0.1/tcp/4001/p2p/x'] },
     contactsReached: { direct: 1, relayed: 0, unreachable: 2, idle: 0 },
     peersConnected: 1,
+    reachability: undefined,
     queued: 0,
     searchIndex: { messages: 7, waiting: 2 },
   },
@@ -108,6 +109,20 @@ const answers: Results = {
       rttMs: 1.23,
       lastError: 'none',
       contacts: ['bob'],
+    },
+  ],
+  routes: [
+    {
+      destination: '12D3KooWabcdefgh',
+      contacts: ['bob'],
+      nextHop: '12D3KooWrelayrel',
+      nextHopContacts: ['carol'],
+      hops: 2,
+      metricMs: 31.4,
+      nextHopRttMs: 12.5,
+      alternatives: 1,
+      sinceMs: 0,
+      lastFailure: { neighbour: '12D3KooWother123', reason: 'path carries nothing', atMs: 0 },
     },
   ],
   stop: { stopping: true },
@@ -246,6 +261,7 @@ async function run(...args: string[]): Promise<number> {
 const commands: readonly (readonly [string[], Verb, unknown])[] = [
   [['status'], 'status', {}],
   [['peers'], 'peers', {}],
+  [['routes'], 'routes', {}],
   [['stop'], 'stop', {}],
   [['account', 'add', 'x@y.myc', '--display-name', 'X'], 'accountAdd', { address: 'x@y.myc', displayName: 'X' }],
   [['account', 'list'], 'accountList', {}],
@@ -317,7 +333,7 @@ test.each(commands)('%j asks for the right operation, as text and as JSON', asyn
 })
 
 test('every verb and every group has --help and takes --home and --json', async () => {
-  const single = ['status', 'peers', 'stop']
+  const single = ['status', 'peers', 'routes', 'stop']
   const verbs = commands.map(([args]) => (single.includes(args[0]!) ? args.slice(0, 1) : args.slice(0, 2)))
   for (const verb of [...verbs, ['init'], ['run'], ['doctor'], ['service', 'install'], ['service', 'uninstall']]) {
     out = ''
