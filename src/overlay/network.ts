@@ -87,8 +87,7 @@ export interface PathEnd {
 
 /** A network of direct connections that can also make connections of pipes through others. */
 export interface DirectNetwork extends Network {
-  /** Gateways with a direct connection. */
-  neighbours(): readonly GatewayId[]
+  /** Whether there is a direct connection. */
   isNeighbour(gateway: GatewayId): boolean
   /** Where this gateway reached a neighbour, if it was the one to dial and others may be told. */
   dialledAt(neighbour: GatewayId): Locator | undefined
@@ -102,6 +101,8 @@ export interface DirectNetwork extends Network {
 
 /** A direct network on IP, for what concerns addresses and routers. */
 export interface AddressedNetwork extends DirectNetwork {
+  /** Gateways with a direct connection. */
+  neighbours(): readonly GatewayId[]
   /** What it listens on, without addresses. */
   listening(): readonly Listening[]
   ownAddresses(): readonly OwnAddress[]
