@@ -349,6 +349,7 @@ export const limits = {
   pathsPerNeighbourMax: 32, // ours: open at once, asked for by one gateway
   pathsMax: 512, // ours: carried at once
   pathOpeningsPerSecondMax: 16, // ours: of one gateway
+  pathEarlyBytesMax: 64 * 1024, // ours: sent before the path is agreed on
   pathIdleMsMax: 120_000, // ours: a carried path without a byte; both ends ask for a sign of life far more often
   pathBytesPerSecondMax: 16 * 1024 * 1024, // ours: carried for one path, each way
   pathConnectionsPerPeerMax: 4, // ours: over paths, with one gateway; the oldest goes

@@ -13,11 +13,6 @@ export class Gate {
     this.#max = bounds.total
   }
 
-  /** How many run now. */
-  get total(): number {
-    return this.#total
-  }
-
   /** False when the gateway, or all together, have their share. */
   tryEnter(gateway: GatewayId): boolean {
     const running = this.#perGateway.get(gateway) ?? 0

@@ -170,10 +170,6 @@ class MemoryNode implements DirectNetwork {
     return this.#paths.get(gateway) ?? this.#muxes.get(gateway)?.path
   }
 
-  neighbours(): readonly GatewayId[] {
-    return [...this.#paths.keys()]
-  }
-
   isNeighbour(gateway: GatewayId): boolean {
     return this.#paths.has(gateway)
   }

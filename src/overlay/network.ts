@@ -87,8 +87,7 @@ export interface PathEnd {
 
 /** A network of direct connections that can also make connections of pipes through others. */
 export interface DirectNetwork extends Network {
-  /** Gateways with a direct connection. */
-  neighbours(): readonly GatewayId[]
+  /** Whether there is a direct connection. */
   isNeighbour(gateway: GatewayId): boolean
   /** Where this gateway reached a neighbour, if it was the one to dial and others may be told. */
   dialledAt(neighbour: GatewayId): Locator | undefined

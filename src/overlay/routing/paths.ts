@@ -63,11 +63,6 @@ export class Paths {
     this.#parts = parts
   }
 
-  /** Paths of others that pass here now. */
-  get carried(): number {
-    return this.#carried.total
-  }
-
   /**
    * A connection through other gateways, tried over one next hop after the other.
    * @param hops neighbours to try, best first
@@ -104,7 +99,7 @@ export class Paths {
     const isTaken = this.#carried.tryEnter(from)
     try {
       if (!isTaken || !this.#openings.take(from, this.#parts.ambient.clock.monotonicMs())) return decline(pipe, 'busy')
-      const reader = new PipeReader(pipe, limits.linkWindowBytes)
+      const reader = new PipeReader(pipe, limits.pathEarlyBytesMax)
       const bytes = await reader.exactly(pathRequestBytes, AbortSignal.timeout(limits.pathOpenMsMax))
       const request = decodePathRequest(bytes)
       if (request === undefined) throw new MyceliumError('peer-misbehaved', { reason: 'no path request' })
@@ -144,7 +139,7 @@ export class Paths {
     const bounded = AbortSignal.any([signal, AbortSignal.timeout(limits.pathOpenMsMax)])
     const pipe = await this.#parts.network.openDirect(via, pathProtocol, { signal: bounded })
     try {
-      const reader = new PipeReader(pipe, limits.linkWindowBytes)
+      const reader = new PipeReader(pipe, limits.pathEarlyBytesMax)
       pipe.write(encodePathRequest(request))
       const answer = decodePathAnswer(await reader.exactly(pathAnswerBytes, bounded))
       if (answer === undefined) throw new MyceliumError('unreachable', { reason: 'garbled path answer' })

@@ -94,11 +94,6 @@ export class RoutedNetwork implements Network {
     return this.#router.routes()
   }
 
-  /** Paths of others that pass here now. */
-  get carried(): number {
-    return this.#paths.carried
-  }
-
   async start(events: NetworkEvents): Promise<void> {
     this.#events = events
     await this.#network.start({

@@ -59,7 +59,6 @@ function swallowing(network: DirectNetwork): DirectNetwork {
     locators: () => network.locators(),
     listeners: () => network.listeners(),
     path: (gateway) => network.path(gateway),
-    neighbours: () => network.neighbours(),
     isNeighbour: (gateway) => network.isNeighbour(gateway),
     dialledAt: (gateway) => network.dialledAt(gateway),
     isPublic: () => network.isPublic(),

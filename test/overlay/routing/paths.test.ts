@@ -1,7 +1,20 @@
 import { expect, test } from 'vitest'
 import { fromUtf8 } from '../../../src/core/bytes.ts'
+import { systemRandom } from '../../../src/core/ambient.ts'
+import { limits } from '../../../src/core/limits.ts'
+import { newGatewayKey } from '../../../src/overlay/gateway-key.ts'
+import { Libp2pNetwork } from '../../../src/overlay/libp2p-network.ts'
+import { PipeReader } from '../../../src/overlay/pipe-reader.ts'
+import { pathProtocol } from '../../../src/overlay/protocols.ts'
+import {
+  decodePathAnswer,
+  encodePathRequest,
+  newPathId,
+  pathAnswerBytes,
+} from '../../../src/overlay/routing/path-messages.ts'
+import type { PathVerdict } from '../../../src/overlay/routing/path-messages.ts'
 import { viaLocator } from '../../../src/overlay/dial-policy.ts'
-import { openPeer, text, within } from '../support.ts'
+import { ambient, openPeer, text, within } from '../support.ts'
 import type { Peer } from '../support.ts'
 
 const patience = { timeout: 5_000, interval: 5 }
@@ -42,6 +55,63 @@ test('a gateway that does not serve carries nothing', async () => {
   await using bob = await openPeer()
   await bob.overlay.link(relay.address, within(5_000))
   await expect(alice.overlay.link(through(relay, bob), within(5_000))).rejects.toMatchObject({ code: 'unreachable' })
+})
+
+test('a gateway carries for those of its contacts, and for nobody with routing off', async () => {
+  for (const routing of [true, false]) {
+    await using alice = await openPeer()
+    await using bob = await openPeer()
+    const known = new Set([alice.overlay.self, bob.overlay.self])
+    await using carrier = await openPeer({ config: { routing }, isKnown: (gateway) => known.has(gateway) })
+    await bob.overlay.link(carrier.address, within(5_000))
+    const linked = alice.overlay.link(through(carrier, bob), within(8_000))
+    if (routing) expect((await linked).peer).toBe(bob.overlay.self)
+    else await expect(linked).rejects.toMatchObject({ code: 'unreachable' })
+  }
+})
+
+test('a neighbour that asks for many paths, or twice for one, is told no', async () => {
+  await using carrier = await openPeer({ config: { relay: true } })
+  await using bob = await openPeer()
+  await bob.overlay.link(carrier.address, within(5_000))
+  const key = newGatewayKey(systemRandom)
+  await using greedy = new Libp2pNetwork({
+    key,
+    host: '127.0.0.1',
+    port: 0,
+    webSocketPort: 0,
+    transports: ['tcp'],
+    mdns: false,
+    announce: [],
+    allowLoopback: true,
+    bootstrap: [],
+    ambient,
+  })
+  const nothing = (): void => {}
+  await greedy.start({
+    onConnected: nothing,
+    onDisconnected: nothing,
+    onDirect: nothing,
+    onSeen: nothing,
+    onLocatorsChanged: nothing,
+    onMisbehaved: nothing,
+    onPipe: (_, pipe) => pipe.abort('nothing here'),
+  })
+  await greedy.connect(carrier.address, within(5_000))
+  const ask = async (id: Uint8Array): Promise<PathVerdict | undefined> => {
+    const pipe = await greedy.openDirect(carrier.overlay.self, pathProtocol, within(5_000))
+    pipe.write(encodePathRequest({ hopsLeft: 7, id, destination: bob.overlay.self }))
+    return decodePathAnswer(await new PipeReader(pipe, 1_000).exactly(pathAnswerBytes, within(5_000).signal))?.verdict
+  }
+  // at once, since a slow machine would be given more with every second
+  const many = Array.from({ length: limits.pathsPerNeighbourMax - 2 }, async () => await ask(newPathId(systemRandom)))
+  const verdicts = await Promise.all(many)
+  expect(new Set(verdicts)).toEqual(new Set(['accepted', 'busy']))
+  await new Promise((resolve) => {
+    setTimeout(resolve, 1_100)
+  })
+  const twice = newPathId(systemRandom)
+  expect(new Set(await Promise.all([ask(twice), ask(twice)]))).toEqual(new Set(['accepted', 'loop']))
 })
 
 test('a link moves from a path to a direct connection, and both sides go on', async () => {
@@ -114,7 +184,7 @@ test('a gateway that is not reachable from everywhere says through whom it is, a
   await expect.poll(() => bob.overlay.locators().filter(isVia).length, patience).toBe(0)
 })
 
-test('who does not carry for others names nobody as carried', async () => {
+test('who does not carry for others is not named as leading here', async () => {
   await using carrier = await openPeer()
   const at = `${carrier.overlay.locators()[0]!}/p2p/${carrier.overlay.self}`
   await using bob = await openPeer({ config: { relays: [at] } })
