@@ -12,7 +12,6 @@ const directMsMax = 10_000
 const quickDirectMsMax = 3_000
 const quickPairs = [
   ['open', 'restricted'],
-  ['restricted', 'restricted'],
   ['restricted', 'double'],
   ['symmetric', 'restricted'],
 ] as const

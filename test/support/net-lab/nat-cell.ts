@@ -1,7 +1,7 @@
 /** Two fresh gateways at two sites of an internet, and what becomes of their mail and of their way to each other. */
 import type { PeerView } from '../../../src/core/control.ts'
 import type { Internet, SiteKind } from './internet.ts'
-import { becomeContacts, type LabGateway, startLabGateway } from './lab-gateway.ts'
+import { becomeContacts, type LabGateway, startLabGateway, until } from './lab-gateway.ts'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 export interface Cell {
@@ -45,6 +45,8 @@ export async function runCell(
       ] as const
     ).map(async ([name, host]) => scope.use(await startLabGateway(name, host, settings))),
   )) as [LabGateway, LabGateway]
+  // an invitation names the ways there that are known when it is made
+  await until('connected with the relay', async () => (await alice.ask('status', {})).peersConnected > 0, 20_000)
   const startedAt = performance.now()
   await becomeContacts(alice, bob)
   const direct = directAfter(alice, startedAt, directMsMax)
