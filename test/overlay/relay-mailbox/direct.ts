@@ -142,5 +142,3 @@ export async function ownerWithQueue(
   await relay.queues(owner, from, { create: [sendKey.publicKey] })
   return { owner, sendKey }
 }
-
-export const somewhere = (gateway: GatewayId): GatewayAddress => ({ gateway, locators: ['/ip4/203.0.113.9/tcp/1'] })
