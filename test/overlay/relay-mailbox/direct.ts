@@ -2,7 +2,6 @@
 import type { Ambient } from '../../../src/core/ambient.ts'
 import { systemRandom } from '../../../src/core/ambient.ts'
 import type { SigningKey } from '../../../src/core/crypto/sign.ts'
-import type { GatewayAddress } from '../../../src/core/delivery/ports.ts'
 import { relayBodySizes } from '../../../src/core/delivery/relay-ports.ts'
 import type { GatewayId } from '../../../src/core/ids.ts'
 import type { Store } from '../../../src/core/store/store.ts'
