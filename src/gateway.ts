@@ -63,16 +63,14 @@ export async function openGateway({
   )
   const files = certificateFiles(config, ambient, scope)
   const tls = files?.material ?? certificates.material
+  const isKnown = knownGateways(knowledge, ambient.clock)
   const overlay = await openOverlay({
     config: config.overlay,
     key: await gatewayKey(knowledge.store, ambient),
     ambient,
+    isKnown,
     relay: config.overlay.relay
-      ? {
-          store: knowledge.store,
-          bytesMax: config.overlay.relayBytesMax,
-          isKnown: knownGateways(knowledge, ambient.clock),
-        }
+      ? { store: knowledge.store, bytesMax: config.overlay.relayBytesMax, isKnown }
       : undefined,
   })
   const { relays, hideFromRelays } = config.overlay

@@ -93,6 +93,13 @@ function deliveryMetrics({ node: { overlay, delivery }, knowledge }: MetricSourc
       const unreachable = states.filter((state) => state === 'waiting').length
       return by('state', { connected, unreachable, idle: states.length - connected - unreachable })
     }),
+    gauge('mycelium_contact_requests', 'Strangers who wait to be accepted.', () =>
+      accounts.list().reduce((sum, { identity }) => sum + contacts.requests(identity).length, 0),
+    ),
+    counter('mycelium_handshakes_total', 'First flights of other gateways, by what was done with them.', () => {
+      const { admitted, refused, askedForWork } = delivery.counts.flights
+      return by('result', { admitted, refused, asked_for_work: askedForWork })
+    }),
     gauge('mycelium_queue_messages', 'Messages that wait to be acknowledged.', () => delivery.queued()),
     counter(
       'mycelium_delivered_total',

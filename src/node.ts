@@ -14,6 +14,7 @@ import { type Delivery, openDelivery } from './core/delivery/delivery.ts'
 import { People } from './core/delivery/people.ts'
 import type { Overlay } from './core/delivery/ports.ts'
 import type { RelaySettings } from './core/delivery/relay/desk.ts'
+import { Requests } from './core/delivery/requests.ts'
 import { MyceliumError } from './core/errors.ts'
 import type { Identity } from './core/ids.ts'
 import type { Mailboxes, Summariser } from './core/mailbox/mailbox.ts'
@@ -34,6 +35,7 @@ export interface Knowledge extends AsyncDisposable {
   readonly logins: AppPasswords
   readonly quotas: Quotas
   readonly people: People
+  readonly requests: Requests
 }
 
 export interface KnowledgeOptions {
@@ -44,13 +46,18 @@ export interface KnowledgeOptions {
   readonly quotaBytes?: number
   readonly summariser?: Summariser
   readonly onCommit?: (tookMs: number) => void
+  /** Faults around the store, for tests. */
+  readonly openStore?: typeof openStore
+  /** False: nothing is indexed, and searches read everything. */
+  readonly indexes?: boolean
 }
 
 export async function openKnowledge(options: KnowledgeOptions, ambient: Ambient): Promise<Knowledge> {
   await using scope = new AsyncDisposableStack()
-  const { paths, key, storeBytesMax, quotaBytes: defaultQuotaBytes = Infinity, summariser, onCommit } = options
+  const { paths, key, storeBytesMax, quotaBytes: defaultQuotaBytes = Infinity, summariser, onCommit, indexes } = options
+  const open = options.openStore ?? openStore
   const store = scope.use(
-    await openStore(
+    await open(
       {
         path: paths.store,
         key,
@@ -64,14 +71,24 @@ export async function openKnowledge(options: KnowledgeOptions, ambient: Ambient)
   const quotas = new Quotas(store, defaultQuotaBytes)
   const quotaBytes = quotas.bytesMax.bind(quotas)
   const mailboxes = scope.use(
-    await openMailboxes(store, blobs, { quotaBytes, ...(summariser === undefined ? {} : { summariser }) }, ambient),
+    await openMailboxes(
+      store,
+      blobs,
+      {
+        quotaBytes,
+        ...(summariser === undefined ? {} : { summariser }),
+        ...(indexes === undefined ? {} : { indexes }),
+      },
+      ambient,
+    ),
   )
   const annotations = openAnnotations(store)
   const accounts = await openAccounts(store, ambient)
   const contacts = openContacts(store, ambient, accounts)
   const invitations = openInvitations(store, ambient)
   const logins = await openLogins(store, ambient, accounts)
-  const people = new People({ accounts, contacts, invitations, ambient })
+  const requests = new Requests({ store, contacts, mailboxes, ambient })
+  const people = new People({ accounts, contacts, invitations, requests, ambient })
   const owned = scope.move()
   return {
     store,
@@ -84,6 +101,7 @@ export async function openKnowledge(options: KnowledgeOptions, ambient: Ambient)
     logins,
     quotas,
     people,
+    requests,
     [Symbol.asyncDispose]: async () => await owned.disposeAsync(),
   }
 }

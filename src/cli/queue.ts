@@ -37,6 +37,7 @@ export function addQueue(program: Command, environment: Environment): void {
       [
         `Recipient  ${printable(shown.recipient)}`,
         `Queued     ${time(shown.queuedAtMs)}, given up ${time(shown.expiresAtMs)}`,
+        ...(shown.heldUntilMs === undefined ? [] : [`Held until ${time(shown.heldUntilMs)}`]),
         `Size       ${shown.bytes} bytes`,
         `Attempts   ${shown.attempts}, next ${time(shown.nextAttemptMs)}`,
         `Reason     ${printable(shown.reason)}`,

@@ -241,6 +241,8 @@ export interface QueueItem {
   /** In words for a person, e.g. `recipient's gateway is unreachable`. */
   readonly reason: string
   readonly nextAttemptMs: number | undefined
+  /** Of mail that was handed over to leave later. */
+  readonly heldUntilMs: number | undefined
 }
 
 export interface RelayView {

@@ -7,6 +7,10 @@ export const limits = {
   messageParentsMax: 64, // ours
   messageExpiryMs: 21 * 24 * 3600_000, // ours: submission + 21 days
   mailBytesMax: 50 * 1024 * 1024, // ours: announced as SIZE and APPENDLIMIT
+  holdMsMax: 90 * 24 * 3600_000, // ours: how far ahead a mail may be handed over (RFC 4865)
+  heldLookMs: 60_000, // ours: how late a clock that was set can make a release
+  heldLateMs: 3600_000, // ours: mail released later than this counts its expiry from then, not from when it was to leave
+  heldReleasedAtOnce: 64, // ours
   mailRecipientsMax: 1000, // ours; RFC 5321 §4.5.3.1.8 asks for ≥ 100
   tombstoneMs: 60 * 24 * 3600_000, // ours: duplicates are recognised for this long, through expunge
 
@@ -111,6 +115,7 @@ export const limits = {
   relayFramesInFlightMax: 600, // ours: frames that wait at relays; a link allows 900
   relayFramesOutMax: 1800, // ours: frames left since the peer was heard; it skips 2,000 (jumpMax)
   relayLeaveAgainMs: 3 * 24 * 3600_000, // ours: what nobody has acknowledged is left once more
+  relayIntroduceMs: 24 * 3600_000, // ours: an introduction that nobody has answered is left once more
   relayLateCopiesMax: 64, // ours: copies of one pair that wait in memory for their relay
   relayLateCopyMs: 12 * 3600_000, // ours: and how long
   relayBlobBytesMax: 32 * 1024 * 1024, // ours: larger contents wait for a direct link
@@ -118,6 +123,7 @@ export const limits = {
   handshakeMsMin: 1_000, // ours: between two handshakes that one device begins with us
   helloMs: 3_000, // ours: one attempt at a hello
   helloAttempts: 5, // ours
+  endedSessionsMax: 1000, // ours: pairs whose sessions ended, before their tags are cleared away
   unknownFramesMax: 10_000, // ours: frames without a session on one link
   controlItemsMax: 64, // ours: waiting for the link, per device
   blobChunkBytesMin: 64 * 1024, // DESIGN §5
@@ -155,6 +161,33 @@ export const limits = {
   bundleBytesMax: 128 * 1024, // ours: log ≤ 64 KB, then devices' records
   handshakeBytesMax: 4 * 4096 + 1024, // DESIGN §5: first flight ≤ 4 frames, and its wrapper
   requestsMax: 200, // ours: strangers waiting to be accepted, per account
+  requestsPerSourceMax: 50, // ours: of them from one network address, or through one relay
+  requestGraceMs: 120_000, // ours: a stranger has this long to send its first mail before it may have to make room
+  requestFlightsMax: 4, // ours: flights of one waiting stranger of which a copy is known
+  requestsBytesMax: 64 * 1024 * 1024, // ours: size of Requests from which on strangers get only their smallest share
+  requestsMessagesMax: 2000, // ours: messages in Requests from which on only first mails of strangers are taken
+  strangerMailsMax: 50, // ours: of one stranger, while it waits
+  strangerShareBytesMin: 256 * 1024, // ours: what each stranger who waits may send in any case
+  requestNoticesMax: 5, // ours: strangers that have a notice of their own in one period; then one for all the others
+  requestNoticesMs: 24 * 3600_000, // ours: that period
+  strangerFlightsPerSecond: 5, // ours: strangers' handshakes; each costs about 2 ms of processor
+  strangerFlightsBurst: 20, // ours
+  workFlightsPerSecond: 5, // ours: as many again of those that show work
+  workFlightsBurst: 20, // ours
+  sourceFlightsPerSecond: 0.5, // ours: strangers' handshakes without work from one address
+  sourceFlightsBurst: 5, // ours
+  contactFlightsPerSecond: 0.1, // ours: handshakes from one gateway of contacts
+  contactFlightsBurst: 30, // ours: a gateway of an office begins anew with everybody
+  sourcesKnownMax: 4096, // ours: addresses and gateways whose pace is remembered
+  workFromRequests: 20, // ours: strangers waiting from which on another one has to show work
+  workBitsMin: 16, // ours: about 0.1 s of one processor
+  workBitsMax: 22, // ours: about 8 s; no asker does more
+  workRaiseMsMin: 1000, // ours: one more bit at most this often
+  workLowerMs: 10_000, // ours: one bit less after so long with places to spare
+  workSaltMs: 60_000, // ours: work is good for one to two of these
+  workRoundsMax: 3, // ours: how often an asker works for one attempt
+  expectedGatewaysMax: 1000, // ours: gateways that have shown an invitation
+  expectedGatewayMs: 10 * 60_000, // ours: and may shake hands without waiting behind strangers
   contactDayBytesMax: 1024 * 1024 * 1024, // DESIGN §6
   mailCountedBytesMin: 1024, // ours: what the smallest mail counts against a day's bytes; one that must be fetched, 16 KB
   strangerDayBytesMax: 16 * 1024 * 1024, // ours: mail of somebody who is not accepted yet
@@ -202,6 +235,7 @@ export const limits = {
   mailboxFlagSetsMax: 4096, // ours: distinct combinations of flags in use in one mailbox
   mailboxTombstoneRowsMax: 4096, // ours: expunging transactions that QRESYNC can look back over
   changeRowsMax: 100_000, // ours: length of an account's durable change feed
+  mailboxCopiedAtOnce: 20_000, // ours: messages copied in one transaction, so that nobody waits for all of a large mailbox
   mailboxColumnsBytesMax: 96 * 1024 * 1024, // ours: index columns in memory; about 1.4 million messages
   summaryCacheBytesMax: 64 * 1024 * 1024, // ours: the lists of about 30,000 messages
   summaryCacheIdleMs: 60_000, // ours: after it without a question, summaries leave memory
@@ -300,6 +334,9 @@ export const limits = {
   linkStallMsMax: 60_000, // ours: a peer that reads nothing for this long loses its link
   linkQuietMs: 10_000, // ours: silence after which the peer is asked for a sign of life
   linkPingMsMax: 10_000, // ours: how long it may take to give one
+  linkProbeMsMax: 1_500, // ours: the same when there is reason to believe that it is gone
+  pathLinkQuietMs: 1_000, // ours: the same over a path, where more may fail
+  pathLinkPingMsMax: 2_000, // ours
   linkOpenMsMax: 8_000, // ours: agreeing on a link over an open connection
   linkOpeningsPerPeerMax: 4, // ours: link streams of one peer not yet agreed on
   dialMsMax: 6_000, // ours: all locators of one gateway together
@@ -309,6 +346,10 @@ export const limits = {
   askMsMax: 30_000, // ours
   asksPerPeerMax: 8, // ours: at once, in each direction
   asksMax: 64, // ours: answered at once, over all peers
+  asksStrangersMax: 48, // ours: of them, for gateways that no contact lives at
+  strangerAsksPerSecond: 20, // ours: from one address, of such gateways
+  strangerAsksBurst: 64, // ours
+  strangerAsksIgnoredMax: 16, // ours: refused one after another for going too fast, then the connection is closed
   askRequestBytesMax: 64 * 1024, // ours
   askAnswerBytesMax: 1024 * 1024 + 64 * 1024, // DESIGN §5: a blob chunk of 1 MB and its proof
   connectionsMax: 512, // ours
@@ -318,14 +359,35 @@ export const limits = {
   connectionsPerPeerMax: 4, // ours: one per transport
   connectionUpgradeMsMax: 5_000, // ours
   connectionIdleMsMax: 60_000, // ours: a connection nobody uses is closed
-  streamsPerConnectionMax: 64, // ours: open at once by one peer
+  streamsPerConnectionMax: 128, // ours: open at once by one peer; paths that it carries or begins are among them
   streamNegotiationMsMax: 5_000, // ours
   peersKnownMax: 1000, // ours: disconnected gateways kept for `peers`
-  interfacePollMs: 5_000, // ours
+  interfacePollMs: 2_000, // ours
   bootstrapRetryMs: 30_000, // ours
   mdnsQueryMs: 20_000, // ours
+  mdnsLocatorsMax: 4, // ours: of one gateway, beside those in its record
   mdnsPeersMax: 200, // ours: gateways heard of in one query interval
+  mdnsRepeatMs: 1_000, // RFC 6762 §6: between two announcements on one interface
+  mdnsPacketBytesMax: 9_000, // RFC 6762 §17
+  mdnsRecordsMax: 64, // ours: looked at in one packet
+  mdnsInterfacesMax: 16, // ours: interfaces and families, and for IPv4 addresses
+  nearMs: 2 * 60_000, // ours: how long an announcement on the local network counts
+  nearLocatorsMax: 4, // ours: of one gateway, tried beside those that contacts gave
   misbehaviourMs: 60_000, // ours: a peer that broke a bound is not heard again for this long
+
+  // paths through other gateways
+  pathHopsMax: 8, // ours: gateways between the two ends
+  pathDelayMs: 500, // ours: how long a direct dial is alone before a path is begun beside it
+  pathOpenMsMax: 4_000, // ours: until every hop has agreed
+  pathUpgradeMsMax: 5_000, // ours: until both ends have authenticated each other over it
+  pathTriesMax: 3, // ours: next hops that one gateway asks for one path
+  viaLocatorsMax: 3, // ours: gateways through which one says that it can be reached
+  pathsPerNeighbourMax: 32, // ours: open at once, asked for by one gateway
+  pathsMax: 512, // ours: carried at once
+  pathOpeningsPerSecondMax: 16, // ours: of one gateway
+  pathIdleMsMax: 120_000, // ours: a carried path without a byte; both ends ask for a sign of life far more often
+  pathBytesPerSecondMax: 16 * 1024 * 1024, // ours: carried for one path, each way
+  pathConnectionsPerPeerMax: 4, // ours: over paths, with one gateway; the oldest goes
 
   // relay: what this gateway holds for others (docs/protocol/relay.md)
   relayRequestBytesMax: 1_050_624 + 4096, // ours: the largest body, its seal, and where to forward it

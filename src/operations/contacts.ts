@@ -40,6 +40,15 @@ function stateOf({ blocked, keyChanged, state }: Contact): ContactView['state'] 
   return state === 'pending' ? 'pending' : 'active'
 }
 
+/** A link has room for a few: one of each kind at the least. */
+function alternating(direct: readonly string[], through: readonly string[]): readonly string[] {
+  const ranked = [...direct, ...through].map((locator, index) => {
+    const rank = index < direct.length ? index * 2 : (index - direct.length) * 2 + 1
+    return { locator, rank }
+  })
+  return [...new Set(ranked.toSorted((a, b) => a.rank - b.rank).map(({ locator }) => locator))]
+}
+
 type ContactOperations = Pick<
   Operations,
   | 'inviteCreate'
@@ -73,9 +82,12 @@ export function contactOperations(parts: OperationParts): ContactOperations {
   }
   return {
     async inviteCreate({ account, expiresMs }) {
-      const { overlay } = liveOf(parts).node
-      const at = { gateway: overlay.self, locators: overlay.locators() }
-      const { link, expiresAtMs } = await invitations.create(accountOf(parts, account), at, expiresMs)
+      const { overlay, delivery } = liveOf(parts).node
+      const own = accountOf(parts, account)
+      const through = delivery.relays?.locatorsThrough(own.identity) ?? []
+      const at = { gateway: overlay.self, locators: alternating(overlay.locators(), through) }
+      const { link, expiresAtMs } = await invitations.create(own, at, expiresMs)
+      await delivery.relays?.invited(own.identity, parseInvitation(link).capability)
       return { link, expiresAtMs }
     },
     async inviteAccept({ account: named, link }, { signal, progress }) {

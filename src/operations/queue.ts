@@ -7,7 +7,8 @@ import { limits } from '../core/limits.ts'
 import { accountOf, liveOf, type OperationParts } from './context.ts'
 
 /** Why a message still waits, in words. */
-function reasonOf({ courier, inFlight, atRelays }: Waiting): string {
+function reasonOf({ courier, inFlight, atRelays, heldUntilMs }: Waiting): string {
+  if (heldUntilMs !== undefined) return 'held until its time has come'
   if (atRelays !== undefined) {
     const where = atRelays.count === 1 ? 'a relay' : `${atRelays.count} relays`
     return `waits at ${where} for the recipient's gateway to be on; this gateway may be switched off meanwhile`
@@ -39,7 +40,8 @@ function viewItem(parts: OperationParts, waiting: Waiting): QueueItem {
     bytes: waiting.bytes,
     attempts: attemptsOf(courier),
     reason: reasonOf(waiting),
-    nextAttemptMs: courier?.nextAttemptAtMs,
+    nextAttemptMs: waiting.heldUntilMs ?? courier?.nextAttemptAtMs,
+    heldUntilMs: waiting.heldUntilMs,
   }
 }
 const attemptsOf = (courier: CourierStatus | undefined): number => courier?.attempts ?? 0
@@ -83,9 +85,7 @@ export function queueOperations(parts: OperationParts): QueueOperations {
     },
     async queueCancel({ account, id }) {
       const found = find(account, id)
-      const { ref, seq } = found
-      if (!(await liveOf(parts).node.delivery.cancel(ref.account, ref.recipient, seq)))
-        throw new MyceliumError('no-such-queue-item')
+      if (!(await liveOf(parts).node.delivery.cancel(found))) throw new MyceliumError('no-such-queue-item')
       return { cancelled: idOf(found) }
     },
   }

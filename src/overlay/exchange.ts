@@ -57,7 +57,7 @@ const reasonOf = (outcome: number | undefined): string =>
 /** Reads a request, has it answered, and sends the answer. @throws `peer-misbehaved` for what is no request */
 export async function answerOver(
   pipe: Pipe,
-  from: GatewayId,
+  { from, source }: { readonly from: GatewayId; readonly source: string },
   { handler, requestMax, answerMax, msMax, readMs = () => msMax }: AskBounds & { readonly handler: AskHandler },
 ): Promise<void> {
   const left = new AbortController()
@@ -77,7 +77,7 @@ export async function answerOver(
   // an asker that ends its side, or says more, no longer waits for the answer
   const leave = (): void => left.abort(new MyceliumError('unreachable', { reason: 'asker left' }))
   reader.handOver({ data: leave, ended: leave })
-  const answer = await handler(request, { from, signal })
+  const answer = await handler(request, { from, source, signal })
   if (answer === undefined || answer.length > answerMax) return refuse(pipe, outcomes.refused)
   pipe.write(Uint8Array.of(outcomes.answered))
   await writeSlowly(pipe, framed(answer), signal)

@@ -13,10 +13,15 @@ export class Gate {
     this.#max = bounds.total
   }
 
-  /** False when the gateway, or all together, have their share. */
-  tryEnter(gateway: GatewayId): boolean {
+  /** How many run now. */
+  get total(): number {
+    return this.#total
+  }
+
+  /** False when the gateway, or all together, have their share. @param max a smaller share than all may have */
+  tryEnter(gateway: GatewayId, max = this.#max): boolean {
     const running = this.#perGateway.get(gateway) ?? 0
-    if (running >= this.#perGatewayMax || this.#total >= this.#max) return false
+    if (running >= this.#perGatewayMax || this.#total >= max) return false
     this.#perGateway.set(gateway, running + 1)
     this.#total += 1
     return true

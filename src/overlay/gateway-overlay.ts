@@ -16,8 +16,9 @@ import type { GatewayId } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
 import { answerOver, askOver, isMisbehaviour, outcomes, refuse } from './exchange.ts'
 import { Gate } from './gate.ts'
+import { sourceOfPath, StrangerAsks } from './stranger-asks.ts'
 import { Links } from './links.ts'
-import type { Network, Pipe } from './network.ts'
+import type { DirectNetwork, Pipe } from './network.ts'
 import { PeerBook } from './peer-book.ts'
 import {
   type AskBounds,
@@ -31,9 +32,18 @@ import {
 } from './protocols.ts'
 import { RelayClient } from './relay-mailbox/client.ts'
 import { openRelayServer, type RelayHost, type RelayParts, type RelayServer } from './relay-mailbox/server.ts'
+import { RoutedNetwork } from './routing/routed-network.ts'
+
+export interface GatewayOverlayOptions {
+  readonly ambient: Ambient
+  /** Whether this neighbour's connections are carried on to others. */
+  readonly serves: (neighbour: GatewayId) => boolean
+  /** For a gateway that is a relay. */
+  readonly relay?: RelayHost | undefined
+}
 
 export class GatewayOverlay implements Overlay {
-  readonly #network: Network
+  readonly #network: RoutedNetwork
   readonly #ambient: Ambient
   readonly #links: Links
   readonly #book: PeerBook
@@ -43,15 +53,16 @@ export class GatewayOverlay implements Overlay {
   readonly relays: Relays
   readonly #relayHost: RelayHost | undefined
   #relay: RelayServer | undefined
+  readonly #strangers: StrangerAsks
   #handlers: OverlayHandlers | undefined
+  readonly #heard = new Map<GatewayId, readonly Locator[]>()
   /** What came between the opening of the listeners and `serve`. */
   #early: (() => void)[] = []
 
-  /** @param relayHost for a gateway that is a relay */
-  constructor(network: Network, ambient: Ambient, relayHost?: RelayHost) {
-    this.#network = network
+  constructor(network: DirectNetwork, { ambient, serves, relay }: GatewayOverlayOptions) {
+    this.#network = new RoutedNetwork({ network, ambient, serves })
     this.#ambient = ambient
-    this.#relayHost = relayHost
+    this.#relayHost = relay
     this.relays = new RelayClient({
       self: network.self,
       ambient,
@@ -59,8 +70,9 @@ export class GatewayOverlay implements Overlay {
       openWatch: async (to, options) => await this.#openWatch(to, options),
     })
     this.#book = new PeerBook(ambient.clock)
+    this.#strangers = new StrangerAsks(ambient.clock)
     this.#links = new Links({
-      network,
+      network: this.#network,
       ambient,
       onLink: (link) => this.#handlers?.onLink(link),
       onTrouble: (gateway, reason) => this.#onTrouble(gateway, reason),
@@ -80,9 +92,20 @@ export class GatewayOverlay implements Overlay {
         this.#book.connected(gateway.gateway)
         this.#whenServing(() => this.#handlers!.onReachable(gateway))
       },
-      onDisconnected: (gateway) => this.#book.disconnected(gateway),
-      onSeen: (gateway) => this.#handlers?.onReachable(gateway),
+      onDisconnected: (gateway) => {
+        this.#book.disconnected(gateway)
+        this.#strangers.left(gateway)
+      },
+      onSeen: (gateway) => {
+        this.#hear(gateway)
+        this.#links.live(gateway.gateway)?.probe() // it may have come from another network since
+        this.#handlers?.onReachable(gateway)
+      },
+      onDirect: (gateway, isUp) => {
+        if (isUp) void this.#links.move(gateway).catch(() => {})
+      },
       onLocatorsChanged: () => this.#handlers?.onLocatorsChanged(),
+      onShaken: () => this.#links.probeAll(),
       onMisbehaved: (gateway, reason) => this.#onTrouble(gateway, reason),
       onPipe: (protocol, pipe, from) => this.#onPipe(protocol, pipe, from),
     })
@@ -110,7 +133,7 @@ export class GatewayOverlay implements Overlay {
   async link(to: GatewayAddress, { signal }: { readonly signal: AbortSignal }): Promise<Link> {
     this.#refuseSelf(to.gateway)
     try {
-      return await this.#links.link(to, signal)
+      return await this.#links.link(this.#withHeard(to), signal)
     } catch (error) {
       throw this.#explained(to.gateway, error, signal)
     }
@@ -155,9 +178,17 @@ export class GatewayOverlay implements Overlay {
   }
 
   async #answer(topic: AskTopic, pipe: Pipe, from: GatewayId): Promise<void> {
-    if (!this.#answering.tryEnter(from)) return refuse(pipe, outcomes.busy)
+    const source = sourceOfPath(from, this.#network.path(from))
+    const isFamiliar = this.#handlers!.isFamiliar?.(from) ?? true
+    if (!isFamiliar && !this.#strangers.mayAsk(from, source)) {
+      refuse(pipe, outcomes.busy)
+      if (this.#strangers.isDeaf(from)) this.#network.drop(from, 'asks too fast')
+      return
+    }
+    if (!this.#answering.tryEnter(from, isFamiliar ? limits.asksMax : limits.asksStrangersMax))
+      return refuse(pipe, outcomes.busy)
     try {
-      await answerOver(pipe, from, { handler: this.#handlers!.answer[topic], ...askBounds[topic] })
+      await answerOver(pipe, { from, source }, { handler: this.#handlers!.answer[topic], ...askBounds[topic] })
     } catch (error) {
       pipe.abort('not answered')
       if (isMisbehaviour(error)) this.#onTrouble(from, `${topic}: ${reasonOf(error)}`)
@@ -181,7 +212,7 @@ export class GatewayOverlay implements Overlay {
     if (request.length > bounds.requestMax) throw new MyceliumError('too-large', { octetsMax: bounds.requestMax })
     await gate.enter(to.gateway, signal)
     try {
-      await this.#network.connect(to, { signal })
+      await this.#network.connect(this.#withHeard(to), { signal })
       const pipe = await this.#network.open(to.gateway, protocol, { signal })
       return await askOver(pipe, request, { signal, answerBytesMax: bounds.answerMax, msMax: bounds.msMax })
     } catch (error) {
@@ -203,7 +234,7 @@ export class GatewayOverlay implements Overlay {
   async #openWatch(to: GatewayAddress, { signal }: { readonly signal: AbortSignal }): Promise<Pipe> {
     this.#refuseSelf(to.gateway)
     try {
-      await this.#network.connect(to, { signal })
+      await this.#network.connect(this.#withHeard(to), { signal })
       return await this.#network.open(to.gateway, relayWatchProtocol, { signal })
     } catch (error) {
       throw this.#explained(to.gateway, error, signal)
@@ -228,6 +259,19 @@ export class GatewayOverlay implements Overlay {
   #onTrouble(gateway: GatewayId, reason: string): void {
     this.#book.failed(gateway, reason)
     this.#ambient.log.debug('overlay.trouble', { gateway: shortId(gateway), reason })
+  }
+
+  /** Where a gateway was on the local network when it was last heard of there. */
+  #hear({ gateway, locators }: GatewayAddress): void {
+    this.#heard.delete(gateway)
+    this.#heard.set(gateway, locators.slice(0, limits.mdnsLocatorsMax))
+    if (this.#heard.size > limits.mdnsPeersMax) this.#heard.delete(this.#heard.keys().next().value!)
+  }
+
+  /** What its own record says comes first: anybody can announce anything. */
+  #withHeard(to: GatewayAddress): GatewayAddress {
+    const heard = this.#heard.get(to.gateway)
+    return heard === undefined ? to : { ...to, locators: [...new Set([...to.locators, ...heard])] }
   }
 
   #refuseSelf(gateway: GatewayId): void {

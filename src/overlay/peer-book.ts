@@ -9,6 +9,7 @@ import type { Network } from './network.ts'
 interface Known {
   lastError: string | undefined
   sinceMs: number
+  isConnected: boolean
 }
 
 export class PeerBook {
@@ -23,10 +24,13 @@ export class PeerBook {
     const known = this.#touch(gateway)
     known.sinceMs = this.#clock.nowMs()
     known.lastError = undefined
+    known.isConnected = true
   }
 
   disconnected(gateway: GatewayId): void {
-    this.#touch(gateway).sinceMs = this.#clock.nowMs()
+    const known = this.#touch(gateway)
+    known.sinceMs = this.#clock.nowMs()
+    known.isConnected = false
   }
 
   /** @param reason short and without content or address */
@@ -40,8 +44,8 @@ export class PeerBook {
       return {
         gateway,
         state: path !== undefined ? 'connected' : links.isOpening(gateway) ? 'connecting' : 'disconnected',
-        how: path === undefined ? undefined : path.via.length > 0 ? 'relayed' : 'direct',
-        hops: path?.via.length,
+        how: path === undefined ? undefined : path.hops > 0 ? 'relayed' : 'direct',
+        hops: path?.hops,
         transport: path?.transport,
         remote: path?.remote,
         sinceMs: path?.sinceMs ?? known.sinceMs,
@@ -51,12 +55,21 @@ export class PeerBook {
     })
   }
 
-  /** Most recently touched last; the first are forgotten. */
+  /** Most recently touched last; the first that are not connected are forgotten. */
   #touch(gateway: GatewayId): Known {
-    const known = this.#known.get(gateway) ?? { lastError: undefined, sinceMs: this.#clock.nowMs() }
+    const fresh = { lastError: undefined, sinceMs: this.#clock.nowMs(), isConnected: false }
+    const known = this.#known.get(gateway) ?? fresh
     this.#known.delete(gateway)
     this.#known.set(gateway, known)
-    if (this.#known.size > limits.peersKnownMax) this.#known.delete(this.#known.keys().next().value!)
+    if (this.#known.size > limits.peersKnownMax) this.#forgetOne()
     return known
+  }
+
+  #forgetOne(): void {
+    for (const [gateway, { isConnected }] of this.#known) {
+      if (isConnected) continue
+      this.#known.delete(gateway)
+      return
+    }
   }
 }

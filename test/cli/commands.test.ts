@@ -63,6 +63,7 @@ const item: QueueItem = {
   attempts: 2,
   reason: 'unreachable',
   nextAttemptMs: 1,
+  heldUntilMs: 2,
 }
 const relay: RelayView = {
   account: 'alice',

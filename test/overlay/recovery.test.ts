@@ -57,6 +57,8 @@ test('a gateway of the configuration is connected without being asked for', asyn
       relays: [],
       announce: [],
       loopback: false,
+      routing: true,
+      relay: false,
     },
     key: newGatewayKey(systemRandom),
     ambient,
@@ -131,6 +133,8 @@ test('partition, move, restart and announcement behave as on a network', async (
   await expect(alice.overlay.link(old, within(1_000))).rejects.toMatchObject({ code: 'unreachable' })
   network.announce('bob')
   expect(alice.reachable.at(-1)).toEqual(bob.address)
+  // who knows no more than where it was, and has heard where it is, reaches it
+  await alice.overlay.link(old, within(1_000))
   network.kill('bob')
   const again = observe(await network.join('bob'), {})
   expect(again.overlay.self).toBe(bob.overlay.self)

@@ -6,6 +6,8 @@ import type { Transport } from '../../src/overlay/dial-policy.ts'
 import { newGatewayKey } from '../../src/overlay/gateway-key.ts'
 import { memoryNetwork } from '../../src/overlay/memory-overlay.ts'
 import { openOverlay } from '../../src/overlay/overlay.ts'
+import type { OverlayConfig } from '../../src/overlay/overlay.ts'
+import type { GatewayId } from '../../src/core/ids.ts'
 
 export const ambient: Ambient = { clock: systemClock, random: systemRandom, log: silentLog }
 
@@ -25,6 +27,8 @@ export interface PeerOptions {
   readonly key?: Uint8Array
   readonly transports?: readonly Transport[]
   readonly port?: number
+  readonly config?: Partial<OverlayConfig>
+  readonly isKnown?: (gateway: GatewayId) => boolean
 }
 
 const refuse: AskHandler = async () => undefined
@@ -72,10 +76,14 @@ export async function openPeer(options: PeerOptions = {}): Promise<Peer> {
       relays: [],
       announce: [],
       loopback: true,
+      routing: true,
+      relay: false,
+      ...options.config,
     },
     key: options.key ?? newGatewayKey(systemRandom),
     ambient,
     transports: options.transports ?? ['tcp'],
+    ...(options.isKnown === undefined ? {} : { isKnown: options.isKnown }),
   })
   return observe(overlay, options)
 }

@@ -10,7 +10,7 @@ import { RunClock } from '../../src/core/delivery/run-clock.ts'
 import { Settler } from '../../src/core/delivery/settle.ts'
 import { Tombstones } from '../../src/core/delivery/tombstones.ts'
 import type { DeviceId, Identity } from '../../src/core/ids.ts'
-import type { Table } from '../../src/core/store/store.ts'
+import type { Store, Table } from '../../src/core/store/store.ts'
 import { tables } from '../../src/core/store/tables.ts'
 import { accountOperations } from '../../src/operations/accounts.ts'
 import { forge, inline } from '../support/forged.ts'
@@ -193,4 +193,37 @@ test('what was received is remembered for 60 days of both clocks, and no longer'
   expect(await isKnown()).toBe(true)
   moved.runMs = days(61)
   expect(await isKnown()).toBe(false)
+})
+
+test('what was received is not looked through again before the oldest of it can be over', async () => {
+  const { moved, ambient } = movedClock()
+  await using world = await openWorld(ambient)
+  const { store } = (await world.gateway('bob')).knowledge
+  let reads = 0
+  const read: Store['read'] = (use) => {
+    reads += 1
+    return store.read(use)
+  }
+  const counted: Store = {
+    read,
+    write: async (use) => await store.write(use),
+    joined: () => store.joined(),
+    [Symbol.asyncDispose]: async () => {},
+  }
+  const tombstones = new Tombstones({ store: counted, ambient, runClock: new RunClock(store, ambient) })
+  const keys = [7, 8].map((byte) => Buffer.alloc(16, byte))
+  await store.write((tx) => tombstones.put(tx, keys[0]!))
+  await tombstones.sweepSome()
+  moved.wallMs = moved.runMs = days(30)
+  await store.write((tx) => tombstones.put(tx, keys[1]!))
+  await tombstones.sweepSome()
+  expect(reads).toBe(1)
+  const known = async (): Promise<readonly boolean[]> => {
+    await tombstones.sweepSome()
+    return store.read((tx) => keys.map((key) => tombstones.has(tx, key)))
+  }
+  moved.wallMs = moved.runMs = days(61)
+  expect(await known()).toEqual([false, true])
+  moved.wallMs = moved.runMs = days(91)
+  expect(await known()).toEqual([false, false])
 })

@@ -34,6 +34,11 @@ class Tx implements WriteTx {
     const found = this.#rows(table).get(toHex(key))
     return found && Uint8Array.from(found.value)
   }
+  getInto(table: Table, key: Uint8Array, target: Uint8Array): number | undefined {
+    const found = this.#rows(table).get(toHex(key))
+    if (found !== undefined) target.set(found.value)
+    return found?.value.length
+  }
   has(table: Table, key: Uint8Array): boolean {
     return this.#rows(table).has(toHex(key))
   }
@@ -88,6 +93,7 @@ export function openMemoryStore({ rerun = false }: { readonly rerun?: boolean } 
       last = run.catch(() => undefined)
       return run
     },
+    joined() {},
     async [Symbol.asyncDispose]() {
       await last
     },

@@ -9,8 +9,11 @@ export interface Faults {
   readonly doubles: number
   /** Held back and sent after one to eight others, or after a moment when there are none. */
   readonly swaps: number
+  /** Draws the fate of each item; `Math.random` where absent. */
+  readonly random?: () => number
 }
 
+/** `faults` is read for each item: who keeps it may change it. */
 export function unreliable(overlay: Overlay, faults: Faults): Overlay {
   const links = new WeakMap<Link, Link>()
   const faulty = (link: Link): Link => {
@@ -28,13 +31,15 @@ export function unreliable(overlay: Overlay, faults: Faults): Overlay {
     ask: async (...question) => await overlay.ask(...question),
     link: async (...to) => faulty(await overlay.link(...to)),
     serve: (handlers) => overlay.serve({ ...handlers, onLink: (link) => handlers.onLink(faulty(link)) }),
+    ...(overlay.relays === undefined ? {} : { relays: overlay.relays }),
     [Symbol.asyncDispose]: async () => await overlay[Symbol.asyncDispose](),
   }
 }
 
 const heldMsMax = 100
 
-function faultyLink(link: Link, { loss, doubles, swaps }: Faults): Link {
+function faultyLink(link: Link, faults: Faults): Link {
+  const random = faults.random ?? Math.random
   let held: { readonly item: Uint8Array; after: number } | undefined
   const release = (): readonly Uint8Array[] => {
     const late = held === undefined ? [] : [held.item]
@@ -42,16 +47,16 @@ function faultyLink(link: Link, { loss, doubles, swaps }: Faults): Link {
     return late
   }
   const fate = (item: Uint8Array): readonly Uint8Array[] => {
-    if (Math.random() < loss) return []
-    if (held === undefined && Math.random() < swaps) {
-      const holding = { item: Uint8Array.from(item), after: 1 + Math.floor(Math.random() * 8) }
+    if (random() < faults.loss) return []
+    if (held === undefined && random() < faults.swaps) {
+      const holding = { item: Uint8Array.from(item), after: 1 + Math.floor(random() * 8) }
       held = holding
       setTimeout(() => {
         if (held === holding) void link.send(concat(...release())).catch(() => {})
       }, heldMsMax).unref()
       return []
     }
-    const sent = Math.random() < doubles ? [item, item] : [item]
+    const sent = random() < faults.doubles ? [item, item] : [item]
     if (held === undefined) return sent
     held.after -= 1
     return held.after > 0 ? sent : [...sent, ...release()]

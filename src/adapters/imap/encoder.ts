@@ -84,16 +84,25 @@ export class Output {
       this.text(String(value))
       return
     }
-    let end = this.#used + 1
-    for (let power = 10; power <= value; power *= 10) end += 1
-    this.#used = end
-    let left = value
-    do {
-      const tenth = Math.floor(left / 10)
-      end -= 1
-      this.#chunk[end] = 0x30 + left - tenth * 10
-      left = tenth
-    } while (left > 0)
+    this.#used = putNumber(this.#chunk, this.#used, value)
+  }
+
+  /** `* `, a number, text, a number, text: what is written for each of many messages. The numbers are of 32 bits. */
+  numbered(first: number, between: Uint8Array, second: number, after: Uint8Array): void {
+    if (!this.#makeRoom(2 + 2 * decimalsMax + between.length + after.length)) {
+      this.text(`* ${first}${toLatin1(between)}${second}`)
+      this.bytes(after)
+      return
+    }
+    const chunk = this.#chunk
+    let at = this.#used
+    chunk[at++] = 0x2a
+    chunk[at++] = 0x20
+    at = putNumber(chunk, at, first)
+    for (let index = 0; index < between.length; index += 1) chunk[at++] = between[index]!
+    at = putNumber(chunk, at, second)
+    for (let index = 0; index < after.length; index += 1) chunk[at++] = after[index]!
+    this.#used = at
   }
 
   /** Copied, unless large: then the caller must not change them. */
@@ -138,4 +147,17 @@ export class Output {
     this.#chunk = Buffer.allocUnsafeSlow(chunkBytes)
     return true
   }
+}
+
+/** A number of 32 bits in decimal; where it ends. */
+function putNumber(chunk: Uint8Array, at: number, value: number): number {
+  let end = at + 1
+  for (let power = 10; power <= value; power *= 10) end += 1
+  let left = value
+  for (let digit = end - 1; digit >= at; digit -= 1) {
+    const tenth = Math.floor(left / 10)
+    chunk[digit] = 0x30 + left - tenth * 10
+    left = tenth
+  }
+  return end
 }

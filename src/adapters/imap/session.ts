@@ -1,4 +1,5 @@
 /** State of one connection (RFC 9051 §3): who is logged in, what was enabled, what is selected, and what the client must still be told. */
+import { fromLatin1 } from '../../core/bytes.ts'
 import type { Login } from '../../core/account/logins.ts'
 import type { Identity, Uid } from '../../core/ids.ts'
 import { limits } from '../../core/limits.ts'
@@ -23,6 +24,10 @@ export const systemFlags = ['\\Answered', '\\Flagged', '\\Deleted', '\\Seen', '\
 /** INBOX in one spelling, everything else in one composition. */
 export const canonicalName = (name: string): string =>
   /^inbox(?=\/|$)/i.test(name) ? `INBOX${name.slice(5)}` : name.normalize('NFC')
+
+const fetchUid = fromLatin1(' FETCH (UID ')
+/** Combinations of flags, written out: few messages differ. */
+const endsMax = 64
 
 export class Session {
   readonly channel: Channel
@@ -185,6 +190,10 @@ export class Session {
     const { out, selected: view, isUidOnly } = this
     const columns = view.columns()
     if (view.hasNewKeywords) this.writeKeywords()
+    if (!isUidOnly && !this.knowsModSeq) {
+      this.#writePlainFlags(uids, columns)
+      return
+    }
     for (const uid of uids) {
       const index = columns.indexOf(uid)
       if (index < 0) continue
@@ -201,6 +210,23 @@ export class Session {
         out.number(columns.modSeqAt(index))
       }
       out.text('))\r\n')
+    }
+  }
+
+  /** The same for what most mail programs read, `* 3 FETCH (UID 7 FLAGS (\\Seen))`: of all messages, it may be asked often. */
+  #writePlainFlags(uids: readonly Uid[], columns: MailboxColumns): void {
+    const { out, selected: view } = this
+    const ends = new Map<string, Uint8Array>()
+    for (const uid of uids) {
+      const index = columns.indexOf(uid)
+      if (index < 0) continue
+      const flags = this.flagsAt(columns, index, uid)
+      let end = ends.get(flags)
+      if (end === undefined) {
+        if (ends.size === endsMax) ends.clear()
+        ends.set(flags, (end = fromLatin1(` FLAGS (${flags}))\r\n`)))
+      }
+      out.numbered(view.seqOf(uid), fetchUid, uid, end)
     }
   }
 

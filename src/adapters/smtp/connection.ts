@@ -122,6 +122,7 @@ export class SmtpConnection {
     const rules: Rules = {
       hostname: this.#services.hostname,
       messageBytesMax: this.#messageBytesMax,
+      nowMs: this.#ambient.clock.nowMs(),
       isSecure: this.#channel.isSecure,
       isPrivate: this.#channel.isPrivate,
       canStartTls: this.#channel.canStartTls,

@@ -1,4 +1,4 @@
-/** Parameters of MAIL and RCPT: SIZE (RFC 1870), BODY (6152, 3030), SMTPUTF8 (6531), AUTH (4954), RET, ENVID, NOTIFY, ORCPT (3461). */
+/** Parameters of MAIL and RCPT: SIZE (RFC 1870), BODY (6152, 3030), SMTPUTF8 (6531), AUTH (4954), RET, ENVID, NOTIFY, ORCPT (3461), HOLDFOR, HOLDUNTIL (4865). */
 import type { DsnNotify, Submission, SubmissionRecipient } from '../../core/delivery/submission.ts'
 import { limits } from '../../core/limits.ts'
 import { decodeXtext, type Parameter } from './command.ts'
@@ -10,6 +10,8 @@ export interface MailParameters {
   readonly isBinary: boolean
   readonly returned?: NonNullable<Submission['returned']>
   readonly envelopeId?: string
+  /** Unix milliseconds; may have passed. */
+  readonly holdUntilMs?: number
 }
 export type RcptParameters = Omit<SubmissionRecipient, 'address'>
 
@@ -23,6 +25,7 @@ const unknown = { kind: 'refused', reply: replies.unknownParameter } as const
 /** `size` is 0 when the client did not say. */
 export function readMailParameters(
   parameters: readonly Parameter[],
+  nowMs: number,
 ): Parameters<MailParameters & { readonly size: number }> {
   let read: MailParameters & { readonly size: number } = { smtpUtf8: false, isBinary: false, size: 0 }
   for (const { name, value } of parameters) {
@@ -52,6 +55,14 @@ export function readMailParameters(
         read = { ...read, envelopeId }
         break
       }
+      case 'HOLDFOR':
+      case 'HOLDUNTIL': {
+        const holdUntilMs = name === 'HOLDFOR' ? nowMs + readSeconds(value) * 1000 : readDateTime(value)
+        if (Number.isNaN(holdUntilMs) || read.holdUntilMs !== undefined) return bad
+        if (holdUntilMs > nowMs + limits.holdMsMax) return { kind: 'refused', reply: replies.heldTooLong }
+        read = { ...read, holdUntilMs }
+        break
+      }
       case 'REQUIRETLS':
         return { kind: 'refused', reply: replies.requireTls }
       default:
@@ -59,6 +70,22 @@ export function readMailParameters(
     }
   }
   return { kind: 'ok', value: read }
+}
+
+/** NaN for what is no number of seconds. */
+const readSeconds = (value: string | undefined): number => (/^\d{1,9}$/.test(value ?? '') ? Number(value) : Number.NaN)
+
+/** RFC 3339 §5.6 date-time (RFC 4865 with its erratum) in Unix milliseconds; NaN for anything else. */
+function readDateTime(value: string | undefined): number {
+  const found = /^(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})$/i.exec(value ?? '')
+  if (found === null) return Number.NaN
+  const [, date, time, fraction = '', zone] = found
+  // a leap second is the last one that there is
+  const ms = Date.parse(`${date}T${time!.replace(/:60$/, ':59')}${fraction.slice(0, 4)}${zone!.toUpperCase()}`)
+  const midnightMs = Date.parse(`${date}T00:00:00Z`)
+  // what is on no calendar, 31 June, would be read as another day
+  const isOnCalendar = !Number.isNaN(midnightMs) && new Date(midnightMs).toISOString().startsWith(date!)
+  return isOnCalendar ? ms : Number.NaN
 }
 
 export function readRcptParameters(parameters: readonly Parameter[]): Parameters<RcptParameters> {

@@ -48,6 +48,7 @@ export const replies = {
   badRecipientAddress: reply(553, '5.1.3', 'Not a mail address'),
   needsSmtpUtf8: reply(553, '5.6.7', 'Say SMTPUTF8 with MAIL FROM to use this address'),
   badParameter: reply(501, '5.5.4', 'Bad value of a parameter'),
+  heldTooLong: reply(501, '5.5.4', 'Mail is not held for that long: see FUTURERELEASE in the answer to EHLO'),
   unknownParameter: reply(555, '5.5.4', 'Unknown parameter'),
   // RFC 8689 §4.2.1; there is no next hop in clear text that it could forbid
   requireTls: reply(555, '5.7.30', 'REQUIRETLS is not offered: mail leaves end-to-end encrypted in any case'),

@@ -29,6 +29,7 @@ export const newSession: Session = { greeted: undefined, login: undefined, trans
 export interface Rules {
   readonly hostname: string
   readonly messageBytesMax: number
+  readonly nowMs: number
   readonly isSecure: boolean
   /** Passwords may travel here: TLS or loopback. */
   readonly isPrivate: boolean
@@ -131,6 +132,7 @@ function extensions(session: Session, rules: Rules): Reply {
       'DSN',
       ...(rules.canStartTls ? ['STARTTLS'] : []),
       ...(mayLogIn ? [`AUTH ${saslMechanisms.join(' ')}`] : []),
+      `FUTURERELEASE ${limits.holdMsMax / 1000} ${new Date(rules.nowMs + limits.holdMsMax).toISOString().replace(/\.\d+/, '')}`,
       `LIMITS RCPTMAX=${limits.mailRecipientsMax}`,
       'HELP',
     ],
@@ -186,7 +188,7 @@ function stepMail(session: Session, command: Addressed, rules: Rules): Stepped {
   const missing = loginMissing(session, rules)
   if (missing !== undefined) return answer(missing)
   if (session.login === undefined || session.transaction !== undefined) return answer(replies.badSequence)
-  const parameters = readMailParameters(command.parameters)
+  const parameters = readMailParameters(command.parameters, rules.nowMs)
   if (parameters.kind === 'refused') return answer(parameters.reply)
   const { size, ...kept } = parameters.value
   if (size > rules.messageBytesMax) return answer(replyForCode('message-too-large'))

@@ -63,6 +63,8 @@ const ownTables = [
   tables.prekeySecrets,
   tables.contacts,
   tables.contactAddresses,
+  tables.requests,
+  tables.requestNotices,
   tables.appPasswords,
   tables.recovery,
   tables.quotas,

@@ -28,6 +28,10 @@ const idBytes = (identity: Identity): Uint8Array => Buffer.from(identity, 'hex')
 
 interface Cached {
   readonly contacts: Map<Identity, Contact>
+  /** Of every contact, once they were listed; also some that are gone. */
+  identities: Set<Identity> | undefined
+  /** As `list` last gave it, until one changes. */
+  listed: readonly Contact[] | undefined
   readonly claims: Map<Address, readonly Claim[]>
 }
 
@@ -50,6 +54,8 @@ export class Contacts {
       const cached = this.#of(touched.account)
       for (const identity of touched.identities) cached.contacts.delete(identity)
       for (const address of touched.addresses) cached.claims.delete(address)
+      cached.listed = undefined
+      cached.identities?.add(touched.contact)
       for (const watcher of this.#watchers) watcher(touched.account, touched.contact)
     })
   }
@@ -65,13 +71,27 @@ export class Contacts {
 
   /** Requests and blocked ones too, in order of their arrival. */
   list(account: Identity): readonly Contact[] {
-    const prefix = { prefix: this.#store.read((tx) => tx.opaque(idBytes(account))) }
-    const identities = this.#store.read((tx) =>
-      Array.from(tx.range(tables.contacts, prefix), ({ value }) => decodeContact(value).identity),
-    )
-    return identities
-      .flatMap((identity) => this.byIdentity(account, identity) ?? [])
-      .toSorted((a, b) => a.addedAtMs - b.addedAtMs)
+    const cached = this.#of(account)
+    cached.listed ??= this.#listed(account, cached)
+    return cached.listed
+  }
+
+  #listed(account: Identity, cached: Cached): readonly Contact[] {
+    const identities = (cached.identities ??= this.#identities(account))
+    const found: Contact[] = []
+    for (const identity of identities) {
+      const contact = this.byIdentity(account, identity)
+      if (contact === undefined) identities.delete(identity)
+      else found.push(contact)
+    }
+    return found.toSorted((a, b) => a.addedAtMs - b.addedAtMs)
+  }
+
+  #identities(account: Identity): Set<Identity> {
+    return this.#store.read((tx) => {
+      const rows = tx.range(tables.contacts, { prefix: tx.opaque(idBytes(account)) })
+      return new Set(Array.from(rows, ({ value }) => decodeContact(value).identity))
+    })
   }
 
   /** Strangers who wrote first and wait. */
@@ -108,7 +128,7 @@ export class Contacts {
   #of(account: Identity): Cached {
     const known = this.#cache.get(account)
     if (known !== undefined) return known
-    const cached: Cached = { contacts: new Map(), claims: new Map() }
+    const cached: Cached = { contacts: new Map(), identities: undefined, listed: undefined, claims: new Map() }
     this.#cache.set(account, cached)
     return cached
   }

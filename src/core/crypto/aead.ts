@@ -5,6 +5,7 @@ export const aeadKeyBytes = 32
 export const aeadNonceBytes = 12
 export const aeadTagBytes = 16
 export const xaeadNonceBytes = 24
+const xaeadOverheadBytes = xaeadNonceBytes + 16 // nonce and tag
 
 /** Ciphertext followed by its tag. */
 export function seal(key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array, associated: Uint8Array): Uint8Array {
@@ -82,8 +83,22 @@ export function sealRandom(
 
 /** `undefined` when the tag does not match or the input is too short. */
 export function openRandom(key: Uint8Array, sealed: Uint8Array, associated: Uint8Array): Uint8Array | undefined {
-  if (sealed.length < xaeadNonceBytes + aeadTagBytes) return undefined
-  const plaintext = Buffer.allocUnsafe(sealed.length - xaeadNonceBytes - aeadTagBytes)
+  if (sealed.length < xaeadOverheadBytes) return undefined
+  const plaintext = Buffer.allocUnsafe(sealed.length - xaeadOverheadBytes)
+  return openRandomInto(plaintext, key, sealed, associated) === undefined ? undefined : plaintext
+}
+
+/** The same at the beginning of `target`; the octets written. @throws RangeError when they do not fit */
+export function openRandomInto(
+  target: Uint8Array,
+  key: Uint8Array,
+  sealed: Uint8Array,
+  associated: Uint8Array,
+): number | undefined {
+  const length = sealed.length - xaeadOverheadBytes
+  if (length < 0) return undefined
+  if (length > target.length) throw new RangeError(`${length} bytes do not fit into ${target.length}`)
   const nonce = sealed.subarray(0, xaeadNonceBytes)
-  return sodium.openX(plaintext, sealed.subarray(xaeadNonceBytes), associated, nonce, key) ? plaintext : undefined
+  const plaintext = target.subarray(0, length)
+  return sodium.openX(plaintext, sealed.subarray(xaeadNonceBytes), associated, nonce, key) ? length : undefined
 }

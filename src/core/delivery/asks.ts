@@ -11,6 +11,7 @@ import {
   record,
   u32,
   u64,
+  u8,
   union,
 } from '../codec.ts'
 import type { DeviceId, Identity } from '../ids.ts'
@@ -65,17 +66,48 @@ interface Signed {
 const signedCodec: Codec<Signed> = record<Signed>({ asker: hexId<Identity>(32), asked: hexId<Identity>(32), atMs: u64 })
 export const bundleAskContent = (signed: Signed): Uint8Array => encode(signedCodec, signed)
 
+/** Work that a stranger shows: see `workLabel`. */
+export interface FlightWork {
+  /** As it was demanded, 16 bytes. */
+  readonly salt: Uint8Array
+  readonly nonce: number
+}
+
 export interface HandshakeAsk {
   /** The device whose prekey the flight uses. */
   readonly device: DeviceId
   readonly flight: Uint8Array
+  /** After an answer that demanded it; nothing follows the flight otherwise. */
+  readonly work: FlightWork | undefined
 }
+
+const workCodec: Codec<FlightWork> = record<FlightWork>({ salt: fixed(16), nonce: u64 })
 const handshakeAskCodec = record<HandshakeAsk>({
   device: hexId<DeviceId>(32),
   flight: bytes(limits.handshakeFlightBytesMax),
+  work: {
+    write: (out, value) => {
+      if (value !== undefined) workCodec.write(out, value)
+    },
+    read: (from) => (from.remaining === 0 ? undefined : workCodec.read(from)),
+  },
 })
 export const encodeHandshakeAsk = (ask: HandshakeAsk): Uint8Array => encode(handshakeAskCodec, ask)
 export const decodeHandshakeAsk = (encoded: Uint8Array): HandshakeAsk => decode(handshakeAskCodec, encoded)
+
+/** Over salt (16), the flight's cache key (32) and nonce (u64): the hash begins with as many zero bits as demanded. */
+export const workLabel = 'mycelium/handshake-work/1'
+
+/** An answer in place of the first frame, and shorter than any: the same flight again, with this work. */
+export interface WorkDemand {
+  readonly salt: Uint8Array
+  readonly bits: number
+}
+const workDemandBytes = 17
+const workDemandCodec = record<WorkDemand>({ salt: fixed(16), bits: u8 })
+export const encodeWorkDemand = (demand: WorkDemand): Uint8Array => encode(workDemandCodec, demand)
+export const readWorkDemand = (answer: Uint8Array): WorkDemand | undefined =>
+  answer.length === workDemandBytes ? decode(workDemandCodec, answer) : undefined
 
 /** What the handshake carries under its first-stage key. */
 export interface Greeting {

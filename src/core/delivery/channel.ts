@@ -143,10 +143,13 @@ export class Channel {
       .catch((error: unknown) => {
         const code = error instanceof MyceliumError ? error.code : 'unexpected'
         this.#parts.ambient.log.warn('channel.failed', { device: short(this.pair.peerDevice), code })
+        this.#again = false
         this.#outlet?.failed(code)
       })
       .finally(() => {
         this.#pumping = false
+        // asked for after it had looked for the last time
+        if (this.#again) this.pump()
       })
   }
 

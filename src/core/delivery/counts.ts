@@ -6,6 +6,13 @@ export interface DeliveryCounts {
   failed: number
   /** Mails put into a mailbox here, from contacts and from other accounts of this gateway. */
   received: number
+  /** First flights that others sent, by what became of them before anything was spent on them. */
+  readonly flights: { admitted: number; refused: number; askedForWork: number }
 }
 
-export const newDeliveryCounts = (): DeliveryCounts => ({ delivered: 0, failed: 0, received: 0 })
+export const newDeliveryCounts = (): DeliveryCounts => ({
+  delivered: 0,
+  failed: 0,
+  received: 0,
+  flights: { admitted: 0, refused: 0, askedForWork: 0 },
+})

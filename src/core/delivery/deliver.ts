@@ -14,6 +14,7 @@ import type { ReversePath } from '../message/message.ts'
 import type { DeliveryCounts } from './counts.ts'
 import type { Refusal } from './items.ts'
 import type { Directory, SenderStanding } from './needs.ts'
+import { nextNotice } from './request-notices.ts'
 import { soleSender } from './sender.ts'
 import type { ReceivedMessage, Tombstones } from './tombstones.ts'
 
@@ -182,20 +183,16 @@ export class Deliverer {
     return sender === undefined || standing.kind === 'false' ? { kind: 'false' } : { ...standing, sender }
   }
 
-  /** One notice in INBOX for each stranger, however many mails they send. */
-  #noticeOnce(tx: WriteTx, mail: ArrivedMail, sender: Address): void {
-    const key = tx.opaque(fromUtf8('request-notice'), raw(mail.account), raw(mail.author))
+  /** One notice in INBOX for each stranger, however many mails they send; one for all when many strangers come. */
+  #noticeOnce(tx: WriteTx, { account, author }: ArrivedMail, sender: Address): void {
+    const key = tx.opaque(fromUtf8('request-notice'), raw(account), raw(author))
     if (this.#tombstones.has(tx, key)) return
     this.#tombstones.put(tx, key)
-    const context = { nowMs: this.#ambient.clock.nowMs(), token: this.#ambient.random.bytes(16) }
-    const text =
-      `Somebody you do not know yet wrote to you as ${sender}.\r\nTheir messages are in the folder ${requestsMailbox}.\r\n\r\n` +
-      'To accept them:  mycelium-gateway contact accept\r\nTo refuse them:  mycelium-gateway contact block'
-    this.deliverOwn(
-      tx,
-      mail.account,
-      notice(context, this.#directory.primaryAddress(mail.account), 'Contact request', text),
-    )
+    const nowMs = this.#ambient.clock.nowMs()
+    const said = nextNotice(tx, account, { sender, author, nowMs })
+    if (said === undefined) return
+    const context = { nowMs, token: this.#ambient.random.bytes(16) }
+    this.deliverOwn(tx, account, notice(context, this.#directory.primaryAddress(account), said.subject, said.text))
   }
 
   #appendTo(tx: WriteTx, account: Identity, name: string, item: AppendItem, options: AppendOptions = {}): void {

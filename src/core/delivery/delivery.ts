@@ -16,6 +16,7 @@ import type { CourierStatus } from './courier.ts'
 import { type DeliveryCounts, newDeliveryCounts } from './counts.ts'
 import { Deliverer } from './deliver.ts'
 import { FirstContact } from './first-contact.ts'
+import { allHeld, type HeldMail, heldNow, keepHeld, nextRelease, removeHeld, waitingOf } from './held.ts'
 import { Inbound } from './inbound.ts'
 import { itemHandlers } from './item-handlers.ts'
 import type { Item } from './items.ts'
@@ -25,14 +26,16 @@ import type { Directory, Keyring } from './needs.ts'
 import { Outbox, type OutgoingMessage, type QueuedRef } from './outbox.ts'
 import type { Overlay } from './ports.ts'
 import { RelayDesk, type RelaySettings } from './relay/desk.ts'
+import { release, Releases } from './releases.ts'
 import { deliveredHere, Reports } from './reports.ts'
+import type { Requests } from './requests.ts'
 import { RunClock } from './run-clock.ts'
 import { SentCopies } from './sent-copies.ts'
 import { type Pair, SessionBook } from './session-book.ts'
 import { refusalTexts, Settler } from './settle.ts'
 import { SharedWrite } from './shared-write.ts'
 import type { Submitter } from './submission.ts'
-import { submitter } from './submit.ts'
+import { submitter, type SubmitParts } from './submit.ts'
 import { Switchboard } from './switchboard.ts'
 import { Tombstones } from './tombstones.ts'
 
@@ -43,6 +46,7 @@ export interface DeliveryParts {
   readonly overlay: Overlay
   readonly directory: Directory
   readonly keyring: Keyring
+  readonly requests: Requests
   readonly ambient: Ambient
   /** A step of an online confirmation arrived inside a contact's session. */
   readonly onConfirmation: (account: Identity, contact: Identity, step: Uint8Array) => void
@@ -60,6 +64,8 @@ export interface Waiting {
   readonly inFlight: boolean
   /** Relays where it waits for the recipient, and since when, Unix milliseconds. */
   readonly atRelays: { readonly count: number; readonly sinceMs: number } | undefined
+  /** It is not to leave before, Unix milliseconds. */
+  readonly heldUntilMs: number | undefined
 }
 
 export interface Delivery extends AsyncDisposable {
@@ -67,7 +73,9 @@ export interface Delivery extends AsyncDisposable {
   readonly sentCopies: SentCopies
   readonly counts: Readonly<DeliveryCounts>
   /** The relays through which accounts can be reached while this gateway is away; absent on a network without them. */
-  readonly relays: Pick<RelayDesk, 'inUse' | 'use' | 'drop' | 'queuesOf' | 'isQuiet'> | undefined
+  readonly relays:
+    | Pick<RelayDesk, 'inUse' | 'use' | 'drop' | 'queuesOf' | 'isQuiet' | 'invited' | 'locatorsThrough'>
+    | undefined
   /** Everything that waits to be acknowledged. */
   waiting(account?: Identity): readonly Waiting[]
   /** How many references wait; reads none of them. */
@@ -79,7 +87,7 @@ export interface Delivery extends AsyncDisposable {
   /** Tries a contact now, or everybody. */
   retry(account?: Identity, contact?: Identity): void
   /** Takes a reference back; false when it is gone already. */
-  cancel(account: Identity, contact: Identity, seq: number): Promise<boolean>
+  cancel(waiting: Pick<Waiting, 'seq' | 'ref' | 'heldUntilMs'>): Promise<boolean>
   /** A contact was added, changed or removed. */
   contactChanged(account: Identity, contact: Identity): void
   courierOf(account: Identity, contact: Identity): CourierStatus | undefined
@@ -110,12 +118,13 @@ class RunningDelivery implements Delivery {
   readonly #blobSource: BlobSource
   readonly #runClock: RunClock
   readonly #tombstones: Tombstones
+  readonly #releases: Releases
   readonly #switchboard: Switchboard
   readonly relays: RelayDesk | undefined
   readonly #timers: NodeJS.Timeout[] = []
 
   constructor(parts: DeliveryParts) {
-    const { store, ambient, overlay, keyring, directory, mailboxes } = parts
+    const { store, ambient, overlay, keyring, directory, mailboxes, requests } = parts
     this.#parts = parts
     this.#book = new SessionBook(store, ambient)
     this.#runClock = new RunClock(store, ambient)
@@ -128,6 +137,7 @@ class RunningDelivery implements Delivery {
       hub: () => this.#hub,
       firstContact: () => this.#firstContact,
       relays: () => this.relays,
+      onEnded: (pair) => inbound.forget(pair),
     })
     this.#tombstones = new Tombstones({ store, ambient, runClock: this.#runClock })
     const deliverer = new Deliverer({ ...parts, tombstones: this.#tombstones, counts: this.counts })
@@ -180,8 +190,10 @@ class RunningDelivery implements Delivery {
         onHeard: (tx, pair) => this.relays?.heard(tx, pair),
       }),
       mayMeet: (pair) => keyring.mayMeet(pair),
+      onSession: (pair) => this.#switchboard.newSession(pair),
       dayBytesMax: ({ account, peer }) =>
         keyring.contact(account, peer)?.state === 'request' ? limits.strangerDayBytesMax : limits.contactDayBytesMax,
+      strangerMay: (tx, { account, peer }, size) => requests.takes(tx, account, peer, size),
     })
     this.#hub = new LinkHub({
       store,
@@ -202,6 +214,9 @@ class RunningDelivery implements Delivery {
       ambient,
       book: this.#book,
       onSession: (pair) => this.#switchboard.newSession(pair),
+      isFamiliar: (gateway) => this.#switchboard.isFamiliar(gateway),
+      waiting: (account) => requests.count(account),
+      counts: this.counts,
     })
     this.relays =
       overlay.relays === undefined
@@ -216,6 +231,8 @@ class RunningDelivery implements Delivery {
             inbound,
             arrivals: this.#arrivals,
             self: overlay.self,
+            locators: () => overlay.locators(),
+            firstContact: () => this.#firstContact,
             isConnected: (gateway) =>
               overlay.peers().some((peer) => peer.gateway === gateway && peer.state === 'connected'),
             readyLink: (pair) => this.#hub.readyLinkOf(pair),
@@ -224,7 +241,7 @@ class RunningDelivery implements Delivery {
             onRelayBack: () => this.#switchboard.minute(),
             onOutletFailed: (pair) => this.#switchboard.channel(pair).closed(),
           })
-    this.submitter = submitter({
+    const submitting: SubmitParts = {
       writes: new SharedWrite(store),
       mailboxes,
       directory,
@@ -237,7 +254,10 @@ class RunningDelivery implements Delivery {
       reports,
       runClock: this.#runClock,
       onQueued: (queued) => this.#switchboard.queued(queued),
-    })
+      onHeld: () => this.#releases.nudge(),
+    }
+    this.submitter = submitter(submitting)
+    this.#releases = new Releases({ store, ambient, release: (held) => release(submitting, held) })
   }
 
   start(): void {
@@ -248,6 +268,7 @@ class RunningDelivery implements Delivery {
         this.relays?.reachable(gateway.gateway)
         this.#arrivals.nudge()
       },
+      isFamiliar: (gateway) => this.#firstContact.isFamiliar(gateway),
       onLocatorsChanged: () => this.#switchboard.announce(),
       answer: {
         bundle: this.#firstContact.answerBundle,
@@ -261,16 +282,20 @@ class RunningDelivery implements Delivery {
     this.#every(60_000, () => this.#guarded('sweep', this.#minute()))
     this.#every(3600_000, () => {
       this.#book.refreshTags()
+      this.#guarded('sessions', this.#switchboard.sweep())
       this.#guarded('handshakes', this.#firstContact.sweep())
     })
     this.#switchboard.start()
     this.relays?.start()
+    this.#releases.nudge()
   }
 
   waiting(account?: Identity): readonly Waiting[] {
-    return this.#parts.store.read((tx) =>
-      [...this.#outbox.all(tx)]
-        .filter(({ ref }) => account === undefined || ref.account === account)
+    const isWanted = (mail: { readonly account: Identity }): boolean =>
+      account === undefined || mail.account === account
+    return this.#parts.store.read((tx) => [
+      ...[...this.#outbox.all(tx)]
+        .filter(({ ref }) => isWanted(ref))
         .map(({ seq, ref }) => ({
           seq,
           ref,
@@ -278,8 +303,10 @@ class RunningDelivery implements Delivery {
           courier: this.courierOf(ref.account, ref.recipient),
           inFlight: this.#switchboard.isInFlight(ref),
           atRelays: this.#atRelays(seq, ref),
+          heldUntilMs: undefined,
         })),
-    )
+      ...[...allHeld(tx)].filter(isWanted).flatMap(waitingHeld),
+    ])
   }
 
   /** Of the device for which most relays hold it. */
@@ -297,11 +324,15 @@ class RunningDelivery implements Delivery {
   }
 
   queued(): number {
-    return this.#parts.store.read((tx) => this.#outbox.count(tx))
+    return this.#parts.store.read((tx) => {
+      let held = 0
+      for (const mail of allHeld(tx)) held += waitingOf(mail).length
+      return this.#outbox.count(tx) + held
+    })
   }
 
   isIdle(): boolean {
-    return this.#parts.store.read((tx) => this.#outbox.isEmpty(tx))
+    return this.#parts.store.read((tx) => this.#outbox.isEmpty(tx) && nextRelease(tx) === undefined)
   }
 
   retry(account?: Identity, contact?: Identity): void {
@@ -309,12 +340,25 @@ class RunningDelivery implements Delivery {
     this.#arrivals.nudge()
   }
 
-  async cancel(account: Identity, contact: Identity, seq: number): Promise<boolean> {
+  async cancel({ seq, ref: known, heldUntilMs }: Parameters<Delivery['cancel']>[0]): Promise<boolean> {
     return await this.#parts.store.write((tx) => {
-      const ref = this.#outbox.get(tx, account, contact, seq)
+      if (heldUntilMs !== undefined) return this.#cancelHeld(tx, { untilMs: heldUntilMs, message: known.message }, seq)
+      const ref = this.#outbox.get(tx, known.account, known.recipient, seq)
       if (ref !== undefined) this.#settler.cancelled(tx, { seq, ref })
       return ref !== undefined
     })
+  }
+
+  #cancelHeld(tx: WriteTx, key: Pick<HeldMail, 'untilMs' | 'message'>, at: number): boolean {
+    const held = heldNow(tx, key)
+    if (held?.recipients[at] === undefined) return false
+    const left = { ...held, recipients: held.recipients.with(at, undefined) }
+    if (waitingOf(left).length > 0) keepHeld(tx, left)
+    else {
+      removeHeld(tx, held)
+      if (held.outgoing.root !== undefined) this.#blobSource.release(tx, held.outgoing.root)
+    }
+    return true
   }
 
   contactChanged(account: Identity, contact: Identity): void {
@@ -342,6 +386,7 @@ class RunningDelivery implements Delivery {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer)
     await this.relays?.[Symbol.asyncDispose]()
+    await this.#releases[Symbol.asyncDispose]()
     await this.#switchboard[Symbol.asyncDispose]()
     await this.#arrivals[Symbol.asyncDispose]()
     await this.#longReports[Symbol.asyncDispose]()
@@ -383,6 +428,23 @@ class RunningDelivery implements Delivery {
       code: error instanceof MyceliumError ? error.code : 'unexpected',
     })
   }
+}
+
+/** As a person sees it: one entry for each recipient. */
+function waitingHeld(held: HeldMail): readonly Waiting[] {
+  const { account, message, untilMs, submittedAtMs, outgoing } = held
+  const { expiresAtMs } = decodeMessage(outgoing.encoded)
+  const times = { submittedAtMs, submittedRunMs: 0, expiresAtMs }
+  const untried = { ackedBy: [], refusedBy: [], delayReported: false, alone: undefined }
+  return waitingOf(held).map(({ at, who }) => ({
+    seq: at,
+    ref: { account, message, ...who, ...times, ...untried },
+    bytes: sizeOf(outgoing),
+    courier: undefined,
+    inFlight: false,
+    atRelays: undefined,
+    heldUntilMs: untilMs,
+  }))
 }
 
 function sizeOf(outgoing: OutgoingMessage | undefined): number {

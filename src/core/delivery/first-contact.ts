@@ -4,12 +4,13 @@
  */
 import type { Ambient } from '../ambient.ts'
 import { sign, verify } from '../crypto/sign.ts'
+import { doWork } from '../crypto/work.ts'
 import { hasCode, MyceliumError } from '../errors.ts'
-import { type Identity, short } from '../ids.ts'
+import { type DeviceId, type GatewayId, type Identity, short } from '../ids.ts'
 import { choosePrekey } from '../identity/prekeys.ts'
 import { limits } from '../limits.ts'
 import { payloadBytesMax } from '../session/frame.ts'
-import { compareTranscripts, flightCacheKey, initiate, readFlight } from '../session/handshake.ts'
+import { type Claim, compareTranscripts, flightCacheKey, initiate, readFlight } from '../session/handshake.ts'
 import { mayReset, readReset, signReset } from '../session/reset.ts'
 import { Session } from '../session/session.ts'
 import type { Store, WriteTx } from '../store/store.ts'
@@ -25,11 +26,17 @@ import {
   decodeSeen,
   encodeHandshakeAsk,
   encodeSeen,
+  encodeWorkDemand,
+  readWorkDemand,
   type BundleProof,
+  type FlightWork,
   type Greeting,
+  workLabel,
 } from './asks.ts'
+import type { DeliveryCounts } from './counts.ts'
 import { packItem } from './items.ts'
 import type { Keyring, PeerContact, PeerDevice } from './needs.ts'
+import { Porch } from './porch.ts'
 import type { AskHandler, GatewayAddress, Overlay } from './ports.ts'
 import { type Pair, pairName, type SessionBook, type SessionRow, takeOver } from './session-book.ts'
 
@@ -41,15 +48,35 @@ interface FirstContactParts {
   readonly ambient: Ambient
   /** A session of this pair was made or replaced, here or by the peer. */
   readonly onSession: (pair: Pair) => void
+  /** Does a contact who was accepted live there? */
+  readonly isFamiliar: (gateway: GatewayId) => boolean
+  readonly counts: DeliveryCounts
+  /** Strangers who wait at this account. */
+  readonly waiting: (account: Identity) => number
+}
+
+/** A first flight on its way in. */
+interface Arrival {
+  readonly account: Identity
+  readonly source: string
+  readonly flightKey: Uint8Array
+  readonly flight: Uint8Array
 }
 
 export class FirstContact {
   readonly #parts: FirstContactParts
   /** Ids of the sessions whose flights wait for an answer, by pair. */
   readonly #underWay = new Map<string, string>()
+  readonly #porch: Porch
 
   constructor(parts: FirstContactParts) {
     this.#parts = parts
+    this.#porch = new Porch(parts)
+  }
+
+  /** Whether a gateway need not wait behind strangers. */
+  isFamiliar(gateway: GatewayId): boolean {
+    return this.#porch.isFamiliar(gateway)
   }
 
   /** Fetches and learns a contact's bundle. @throws `unreachable`, `peer-misbehaved`, what learning throws */
@@ -75,13 +102,45 @@ export class FirstContact {
     device: PeerDevice,
     { signal }: { readonly signal: AbortSignal },
   ): Promise<void> {
+    if (device.where === undefined) throw new MyceliumError('unreachable')
+    const { pair, old, session, flight } = this.#begin(account, contact, device)
+    const name = pairName(pair)
+    this.#underWay.set(name, session.id)
+    try {
+      const answer = await this.#fly(device.where, device.device, flight, signal)
+      await this.#welcomed(pair, session, { answer, old })
+    } finally {
+      if (this.#underWay.get(name) === session.id) this.#underWay.delete(name)
+    }
+  }
+
+  /** A first flight for a contact's device that cannot be asked, to be left for it. @throws `unreachable`, `handshake-refused` */
+  flightFor(
+    account: Identity,
+    contact: PeerContact,
+    device: PeerDevice,
+  ): { readonly pair: Pair; readonly session: Session; readonly request: Uint8Array } {
+    const { pair, session, flight } = this.#begin(account, contact, device)
+    return { pair, session, request: encodeHandshakeAsk({ device: device.device, flight, work: undefined }) }
+  }
+
+  /** @throws `unreachable`, `handshake-refused` */
+  #begin(
+    account: Identity,
+    contact: PeerContact,
+    device: PeerDevice,
+  ): {
+    readonly pair: Pair
+    readonly old: SessionRow | undefined
+    readonly session: Session
+    readonly flight: Uint8Array
+  } {
     const { store, book, overlay, ambient, keyring } = this.#parts
     const own = keyring.own(account)
     const pair: Pair = { account, device: own.party.device, peer: contact.identity, peerDevice: device.device }
     const nowMs = ambient.clock.nowMs()
     const prekey = choosePrekey(device.prekeys, nowMs)
-    if (prekey === undefined || contact.logHead === undefined || device.where === undefined)
-      throw new MyceliumError('unreachable')
+    if (prekey === undefined || contact.logHead === undefined) throw new MyceliumError('unreachable')
     const old = store.read((tx) => book.read(tx, pair))
     const reset = this.#resetFor(old, pair, nowMs)
     const here = { gateway: overlay.self, locators: overlay.locators() }
@@ -103,15 +162,23 @@ export class FirstContact {
       random: ambient.random,
       nowMs,
     })
-    const name = pairName(pair)
-    this.#underWay.set(name, session.id)
-    try {
-      const request = encodeHandshakeAsk({ device: device.device, flight })
-      const answer = await overlay.ask(device.where, 'handshake', request, { signal, answerBytesMax: 4096 })
-      await this.#welcomed(pair, session, { answer, old })
-    } finally {
-      if (this.#underWay.get(name) === session.id) this.#underWay.delete(name)
+    return { pair, old, session, flight }
+  }
+
+  /** Sends a flight, and does what work the other side demands first: strangers are asked for it when many come. */
+  async #fly(to: GatewayAddress, device: DeviceId, flight: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+    const flightKey = flightCacheKey(flight)!
+    let work: FlightWork | undefined
+    for (let round = 0; round <= limits.workRoundsMax; round += 1) {
+      const request = encodeHandshakeAsk({ device, flight, work })
+      const answer = await this.#parts.overlay.ask(to, 'handshake', request, { signal, answerBytesMax: 4096 })
+      const demand = readWorkDemand(answer)
+      if (demand === undefined) return answer
+      if (demand.bits > limits.workBitsMax) break
+      const { salt, bits } = demand
+      work = { salt, nonce: await doWork(workLabel, [salt, flightKey], { bits, signal }) }
     }
+    throw new MyceliumError('handshake-refused', { reason: 'work' })
   }
 
   /** The responder's first frame: from here on the session works both ways. */
@@ -160,11 +227,12 @@ export class FirstContact {
     }
   }
 
-  readonly answerBundle: AskHandler = async (request) =>
+  readonly answerBundle: AskHandler = async (request, { from }) =>
     quietly(() => {
       const { identity, proof } = decodeBundleAsk(request)
       const { keyring, overlay } = this.#parts
       if (!keyring.accounts().includes(identity) || !this.#mayHave(identity, proof)) return undefined
+      this.#porch.expect(from)
       return Promise.resolve(keyring.bundle(identity, { gateway: overlay.self, locators: overlay.locators() }))
     })
 
@@ -181,38 +249,92 @@ export class FirstContact {
     )
   }
 
-  readonly answerHandshake: AskHandler = async (request) =>
+  readonly answerHandshake: AskHandler = async (request, { from, source }) =>
     quietly(async () => {
-      const { device, flight } = decodeHandshakeAsk(request)
-      const account = this.#parts.keyring.accountOfDevice(device)
-      if (account === undefined) return undefined
-      const answered = await this.#parts.store.write((tx) => this.#accept(tx, account, Uint8Array.from(flight)))
-      if (answered === undefined) return undefined
-      this.#parts.onSession(answered.pair)
-      return answered.frame
+      const { device, flight, work } = decodeHandshakeAsk(request)
+      const { keyring, store } = this.#parts
+      const account = keyring.accountOfDevice(device)
+      const flightKey = flightCacheKey(flight)
+      if (account === undefined || flightKey === undefined) return undefined
+      if (store.read((tx) => tx.has(tables.handshakes, flightKey))) return undefined
+      const admission = this.#porch.admit({ account, from, source, flightKey, work })
+      if (admission.kind === 'work') return encodeWorkDemand(admission.demand)
+      if (admission.kind === 'refused') return undefined
+      const arrival = { account, source, flightKey, flight: Uint8Array.from(flight) }
+      return (await this.#take(arrival, (identity) => keyring.contact(account, identity)?.state !== 'blocked'))?.frame
     })
+
+  /**
+   * A flight that a contact left at a relay. @returns the first frame of the new session, with its tag; `undefined` for what
+   * is not taken
+   */
+  async takeLeft(
+    account: Identity,
+    contact: Identity,
+    request: Uint8Array,
+  ): Promise<{ readonly pair: Pair; readonly tag: Uint8Array; readonly frame: Uint8Array } | undefined> {
+    const { keyring, store, ambient } = this.#parts
+    try {
+      const { device, flight } = decodeHandshakeAsk(request)
+      const flightKey = flightCacheKey(flight)
+      if (keyring.accountOfDevice(device) !== account || flightKey === undefined) return undefined
+      if (store.read((tx) => tx.has(tables.handshakes, flightKey))) return undefined
+      const arrival = { account, source: 'relay', flightKey, flight: Uint8Array.from(flight) }
+      const taken = await this.#take(arrival, (identity) => identity === contact)
+      return taken === undefined ? undefined : { ...taken, tag: taken.session.sendTag(ambient.clock.nowMs()) }
+    } catch (error) {
+      if (isOurs(error)) throw error
+      ambient.log.info('flight.refused', { code: error instanceof MyceliumError ? error.code : 'unexpected' })
+      return undefined
+    }
+  }
+
+  async #take(
+    arrival: Arrival,
+    isWelcome: (identity: Identity) => boolean,
+  ): Promise<{ readonly pair: Pair; readonly session: Session; readonly frame: Uint8Array } | undefined> {
+    // what nobody can open, or who is not welcome, waits for no transaction
+    let claim: Claim | undefined = this.#read(arrival)
+    if (!isWelcome(claim.identity)) return undefined
+    const answered = await this.#parts.store.write((tx) => {
+      // a transaction may run twice, and a claim is finished once
+      const fresh = claim ?? this.#read(arrival)
+      claim = undefined
+      return this.#accept(tx, arrival, fresh)
+    })
+    if (answered !== undefined) this.#parts.onSession(answered.pair)
+    return answered
+  }
+
+  #read({ account, flight }: Arrival): Claim {
+    const { keyring } = this.#parts
+    return readFlight(flight, { self: keyring.own(account).party, prekey: (id) => keyring.prekey(account, id) })
+  }
 
   /** Everything that a first flight changes, in one transaction; a replayed or unwelcome one changes nothing. */
   #accept(
     tx: WriteTx,
-    account: Identity,
-    flight: Uint8Array,
-  ): { readonly pair: Pair; readonly frame: Uint8Array } | undefined {
+    { account, source, flight, flightKey }: Arrival,
+    claim: Claim,
+  ): { readonly pair: Pair; readonly session: Session; readonly frame: Uint8Array } | undefined {
     const { book, keyring, ambient } = this.#parts
     const moment = { random: ambient.random, nowMs: ambient.clock.nowMs() }
-    const seenKey = flightCacheKey(flight)
-    if (seenKey === undefined || tx.has(tables.handshakes, seenKey)) return undefined
-    const { party } = keyring.own(account)
-    const claim = readFlight(flight, { self: party, prekey: (id) => keyring.prekey(account, id) })
+    if (tx.has(tables.handshakes, flightKey)) return undefined
     // a log that never was ours would bind the session to a forged past
     if (!keyring.hasHadHead(account, claim.seenLogHead)) return undefined
-    const greeting = decodeGreeting(claim.introduction)
-    const contact = keyring.meet(tx, account, greeting.introduction, claim.identity, greeting.capability)
+    const { introduction, capability, ...greeting } = decodeGreeting(claim.introduction)
+    const who = { introduction, claimed: claim.identity, capability, source, flight: flightKey }
+    const contact = keyring.meet(tx, account, who)
     const peer = contact.devices.find((one) => one.device === claim.device)
     if (peer === undefined || contact.logHead === undefined)
       throw new MyceliumError('handshake-refused', { reason: 'device' })
     const session = claim.finish({ deviceDhPublic: peer.dhPublic, logHead: contact.logHead }, moment)
-    const pair: Pair = { account, device: party.device, peer: contact.identity, peerDevice: claim.device }
+    const pair: Pair = {
+      account,
+      device: keyring.own(account).party.device,
+      peer: contact.identity,
+      peerDevice: claim.device,
+    }
     const old = book.read(tx, pair)
     const isReset = this.#takesPlace(old, session, greeting, pair, moment.nowMs) === 'reset'
     const [payload] = packItem({ kind: 'welcome' }, payloadBytesMax(512), () => moment.random.bytes(16))
@@ -220,8 +342,8 @@ export class FirstContact {
     book.replace(tx, takeOver(old, pair, session, { nowMs: moment.nowMs, reset: isReset }))
     const prekeyId = new DataView(flight.buffer, flight.byteOffset).getUint32(1)
     keyring.prekeyUsed(tx, account, prekeyId)
-    tx.put(tables.handshakes, seenKey, encodeSeen({ account, prekeyId }))
-    return { pair, frame }
+    tx.put(tables.handshakes, flightKey, encodeSeen({ account, prekeyId }))
+    return { pair, session, frame }
   }
 
   /**
@@ -231,7 +353,7 @@ export class FirstContact {
   #takesPlace(
     old: SessionRow | undefined,
     session: Session,
-    { reset }: Greeting,
+    { reset }: Pick<Greeting, 'reset'>,
     pair: Pair,
     nowMs: number,
   ): 'first' | 'reset' {
@@ -281,7 +403,11 @@ async function quietly(answer: () => Promise<Uint8Array | undefined> | undefined
   try {
     return await answer()
   } catch (error) {
-    if (!(error instanceof MyceliumError) || hasCode(error, 'store-corrupt') || hasCode(error, 'disk-full')) throw error
+    if (isOurs(error)) throw error
     return undefined
   }
 }
+
+/** A fault here, not of what was sent. */
+const isOurs = (error: unknown): boolean =>
+  !(error instanceof MyceliumError) || hasCode(error, 'store-corrupt') || hasCode(error, 'disk-full')

@@ -5,6 +5,7 @@ import type { Mailboxes } from '../mailbox/mailbox.ts'
 import type { Store, WriteTx } from '../store/store.ts'
 import { forgetArrivals } from './arrivals.ts'
 import { BlobSource } from './blob-source.ts'
+import { allHeld, removeHeld } from './held.ts'
 import { forgetReports } from './long-reports.ts'
 import { Outbox } from './outbox.ts'
 import { forgetRelays } from './relay/book.ts'
@@ -28,6 +29,11 @@ export function forgetAccount(
       const gone = outbox.remove(tx, seq, ref)
       if (gone?.root !== undefined) blobSource.release(tx, gone.root)
     }
+  }
+  for (const held of allHeld(tx)) {
+    if (held.account !== account) continue
+    removeHeld(tx, held)
+    if (held.outgoing.root !== undefined) blobSource.release(tx, held.outgoing.root)
   }
   forgetArrivals(tx, account, parts.mailboxes)
   forgetReports(tx, account)

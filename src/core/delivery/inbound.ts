@@ -44,8 +44,12 @@ interface InboundParts {
   readonly ambient: Ambient
   /** Is this a device of a contact of an account of ours, as of now? */
   readonly mayMeet: (pair: Pair) => boolean
+  /** A session of this pair has become its own. */
+  readonly onSession: (pair: Pair) => void
   /** How many bytes of mail this pair's person may send in a day. */
   readonly dayBytesMax: (pair: Pair) => number
+  /** May a stranger who waits send so much more? Counts what it lets through; true for anybody else. */
+  readonly strangerMay: (tx: WriteTx, pair: Pair, size: number) => boolean
 }
 
 interface Batch {
@@ -66,9 +70,11 @@ const largestPayload = payloadBytesMax(4096)
 export class Inbound {
   readonly #parts: InboundParts
   readonly #assemblers = new Map<string, Assembler>()
-  readonly #bundles = new Map<string, { minute: number; count: number }>()
-  /** Mail bytes taken or promised per contact and day: bounded, in memory. */
-  readonly #promised = new Map<string, { day: number; bytes: number }>()
+  /** Bundles and queues of each device in this minute. */
+  readonly #announcements = new Map<string, { minute: number; count: number }>()
+  /** Mail bytes taken or promised per contact in this day: bounded, in memory. */
+  readonly #promised = new Map<string, number>()
+  #day = 0
 
   constructor(parts: InboundParts) {
     this.#parts = parts
@@ -91,8 +97,10 @@ export class Inbound {
     tx: WriteTx,
     { pair, frames }: Batch,
   ): { readonly tag: Uint8Array; readonly frames: readonly Uint8Array[] } | undefined {
+    if (!this.#parts.mayMeet(pair)) return undefined
+    this.#takeOffered(tx, pair, frames)
     const row = this.#parts.book.read(tx, pair)
-    if (row === undefined || !this.#parts.mayMeet(pair)) return undefined
+    if (row === undefined) return undefined
     const sessions = new OpenSessions(row)
     const draft = this.#assembler(pair).draft()
     const answers: Answers = { received: [], refused: [], bundle: undefined }
@@ -102,6 +110,14 @@ export class Inbound {
     const out = this.#sealAnswers(sessions.current, answers)
     this.#parts.book.update(tx, sessions.row())
     return { tag: sessions.current.sendTag(this.#parts.ambient.clock.nowMs()), frames: out }
+  }
+
+  /** The first frames in a session that was offered by way of a relay make it the pair's. */
+  #takeOffered(tx: WriteTx, pair: Pair, frames: readonly TaggedFrame[]): void {
+    for (const id of new Set(frames.map(({ to }) => to.sessionId))) {
+      const of = frames.filter(({ to }) => to.sessionId === id).map(({ frame }) => frame)
+      if (this.#parts.book.takeOffered(tx, pair, id, of)) tx.afterCommit(() => this.#parts.onSession(pair))
+    }
   }
 
   #takeFrame(
@@ -138,12 +154,17 @@ export class Inbound {
   /** A few a minute are plenty: a device sends one on each new link and when it moves. */
   #takeBundle(tx: WriteTx, pair: Pair, bundle: Uint8Array | undefined): void {
     if (bundle === undefined) return
-    const minute = Math.floor(this.#parts.ambient.clock.monotonicMs() / 60_000)
-    const known = this.#bundles.get(pairName(pair))
-    const count = known?.minute === minute ? known.count + 1 : 1
-    this.#bundles.set(pairName(pair), { minute, count })
-    if (count > limits.bundlesPerMinuteMax) throw new MyceliumError('throttled')
+    this.#checkPace(`bundle ${pairName(pair)}`)
     this.#parts.handlers.bundle(tx, pair, bundle)
+  }
+
+  /** @throws `throttled` */
+  #checkPace(name: string): void {
+    const minute = Math.floor(this.#parts.ambient.clock.monotonicMs() / 60_000)
+    const known = this.#announcements.get(name)
+    const count = known?.minute === minute ? known.count + 1 : 1
+    this.#announcements.set(name, { minute, count })
+    if (count > limits.bundlesPerMinuteMax) throw new MyceliumError('throttled')
   }
 
   #takeItem(tx: WriteTx, pair: Pair, item: Item, answers: Answers): void {
@@ -168,6 +189,7 @@ export class Inbound {
         handlers.confirmation(tx, pair, item.step)
         return
       case 'queues':
+        this.#checkPace(`queues ${pairName(pair)}`)
         handlers.queues(tx, pair, item.queues)
         return
       case 'welcome':
@@ -192,35 +214,38 @@ export class Inbound {
     if (this.#parts.deliverer.hasTaken(tx, tombstone)) return { kind: 'duplicate' }
     const { content } = part
     if (content.kind === 'inline') {
-      if (this.#isOverQuota(pair, Math.max(content.bytes.length, limits.mailCountedBytesMin)))
+      if (this.#isOverQuota(tx, pair, Math.max(content.bytes.length, limits.mailCountedBytesMin)))
         return { kind: 'refused', reason: 'mailbox-full' }
       return this.#parts.deliverer.take(tx, { ...mail, content }, tombstone)
     }
     if (this.#parts.arrivals.has(tx, pair.account, id)) return undefined
-    const reason = this.#blobRefusal(pair, content)
+    const reason = this.#blobRefusal(tx, pair, content)
     if (reason !== undefined) return { kind: 'refused', reason }
     this.#parts.arrivals.addRemote(tx, mail, message.device, content)
     return undefined
   }
 
   #blobRefusal(
+    tx: WriteTx,
     pair: Pair,
     { size, chunkBytes }: Extract<Extract<Part, { kind: 'mail' }>['content'], { kind: 'blob' }>,
   ): Refusal | undefined {
     if (size > limits.mailBytesMax + limits.mailHeaderBytesMax) return 'message-too-large'
     if (size < 1 || chunkBytes !== chunkBytesFor(size)) return 'malformed'
     // each one is fetched by itself, however small it says it is
-    return this.#isOverQuota(pair, Math.max(size, limits.messageInlineBytesMax)) ? 'mailbox-full' : undefined
+    return this.#isOverQuota(tx, pair, Math.max(size, limits.messageInlineBytesMax)) ? 'mailbox-full' : undefined
   }
 
   /** Counts what it lets through. */
-  #isOverQuota(pair: Pair, size: number): boolean {
+  #isOverQuota(tx: WriteTx, pair: Pair, size: number): boolean {
     const day = Math.floor(this.#parts.ambient.clock.nowMs() / 86_400_000)
+    if (day !== this.#day) this.#promised.clear()
+    this.#day = day
     const key = pair.account + pair.peer
-    const known = this.#promised.get(key)
-    const bytes = (known?.day === day ? known.bytes : 0) + size
-    if (bytes > this.#parts.dayBytesMax(pair)) return true
-    this.#promised.set(key, { day, bytes })
+    const known = this.#promised.get(key) ?? 0
+    const bytes = known + size
+    if (bytes > this.#parts.dayBytesMax(pair) || !this.#parts.strangerMay(tx, pair, size)) return true
+    this.#promised.set(key, bytes)
     return false
   }
 
@@ -235,6 +260,12 @@ export class Inbound {
     for (const { id, reason } of answers.refused) items.push({ kind: 'refused', id, reason })
     const payloads = items.flatMap((item) => packItem(item, largestPayload, () => random.bytes(16)))
     return [...payloads.map((payload) => session.seal(payload, moment)), ...session.maintenance(moment)]
+  }
+
+  /** Its contact is gone. */
+  forget(pair: Pair): void {
+    this.#assemblers.delete(pairName(pair))
+    for (const kind of ['bundle', 'queues']) this.#announcements.delete(`${kind} ${pairName(pair)}`)
   }
 
   #assembler(pair: Pair): Assembler {

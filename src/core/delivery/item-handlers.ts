@@ -47,7 +47,8 @@ export function itemHandlers(parts: HandlerParts): ItemHandlers {
     queues: (tx, pair, queues) => parts.onQueues(tx, pair, queues),
     bundle: (tx, pair, bundle) => {
       keyring.learn(tx, pair.account, bundle, pair.peer)
-      tx.afterCommit(() => switchboard.courier(pair.account, pair.peer).start())
+      // it says where the contact is: no more waiting
+      tx.afterCommit(() => switchboard.courier(pair.account, pair.peer).nudge())
     },
     confirmation: (tx, pair, step) => {
       if (!switchboard.isAccepted(pair)) return

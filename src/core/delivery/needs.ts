@@ -67,6 +67,17 @@ export interface OwnDevice {
   readonly signing: SigningKey
 }
 
+/** Somebody whose first flight was opened. */
+export interface Introduced {
+  readonly introduction: Uint8Array
+  readonly claimed: Identity
+  readonly capability: Uint8Array | undefined
+  /** Where it came from, as the overlay tells sources apart. */
+  readonly source: string
+  /** The flight's cache key. */
+  readonly flight: Uint8Array
+}
+
 /** Keys and contacts, as setting up sessions uses them. */
 export interface Keyring {
   accounts(): readonly Identity[]
@@ -89,13 +100,7 @@ export interface Keyring {
    * Makes a contact of whoever sent this introduction: at once with a good capability of ours, else as a request.
    * @throws `too-large` when too many requests wait; `blocked`; what `verifyBundle` throws
    */
-  meet(
-    tx: WriteTx,
-    account: Identity,
-    introduction: Uint8Array,
-    claimed: Identity,
-    capability: Uint8Array | undefined,
-  ): PeerContact
+  meet(tx: WriteTx, account: Identity, who: Introduced): PeerContact
   /** The invitation behind a pending contact has done its work. */
   invitationDone(tx: WriteTx, account: Identity, identity: Identity): void
   /** May this capability fetch the account's bundle now? Uses nothing up. */

@@ -55,6 +55,7 @@ export const notifyCodec: Codec<DsnNotify> = {
   write: (out, value) => out.u8(notifies.indexOf(value)),
   read: (from) => notifies[from.u8()] ?? 'failure',
 }
+export const notifiesCodec = array(notifyCodec, notifies.length)
 export const returnedCodec: Codec<'full' | 'headers'> = {
   write: (out, value) => out.u8(value === 'full' ? 1 : 0),
   read: (from) => (u8.read(from) === 1 ? 'full' : 'headers'),
@@ -62,7 +63,7 @@ export const returnedCodec: Codec<'full' | 'headers'> = {
 const flag: Codec<boolean> = { write: (out, value) => out.u8(value ? 1 : 0), read: (from) => u8.read(from) === 1 }
 const identity = hexId<Identity>(32)
 
-const outgoingCodec = record<OutgoingMessage>({
+export const outgoingCodec = record<OutgoingMessage>({
   encoded: bytes(limits.itemBytesMax),
   envelopeId: optional(text(limits.dsnTextOctetsMax)),
   returned: returnedCodec,
@@ -75,7 +76,7 @@ const refCodec = record<OutboxRef>({
   recipient: identity,
   message: hexId<MessageId>(32),
   address: text(limits.addressOctetsMax) as unknown as Codec<Address>,
-  notify: array(notifyCodec, notifies.length),
+  notify: notifiesCodec,
   originalRecipient: optional(text(limits.dsnTextOctetsMax)),
   submittedAtMs: u64,
   submittedRunMs: u64,

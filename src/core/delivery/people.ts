@@ -9,16 +9,26 @@ import { MyceliumError, unreachable } from '../errors.ts'
 import type { Address, DeviceId, Identity } from '../ids.ts'
 import { verifyBundle } from '../identity/bundle.ts'
 import { entryHash } from '../identity/log-entry.ts'
-import { limits } from '../limits.ts'
 import type { ReversePath } from '../message/message.ts'
 import type { ReadTx, WriteTx } from '../store/store.ts'
-import type { Directory, Keyring, OwnDevice, PairOfDevices, PeerContact, Route, SenderStanding } from './needs.ts'
+import type {
+  Directory,
+  Introduced,
+  Keyring,
+  OwnDevice,
+  PairOfDevices,
+  PeerContact,
+  Route,
+  SenderStanding,
+} from './needs.ts'
 import type { GatewayAddress } from './ports.ts'
+import type { Requests } from './requests.ts'
 
 interface PeopleParts {
   readonly accounts: Accounts
   readonly contacts: Contacts
   readonly invitations: Invitations
+  readonly requests: Requests
   readonly ambient: Ambient
 }
 
@@ -26,12 +36,14 @@ export class People implements Directory, Keyring {
   readonly #accounts: Accounts
   readonly #contacts: Contacts
   readonly #invitations: Invitations
+  readonly #requests: Requests
   readonly #ambient: Ambient
 
-  constructor({ accounts, contacts, invitations, ambient }: PeopleParts) {
+  constructor({ accounts, contacts, invitations, requests, ambient }: PeopleParts) {
     this.#accounts = accounts
     this.#contacts = contacts
     this.#invitations = invitations
+    this.#requests = requests
     this.#ambient = ambient
   }
 
@@ -144,8 +156,10 @@ export class People implements Directory, Keyring {
   mayMeet({ account, device, peer, peerDevice }: PairOfDevices): boolean {
     if (!this.#accounts.has(account)) return false
     const { disabled, device: own } = this.#accounts.get(account)
-    const theirs = this.#contacts.byIdentity(account, peer)?.devices.some(({ id }) => id === peerDevice)
-    return !disabled && own.id === device && theirs === true
+    const contact = this.#contacts.byIdentity(account, peer)
+    // a contact who is blocked is told so with each mail; a stranger is told nothing
+    if (contact === undefined || (contact.blocked && contact.state === 'request')) return false
+    return !disabled && own.id === device && contact.devices.some(({ id }) => id === peerDevice)
   }
 
   learn(tx: WriteTx, account: Identity, bundle: Uint8Array, from: Identity): void {
@@ -156,22 +170,15 @@ export class People implements Directory, Keyring {
       this.#ambient.log.warn('contact.key-changed', { contact: from.slice(0, 8), fork: fork !== undefined })
   }
 
-  meet(
-    tx: WriteTx,
-    account: Identity,
-    introduction: Uint8Array,
-    claimed: Identity,
-    capability: Uint8Array | undefined,
-  ): PeerContact {
+  meet(tx: WriteTx, account: Identity, { introduction, claimed, capability, source, flight }: Introduced): PeerContact {
     const known = this.#contacts.byIdentity(account, claimed)
     if (known?.blocked === true) throw new MyceliumError('blocked')
     const invited = capability !== undefined && this.#redeems(tx, account, capability, claimed)
-    const isStranger = known === undefined && !invited
-    if (isStranger && this.#contacts.requests(account).length >= limits.requestsMax)
-      throw new MyceliumError('too-large', { requests: limits.requestsMax })
+    if (known === undefined && !invited) this.#requests.makeRoom(tx, account, source)
     const bundle = verifyBundle(introduction, claimed, this.#ambient.clock.nowMs(), known?.entries)
     const writer = this.#contacts.using(tx)
     const { contact } = writer.learn(account, bundle, { stateIfNew: invited ? 'active' : 'request' })
+    if (contact.state === 'request' && !invited) this.#requests.cameBy(tx, account, claimed, { source, flight })
     return peerOf(invited && contact.state === 'request' ? writer.accept(account, claimed) : contact)
   }
 

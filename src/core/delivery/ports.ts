@@ -36,12 +36,17 @@ export interface Link {
 export const askTopics = ['bundle', 'handshake', 'blob'] as const
 export type AskTopic = (typeof askTopics)[number]
 
+export interface AskContext {
+  /** The transport has proven it. */
+  readonly from: GatewayId
+  /** What may count together with others from there: a network address (IPv6: a /64), or the gateway in between. */
+  readonly source: string
+  readonly signal: AbortSignal
+}
+
 export interface AskHandler {
   /** `undefined` refuses without saying why. Must bound its own work; `signal` aborts when the asker leaves. */
-  (
-    request: Uint8Array,
-    context: { readonly from: GatewayId; readonly signal: AbortSignal },
-  ): Promise<Uint8Array | undefined>
+  (request: Uint8Array, context: AskContext): Promise<Uint8Array | undefined>
 }
 
 export interface PeerStatus {
@@ -82,6 +87,8 @@ export interface Overlay extends AsyncDisposable {
 export interface OverlayHandlers {
   /** A new link, whichever side opened it. */
   readonly onLink: (link: Link) => void
+  /** Contacts live there, or it was invited: strangers do not take its place. Everybody, where this is not given. */
+  readonly isFamiliar?: (gateway: GatewayId) => boolean
   /** A gateway became reachable (connected, or announced on the local network): back-off ends for it. */
   readonly onReachable: (gateway: GatewayAddress) => void
   /** Own listening addresses changed: contacts should hear of it. */

@@ -37,7 +37,10 @@ export class SharedWrite {
   }
 
   #schedule(): void {
-    if (this.#isScheduled) return
+    if (this.#isScheduled) {
+      this.#store.joined()
+      return
+    }
     this.#isScheduled = true
     void this.#runTogether()
   }
@@ -51,7 +54,7 @@ export class SharedWrite {
           if (jobs.length === 0) jobs = this.#take()
           for (const job of jobs) job.run(tx)
         },
-        { callers: () => jobs.length },
+        { callers: () => (jobs.length > 0 ? jobs.length : this.#waiting.length) },
       )
     } catch {
       if (jobs.length === 0) jobs = this.#take()

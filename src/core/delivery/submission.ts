@@ -20,6 +20,8 @@ export interface Submission {
   readonly returned?: 'full' | 'headers'
   /** RFC 3461 §4.4 ENVID. */
   readonly envelopeId?: string
+  /** RFC 4865: it leaves at this moment, Unix milliseconds, or at once when that has passed. */
+  readonly holdUntilMs?: number
   /** CRLF lines, dot-unstuffed, exactly as the client sent them. */
   readonly body: AsyncIterable<Uint8Array>
 }

@@ -14,7 +14,8 @@ import type { Arrivals, Reporting } from './arrivals.ts'
 import type { BlobSource } from './blob-source.ts'
 import type { Deliverer } from './deliver.ts'
 import type { Directory } from './needs.ts'
-import type { Outbox, OutboxRef, QueuedRef } from './outbox.ts'
+import { type HeldRecipient, keepHeld } from './held.ts'
+import type { Outbox, OutboxRef, OutgoingMessage, QueuedRef } from './outbox.ts'
 import { type OutgoingMail, readOutgoing } from './outgoing-mail.ts'
 import { deliveredHere, type Reports, reportedHead } from './reports.ts'
 import type { RunClock } from './run-clock.ts'
@@ -23,7 +24,7 @@ import type { SharedWrite } from './shared-write.ts'
 import type { ReceivedMessage } from './tombstones.ts'
 import type { RecipientVerdict, Submission, SubmissionRecipient, Submitter } from './submission.ts'
 
-interface SubmitParts {
+export interface SubmitParts {
   readonly writes: SharedWrite
   readonly mailboxes: Mailboxes
   readonly directory: Directory
@@ -37,10 +38,12 @@ interface SubmitParts {
   readonly ambient: Ambient
   /** Called after the commit: there is something to send. */
   readonly onQueued: (queued: QueuedRef) => void
+  /** Called after the commit: there is something to release later. */
+  readonly onHeld: () => void
 }
 
 /** A mail's bytes, small ones in hand and long ones stored. */
-type Gathered =
+export type Gathered =
   | { readonly kind: 'inline'; readonly bytes: Uint8Array }
   | { readonly kind: 'stored'; readonly stored: StoredContent }
 
@@ -76,44 +79,111 @@ async function submit(
   const content: Content = sent.kind === 'inline' ? sent : prepared!.content
   const nowMs = clock.nowMs()
   const recipients = submission.from === '' ? submission.recipients.map(unreported) : submission.recipients
+  const heldUntilMs =
+    submission.holdUntilMs !== undefined && submission.holdUntilMs > nowMs ? submission.holdUntilMs : undefined
+  const sentAtMs = heldUntilMs ?? nowMs
   const message: Message = {
     author: account,
     device: parts.directory.deviceOf(account),
     nonce: random.bytes(16),
-    sentAtMs: nowMs,
-    expiresAtMs: nowMs + limits.messageExpiryMs,
+    sentAtMs,
+    expiresAtMs: sentAtMs + limits.messageExpiryMs,
     parents: [],
     parts: [{ kind: 'mail', from: submission.from, content }],
   }
   const encoded = encodeMessage(message)
   const id = messageIdOf(encoded)
+  const root = prepared?.content.root
+  const head = prepared === undefined ? new Uint8Array() : reportedHead(mail.sentHead)
+  const { envelopeId, returned = 'headers' } = submission
+  const leaving: Leaving = { id, message, sent, nowMs, outgoing: { encoded, envelopeId, returned, root, head } }
   await parts.writes.run((tx) => {
     keepSentCopy(tx, parts, account, mail.messageId, own)
-    // two addresses of one person get one copy
-    const refs: Omit<OutboxRef, 'alone'>[] = []
-    const reached = new Set<Identity>()
-    for (const recipient of recipients) {
-      const route = parts.directory.route(account, recipient.address)
-      if (route.kind === 'refused') throw new MyceliumError(route.code)
-      const identity = route.kind === 'local' ? route.account : route.contact
-      const isFirst = !reached.has(identity)
-      reached.add(identity)
-      if (route.kind === 'local') {
-        const mailOf = { account: identity, author: account, id, sentAtMs: nowMs, from: submission.from }
-        deliverLocally(tx, parts, mailOf, sent, { reporting: reportingOf(submission, recipient, nowMs), isFirst })
-      } else if (isFirst) refs.push(refOf(parts, { account, recipient: identity, id, message }, recipient))
+    if (heldUntilMs !== undefined) {
+      if (prepared !== undefined) parts.blobSource.hold(tx, prepared)
+      hold(tx, parts, leaving, recipients, { untilMs: heldUntilMs, submittedAtMs: nowMs })
+      return
     }
-    if (refs.length === 0) return
-    if (prepared !== undefined) parts.blobSource.hold(tx, prepared)
-    const root = prepared?.content.root
-    const head = prepared === undefined ? new Uint8Array() : reportedHead(mail.sentHead)
-    const { envelopeId, returned = 'headers' } = submission
-    const queued = parts.outbox.add(tx, id, { encoded, envelopeId, returned, root, head }, refs)
-    tx.afterCommit(() => {
-      for (const one of queued) parts.onQueued(one)
+    const isSent = send(tx, parts, leaving, recipients, (_, code) => {
+      throw new MyceliumError(code)
     })
+    if (isSent && prepared !== undefined) parts.blobSource.hold(tx, prepared)
   })
   return { id }
+}
+
+/** A mail as it leaves, at once or later. */
+export interface Leaving {
+  readonly id: MessageId
+  readonly message: Message
+  readonly sent: Gathered
+  readonly nowMs: number
+  readonly outgoing: OutgoingMessage
+}
+
+export type Refused = Extract<RecipientVerdict, { kind: 'refused' }>['code']
+
+/**
+ * Into mailboxes of this gateway, and with a reference for everybody else. @returns whether there is anybody else
+ * @param onRefused hears of each recipient that does not get it
+ */
+export function send(
+  tx: WriteTx,
+  parts: SubmitParts,
+  { id, message, sent, nowMs, outgoing }: Leaving,
+  recipients: readonly SubmissionRecipient[],
+  onRefused: (recipient: SubmissionRecipient, code: Refused) => void,
+): boolean {
+  const { author: account, sentAtMs } = message
+  const from = reversePathOf(message)
+  // two addresses of one person get one copy
+  const refs: Omit<OutboxRef, 'alone'>[] = []
+  const reached = new Set<Identity>()
+  for (const recipient of recipients) {
+    const route = parts.directory.route(account, recipient.address)
+    if (route.kind === 'refused') {
+      onRefused(recipient, route.code)
+      continue
+    }
+    const identity = route.kind === 'local' ? route.account : route.contact
+    const isFirst = !reached.has(identity)
+    reached.add(identity)
+    if (route.kind === 'local') {
+      const mailOf = { account: identity, author: account, id, sentAtMs, from }
+      const reporting = reportingOf(outgoing, recipient, sentAtMs)
+      const refusal = deliverLocally(tx, parts, mailOf, sent, { reporting, isFirst })
+      if (refusal !== undefined) onRefused(recipient, refusal)
+    } else if (isFirst) refs.push(refOf(parts, { account, recipient: identity, id, message, nowMs }, recipient))
+  }
+  if (refs.length === 0) return false
+  const queued = parts.outbox.add(tx, id, outgoing, refs)
+  tx.afterCommit(() => {
+    for (const one of queued) parts.onQueued(one)
+  })
+  return true
+}
+
+function reversePathOf({ parts: [part] }: Message): ReversePath {
+  if (part?.kind !== 'mail') throw new TypeError('not a mail')
+  return part.from
+}
+
+/** Keeps it for later; whoever would be refused now is. */
+function hold(
+  tx: WriteTx,
+  parts: SubmitParts,
+  { id, message, outgoing }: Leaving,
+  recipients: readonly SubmissionRecipient[],
+  when: { readonly untilMs: number; readonly submittedAtMs: number },
+): void {
+  const { author: account } = message
+  const held = recipients.map(({ address, notify = ['failure'], originalRecipient }): HeldRecipient => {
+    const route = parts.directory.route(account, address)
+    if (route.kind === 'refused') throw new MyceliumError(route.code)
+    return { recipient: route.kind === 'local' ? route.account : route.contact, address, notify, originalRecipient }
+  })
+  keepHeld(tx, { account, message: id, ...when, outgoing, recipients: held })
+  tx.afterCommit(() => parts.onHeld())
 }
 
 /** RFC 5321 §4.5.5: nothing is ever returned to the null reverse-path. */
@@ -126,7 +196,14 @@ function refOf(
     recipient,
     id,
     message,
-  }: { readonly account: Identity; readonly recipient: Identity; readonly id: MessageId; readonly message: Message },
+    nowMs,
+  }: {
+    readonly account: Identity
+    readonly recipient: Identity
+    readonly id: MessageId
+    readonly message: Message
+    readonly nowMs: number
+  },
   { address, notify, originalRecipient }: SubmissionRecipient,
 ): Omit<OutboxRef, 'alone'> {
   return {
@@ -136,7 +213,7 @@ function refOf(
     address,
     notify: notify ?? ['failure'],
     originalRecipient,
-    submittedAtMs: message.sentAtMs,
+    submittedAtMs: nowMs,
     submittedRunMs: parts.runClock.runMs(),
     expiresAtMs: message.expiresAtMs,
     ackedBy: [],
@@ -146,7 +223,7 @@ function refOf(
 }
 
 const reportingOf = (
-  { envelopeId, returned = 'headers' }: Submission,
+  { envelopeId, returned }: OutgoingMessage,
   { address, notify = ['failure'], originalRecipient }: SubmissionRecipient,
   submittedAtMs: number,
 ): Reporting => ({ address, notify, originalRecipient, envelopeId, returned, submittedAtMs })
@@ -202,23 +279,24 @@ function keepSentCopy(tx: WriteTx, parts: SubmitParts, account: Identity, messag
   parts.sentCopies.keep(tx, account, messageId, stored)
 }
 
+/** @returns why the mailbox does not take it */
 function deliverLocally(
   tx: WriteTx,
   parts: SubmitParts,
   mail: ReceivedMessage & { readonly from: ReversePath },
   sent: Gathered,
   { reporting, isFirst }: { readonly reporting: Reporting; readonly isFirst: boolean },
-): void {
+): Refused | undefined {
   if (sent.kind === 'stored') {
-    if (parts.mailboxes.isFull(mail.account, sent.stored.size)) throw new MyceliumError('mailbox-full')
+    if (parts.mailboxes.isFull(mail.account, sent.stored.size)) return 'mailbox-full'
     // its copy, with trace fields in front, is made in the background: content belongs to one account
     if (isFirst) parts.arrivals.addLocal(tx, mail, sent.stored, reporting)
-    return
+    return undefined
   }
   if (isFirst) {
     const delivered = parts.deliverer.deliver(tx, { ...mail, content: sent })
-    if (delivered.kind === 'refused')
-      throw new MyceliumError(delivered.reason === 'mailbox-full' ? 'mailbox-full' : 'blocked')
+    if (delivered.kind === 'refused') return delivered.reason === 'mailbox-full' ? 'mailbox-full' : 'blocked'
   }
   parts.reports.report(tx, { account: mail.author, ...reporting, mail: sent }, deliveredHere)
+  return undefined
 }

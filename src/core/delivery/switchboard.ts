@@ -3,7 +3,7 @@
  * needed, and what links, contacts and sessions that come and go mean for them.
  */
 import type { Ambient } from '../ambient.ts'
-import type { DeviceId, Identity } from '../ids.ts'
+import type { DeviceId, GatewayId, Identity } from '../ids.ts'
 import { limits } from '../limits.ts'
 import type { Store } from '../store/store.ts'
 import { Channel } from './channel.ts'
@@ -31,6 +31,8 @@ interface SwitchboardParts {
   readonly firstContact: () => FirstContact
   /** Absent on a network without relays. */
   readonly relays: () => RelayDesk | undefined
+  /** A pair's sessions are over for good. */
+  readonly onEnded: (pair: Pair) => void
 }
 
 export class Switchboard implements AsyncDisposable {
@@ -39,6 +41,8 @@ export class Switchboard implements AsyncDisposable {
   readonly #couriers = new Map<string, Courier>()
   /** When a pair was last tried because of what lay at a relay, monotonic. */
   readonly #heardOfMs = new Map<string, number>()
+  /** Gateways of contacts who were accepted; found anew after a change. */
+  #familiar: Set<GatewayId> | undefined
   #closing = false
 
   constructor(parts: SwitchboardParts) {
@@ -69,15 +73,23 @@ export class Switchboard implements AsyncDisposable {
   /** This device cannot be reached now: its frames go to relays, if it named some. */
   unreached(pair: Pair): void {
     const channel = this.channel(pair)
-    if (this.#closing || channel.way === 'link' || !this.#parts.book.has(pair)) return
     const relays = this.#parts.relays()
+    if (this.#closing || channel.way === 'link') return
+    if (!this.#parts.book.has(pair)) return void relays?.offer(pair)
     if (relays === undefined || (channel.way === 'relay' && !relays.isOverdue(pair))) return
     void this.#openRelayed(channel, relays)
   }
 
   async #openRelayed(channel: Channel, relays: RelayDesk): Promise<void> {
     const outlet = await relays.outletFor(channel.pair)
-    if (outlet !== undefined && !this.#closing && channel.way !== 'link') channel.opened(outlet)
+    if (outlet === undefined || this.#closing || channel.way === 'link') return
+    // two that moved while they were apart find each other by this alone; it goes with the first that is left
+    const locators = this.#parts.overlay.locators()
+    if (!relays.hasTold(channel.pair, locators)) {
+      relays.tells(channel.pair, locators)
+      this.#tell(channel)
+    }
+    channel.opened(outlet)
   }
 
   /** What lay at a relay is fresh: its sender may be there. */
@@ -119,22 +131,58 @@ export class Switchboard implements AsyncDisposable {
 
   /** Resolves when sessions that a change of this contact ended are gone from the store too. */
   contactChanged(account: Identity, contact: Identity): Promise<void> {
-    const ended = this.#endSessions(account, contact)
+    this.#familiar = undefined
+    const ended = this.#endSessions((pair) => pair.account === account && pair.peer === contact)
+    if (this.#parts.keyring.contact(account, contact) === undefined) {
+      this.#forget(account, contact)
+      return ended
+    }
     for (const channel of this.#channels.values())
       if (channel.pair.account === account && channel.pair.peer === contact) channel.pump()
     this.courier(account, contact).nudge()
     return ended
   }
 
+  /** Once an hour: sessions whose end a crash kept from the store. */
+  sweep(): Promise<void> {
+    return this.#endSessions(() => true)
+  }
+
+  /** Does a contact who was accepted live there, or one who is still to be met? */
+  isFamiliar(gateway: GatewayId): boolean {
+    this.#familiar ??= this.#familiarGateways()
+    return this.#familiar.has(gateway)
+  }
+
+  #familiarGateways(): Set<GatewayId> {
+    const { keyring } = this.#parts
+    const contacts = keyring.accounts().flatMap((account) => keyring.contacts(account))
+    const accepted = contacts.filter(({ state }) => state === 'active' || state === 'pending')
+    return new Set(
+      accepted.flatMap(({ devices, invitation }) => [
+        ...devices.flatMap(({ where }) => where?.gateway ?? []),
+        ...(invitation === undefined ? [] : [invitation.at.gateway]),
+      ]),
+    )
+  }
+
+  /** Nothing is kept of a contact that is gone. */
+  #forget(account: Identity, contact: Identity): void {
+    void this.#couriers.get(account + contact)?.[Symbol.asyncDispose]()
+    this.#couriers.delete(account + contact)
+    for (const [name, { pair }] of this.#channels)
+      if (pair.account === account && pair.peer === contact) this.#channels.delete(name)
+  }
+
   /** Sessions with a device that was revoked, or of a contact that was removed, end here and on every link. */
-  async #endSessions(account: Identity, contact: Identity): Promise<void> {
-    const isOver = (pair: Pair): boolean =>
-      pair.account === account && pair.peer === contact && !this.#parts.keyring.mayMeet(pair)
+  async #endSessions(isMeant: (pair: Pair) => boolean): Promise<void> {
+    const isOver = (pair: Pair): boolean => isMeant(pair) && !this.#parts.keyring.mayMeet(pair)
     const over = [...this.#parts.book.pairs()].filter(isOver)
     if (over.length === 0) return
     for (const pair of over) {
       this.#parts.hub().forget(pair)
       this.channel(pair).closed()
+      this.#parts.onEnded(pair)
     }
     await this.#parts.store.write((tx) => {
       for (const pair of over) {
@@ -170,7 +218,10 @@ export class Switchboard implements AsyncDisposable {
     this.#tell(channel)
   }
 
-  /** A contact's device hears where we are and which prekeys it may use, on each new link; a stranger's does not. */
+  /**
+   * A contact's device hears where we are and which prekeys it may use, on each new link, and once at its relays where it
+   * may not have heard it; a stranger's does not.
+   */
   #tell(channel: Channel): void {
     const { overlay, keyring } = this.#parts
     if (!this.isAccepted(channel.pair)) return
@@ -254,6 +305,7 @@ export class Switchboard implements AsyncDisposable {
       hub: this.#parts.hub(),
       firstContact: this.#parts.firstContact(),
       onUnreached: (pair) => this.unreached(pair),
+      onUnmet: (unmet) => void this.#parts.relays()?.introduce(account, unmet),
     })
     this.#couriers.set(name, made)
     return made

@@ -35,6 +35,10 @@ export class Tombstones {
   readonly #ambient: Ambient
   /** Where the sweep goes on; from the beginning when there is none. */
   #from: Uint8Array | undefined
+  /** Running time of the oldest one that the sweep has come by since it began. */
+  #oldestRunMs = Infinity
+  /** Running time before which no sweep can find anything. */
+  #restsToRunMs = 0
   /** The beginning of the last key: mail comes in the order in which it was sent. */
   #last: { readonly name: string; readonly beginning: Uint8Array } | undefined
 
@@ -62,17 +66,33 @@ export class Tombstones {
     tx.put(tables.seen, key, encode(whenCodec, { wallMs: this.#ambient.clock.nowMs(), runMs: this.#runClock.runMs() }))
   }
 
-  /** Once a minute: one slice of all, so that a million of them take hours and nobody waits. */
+  /**
+   * Once a minute: one slice of all, so that a million of them take hours and nobody waits. Where the whole of them has
+   * been gone through, not before the oldest can be over: whatever wall clocks say, none is before its running time is.
+   */
   async sweepSome(): Promise<void> {
+    if (this.#runClock.runMs() < this.#restsToRunMs) return
     const range = { ...(this.#from === undefined ? {} : { from: this.#from }), limit: limits.tombstoneSliceRows }
     const rows = this.#store.read((tx) => [...tx.range(tables.seen, range)])
-    const over = rows.filter(({ value }) => this.#runClock.ageMs(decode(whenCodec, value)) >= limits.tombstoneMs)
+    const over: Uint8Array[] = []
+    for (const { key, value } of rows) {
+      const when = decode(whenCodec, value)
+      if (this.#runClock.ageMs(when) >= limits.tombstoneMs) over.push(key)
+      else this.#oldestRunMs = Math.min(this.#oldestRunMs, when.runMs)
+    }
     if (over.length > 0)
       await this.#store.write((tx) => {
-        for (const { key } of over) tx.remove(tables.seen, key)
+        for (const key of over) tx.remove(tables.seen, key)
       })
     const last = rows.at(-1)
-    this.#from =
-      rows.length < limits.tombstoneSliceRows || last === undefined ? undefined : concat(last.key, Uint8Array.of(0))
+    const isAll = rows.length < limits.tombstoneSliceRows || last === undefined
+    this.#from = isAll ? undefined : concat(last.key, Uint8Array.of(0))
+    if (isAll) this.#rest()
+  }
+
+  /** Those that came since are younger than all that were there. */
+  #rest(): void {
+    this.#restsToRunMs = Math.min(this.#oldestRunMs, this.#runClock.runMs()) + limits.tombstoneMs
+    this.#oldestRunMs = Infinity
   }
 }

@@ -18,9 +18,11 @@ const mailboxIdBytes = 16
 const changeTrimRows = 1000
 
 /** What is in memory of an account, after some commit. */
-interface Committed {
+export interface Committed {
   readonly modSeq: number
   list(): readonly MailboxInfo[]
+  /** `undefined` for a mailbox that is not in memory. */
+  row(mailbox: MailboxId, number: number): Uint8Array | undefined
 }
 
 export class AccountWork {
@@ -83,7 +85,12 @@ export class AccountWork {
   }
 
   #services(): ConstructorParameters<typeof MailboxWork>[1] {
-    return { tx: this.#tx, accountKey: this.key, modSeq: () => this.modSeq() }
+    return {
+      tx: this.#tx,
+      accountKey: this.key,
+      modSeq: () => this.modSeq(),
+      row: (mailbox, number) => (this.#isMemoryCurrent ? this.#committed?.row(mailbox, number) : undefined),
+    }
   }
 
   /** Every mailbox of the account by name. */
@@ -96,9 +103,13 @@ export class AccountWork {
     return new Map([...names].map(([id, name]) => [name, id]))
   }
 
+  /** Whatever changes a mailbox or its messages takes a modseq, so the same modseq means the same of everything. */
+  get #isMemoryCurrent(): boolean {
+    return this.#committed?.modSeq === this.#before.modSeq
+  }
+
   #namesBefore(): Map<MailboxId, string> {
-    // Whatever changes a name takes a modseq, so the same modseq means the same names.
-    if (this.#committed?.modSeq === this.#before.modSeq)
+    if (this.#isMemoryCurrent && this.#committed !== undefined)
       return new Map(this.#committed.list().map(({ name, id }) => [id, name]))
     const names = new Map<MailboxId, string>()
     for (const { key, value } of this.#tx.range(tables.mailboxes, { prefix: this.key }))

@@ -7,7 +7,7 @@ import { tables } from '../store/tables.ts'
 import type { FlagSets } from './flag-sets.ts'
 import type { Flag, MailboxColumns } from './mailbox.ts'
 import type { MailboxWork } from './mailbox-work.ts'
-import { Records } from './records.ts'
+import { blockRecords, Records } from './records.ts'
 import { UidList } from './uid-list.ts'
 
 export class Columns implements MailboxColumns {
@@ -85,6 +85,11 @@ export class Columns implements MailboxColumns {
     return isSeen
   }
 
+  /** A copy of one row of the index, as it was committed last. */
+  row(number: number): Uint8Array {
+    return this.#records.row(number)
+  }
+
   /** Takes over a committed transaction, unless the columns were loaded after its commit. */
   apply(work: MailboxWork): void {
     if (work.counters.highestModSeq <= this.#modSeq) return
@@ -148,8 +153,8 @@ export class ColumnsCache {
 /** @param count how many there are */
 export function loadRecords(tx: ReadTx, mailbox: MailboxId, count: number): Records {
   const records = new Records()
-  records.reserve(count)
-  for (const { value } of tx.range(tables.mailboxBlocks, { prefix: fromHex(mailbox)! }))
-    records.pushAll(new Records(value))
+  records.reserve(count + blockRecords)
+  const keys = [...tx.keys(tables.mailboxBlocks, { prefix: fromHex(mailbox)! })]
+  for (const key of keys) records.pushRow((room) => tx.getInto(tables.mailboxBlocks, key, room)!)
   return records
 }

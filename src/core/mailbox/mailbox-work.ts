@@ -49,6 +49,8 @@ export interface MailboxServices {
   readonly accountKey: Uint8Array
   /** The modseq of this transaction; the first call takes it. */
   readonly modSeq: () => ModSeq
+  /** A row of the index from memory, where that is as new as what this transaction finds in the store. */
+  readonly row: (mailbox: MailboxId, number: number) => Uint8Array | undefined
 }
 
 export class MailboxWork {
@@ -318,7 +320,8 @@ export class MailboxWork {
     if (this.#last?.number === number) return this.#last
     let block = this.#blocks.get(number)
     if (block === undefined) {
-      const stored = this.#services.tx.get(tables.mailboxBlocks, blockKey(this.key, number))
+      const { tx, row } = this.#services
+      const stored = row(this.id, number) ?? tx.get(tables.mailboxBlocks, blockKey(this.key, number))
       block = { number, records: new Records(stored), isChanged: false }
       this.#blocks.set(number, block)
     }

@@ -12,7 +12,7 @@ import type { Blobs, StoredContent } from '../store/blobs.ts'
 import type { Store, WriteTx } from '../store/store.ts'
 import { tables } from '../store/tables.ts'
 import { AccountCache } from './account-cache.ts'
-import { AccountWork } from './account-work.ts'
+import { AccountWork, type Committed } from './account-work.ts'
 import { Columns, ColumnsCache, loadRecords } from './columns.ts'
 import type {
   AppendItem,
@@ -43,6 +43,8 @@ export interface MailboxesOptions {
   readonly summariser?: Summariser
   /** Octets that an account's messages may take together; `Infinity` for no limit. */
   readonly quotaBytes?: (account: Identity) => number
+  /** False: nothing is put into the search index. */
+  readonly indexes?: boolean
 }
 
 export interface MailboxStore extends Mailboxes, AsyncDisposable {
@@ -277,7 +279,22 @@ class StoredMailboxes implements MailboxStore {
   }
 
   async copy(account: Identity, from: MailboxId, uids: readonly Uid[], to: MailboxId): Promise<readonly UidPair[]> {
-    return await this.#store.write((tx) => this.#messages.copy(tx, this.#work(tx, account), { from, uids, to }))
+    const copySome = async (some: readonly Uid[]): Promise<readonly UidPair[]> =>
+      await this.#store.write((tx) => this.#messages.copy(tx, this.#work(tx, account), { from, uids: some, to }))
+    const atOnce = limits.mailboxCopiedAtOnce
+    if (uids.length <= atOnce) return await copySome(uids)
+    const all = ascending(uids)
+    const pairs: UidPair[] = []
+    try {
+      for (let at = 0; at < all.length; at += atOnce)
+        for (const pair of await copySome(all.slice(at, at + atOnce))) pairs.push(pair)
+    } catch (error) {
+      // all or none (RFC 9051 §6.4.7)
+      const made = pairs.map(({ to: uid }) => uid)
+      await this.#store.write((tx) => this.discard(tx, account, to, made))
+      throw error
+    }
+    return pairs
   }
 
   async move(account: Identity, from: MailboxId, uids: readonly Uid[], to: MailboxId): Promise<readonly UidPair[]> {
@@ -331,7 +348,7 @@ class StoredMailboxes implements MailboxStore {
     return this.#indexer.stateOf(account, this.list(account))
   }
   continueIndexing(account: Identity): void {
-    this.#indexer.resume(account, this.list(account))
+    if (this.#options.indexes !== false) this.#indexer.resume(account, this.list(account))
   }
   async indexNow(): Promise<void> {
     await this.#indexer.fillNow()
@@ -366,7 +383,7 @@ class StoredMailboxes implements MailboxStore {
     if (works === undefined) this.#works.set(tx, (works = new Map()))
     const known = works.get(account)
     if (known !== undefined) return known
-    const work = new AccountWork(tx, account, this.#cache(account))
+    const work = new AccountWork(tx, account, this.#inMemory(account))
     works.set(account, work)
     tx.beforeCommit(() => {
       works.delete(account) // what comes later starts from the rows
@@ -374,6 +391,16 @@ class StoredMailboxes implements MailboxStore {
     })
     tx.afterCommit(() => this.#committed(work))
     return work
+  }
+
+  #inMemory(account: Identity): Committed | undefined {
+    const cache = this.#cache(account)
+    if (cache === undefined) return undefined
+    return {
+      modSeq: cache.modSeq,
+      list: () => cache.list(),
+      row: (mailbox, number) => this.#columns.peek(mailbox)?.row(number),
+    }
   }
 
   #committed(work: AccountWork): void {
@@ -384,7 +411,8 @@ class StoredMailboxes implements MailboxStore {
       else this.#columns.peek(mailbox.id)?.apply(mailbox)
       this.#summarise(account, mailbox)
       const added = mailbox.touched.appended.size
-      if (added > 0 && !mailbox.isRemoved) this.#indexer.added({ account, mailbox: mailbox.id }, added)
+      if (added > 0 && !mailbox.isRemoved && this.#options.indexes !== false)
+        this.#indexer.added({ account, mailbox: mailbox.id }, added)
     }
     for (const change of work.changes) this.#tell(change)
   }

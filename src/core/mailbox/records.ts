@@ -97,13 +97,7 @@ export class Records {
       this.#expected = expected + 1
       return expected
     }
-    let low = 0
-    let high = this.#count
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if (this.#view.getUint32(middle * recordBytes) < uid) low = middle + 1
-      else high = middle
-    }
+    const low = this.#lowerBound(uid)
     if (low >= this.#count || this.#view.getUint32(low * recordBytes) !== uid) return -1
     this.#expected = low + 1
     return low
@@ -131,16 +125,25 @@ export class Records {
     this.#count += 1
   }
 
+  /** Appends a row of records, up to a whole one: `fill` writes it and says how long it is. @throws `store-corrupt` */
+  pushRow(fill: (room: Uint8Array) => number): void {
+    this.#reserve(blockRecords)
+    const at = this.#count * recordBytes
+    const bytes = fill(this.#bytes.subarray(at, at + blockRecords * recordBytes))
+    if (bytes % recordBytes !== 0) throw new MyceliumError('store-corrupt', { what: 'mailbox-block' })
+    this.#count += bytes / recordBytes
+  }
+
+  /** A copy of the records of one row. */
+  row(number: number): Uint8Array {
+    const from = this.#lowerBound(number * blockRecords + 1)
+    const to = this.#lowerBound((number + 1) * blockRecords + 1)
+    return Buffer.from(this.#bytes.subarray(from * recordBytes, to * recordBytes))
+  }
+
   /** Makes room for so many, so that filling them in moves nothing. */
   reserve(count: number): void {
     this.#reserve(Math.max(0, count - this.#count))
-  }
-
-  /** Appends all records of others, whose UIDs are above these. */
-  pushAll(other: Records): void {
-    this.#reserve(other.#count)
-    this.#bytes.set(other.packed, this.#count * recordBytes)
-    this.#count += other.#count
   }
 
   setFlags(index: number, flagSet: number, modSeq: ModSeq): void {
@@ -158,6 +161,18 @@ export class Records {
       kept += 1
     }
     this.#count = kept
+  }
+
+  /** Where the first UID is that is not below this one. */
+  #lowerBound(uid: number): number {
+    let low = 0
+    let high = this.#count
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.#view.getUint32(middle * recordBytes) < uid) low = middle + 1
+      else high = middle
+    }
+    return low
   }
 
   #writeModSeq(at: number, modSeq: ModSeq): void {

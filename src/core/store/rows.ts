@@ -47,10 +47,22 @@ export class Transaction implements WriteTx {
     const rowKey = this.#rowKey(table, key)
     const entry = this.#overlay?.get(rowKey)
     if (entry !== undefined) return entry.value === undefined ? undefined : Buffer.from(entry.value)
-    // lmdb-js lends one large buffer whose `length` is a property of its own: only a new view has the right extent.
-    const lent = guarded(() => this.#tree.getBinaryFast(rowKey))
-    if (lent === undefined) return undefined
-    return this.#open(table, rowKey, Buffer.from(lent.buffer, lent.byteOffset, lent.length))
+    const sealed = this.#lent(rowKey)
+    return sealed === undefined ? undefined : this.#open(table, rowKey, sealed)
+  }
+
+  getInto(table: Table, key: Uint8Array, target: Uint8Array): number | undefined {
+    const rowKey = this.#rowKey(table, key)
+    const entry = this.#overlay?.get(rowKey)
+    if (entry !== undefined) {
+      if (entry.value !== undefined) target.set(entry.value)
+      return entry.value?.length
+    }
+    const sealed = this.#lent(rowKey)
+    if (sealed === undefined) return undefined
+    const length = this.#seal.openInto(target, rowKey, sealed)
+    if (length === undefined) throw new MyceliumError('store-corrupt', { what: 'value', table: table.name })
+    return length
   }
 
   has(table: Table, key: Uint8Array): boolean {
@@ -103,6 +115,13 @@ export class Transaction implements WriteTx {
     if (key.length > limits.storeKeyBytesMax)
       throw new MyceliumError('too-large', { table: table.name, keyBytes: key.length })
     return rowKeyOf(table.id, key)
+  }
+
+  /** Until the next look into the tree. */
+  #lent(rowKey: Buffer): Uint8Array | undefined {
+    const lent = guarded(() => this.#tree.getBinaryFast(rowKey))
+    // lmdb-js lends one large buffer whose `length` is a property of its own: only a new view has the right extent.
+    return lent === undefined ? undefined : Buffer.from(lent.buffer, lent.byteOffset, lent.length)
   }
 
   #open(table: Table, rowKey: Buffer, sealed: Uint8Array): Uint8Array {

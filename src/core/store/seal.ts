@@ -4,7 +4,7 @@
  */
 import type { Random } from '../ambient.ts'
 import { concat, fromUtf8 } from '../bytes.ts'
-import { openRandom, sealRandom, xaeadNonceBytes } from '../crypto/aead.ts'
+import { openRandom, openRandomInto, sealRandom, xaeadNonceBytes } from '../crypto/aead.ts'
 import { blake2b, hkdf, sha256 } from '../crypto/kdf.ts'
 import { Secret } from '../crypto/secret.ts'
 
@@ -49,6 +49,11 @@ export class ValueSeal implements Disposable {
   /** `undefined` when the value is not what was sealed for this row. */
   open(rowKey: Uint8Array, sealed: Uint8Array): Uint8Array | undefined {
     return this.#valueKey.read((key) => openRandom(key, sealed, rowKey))
+  }
+
+  /** The same at the beginning of `target`; the octets written. */
+  openInto(target: Uint8Array, rowKey: Uint8Array, sealed: Uint8Array): number | undefined {
+    return this.#valueKey.read((key) => openRandomInto(target, key, sealed, rowKey))
   }
 
   opaque(parts: readonly Uint8Array[]): Uint8Array {

@@ -27,6 +27,11 @@ export interface ReadTx {
   opaque(...parts: readonly Uint8Array[]): Uint8Array
   /** A value the caller may keep; `undefined` when the key is absent. @throws `store-corrupt` when it fails to authenticate */
   get(table: Table, key: Uint8Array): Uint8Array | undefined
+  /**
+   * The same, written at the beginning of `target`: how long the value is.
+   * @throws `store-corrupt`; RangeError when it does not fit
+   */
+  getInto(table: Table, key: Uint8Array, target: Uint8Array): number | undefined
   has(table: Table, key: Uint8Array): boolean
   range(table: Table, range: Range): Iterable<{ readonly key: Uint8Array; readonly value: Uint8Array }>
   keys(table: Table, range: Range): Iterable<Uint8Array>
@@ -43,7 +48,7 @@ export interface WriteTx extends ReadTx {
 }
 
 export interface WriteOptions {
-  /** Asked after the writer has run: how many callers it ran for, where one writer does the work of several. */
+  /** How many callers the writer runs for, or ran for, where one does the work of several. */
   readonly callers?: () => number
 }
 
@@ -56,4 +61,6 @@ export interface Store extends AsyncDisposable {
    * that it wrote and rejects. @throws `disk-full`, `store-corrupt`
    */
   write<T>(use: (tx: WriteTx) => T, options?: WriteOptions): Promise<T>
+  /** To be called when a writer that waits has got one caller more: it may be the one that the store waits for. */
+  joined(): void
 }

@@ -20,6 +20,8 @@ export const tables = {
   appPasswords: table(17, 'app-passwords'), // opaque(account) ‖ 8 random bytes → app password
   recovery: table(18, 'recovery'), // opaque(identity) → entropy of words that nobody has confirmed yet
   quotas: table(19, 'quotas'), // opaque(identity) → u64 octets, 0 for no limit; absent: the gateway's default
+  requests: table(20, 'requests'), // opaque(account) ‖ opaque(identity) → a stranger who waits: source, mails, flights
+  requestNotices: table(21, 'request-notices'), // opaque(account) → since when, how many notices of strangers
 
   // core/mailbox
   mailboxes: table(30, 'mailboxes'), // opaque(account) ‖ mailbox id → name, special use, uid validity, flag sets
@@ -62,5 +64,9 @@ export const tables = {
   // core/delivery/relay: relays that this gateway uses
   relayChoices: table(70, 'relay-choices'), // opaque(account ‖ relay's gateway) → relay, owner key, health
   relayInQueues: table(71, 'relay-in-queues'), // opaque(own device ‖ peer device) → queues made for it
+  relayFlights: table(74, 'relay-flights'), // opaque(own device ‖ peer device) → session of a first flight that was left for the peer
   relayOutQueues: table(72, 'relay-out-queues'), // opaque(own device ‖ peer device) → queues it gave us, how far was deposited
+
+  // core/delivery, again
+  heldMail: table(73, 'held-mail'), // u64 ms of release ‖ message id → mail that is to leave then, and its recipients
 } as const

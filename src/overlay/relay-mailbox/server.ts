@@ -122,7 +122,7 @@ export class RelayServer implements AsyncDisposable {
     try {
       const handler = async (request: Uint8Array, context: AskContext): Promise<Uint8Array> =>
         encodeOrPass(await this.#handle(request, context))
-      await answerOver(pipe, from, { handler, ...relayAskBounds })
+      await answerOver(pipe, { from, source: from }, { handler, ...relayAskBounds })
     } finally {
       gate.leave(from)
     }

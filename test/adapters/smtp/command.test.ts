@@ -1,6 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type Command, decodeXtext, parseCommand } from '../../../src/adapters/smtp/command.ts'
+import { limits } from '../../../src/core/limits.ts'
+import { readMailParameters } from '../../../src/adapters/smtp/parameters.ts'
 import { newSession, type Rules, type Session, step } from '../../../src/adapters/smtp/session.ts'
 import { errorCodes } from '../../../src/core/errors.ts'
 import { formatReply, replies, type Reply, replyForCode } from '../../../src/adapters/smtp/reply.ts'
@@ -51,6 +53,66 @@ test('xtext decodes to printable ASCII or nothing (RFC 3461 §4)', () => {
   expect(decodeXtext('a'.repeat(101), 100)).toBeUndefined()
 })
 
+describe('how long a mail is to be held (RFC 4865)', () => {
+  const nowMs = Date.parse('2027-02-03T04:05:06Z')
+  const held = (...parameters: readonly [name: string, value: string | undefined][]): number | string => {
+    const read = readMailParameters(
+      parameters.map(([name, value]) => ({ name, value })),
+      nowMs,
+    )
+    return read.kind === 'ok' ? (read.value.holdUntilMs ?? 'not at all') : `${read.reply.code} ${read.reply.enhanced}`
+  }
+
+  test('seconds from now, or a moment in any zone', () => {
+    expect(held()).toBe('not at all')
+    expect(held(['HOLDFOR', '0'])).toBe(nowMs)
+    expect(held(['HOLDFOR', '7776000'])).toBe(nowMs + limits.holdMsMax)
+    expect(held(['HOLDUNTIL', '2027-02-03T05:00:00Z'])).toBe(Date.parse('2027-02-03T05:00:00Z'))
+    expect(held(['HOLDUNTIL', '2027-02-03t07:30:00.5+02:30'])).toBe(Date.parse('2027-02-03T05:00:00.5Z'))
+    expect(held(['HOLDUNTIL', '2027-03-31T23:59:60z'])).toBe(Date.parse('2027-03-31T23:59:59Z'))
+    expect(held(['HOLDUNTIL', '1999-12-31T00:00:00Z'])).toBe(Date.parse('1999-12-31T00:00:00Z'))
+  })
+
+  test.each([
+    ['HOLDFOR', undefined],
+    ['HOLDFOR', ''],
+    ['HOLDFOR', '-1'],
+    ['HOLDFOR', '1.5'],
+    ['HOLDFOR', '7776001'],
+    ['HOLDFOR', '9999999999'],
+    ['HOLDUNTIL', undefined],
+    ['HOLDUNTIL', '60'],
+    ['HOLDUNTIL', '2027-02-03'],
+    ['HOLDUNTIL', '2027-02-03T05:00:00'],
+    ['HOLDUNTIL', '2027-02-30T05:00:00Z'],
+    ['HOLDUNTIL', '2027-02-03T25:00:00Z'],
+    ['HOLDUNTIL', '2027-13-03T05:00:00Z'],
+    ['HOLDUNTIL', '2027-02-03T05:00:00+99:99'],
+    ['HOLDUNTIL', '2028-02-03T05:00:00Z'],
+  ])('%s=%s is refused', (name, value) => {
+    expect(held([name, value])).toBe('501 5.5.4')
+  })
+
+  test('both at once are refused', () => {
+    expect(held(['HOLDFOR', '60'], ['HOLDUNTIL', '2027-02-03T05:00:00Z'])).toBe('501 5.5.4')
+  })
+
+  test('any value is a moment within the bounds, or refused', () => {
+    const value = fc.oneof(
+      fc.string({ unit: fc.constantFrom('0', '1', '2', '9', '-', ':', 'T', 'Z', '+', '.') }),
+      fc.date({ noInvalidDate: true }).map((date) => date.toISOString()),
+    )
+    fc.assert(
+      fc.property(fc.constantFrom('HOLDFOR', 'HOLDUNTIL'), value, (name, text) => {
+        const until = held([name, text])
+        if (typeof until === 'number') expect(until).toBeLessThanOrEqual(nowMs + limits.holdMsMax)
+        else expect(until).toBe('501 5.5.4')
+      }),
+      { numRuns: 2000 },
+    )
+  })
+})
+
 test.each(['BDAT', 'BDAT -1', 'BDAT 1.5', 'BDAT 0x10', 'BDAT 1 FIRST', 'BDAT 1 LAST 2', 'BDAT 9999999999999999'])(
   '%s leaves nobody knowing where the next command begins',
   (line) => {
@@ -89,6 +151,7 @@ describe('the step', () => {
   const rules: Rules = {
     hostname: 'home.myc',
     messageBytesMax: 1000,
+    nowMs: 1_790_000_000_000,
     isSecure: false,
     isPrivate: true,
     canStartTls: true,

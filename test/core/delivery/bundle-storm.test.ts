@@ -43,7 +43,9 @@ test('of a burst the last bundle counts, and of many bursts the first few in a m
       welcome: nothing,
     },
     mayMeet: () => true,
+    onSession: () => {},
     dayBytesMax: () => 0,
+    strangerMay: () => true,
   })
   const frameOf = (number: number) => {
     const item = { kind: 'bundle', bundle: Uint8Array.of(number) } as const

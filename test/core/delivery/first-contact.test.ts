@@ -1,9 +1,11 @@
 /** Handshakes over a network that loses questions and answers, with both sides beginning whenever they like. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { newDeliveryCounts } from '../../../src/core/delivery/counts.ts'
 import { FirstContact } from '../../../src/core/delivery/first-contact.ts'
 import { People } from '../../../src/core/delivery/people.ts'
 import type { GatewayAddress, Overlay } from '../../../src/core/delivery/ports.ts'
+import { Requests } from '../../../src/core/delivery/requests.ts'
 import { type Pair, SessionBook } from '../../../src/core/delivery/session-book.ts'
 import { decodeHandshakeAsk, encodeHandshakeAsk } from '../../../src/core/delivery/asks.ts'
 import { MyceliumError } from '../../../src/core/errors.ts'
@@ -35,7 +37,10 @@ interface Side {
 
 async function makeSide(name: string, other: () => Side): Promise<Side> {
   const world = await openWorld()
-  const people = new People(world)
+  const { store, contacts, ambient } = world
+  const noMailboxes = { byName: () => undefined, bySpecialUse: () => undefined }
+  const requests = new Requests({ store, contacts, mailboxes: noMailboxes, ambient })
+  const people = new People({ ...world, requests })
   const book = new SessionBook(world.store, world.ambient)
   const at: GatewayAddress = { gateway: name as GatewayId, locators: ['/ip4/192.0.2.1/tcp/4001'] }
   const overlay: Pick<Overlay, 'self' | 'locators' | 'ask'> = {
@@ -47,7 +52,8 @@ async function makeSide(name: string, other: () => Side): Promise<Side> {
       await side.gate
       if (fate === 'lost') throw new MyceliumError('unreachable')
       const answer = await other().firstContact.answerHandshake(request, {
-        from: at.gateway,
+        from: `${name}-${side.flights.length}` as GatewayId, // the pace of one gateway is not what is tested here
+        source: name,
         signal: new AbortController().signal,
       })
       if (answer === undefined) throw new MyceliumError('peer-misbehaved', { reason: 'refused' })
@@ -63,6 +69,9 @@ async function makeSide(name: string, other: () => Side): Promise<Side> {
     overlay: overlay as Overlay,
     ambient: world.ambient,
     onSession: () => {},
+    isFamiliar: () => true,
+    waiting: () => 0,
+    counts: newDeliveryCounts(),
   })
   const side: Side = { world, people, book, firstContact, account, at, fates: [], flights: [], gate: Promise.resolve() }
   return side
@@ -274,7 +283,7 @@ describe('coming to a session', () => {
       }) satisfies typeof answer,
     })
     await shake(a, b)
-    const context = { from: a.at.gateway, signal: new AbortController().signal }
+    const context = { from: a.at.gateway, source: 'alice', signal: new AbortController().signal }
     wait([a, b], 2_000)
     expect(await answer(seen[0]!, context)).toBeUndefined()
     const kept = () => b.world.store.read((tx) => [...tx.keys(tables.handshakes, {})].length)
@@ -315,9 +324,9 @@ describe('coming to a session', () => {
       random: a.world.ambient.random,
       nowMs: a.world.clock.nowMs(),
     })
-    const request = encodeHandshakeAsk({ device: bob!.device, flight })
+    const request = encodeHandshakeAsk({ device: bob!.device, flight, work: undefined })
     expect(decodeHandshakeAsk(request).device).toBe(bob!.device)
-    const context = { from: a.at.gateway, signal: new AbortController().signal }
+    const context = { from: a.at.gateway, source: 'alice', signal: new AbortController().signal }
     expect(await b.firstContact.answerHandshake(request, context)).toBeUndefined()
     expect(b.world.contacts.byIdentity(b.account, a.account)).toBeUndefined()
   })

@@ -45,7 +45,9 @@ async function taken(dayBytesMax: number, contents: readonly Content[], mayMeet 
     arrivals: { has: () => false, addRemote: noted } as unknown as Arrivals,
     handlers: { received: noted, refused: noted, bundle: noted, confirmation: noted, queues: noted, welcome: noted },
     mayMeet: () => mayMeet,
+    onSession: () => {},
     dayBytesMax: () => dayBytesMax,
+    strangerMay: () => true,
   })
   const frames = contents.flatMap((content) => {
     const encoded = encodeMessage({

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import type { Change } from '../../../src/core/mailbox/mailbox.ts'
 import type { ContentId, ModSeq, Uid } from '../../../src/core/ids.ts'
 import { limits } from '../../../src/core/limits.ts'
@@ -6,6 +6,7 @@ import { createAccountMailboxes } from '../../../src/core/mailbox/first-mailboxe
 import { tables } from '../../../src/core/store/tables.ts'
 import { addAccounts, alice, bob, deliver, temporaryHouse } from './support.ts'
 
+const adjustable = limits as Record<keyof typeof limits, number>
 const uid = (value: number): Uid => value as Uid
 
 test('a new account has its mailboxes, each with a special use and subscribed', async () => {
@@ -55,6 +56,36 @@ test('delivery counts, watches, and survives a restart', async () => {
   expect(Buffer.from(home.mailboxes.readInline(alice, id)!).toString()).toBe('two')
   expect(() => home.mailboxes.readInline(bob, id)).toThrow(expect.objectContaining({ code: 'no-such-message' }))
   expect(home.mailboxes.changesSince(alice, 0, 10).at(-1)?.event.kind).toBe('appended')
+})
+
+test('writers of one flush see what the others did to messages whose index is in memory', async () => {
+  using house = temporaryHouse()
+  await using home = await house.open()
+  await addAccounts(home, house)
+  for (let message = 1; message <= 600; message += 1) await deliver(home, `mail ${message}`)
+  const { id } = home.mailboxes.byName(alice, 'INBOX')!
+  const columns = home.mailboxes.columns(alice, id)
+  const flagsOf = (message: number): readonly string[] =>
+    columns.flagsOf(columns.flagSetAt(columns.indexOf(uid(message))))
+
+  const uids = [255, 256, 257, 512, 513].map(uid)
+  await Promise.all([
+    home.mailboxes.setFlags(alice, id, uids, { mode: 'add', flags: ['\\Seen'] }),
+    home.mailboxes.setFlags(alice, id, [uid(256)], { mode: 'add', flags: ['\\Deleted'] }),
+    home.mailboxes.expunge(alice, id),
+    home.mailboxes.setFlags(alice, id, uids, { mode: 'add', flags: ['\\Flagged'] }),
+  ])
+  expect(columns.count).toBe(599)
+  for (const message of [255, 257, 512, 513]) expect(flagsOf(message)).toEqual(['\\Flagged', '\\Seen'])
+  expect(flagsOf(514)).toEqual([])
+
+  // as the rows say, without what is in memory
+  await home[Symbol.asyncDispose]()
+  await using again = await house.open()
+  const stored = again.mailboxes.columns(alice, id)
+  const all = Array.from({ length: 599 }, (_, index) => index)
+  expect(all.map((index) => stored.uidAt(index))).toEqual(all.map((index) => columns.uidAt(index)))
+  expect(all.map((index) => stored.flagSetAt(index))).toEqual(all.map((index) => columns.flagSetAt(index)))
 })
 
 test('writers of one flush see what the others appended: no UID is given twice', async () => {
@@ -179,6 +210,32 @@ test('quota is counted over all mailboxes and refuses before anything changes', 
   await home.mailboxes.move(alice, sent!, [uid(1)], inbox!)
   await home.store.write((tx) => home.mailboxes.discard(tx, alice, inbox!, [uid(1)]))
   expect(home.mailboxes.usedBytes(alice)).toBe(2)
+})
+
+test('many messages are copied in several transactions, and all of them or none', async () => {
+  using house = temporaryHouse()
+  await using home = await house.open({ quotaBytes: () => 49 })
+  await addAccounts(home, house)
+  for (let message = 1; message <= 10; message += 1) await deliver(home, 'abcd'.slice(0, message % 2 === 0 ? 4 : 2))
+  const [inbox, archive] = ['INBOX', 'Archive'].map((name) => home.mailboxes.byName(alice, name)!.id)
+  const uids = Array.from({ length: 10 }, (_, index) => uid(index + 1))
+  const atOnce = limits.mailboxCopiedAtOnce
+  onTestFinished(() => {
+    adjustable.mailboxCopiedAtOnce = atOnce
+  })
+  adjustable.mailboxCopiedAtOnce = 3
+  await expect(home.mailboxes.copy(alice, inbox!, uids, archive!)).rejects.toThrow(
+    expect.objectContaining({ code: 'mailbox-full' }),
+  )
+  expect(home.mailboxes.byId(alice, archive!)?.messages).toBe(0)
+  expect(home.mailboxes.usedBytes(alice)).toBe(30)
+
+  const some = uids.slice(4)
+  const pairs = await home.mailboxes.copy(alice, inbox!, some.toReversed(), archive!)
+  expect(pairs.map(({ from }) => from)).toEqual(some)
+  const { uidNext } = home.mailboxes.byId(alice, archive!)!
+  expect(pairs.map(({ to }) => to)).toEqual(some.map((_, index) => uidNext - some.length + index))
+  expect(home.mailboxes.usedBytes(alice)).toBe(48)
 })
 
 test('mailboxes are created, renamed with their children, and removed', async () => {

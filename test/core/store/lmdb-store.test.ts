@@ -38,6 +38,23 @@ test('what was written is read back, also after reopening', async () => {
   expect(store.read((tx) => tx.get(tables.outbox, key('a')))).toBeUndefined()
 })
 
+test('a value is read into a place of the reader, whether it was written just now or before', async () => {
+  await using store = await temporaryStore()
+  const readInto = (tx: ReadTx, size: number): string | undefined => {
+    const place = new Uint8Array(size).fill(0x2e)
+    const length = tx.getInto(table, key('a'), place)
+    return length === undefined ? undefined : `${length}:${textOf(place)}`
+  }
+  expect(store.read((tx) => readInto(tx, 8))).toBeUndefined()
+  const inside = await store.write((tx) => {
+    tx.put(table, key('a'), value('hello'))
+    return readInto(tx, 8)
+  })
+  expect(inside).toBe('5:hello...')
+  expect(store.read((tx) => readInto(tx, 5))).toBe('5:hello')
+  expect(() => store.read((tx) => readInto(tx, 4))).toThrow(RangeError)
+})
+
 test('files are for the owner only', async () => {
   await using store = await temporaryStore()
   expect(statSync(store.path).mode & 0o777).toBe(0o700)

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { fromUtf8 } from '../../../src/core/bytes.ts'
+import { SharedWrite } from '../../../src/core/delivery/shared-write.ts'
 import { limits } from '../../../src/core/limits.ts'
 import { tables } from '../../../src/core/store/tables.ts'
 import { temporaryPlace } from './support.ts'
@@ -18,6 +19,7 @@ async function openHeldStore() {
   })
   let rows = 0
   return {
+    store,
     commits: () => commits,
     /** Resolves when the row is durable. */
     write: (): Promise<void> => {
@@ -55,6 +57,35 @@ test('while several are at work, writers of different turns share a commit', asy
 
   store.endPause()
   await Promise.all(written)
+  expect(store.commits()).toBe(before + 1)
+})
+
+test('once as many wait as came together before, nobody waits any longer', async () => {
+  const store = await openHeldStore()
+  await writeTogether(store, 20)
+  const before = store.commits()
+
+  const written = Array.from({ length: 19 }, store.write)
+  await someTurns()
+  expect(store.commits()).toBe(before)
+
+  await Promise.all([...written, store.write()])
+  expect(store.commits()).toBe(before + 1)
+})
+
+test('callers that share a transaction are counted one by one', async () => {
+  const store = await openHeldStore()
+  await writeTogether(store, 20)
+  const before = store.commits()
+
+  const shared = new SharedWrite(store.store)
+  const key = fromUtf8('shared')
+  const submit = (): Promise<void> => shared.run((tx) => tx.put(tables.messages, key, key))
+  const written = Array.from({ length: 19 }, submit)
+  await someTurns()
+  expect(store.commits()).toBe(before)
+
+  await Promise.all([...written, submit()])
   expect(store.commits()).toBe(before + 1)
 })
 

@@ -32,7 +32,8 @@ export async function temporaryStore(): Promise<Store & { readonly path: string 
   return {
     path: place.path,
     read: (use) => store.read(use),
-    write: (use) => store.write(use),
+    write: (use, options) => store.write(use, options),
+    joined: () => store.joined(),
     async [Symbol.asyncDispose]() {
       await store[Symbol.asyncDispose]()
       place[Symbol.dispose]()

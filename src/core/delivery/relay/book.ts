@@ -18,6 +18,7 @@ import {
   outQueuesCodec,
   type RelayChoice,
   relayChoiceCodec,
+  toldBytes,
 } from './queues.ts'
 
 const hex = (text: string): Uint8Array => Buffer.from(text, 'hex')
@@ -117,7 +118,15 @@ export class RelayBook {
     const left = (one: GivenQueue): number =>
       before?.queues.find(({ sendSeed }) => Buffer.compare(sendSeed, one.sendSeed) === 0)?.left ?? 0
     const next = queues.slice(0, limits.relaysUsedMax).map((one) => ({ ...copied(one), left: left(one) }))
-    this.putOut(tx, { depositedTo: 0, sinceMs: 0, framesOut: 0, ...before, pair, queues: next })
+    this.putOut(tx, {
+      depositedTo: 0,
+      sinceMs: 0,
+      framesOut: 0,
+      told: new Uint8Array(toldBytes),
+      ...before,
+      pair,
+      queues: next,
+    })
   }
 
   /** The pair ended: its contact or device is gone. */

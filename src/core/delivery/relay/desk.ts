@@ -3,6 +3,8 @@
  * us. Opens the pieces of this folder and keeps them going.
  */
 import type { Ambient } from '../../ambient.ts'
+import { compare, fromUtf8 } from '../../bytes.ts'
+import { sha256 } from '../../crypto/kdf.ts'
 import { hasCode, MyceliumError } from '../../errors.ts'
 import type { GatewayId, Identity } from '../../ids.ts'
 import { limits } from '../../limits.ts'
@@ -12,9 +14,10 @@ import type { Arrivals } from '../arrivals.ts'
 import type { BlobSource } from '../blob-source.ts'
 import type { Inbound } from '../inbound.ts'
 import type { Item } from '../items.ts'
-import type { Keyring } from '../needs.ts'
+import type { FirstContact } from '../first-contact.ts'
+import type { Keyring, PeerContact } from '../needs.ts'
 import type { Outbox } from '../outbox.ts'
-import type { GatewayAddress, Link } from '../ports.ts'
+import type { GatewayAddress, Link, Locator } from '../ports.ts'
 import type { Relays } from '../relay-ports.ts'
 import { type Pair, pairName, type SessionBook } from '../session-book.ts'
 import { RelayBook } from './book.ts'
@@ -22,9 +25,11 @@ import { RelayCollector } from './collector.ts'
 import { Depositor } from './depositor.ts'
 import type { Fault } from './health.ts'
 import { RelayKeeper } from './keeper.ts'
+import { RelayIntroducer } from './introducer.ts'
+import { throughRelay } from './meeting.ts'
 import { isOld, RelayOutlet } from './outlet.ts'
 import { RelayProber } from './prober.ts'
-import type { GivenQueue, OutQueue, RelayChoice } from './queues.ts'
+import { type GivenQueue, type OutQueue, type RelayChoice, toldBytes } from './queues.ts'
 import { RelayWatcher, type WatcherStatus } from './watcher.ts'
 
 export interface RelaySettings {
@@ -46,6 +51,8 @@ export interface DeskParts {
   readonly arrivals: Arrivals
   readonly ambient: Ambient
   readonly self: GatewayId
+  readonly locators: () => readonly string[]
+  readonly firstContact: () => FirstContact
   readonly isConnected: (gateway: GatewayId) => boolean
   /** The link over which this pair may speak now. */
   readonly readyLink: (pair: Pair) => Link | undefined
@@ -70,11 +77,14 @@ export class RelayDesk implements AsyncDisposable {
   readonly #keeper: RelayKeeper
   readonly #collector: RelayCollector
   readonly #prober: RelayProber
+  readonly #introducer: RelayIntroducer
   readonly #depositors = new Map<string, Depositor>()
   readonly #resting = new Map<GatewayId, number>()
   /** Pairs for which nothing could be left lately: how often in a row, and until when they rest (monotonic). */
   readonly #failures = new Map<string, { readonly count: number; readonly untilMs: number }>()
   readonly #opening = new Set<string>()
+  /** The place that a pair's peer hears of with what is left next. */
+  readonly #telling = new Map<string, Uint8Array>()
   readonly #watchers = new Map<string, RelayWatcher>()
   readonly #stop = new AbortController()
   #maintained: Promise<void> = Promise.resolve()
@@ -87,6 +97,7 @@ export class RelayDesk implements AsyncDisposable {
     this.#keeper = new RelayKeeper({
       ...shared,
       configured: parts.settings.relays,
+      isWatched: (choice) => this.#isWatched(choice),
       tell: (pair) => this.#tell(pair),
       onChosen: (choice) => this.#watch(choice),
     })
@@ -96,12 +107,23 @@ export class RelayDesk implements AsyncDisposable {
       isWatched: (choice) => this.#isWatched(choice),
       onLost: (choice) => this.#caught(choice, 'probe-lost'),
     })
+    this.#introducer = new RelayIntroducer({
+      ...shared,
+      here: () => ({ gateway: parts.self, locators: parts.locators() }),
+      given: (pair) => this.#keeper.given(pair),
+      depositor: (pair) => this.#depositor(pair),
+      carrierFor: ({ gateway }) => this.#carrier(gateway),
+      isHidden: parts.settings.isHidden,
+    })
     this.#collector = new RelayCollector({
       ...shared,
+      onIntroduction: async (account, content) => await this.#introducer.introduced(account, content),
+      onFlight: async (pair, content) =>
+        await this.#introducer.flew(pair, content, (to, tag, frames) => this.#answer(to, tag, frames)),
       onAnswers: (pair, tag, frames) => this.#answer(pair, tag, frames),
       onFresh: parts.onFresh,
       onFault: (choice, fault) => this.#caught(choice, fault),
-      onProbe: (choice) => this.#prober.returned(choice),
+      onProbe: (choice, id) => this.#prober.returned(choice, id),
     })
   }
 
@@ -125,6 +147,7 @@ export class RelayDesk implements AsyncDisposable {
 
   /** Once a minute. */
   async tick(): Promise<void> {
+    for (const choice of this.#book.choices()) if (this.#isWatched(choice)) await this.#keeper.seen(choice)
     if (this.#parts.ambient.clock.monotonicMs() >= this.#nextMaintainMs) this.#maintainSoon()
     for (const depositor of this.#depositors.values()) await depositor.tick(this.#stop.signal)
     await this.#prober.tick(this.#stop.signal)
@@ -160,12 +183,37 @@ export class RelayDesk implements AsyncDisposable {
       book: this.#book,
       depositor: this.#depositor(pair),
       nowMs: () => this.#parts.ambient.clock.nowMs(),
-      onLeft: () => this.#failures.delete(name),
+      onLeft: () => {
+        this.#failures.delete(name)
+        this.#noteTold(pair)
+      },
       onFailed: () => {
+        this.#telling.delete(name)
         this.#noteFailure(name)
         this.#parts.onOutletFailed(pair)
       },
     })
+  }
+
+  /** Does the peer's device know from its relays that we are at these locators? */
+  hasTold(pair: Pair, locators: readonly Locator[]): boolean {
+    return compare(this.#book.out(pair)?.told ?? new Uint8Array(), placeOf(locators)) === 0
+  }
+
+  /** What is left next says where we are. */
+  tells(pair: Pair, locators: readonly Locator[]): void {
+    this.#telling.set(pairName(pair), placeOf(locators))
+  }
+
+  #noteTold(pair: Pair): void {
+    const told = this.#telling.get(pairName(pair))
+    if (told === undefined) return
+    this.#telling.delete(pairName(pair))
+    const note = (tx: WriteTx): void => {
+      const row = this.#book.readOut(tx, pair)
+      if (row !== undefined) this.#book.putOut(tx, { ...row, told })
+    }
+    this.#parts.store.write(note).catch(() => {}) // at worst it is told once more
   }
 
   /** A relay of ours that carries deposits, or else one of theirs that answers. */
@@ -186,6 +234,31 @@ export class RelayDesk implements AsyncDisposable {
     const count = (this.#failures.get(name)?.count ?? 0) + 1
     const pauseMs = Math.min(limits.relayRestMs * 2 ** Math.min(count - 1, 16), limits.relayFailureMsMax)
     this.#failures.set(name, { count, untilMs: this.#parts.ambient.clock.monotonicMs() + pauseMs })
+  }
+
+  /** A contact who has not been met is not there: it finds who we are where its invitation leads. */
+  async introduce(account: Identity, contact: PeerContact): Promise<void> {
+    await this.#guarded(this.#introducer.introduce(account, contact, this.#stop.signal))
+  }
+
+  /** A contact's device with which there is no session is not there: a first flight waits for it. */
+  async offer(pair: Pair): Promise<void> {
+    if ((this.#book.out(pair)?.queues.length ?? 0) > 0)
+      await this.#guarded(this.#introducer.offer(pair, this.#stop.signal))
+  }
+
+  /** An invitation was made: at each relay in use it leads to a queue. */
+  async invited(account: Identity, capability: Uint8Array): Promise<void> {
+    const bounded = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(limits.relayAskMs)])
+    await this.#guarded(this.#keeper.invite(account, capability, bounded))
+  }
+
+  /** The relays in use as locators of this gateway. */
+  locatorsThrough(account: Identity): readonly string[] {
+    return this.#book
+      .choices(account)
+      .filter(({ retiredAtMs }) => retiredAtMs === 0)
+      .flatMap(({ relay }) => throughRelay(relay))
   }
 
   /** Was what lies at relays for this pair left so long ago that it should go once more? */
@@ -348,3 +421,5 @@ export class RelayDesk implements AsyncDisposable {
     }
   }
 }
+
+const placeOf = (locators: readonly Locator[]): Uint8Array => sha256(fromUtf8(locators.join(' '))).slice(0, toldBytes)

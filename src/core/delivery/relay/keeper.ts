@@ -13,10 +13,10 @@ import type { GatewayAddress } from '../ports.ts'
 import { receiveIdOf } from '../relay-ids.ts'
 import type { Relays } from '../relay-ports.ts'
 import { type Pair, pairName } from '../session-book.ts'
-import { bodyKeyBytes } from './body.ts'
 import type { RelayBook } from './book.ts'
 import { type Fault, faultWeights } from './health.ts'
-import type { GivenQueue, InQueue, RelayChoice } from './queues.ts'
+import { expectedPair, invitationKeys, invitationPair } from './meeting.ts'
+import { bodyKeyBytes, type GivenQueue, type InQueue, type RelayChoice } from './queues.ts'
 
 export interface KeeperParts {
   readonly store: Store
@@ -30,6 +30,8 @@ export interface KeeperParts {
   readonly configured: readonly GatewayAddress[]
   /** Gateways that are connected now: of contacts, only those are asked. */
   readonly isConnected: (gateway: GatewayId) => boolean
+  /** Its stream is open now. */
+  readonly isWatched: (choice: RelayChoice) => boolean
   /** A contact's device should hear of new queues. */
   readonly tell: (pair: Pair) => void
   /** This relay is used from now on. */
@@ -102,12 +104,28 @@ export class RelayKeeper {
     const known = book.choice(account, at.gateway)
     const others = book.choices(account).filter((choice) => choice.retiredAtMs === 0 && choice !== known)
     const made = await this.#agree(account, at, { capability, known, signal })
-    const poorest = others.toSorted(
-      (a, b) => Number(isPoor(b, nowMs)) - Number(isPoor(a, nowMs)) || b.faults - a.faults,
-    )[0]
+    const rank = (choice: RelayChoice): number => (this.#isPoor(choice, nowMs) ? 1000 : 0) + choice.faults
+    const poorest = others.toSorted((a, b) => rank(b) - rank(a))[0]
     if (others.length >= limits.relaysUsedMax && poorest !== undefined) await this.#retire(poorest)
     await this.#makeQueues(made, signal)
     return made
+  }
+
+  /** Queues that an invitation leads to: whoever accepts it may leave an introduction there. */
+  async invite(account: Identity, capability: Uint8Array, signal: AbortSignal): Promise<void> {
+    const { store, book, keyring, ambient } = this.#parts
+    const pair = invitationPair(account, keyring.own(account).party.device, capability)
+    const using = book.choices(account).filter(({ retiredAtMs }) => retiredAtMs === 0)
+    const madeAtMs = ambient.clock.nowMs()
+    const queues = using.map(({ relay: { gateway } }) => ({
+      gateway,
+      ...invitationKeys(capability, gateway),
+      madeAtMs,
+      isMade: false,
+      highest: 0,
+    }))
+    await store.write((tx) => book.putIn(tx, { pair, queues }))
+    await Promise.all(using.map(async (choice) => await this.#tend(choice, signal)))
   }
 
   /** The user does without this relay: it is emptied for a while, and nobody is told to leave anything there. */
@@ -154,7 +172,7 @@ export class RelayKeeper {
     const { book, ambient } = this.#parts
     const nowMs = ambient.clock.nowMs()
     const using = book.choices(account).filter(({ retiredAtMs }) => retiredAtMs === 0)
-    const poor = using.filter((choice) => isPoor(choice, nowMs))
+    const poor = using.filter((choice) => this.#isPoor(choice, nowMs))
     let free = limits.relaysUsedMax - using.length
     for (const at of this.#candidates(account)) {
       if (free <= 0 && poor.length === 0) return
@@ -275,10 +293,9 @@ export class RelayKeeper {
         }
       })
     }
-    const unmade = pairs.flatMap((pair) =>
-      book
-        .inQueues(pair)
-        .filter((queue) => queue.gateway === gateway && !queue.isMade)
+    const unmade = [...book.inRows()].flatMap(({ pair, queues }) =>
+      queues
+        .filter((queue) => pair.account === choice.account && queue.gateway === gateway && !queue.isMade)
         .map((queue) => ({ pair, sendId: signingKey(queue.sendSeed).publicKey })),
     )
     for (let at = 0; at < unmade.length; at += createMax) {
@@ -354,6 +371,12 @@ export class RelayKeeper {
     })
   }
 
+  /** It was caught too often, or has been silent for too long. */
+  #isPoor(choice: RelayChoice, nowMs: number): boolean {
+    const isAway = !this.#parts.isWatched(choice) && nowMs - choice.seenAtMs > limits.relayAwayMsMax
+    return choice.faults >= limits.relayFaultsMax || isAway
+  }
+
   #tellAll(account: Identity): void {
     for (const pair of this.#pairs(account)) if (pair.peer !== account) this.#parts.tell(pair)
   }
@@ -362,12 +385,13 @@ export class RelayKeeper {
   #pairs(account: Identity): readonly Pair[] {
     const { keyring } = this.#parts
     const { device } = keyring.own(account).party
-    const contacts = keyring.contacts(account).filter(({ state }) => state === 'active')
     return [
       ownPair(account, device),
-      ...contacts.flatMap(({ identity, devices }) =>
-        devices.map((one) => ({ account, device, peer: identity, peerDevice: one.device })),
-      ),
+      ...keyring.contacts(account).flatMap(({ identity, state, devices }) => {
+        if (state === 'pending') return [expectedPair(account, device, identity)]
+        if (state !== 'active') return []
+        return devices.map((one) => ({ account, device, peer: identity, peerDevice: one.device }))
+      }),
     ]
   }
 }
@@ -383,9 +407,6 @@ export const ownPair = (account: Identity, device: Pair['device']): Pair => ({
 export function newestOf(queues: readonly InQueue[], gateway: GatewayId, isMade: boolean): InQueue | undefined {
   return queues.find((queue) => queue.gateway === gateway && (queue.isMade || !isMade))
 }
-
-const isPoor = ({ faults, seenAtMs }: RelayChoice, nowMs: number): boolean =>
-  faults >= limits.relayFaultsMax || nowMs - seenAtMs > limits.relayAwayMsMax
 
 export const isUnknownOwner = (error: unknown): boolean =>
   hasCode(error, 'peer-misbehaved') && (error as MyceliumError).details['reason'] === 'unknown-owner'

@@ -23,8 +23,8 @@ interface ProberParts {
 interface Probes {
   /** When the next one goes, Unix milliseconds. */
   dueAtMs: number
-  /** When the last one was taken; `undefined` when it is back. */
-  leftAtMs: number | undefined
+  /** The last one, until it is back. */
+  out: { readonly id: Uint8Array; sinceMs: number } | undefined
 }
 
 const nameOf = ({ account, relay }: RelayChoice): string => account + relay.gateway
@@ -37,10 +37,10 @@ export class RelayProber {
     this.#parts = parts
   }
 
-  /** One of ours came out of this relay. */
-  returned(choice: RelayChoice): void {
+  /** One of ours came out of this relay; an old one proves nothing. */
+  returned(choice: RelayChoice, id: Uint8Array): void {
     const probes = this.#probes.get(nameOf(choice))
-    if (probes !== undefined) probes.leftAtMs = undefined
+    if (probes?.out !== undefined && Buffer.compare(probes.out.id, id) === 0) probes.out = undefined
   }
 
   /** Once a minute. */
@@ -54,27 +54,30 @@ export class RelayProber {
     const { ambient, isWatched, onLost } = this.#parts
     const nowMs = ambient.clock.nowMs()
     const name = nameOf(choice)
-    const probes = this.#probes.get(name) ?? { dueAtMs: nowMs + this.#pauseMs(), leftAtMs: undefined }
+    const probes = this.#probes.get(name) ?? { dueAtMs: nowMs + this.#pauseMs(), out: undefined }
     this.#probes.set(name, probes)
     // while nobody watches, nothing can come back: the time counts from when somebody does
     if (!isWatched(choice)) {
-      if (probes.leftAtMs !== undefined) probes.leftAtMs = nowMs
+      if (probes.out !== undefined) probes.out.sinceMs = nowMs
       return
     }
-    if (probes.leftAtMs !== undefined && nowMs - probes.leftAtMs > limits.relayProbeMsMax) {
-      probes.leftAtMs = undefined
+    if (probes.out !== undefined && nowMs - probes.out.sinceMs > limits.relayProbeMsMax) {
+      probes.out = undefined
       onLost(choice)
     }
     if (nowMs < probes.dueAtMs) return
     probes.dueAtMs = nowMs + this.#pauseMs()
-    if (await this.#leave(choice, signal)) probes.leftAtMs = nowMs
+    // it may be back before the relay's answer is
+    const id = ambient.random.bytes(leavingIdBytes)
+    probes.out = { id, sinceMs: nowMs }
+    if (!(await this.#leave(choice, id, signal))) this.returned(choice, id)
   }
 
   #pauseMs(): number {
     return limits.relayProbeMs * (0.5 + this.#parts.ambient.random.bytes(1)[0]! / 256)
   }
 
-  async #leave(choice: RelayChoice, signal: AbortSignal): Promise<boolean> {
+  async #leave(choice: RelayChoice, leavingId: Uint8Array, signal: AbortSignal): Promise<boolean> {
     const { book, relays, keyring, ambient, carrierFor } = this.#parts
     const { device } = keyring.own(choice.account).party
     const queue = newestOf(book.inQueues(ownPair(choice.account, device)), choice.relay.gateway, true)
@@ -83,7 +86,7 @@ export class RelayProber {
     const body = sealBody(
       queue.bodyKey,
       // its number follows from no count: the queue to ourselves has no gaps to look for
-      { number: 1, leavingId: ambient.random.bytes(leavingIdBytes), leftAtMs: nowMs, content: { kind: 'probe' } },
+      { number: 1, leavingId, leftAtMs: nowMs, content: { kind: 'probe' } },
       ambient.random,
     )
     try {

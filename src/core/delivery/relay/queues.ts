@@ -8,9 +8,9 @@ import { gatewayIdOctetsMax } from '../../identity/locators.ts'
 import { limits } from '../../limits.ts'
 import type { GatewayAddress } from '../ports.ts'
 import type { Pair } from '../session-book.ts'
-import { bodyKeyBytes } from './body.ts'
 
 const keyBytes = 32
+export const bodyKeyBytes = 32
 
 /** Where a contact's device is to leave what it has for us. */
 export interface GivenQueue {
@@ -86,13 +86,17 @@ export interface OutQueues {
   readonly sinceMs: number
   /** Frames left since the contact's device was last heard. */
   readonly framesOut: number
+  /** Which place of ours the device was told of here: a hash of locators, 8 bytes; zeros for none. */
+  readonly told: Uint8Array
 }
+export const toldBytes = 8
 export const outQueuesCodec = record<OutQueues>({
   pair: pairCodec,
   queues: array(record<OutQueue>({ ...given, left: u64 }), limits.relaysUsedMax),
   depositedTo: u64,
   sinceMs: u64,
   framesOut: u32,
+  told: fixed(toldBytes),
 })
 
 /** A relay that an account uses, or used and still empties. */

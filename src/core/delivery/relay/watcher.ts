@@ -80,6 +80,7 @@ export class RelayWatcher implements AsyncDisposable {
       if (choice === undefined) return
       try {
         await this.#watch(choice, signal)
+        if (signal.aborted) return
         this.#away(undefined)
       } catch (error) {
         if (signal.aborted) return
