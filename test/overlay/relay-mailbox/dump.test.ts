@@ -63,6 +63,9 @@ class Overheard {
     this.#streams.push(said, heard)
     return {
       closed: pipe.closed,
+      hops: pipe.hops,
+      pause: () => pipe.pause(),
+      resume: () => pipe.resume(),
       get isFull() {
         return pipe.isFull
       },

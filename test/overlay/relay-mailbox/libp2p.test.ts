@@ -47,6 +47,8 @@ async function open(
       relays: [],
       announce: [],
       loopback,
+      routing: false,
+      relay: relay !== undefined,
     },
     key: newGatewayKey(systemRandom),
     ambient,
