@@ -15,7 +15,10 @@ import { openOverlay } from '../src/overlay/overlay.ts'
 const ambient: Ambient = { clock: systemClock, random: systemRandom, log: silentLog }
 const refuse = async (): Promise<undefined> => undefined
 
-async function open(key: Uint8Array, port: number, onLink: (link: Link) => void): Promise<Overlay> {
+async function open(
+  { key, port, isRelay = false }: { readonly key: Uint8Array; readonly port: number; readonly isRelay?: boolean },
+  onLink: (link: Link) => void,
+): Promise<Overlay> {
   const overlay = await openOverlay({
     config: {
       host: '127.0.0.1',
@@ -27,7 +30,7 @@ async function open(key: Uint8Array, port: number, onLink: (link: Link) => void)
       announce: [],
       loopback: true,
       routing: true,
-      relay: false,
+      relay: isRelay,
     },
     key,
     ambient,
@@ -42,8 +45,8 @@ async function open(key: Uint8Array, port: number, onLink: (link: Link) => void)
   return overlay
 }
 
-/** What the parent tells the child: count octets up to a number, then say so, or send everything back. */
-type Order = { readonly expect: number } | { readonly echo: true }
+/** What the parent tells the child: count octets up to a number, then say so; send everything back; connect to another. */
+type Order = { readonly expect: number } | { readonly echo: true } | { readonly meet: GatewayAddress }
 type Report = { readonly ready: GatewayAddress & { readonly tlsPort: number } } | { readonly done: true }
 
 interface Counter {
@@ -72,7 +75,7 @@ async function serve(key: Uint8Array, port: number): Promise<void> {
   const report = (message: Report): void => void process.send!(message)
   const progress = counter(() => report({ done: true }))
   let isEcho = false
-  const overlay = await open(key, port, (link) => {
+  const overlay = await open({ key, port, isRelay: true }, (link) => {
     void (async () => {
       for await (const piece of link.incoming) {
         if (isEcho) await link.send(piece)
@@ -87,7 +90,11 @@ async function serve(key: Uint8Array, port: number): Promise<void> {
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   process.on('message', (order: Order) => {
-    isEcho = 'echo' in order
+    isEcho ||= 'echo' in order
+    if ('meet' in order) {
+      const signal = AbortSignal.timeout(10_000)
+      void overlay.link(order.meet, { signal }).then(() => report({ done: true }))
+    }
     if ('expect' in order) progress.expect(order.expect)
   })
   const { port: tlsPort } = server.address() as AddressInfo
@@ -153,6 +160,25 @@ async function hop(count: number, send: Send, answers: AsyncIterator<Uint8Array>
   return times.sort((a, b) => a - b)[Math.floor(count / 2)]!
 }
 
+/** What a gateway in between adds to one way: alice, a relay and bob are three processes, with TLS end to end. */
+async function addedByHop(rounds: number, directMs: number): Promise<number> {
+  const alice = await open({ key: newGatewayKey(systemRandom), port: 0 }, () => {})
+  const [relay, bob] = [await start(newGatewayKey(systemRandom), 0), await start(newGatewayKey(systemRandom), 0)]
+  const signal = AbortSignal.timeout(60_000)
+  try {
+    bob.process.send({ meet: relay.address } satisfies Order)
+    await once(bob.process, 'message')
+    bob.process.send({ echo: true } satisfies Order)
+    await alice.link(relay.address, { signal })
+    const link = await alice.link({ gateway: bob.address.gateway, locators: [] }, { signal })
+    const through: Send = (piece) => link.send(piece)
+    return (await hop(rounds, through, link.incoming[Symbol.asyncIterator]())) - directMs
+  } finally {
+    for (const { process: child } of [relay, bob]) child.kill()
+    await alice[Symbol.asyncDispose]()
+  }
+}
+
 const round = (value: number): number => Number(value.toPrecision(4))
 const against = (name: string, unit: string, value: number, peerValue: number): Result => ({
   name,
@@ -166,7 +192,7 @@ const against = (name: string, unit: string, value: number, peerValue: number): 
 export const bench: Bench = async ({ quick, say }) => {
   const scale = quick ? 1 : 5
   const key = newGatewayKey(systemRandom)
-  const overlay = await open(newGatewayKey(systemRandom), 0, () => {})
+  const overlay = await open({ key: newGatewayKey(systemRandom), port: 0 }, () => {})
   let peer = await start(key, 0)
   const signal = AbortSignal.timeout(120_000)
   const link = await overlay.link(peer.address, { signal })
@@ -197,6 +223,9 @@ export const bench: Bench = async ({ quick, say }) => {
   const tlsHopMs = await hop(rounds, throughTls(socket), socket.iterator() as AsyncIterator<Uint8Array>)
   socket.destroy()
 
+  say('latency over another gateway')
+  const added = await addedByHop(rounds, hopMs)
+
   say('reconnect')
   const times: number[] = []
   for (let kill = 0; kill < (quick ? 3 : 10); kill += 1) {
@@ -214,7 +243,8 @@ export const bench: Bench = async ({ quick, say }) => {
   return [
     against('frames', 'frames/s', frames.count / framesS, frames.count / tlsFramesS),
     against('bulk', 'MB/s', megabytes / bulkS, megabytes / tlsBulkS),
-    against('hop_latency', 'ms', hopMs, tlsHopMs),
+    against('latency', 'ms', hopMs, tlsHopMs),
+    { name: 'hop_latency', unit: 'ms', value: round(added) },
     { name: 'reconnect', unit: 'ms', value: round(times.sort((a, b) => a - b)[Math.floor(times.length / 2)]!) },
   ]
 }

@@ -132,7 +132,13 @@ export async function openGateway({
       startedAtMs: ambient.clock.nowMs(),
       stop: end.resolve,
       relayBytesMax: config.overlay.relay ? config.overlay.relayBytesMax : undefined,
-      checks: async () => await liveChecks(node, listeners.current),
+      checks: async () =>
+        await liveChecks({
+          node,
+          knowledge,
+          listeners: listeners.current,
+          relays: config.overlay.relays.length,
+        }),
     },
   })
   fronts.use(await openControl({ socketPath: paths.controlSocket, operations, log }))

@@ -1,11 +1,12 @@
-/** `status`, `peers`, `doctor`, `stop`: what is running, who is connected, what is wrong. */
+/** `status`, `peers`, `routes`, `doctor`, `stop`: what is running, who is connected, what is wrong. */
 import type { Command } from 'commander'
 import { homeDirectory } from '../config.ts'
-import type { DoctorCheck, Results } from '../core/control.ts'
+import type { ContactsReached, DoctorCheck, PeerView, Results } from '../core/control.ts'
 import { hasCode, MyceliumError } from '../core/errors.ts'
 import { type CommonOptions, type Environment, print, withCommon, withOperations } from './context.ts'
 import { lineFor } from './errors.ts'
-import { printable, table, time } from './format.ts'
+import { indented, printable, shortAddress, table, time } from './format.ts'
+import { pathText, sinceText } from './reach-text.ts'
 
 export function addStatus(program: Command, environment: Environment): void {
   withCommon(program.command('status'))
@@ -20,6 +21,13 @@ export function addStatus(program: Command, environment: Environment): void {
     .action(async (options: CommonOptions) => {
       const peers = await withOperations(environment, options, (operations, context) => operations.peers({}, context))
       print(environment, options, peers, peersText)
+    })
+
+  withCommon(program.command('routes'))
+    .description('Shows which gateways are reached through others, and how well.')
+    .action(async (options: CommonOptions) => {
+      const routes = await withOperations(environment, options, (operations, context) => operations.routes({}, context))
+      print(environment, options, routes, routesText)
     })
 
   withCommon(program.command('stop'))
@@ -58,7 +66,9 @@ function statusText(status: Results['status']): string {
     `Version   ${status.version}`,
     `Home      ${status.home} (key store: ${status.keyStore})`,
     status.running ? `Running   since ${time(status.startedAtMs)} as process ${status.pid}` : 'Running   no',
+    ...(status.contactsReached === undefined ? [] : [`Contacts  ${reachedText(status.contactsReached)}`]),
     `Peers     ${status.peersConnected} connected`,
+    ...(status.reachability === undefined ? [] : [`Reached   ${outsideText(status.reachability)}`]),
     `Queue     ${status.queued} waiting`,
     `Search    ${status.searchIndex.messages - status.searchIndex.waiting} of ${status.searchIndex.messages} messages indexed`,
     '',
@@ -66,7 +76,7 @@ function statusText(status: Results['status']): string {
       ['ACCOUNT', 'ADDRESS', 'CONTACTS', 'REQUESTS', ''],
       status.accounts.map(({ localName, addresses, contacts, requests, disabled, recoveryConfirmed }) => [
         localName,
-        addresses[0] ?? '–',
+        shortAddress(addresses[0] ?? '–', 40),
         String(contacts),
         String(requests),
         disabled ? 'disabled' : recoveryConfirmed ? '' : 'recovery words not confirmed',
@@ -76,21 +86,73 @@ function statusText(status: Results['status']): string {
   ].join('\n')
 }
 
-function peersText(peers: Results['peers']): string {
+function reachedText(reached: ContactsReached): string {
+  const { direct, relayed, unreachable, idle } = reached
+  const parts = [
+    [direct, 'connected directly'],
+    [relayed, 'connected by relay'],
+    [unreachable, 'out of reach'],
+    [idle, 'not called'],
+  ] as const
+  const said = parts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`)
+  return said.length === 0 ? 'none yet' : `${said.join(', ')}${unreachable > 0 ? '; see: contact list' : ''}`
+}
+
+/** Those that matter first; strangers who come and go are counted. */
+function peersText(peers: readonly PeerView[]): string {
+  const nowMs = Date.now()
+  const isShown = ({ contacts, state }: PeerView): boolean => contacts.length > 0 || state === 'connected'
+  const shown = peers.filter(isShown).toSorted((a, b) => rankOf(a) - rankOf(b))
+  const rows = shown.map((peer) => [
+    peer.gateway.slice(-8),
+    peer.contacts.length === 0 ? '–' : peer.contacts.join(', '),
+    peer.state,
+    peer.state === 'connected' ? pathText(peer) : '–',
+    peer.transport ?? '–',
+    sinceText(peer.sinceMs, nowMs),
+  ])
+  const [head, ...lines] = table(['GATEWAY', 'CONTACTS', 'STATE', 'HOW', 'TRANSPORT', 'SINCE'], rows).split('\n')
+  const others = peers.length - shown.length
+  return [
+    head!,
+    ...shown.flatMap(({ lastError, state }, index) => [
+      lines[index]!,
+      ...(lastError === undefined || state === 'connected' ? [] : [indented(`last trouble: ${lastError}`)]),
+    ]),
+    ...(others === 0 ? [] : ['', `${others} others were met since the start; --json lists them.`]),
+  ].join('\n')
+}
+
+const rankOf = ({ contacts, state }: PeerView): number =>
+  (contacts.length > 0 ? 0 : 2) + (state === 'connected' ? 0 : 1)
+
+function outsideText({ state, seen, confirmed, mapped }: NonNullable<Results['status']['reachability']>): string {
+  if (state === 'public')
+    return `from outside, at ${[...new Set([...confirmed, ...mapped])].join(' ') || seen.join(' ')}`
+  if (state === 'private') return `not from outside (seen at ${seen.join(', ')}); see doctor`
+  return 'not known yet: nobody outside has tried'
+}
+
+function routesText(routes: Results['routes']): string {
   return table(
-    ['GATEWAY', 'CONTACTS', 'STATE', 'HOW', 'TRANSPORT', 'RTT', 'SINCE', 'LAST ERROR'],
-    peers.map(({ gateway, contacts, state, how, transport, rttMs, sinceMs, lastError }) => [
-      gateway.slice(-8),
-      contacts.join(' '),
-      state,
-      how ?? '–',
-      transport ?? '–',
-      rttMs === undefined ? '–' : `${rttMs.toFixed(1)} ms`,
-      time(sinceMs),
-      lastError ?? '–',
+    ['DESTINATION', 'CONTACTS', 'THROUGH', 'HOPS', 'METRIC', 'RTT', 'OTHERS', 'SINCE', 'LAST FAILURE'],
+    routes.map((route) => [
+      route.destination.slice(-8),
+      route.contacts.join(' '),
+      route.nextHop === undefined ? 'no route' : [route.nextHop.slice(-8), ...route.nextHopContacts].join(' '),
+      route.hops === undefined ? '–' : String(route.hops),
+      milliseconds(route.metricMs),
+      milliseconds(route.nextHopRttMs),
+      String(route.alternatives),
+      time(route.sinceMs),
+      route.lastFailure === undefined
+        ? '–'
+        : `${route.lastFailure.reason} (${route.lastFailure.neighbour.slice(-8)}, ${time(route.lastFailure.atMs)})`,
     ]),
   )
 }
+
+const milliseconds = (ms: number | undefined): string => (ms === undefined ? '–' : `${ms.toFixed(1)} ms`)
 
 function doctorText(checks: readonly DoctorCheck[]): string {
   const marks = { ok: 'ok      ', warning: 'warning ', problem: 'PROBLEM ' } as const

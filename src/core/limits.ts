@@ -157,6 +157,7 @@ export const limits = {
   inFlightMax: 900, // DESIGN §5: at most 1,000 unacknowledged frames in a session
   sealBatchMax: 128, // ours: messages sealed in one transaction
   mailHeaderBytesMax: 256 * 1024, // ours: header section of a submitted mail
+  clockWarnMs: 3 * 60_000, // ours: a contact's clock so far ahead of ours is told of by doctor
   bundleAskAgeMs: 10 * 60_000, // ours: how old a contact's signed question may be
   bundleBytesMax: 128 * 1024, // ours: log ≤ 64 KB, then devices' records
   handshakeBytesMax: 4 * 4096 + 1024, // DESIGN §5: first flight ≤ 4 frames, and its wrapper
@@ -170,7 +171,7 @@ export const limits = {
   strangerShareBytesMin: 256 * 1024, // ours: what each stranger who waits may send in any case
   requestNoticesMax: 5, // ours: strangers that have a notice of their own in one period; then one for all the others
   requestNoticesMs: 24 * 3600_000, // ours: that period
-  strangerFlightsPerSecond: 5, // ours: strangers' handshakes; each costs about 2 ms of processor
+  strangerFlightsPerSecond: 5, // ours: strangers' handshakes; each costs a few milliseconds of processor
   strangerFlightsBurst: 20, // ours
   workFlightsPerSecond: 5, // ours: as many again of those that show work
   workFlightsBurst: 20, // ours
@@ -375,9 +376,40 @@ export const limits = {
   nearLocatorsMax: 4, // ours: of one gateway, tried beside those that contacts gave
   misbehaviourMs: 60_000, // ours: a peer that broke a bound is not heard again for this long
 
+  // NAT traversal
+  reachPortsMax: 4, // ours: tried for one gateway
+  reachAskedMax: 3, // ours: gateways asked beside those of the configuration
+  reachVotesMin: 2, // ours: gateways that must say the same before it is told to contacts; a configured one suffices
+  reachPeriodMs: 10 * 60_000, // ours
+  reachPauseMs: 20_000, // ours: between two tries for one gateway
+  reachProbeMsMax: 3_000, // ours: one try
+  reachTriesMax: 8, // ours: at once
+  mappingAnswerMsMax: 3_000, // ours: a router that does not answer knows no such protocol
+  mappingTextCharsMax: 256 * 1024, // ours: a router's description of itself
+  mappingSeconds: 3600, // RFC 6886 §3.3 recommends 7200
+  mappingRenewMsMin: 60_000, // ours
+  mappingRetryMs: 10 * 60_000, // ours: after a router that let nobody in
+  mappingEndMs: 2_000, // ours: for taking mappings back
+  stunMsMax: 1_000, // ours: until another gateway's socket has said where it sees ours
+  stunRepeatMs: 200, // ours; RFC 8489 §6.2.1 begins at 500, for networks without a relay to fall back to
+  stunServersMax: 2, // ours: gateways asked before one punch
+  stunPerSourceSecondMax: 10, // ours: answered to one address
+  stunPerSecondMax: 200, // ours: answered to all
+  punchEndpointsMax: 6, // ours: of either side
+  punchAgreeMsMax: 5_000, // ours: until both sides know where the other is
+  punchMsMax: 4_000, // ours: until a probe has come back
+  punchRetryMsMin: 30_000, // ours: after a punch that led nowhere, doubling
+  punchRetryMsMax: 30 * 60_000, // ours
+  punchPauseMs: 2_000, // ours: between two punches that one gateway begins with us
+  punchBufferBytes: 2 * 1024 * 1024, // ours: of the system, for each socket and direction
+  punchesMax: 16, // ours: at once, with all gateways
+  punchRoutesMax: 64, // ours: carried by this gateway's sockets
+  punchRouteIdleMs: 30_000, // ours: a route without a datagram; QUIC sends one each 5 s
+
   // paths through other gateways
   pathHopsMax: 8, // ours: gateways between the two ends
   pathDelayMs: 500, // ours: how long a direct dial is alone before a path is begun beside it
+  pathAttemptMsMax: 10_000, // ours: all tries for one destination together
   pathOpenMsMax: 4_000, // ours: until every hop has agreed
   pathUpgradeMsMax: 5_000, // ours: until both ends have authenticated each other over it
   pathTriesMax: 3, // ours: next hops that one gateway asks for one path
@@ -388,6 +420,41 @@ export const limits = {
   pathIdleMsMax: 120_000, // ours: a carried path without a byte; both ends ask for a sign of life far more often
   pathBytesPerSecondMax: 16 * 1024 * 1024, // ours: carried for one path, each way
   pathConnectionsPerPeerMax: 4, // ours: over paths, with one gateway; the oldest goes
+  pathPenaltyMsMin: 10_000, // ours: how long a next hop that led nowhere comes last, doubling
+  pathPenaltyMsMax: 5 * 60_000, // ours
+
+  // routing between gateways; a metric counts tenths of a millisecond
+  routeMetricMax: 600_000, // ours: a minute; beyond it nothing is reachable
+  routeHopCost: 20, // ours: what a hop costs beside its round-trip time
+  routeCostUnmeasured: 1_000, // ours: a neighbour whose round-trip time is not known yet
+  routeHysteresisMin: 20, // ours: how much better another route must be, at least …
+  routeHysteresisPart: 8, // ours: … and as a part of the metric in use
+  routeExpiryMs: 70_000, // ours: a route that nobody repeats; two sequence numbers of its destination
+  routeSourceMs: 180_000, // RFC 8966 appendix B: how long a feasibility distance is kept, longer than any route
+  routeInterestMs: 60_000, // ours: how long an asker is told of changes
+  routeRefreshMs: 20_000, // ours: between two repetitions of a request while the route is used
+  routeSearchMs: 60_000, // ours: between two searches for better routes while one is used
+  routeSequenceMs: 30_000, // ours: between two sequence numbers of an asked-for destination
+  routeSequenceMsMin: 1_000, // ours: the same when somebody asks for one
+  routeRequestMsMin: 1_000, // ours: between two requests for a destination without a route, doubling
+  routeRequestMsMax: 30_000, // ours
+  routeRequestsPerSecondMax: 20, // ours: taken from one neighbour
+  routeRequestFanMax: 32, // ours: neighbours that are asked for one destination
+  routeRequestsSeenMax: 4_096, // ours: remembered, so that none is passed on twice
+  routeRequestSeenMs: 15_000, // ours
+  routeAlternativesMax: 3, // ours: neighbours whose routes to one destination are kept fresh
+  routeDestinationsMax: 2_048, // ours
+  routeSubscriptionsMax: 256, // ours: destinations that one neighbour may wait for
+  routeMessagesPerSecondMax: 200, // ours: read from one neighbour; beyond, it is made to wait
+  routeQueueBytesMax: 256 * 1024, // ours: what waits for a neighbour that does not read, then its stream ends
+  routeTickMs: 250, // ours
+  routePingMs: 2_000, // ours: between two measurements of a neighbour's round-trip time
+  routeSilenceMsMax: 3_000, // ours: a neighbour that answers none for this long leads nowhere
+  routeStreamIdleMs: 60_000, // ours: a stream over which nothing was said
+  routeStreamsPerPeerMax: 2, // ours: opened by one neighbour; an older one is given up
+  routeRetryMs: 30_000, // ours: until a neighbour that took no routing stream is offered another
+  routeProofsMax: 4_096, // ours: signatures remembered as verified
+  routeFindMsMax: 2_000, // ours: how long a path waits for a first route
 
   // relay: what this gateway holds for others (docs/protocol/relay.md)
   relayRequestBytesMax: 1_050_624 + 4096, // ours: the largest body, its seal, and where to forward it

@@ -111,6 +111,15 @@ export function mayDial(locator: ParsedLocator, policy: DialPolicy): boolean {
   return global6.check(host, 'ipv6') && !special6.check(host, 'ipv6')
 }
 
+/** Whether an IPv4 address is of a private network (RFC 1918, RFC 6598). */
+export const isPrivate = (host: string): boolean => private4.check(host, 'ipv4')
+
+export function isInSubnetOf(host: string, own: OwnAddress): boolean {
+  const subnet = new BlockList()
+  subnet.addSubnet(own.address, own.prefix, own.family)
+  return subnet.check(host, own.family)
+}
+
 /** Whether an address could be given to other machines: neither loopback nor bound to one link nor special. */
 export function isAnnounceable(address: OwnAddress): boolean {
   if (address.family === 'ipv4') return !special4.check(address.address, 'ipv4')
@@ -118,6 +127,12 @@ export function isAnnounceable(address: OwnAddress): boolean {
     private6.check(address.address, 'ipv6') ||
     (global6.check(address.address, 'ipv6') && !special6.check(address.address, 'ipv6'))
   )
+}
+
+/** Whether a locator leads to the same place from everywhere: neither private nor special. */
+export function isGlobal({ family, host }: ParsedLocator): boolean {
+  if (family === 'ipv4') return !special4.check(host, 'ipv4') && !private4.check(host, 'ipv4')
+  return global6.check(host, 'ipv6') && !special6.check(host, 'ipv6')
 }
 
 export const isLoopback = (address: OwnAddress): boolean =>

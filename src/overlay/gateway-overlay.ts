@@ -1,5 +1,6 @@
 /** The overlay over any network: links, asks, who is connected, and what the core hears of it. */
 import type { Ambient } from '../core/ambient.ts'
+import type { SigningKey } from '../core/crypto/sign.ts'
 import type {
   AskTopic,
   GatewayAddress,
@@ -8,12 +9,14 @@ import type {
   Overlay,
   OverlayHandlers,
   PeerStatus,
+  RouteStatus,
 } from '../core/delivery/ports.ts'
 import type { Relays } from '../core/delivery/relay-ports.ts'
 import { MyceliumError } from '../core/errors.ts'
 import { shortId } from './gateway-id.ts'
 import type { GatewayId } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
+import type { Reachability } from '../core/reachability.ts'
 import { answerOver, askOver, isMisbehaviour, outcomes, refuse } from './exchange.ts'
 import { Gate } from './gate.ts'
 import { sourceOfPath, StrangerAsks } from './stranger-asks.ts'
@@ -36,13 +39,19 @@ import { RoutedNetwork } from './routing/routed-network.ts'
 
 export interface GatewayOverlayOptions {
   readonly ambient: Ambient
+  readonly key: SigningKey
   /** Whether this neighbour's connections are carried on to others. */
   readonly serves: (neighbour: GatewayId) => boolean
+  /** What others found out about this gateway, where there is something to find out. */
+  readonly reachability?: (() => Reachability) | undefined
+  /** Whether this gateway wants to be reached through a neighbour, and stays connected to it. */
+  readonly isKept?: (neighbour: GatewayId) => boolean
   /** For a gateway that is a relay. */
   readonly relay?: RelayHost | undefined
 }
 
 export class GatewayOverlay implements Overlay {
+  readonly reachability: (() => Reachability) | undefined
   readonly #network: RoutedNetwork
   readonly #ambient: Ambient
   readonly #links: Links
@@ -59,8 +68,11 @@ export class GatewayOverlay implements Overlay {
   /** What came between the opening of the listeners and `serve`. */
   #early: (() => void)[] = []
 
-  constructor(network: DirectNetwork, { ambient, serves, relay }: GatewayOverlayOptions) {
-    this.#network = new RoutedNetwork({ network, ambient, serves })
+  constructor(network: DirectNetwork, options: GatewayOverlayOptions) {
+    const { ambient } = options
+    this.reachability = options.reachability
+    this.#network = new RoutedNetwork({ network, ...options })
+    const { relay } = options
     this.#ambient = ambient
     this.#relayHost = relay
     this.relays = new RelayClient({
@@ -76,6 +88,7 @@ export class GatewayOverlay implements Overlay {
       ambient,
       onLink: (link) => this.#handlers?.onLink(link),
       onTrouble: (gateway, reason) => this.#onTrouble(gateway, reason),
+      onPathLost: (gateway) => void this.#restore(gateway),
     })
   }
 
@@ -157,6 +170,10 @@ export class GatewayOverlay implements Overlay {
     return this.#book.statuses(this.#links, this.#network)
   }
 
+  routes(): readonly RouteStatus[] {
+    return this.#network.routes()
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#relay?.[Symbol.asyncDispose]()
     this.#links.closeAll()
@@ -195,6 +212,16 @@ export class GatewayOverlay implements Overlay {
       else this.#ambient.log.debug('overlay.ask-failed', { topic, gateway: shortId(from), error: reasonOf(error) })
     } finally {
       this.#answering.leave(from)
+    }
+  }
+
+  /** A link over a path that broke comes up again over another one, without waiting for somebody who needs it. */
+  async #restore(gateway: GatewayId): Promise<void> {
+    const signal = AbortSignal.timeout(limits.dialMsMax)
+    try {
+      if (await this.#network.restore(gateway, { signal })) await this.#links.link({ gateway, locators: [] }, signal)
+    } catch (error) {
+      this.#ambient.log.debug('overlay.path-not-restored', { gateway: shortId(gateway), reason: reasonOf(error) })
     }
   }
 

@@ -7,15 +7,16 @@ import type { GatewayAddress, Locator } from '../core/delivery/ports.ts'
 import { MyceliumError } from '../core/errors.ts'
 import type { GatewayId } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
-import { dialable, parseLocator } from './dial-policy.ts'
-import type { OwnAddress, ParsedLocator, Transport } from './dial-policy.ts'
+import { dialable, isGlobal, mayDial, parseLocator } from './dial-policy.ts'
+import type { DialPolicy, OwnAddress, ParsedLocator, Transport } from './dial-policy.ts'
 import { Dialler } from './dialler.ts'
 import { gatewayIdOf } from './gateway-key.ts'
 import { keepConnected } from './bootstrap.ts'
 import { InboundGuard } from './inbound-guard.ts'
 import { type LocalNetwork, openLocalNetwork } from './local-network.ts'
+import { type Endpoint, type LocalEndpoint, udpLocator } from './nat/endpoint.ts'
 import { untilAborted } from './until-aborted.ts'
-import type { DirectNetwork, NetworkEvents, Path, PathEnd, Pipe } from './network.ts'
+import type { AddressedNetwork, NetworkEvents, Path, PathEnd, Pipe } from './network.ts'
 import { withoutPeer } from './multiaddr-text.ts'
 import { Near } from './near.ts'
 import { buildNode, quiet } from './node.ts'
@@ -42,7 +43,7 @@ export interface Libp2pNetworkOptions {
 
 const sweepMs = 5_000
 
-export class Libp2pNetwork implements DirectNetwork {
+export class Libp2pNetwork implements AddressedNetwork {
   readonly self: GatewayId
   readonly #options: Libp2pNetworkOptions
   readonly #guard = new InboundGuard()
@@ -53,6 +54,9 @@ export class Libp2pNetwork implements DirectNetwork {
   /** Connections through other gateways, by the address each was given. */
   readonly #paths = new Map<string, PathEnd>()
   #pathCount = 0
+  /** By host and port of their end on this machine: connections through a forwarder, and who is behind it. */
+  readonly #forwarded = new Map<string, Endpoint>()
+  #outside: readonly Locator[] = []
   readonly #dialler: Dialler<Connection>
   readonly #near: Near
   #addresses: readonly OwnAddress[] = ownAddresses()
@@ -121,7 +125,7 @@ export class Libp2pNetwork implements DirectNetwork {
   }
 
   locators(): readonly Locator[] {
-    const { announce } = this.#options
+    const announce = [...this.#options.announce, ...this.#outside]
     return ownLocators(this.#listening, this.#addresses, { announce, allowLoopback: this.#allowsLoopback() })
   }
 
@@ -136,6 +140,15 @@ export class Libp2pNetwork implements DirectNetwork {
     if (connection === undefined) return undefined
     const address = withoutPeer(connection.remoteAddr.toString())
     const end = this.#paths.get(address)
+    const punched = this.#forwardedFrom(address)
+    if (punched !== undefined)
+      return {
+        transport: 'quic',
+        remote: udpLocator(punched).locator,
+        via: undefined,
+        hops: 0,
+        sinceMs: connection.timeline.open,
+      }
     const security = connection.encryption?.split('/')[1] ?? ''
     const kind = end === undefined ? (address.endsWith('/ws') ? 'ws' : 'tcp') : 'path'
     const transport = address.includes('/quic-v1') ? 'quic' : `${kind}+${security}`
@@ -151,11 +164,74 @@ export class Libp2pNetwork implements DirectNetwork {
     return this.#direct(gateway) !== undefined
   }
 
+  dialledAt(neighbour: GatewayId): Locator | undefined {
+    const configured = this.#options.bootstrap.find(({ gateway }) => gateway === neighbour)
+    const direct = this.#direct(neighbour)
+    if (direct === undefined) return undefined
+    if (configured !== undefined) return configured.locators[0]
+    const address = withoutPeer(direct.remoteAddr.toString())
+    return direct.direction === 'outbound' && this.#forwardedFrom(address) === undefined ? address : undefined
+  }
+
+  isPublic(): boolean {
+    return this.locators().some((text) => {
+      const locator = parseLocator(text)
+      return locator !== undefined && isGlobal(locator)
+    })
+  }
+
   async connect(to: GatewayAddress, { signal }: { readonly signal: AbortSignal }): Promise<void> {
     if (this.isNeighbour(to.gateway)) return
     if (this.#node?.libp2p.status !== 'started') throw new MyceliumError('unreachable', { reason: 'stopping' })
     const dialled = await untilAborted(this.#dialler.dial(to), signal)
     if (dialled.status !== 'open') throw new MyceliumError('unreachable', { reason: 'connection lost' })
+  }
+
+  listening(): readonly Listening[] {
+    return this.#listening
+  }
+
+  ownAddresses(): readonly OwnAddress[] {
+    return this.#addresses
+  }
+
+  setOutside(locators: readonly Locator[]): void {
+    const before = this.locators().join(' ')
+    this.#outside = locators
+    if (this.locators().join(' ') !== before) this.#events?.onLocatorsChanged()
+  }
+
+  mayDial(locator: ParsedLocator): boolean {
+    return mayDial(locator, this.#policy())
+  }
+
+  remoteOf(gateway: GatewayId): Endpoint | undefined {
+    const connection = this.#direct(gateway)
+    if (connection === undefined) return undefined
+    const address = withoutPeer(connection.remoteAddr.toString())
+    return this.#forwardedFrom(address) ?? parseLocator(address)
+  }
+
+  async dialForwarder(
+    to: GatewayId,
+    { host, port }: LocalEndpoint,
+    { signal }: { readonly signal: AbortSignal },
+  ): Promise<AbortSignal> {
+    const address = multiaddr(`/ip4/${host}/udp/${port}/quic-v1/p2p/${to}`)
+    // QUIC does not heed a signal: what it still brings about later is not wanted
+    const dialled = this.#node!.transports.dial(address, {})
+    dialled.then((late) => signal.aborted && close(late)).catch(() => {})
+    const connection = await untilAborted(dialled, signal)
+    const over = new AbortController()
+    connection.addEventListener('close', () => over.abort(), { once: true })
+    if (connection.status !== 'open') over.abort()
+    return over.signal
+  }
+
+  stands({ host, port }: LocalEndpoint, outside: Endpoint): Disposable {
+    const key = `${host} ${port}`
+    this.#forwarded.set(key, outside)
+    return { [Symbol.dispose]: () => void this.#forwarded.delete(key) }
   }
 
   async open(to: GatewayId, protocol: string, { signal }: { readonly signal: AbortSignal }): Promise<Pipe> {
@@ -239,13 +315,17 @@ export class Libp2pNetwork implements DirectNetwork {
   }
 
   #candidates(to: GatewayAddress): ParsedLocator[] {
-    const trusted = new Set(this.#options.bootstrap.flatMap(({ locators }) => locators))
-    const policy = { allowLoopback: this.#allowsLoopback(), ownAddresses: this.#addresses, trusted }
+    const policy = this.#policy()
     const found = [...dialable(this.#near.at(to.gateway), policy), ...dialable(to.locators, policy)]
     return found.filter(
       ({ transport, locator }, index) =>
         this.#options.transports.includes(transport) && found.findIndex((other) => other.locator === locator) === index,
     )
+  }
+
+  #policy(): DialPolicy {
+    const trusted = new Set(this.#options.bootstrap.flatMap(({ locators }) => locators))
+    return { allowLoopback: this.#allowsLoopback(), ownAddresses: this.#addresses, trusted }
   }
 
   #allowsLoopback(): boolean {
@@ -263,6 +343,12 @@ export class Libp2pNetwork implements DirectNetwork {
       ?.findLast((connection) => connection.status === 'open' && this.#hops(connection) === 0)
   }
 
+  /** Who is behind a forwarder on this machine; `undefined` for an address that is no forwarder's. */
+  #forwardedFrom(address: string): Endpoint | undefined {
+    const [, , host, layer, port] = address.split('/')
+    return layer === 'udp' ? this.#forwarded.get(`${host} ${port}`) : undefined
+  }
+
   /** Gateways in between. */
   #hops(connection: Connection): number {
     return this.#paths.get(withoutPeer(connection.remoteAddr.toString()))?.hops ?? 0
@@ -271,7 +357,8 @@ export class Libp2pNetwork implements DirectNetwork {
   #refuses(connection: MultiaddrConnection): boolean {
     // what comes over a path was counted by whoever accepted the path
     if (this.#paths.has(connection.remoteAddr.toString())) return false
-    const { host } = hostAndPort(connection.remoteAddr.toString())
+    const address = withoutPeer(connection.remoteAddr.toString())
+    const host = this.#forwardedFrom(address)?.host ?? hostIn(address)
     if (!this.#guard.enter(host)) return true
     connection.addEventListener('close', () => this.#guard.left(host), { once: true })
     return false
@@ -289,8 +376,9 @@ export class Libp2pNetwork implements DirectNetwork {
     if (!isPath && alike.length >= limits.connectionsPerPeerMax)
       return this.#misbehaved(gateway, 'too many connections')
     this.#dialler.wake(gateway)
-    const isDialled = !isPath && connection.direction === 'outbound'
-    const locators = isDialled ? [withoutPeer(connection.remoteAddr.toString())] : []
+    const address = withoutPeer(connection.remoteAddr.toString())
+    const isDialled = !isPath && connection.direction === 'outbound' && this.#forwardedFrom(address) === undefined
+    const locators = isDialled ? [address] : []
     if (!isPath && !isNeighbour) this.#events!.onDirect(gateway, true)
     if (open.length === 0) this.#events!.onConnected({ gateway, locators })
   }
@@ -386,9 +474,7 @@ export class Libp2pNetwork implements DirectNetwork {
   }
 }
 
-function hostAndPort(address: string): { readonly host: string } {
-  return { host: address.split('/')[2] ?? '' }
-}
+const hostIn = (address: string): string => address.split('/')[2] ?? ''
 
 function close(connection: Connection): void {
   void connection.close().catch((error: Error) => connection.abort(error))

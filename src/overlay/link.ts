@@ -30,8 +30,11 @@ export interface LinkParts {
   readonly initiator: boolean
   readonly pipe: Pipe
   readonly ambient: Ambient
-  /** @param reason short, for status; `isDead` when the peer's connection should go too */
-  readonly onClosed: (reason: string, isDead: boolean) => void
+  /**
+   * @param reason short, for status
+   * @param how `ended` by either side; `lost` with its connection; `dead` when the peer's connection should go too
+   */
+  readonly onClosed: (reason: string, how: 'ended' | 'lost' | 'dead') => void
 }
 
 const atOnce = Promise.resolve()
@@ -270,7 +273,7 @@ export class PeerLink implements Link {
     this.#room?.reject(this.#gone())
     if (goodbye === undefined || goodbye === 'misbehaved' || goodbye === 'stalled') this.#pipe.abort(reason)
     else this.#leave(goodbye)
-    this.#parts.onClosed(reason, isDead)
+    this.#parts.onClosed(reason, isDead ? 'dead' : goodbye === undefined ? 'lost' : 'ended')
   }
 
   /** What was accepted still goes out, as far as the peer's credit reaches. */

@@ -39,6 +39,8 @@ export interface LinksParts {
   readonly ambient: Ambient
   readonly onLink: (link: Link) => void
   readonly onTrouble: (gateway: GatewayId, reason: string) => void
+  /** A link that was in use ended because the path under it did. */
+  readonly onPathLost: (gateway: GatewayId) => void
 }
 
 export class Links {
@@ -226,7 +228,7 @@ export class Links {
       initiator: made.initiator,
       pipe: made.pipe,
       ambient: this.#parts.ambient,
-      onClosed: (reason, isDead) => this.#onClosed(entry, { link, id: made.id, reason, isDead }),
+      onClosed: (reason, how) => this.#onClosed(entry, { link, id: made.id, reason, how }),
     })
     entry.live = { link, id: made.id, instance: made.instance }
     this.#parts.onLink(link)
@@ -237,13 +239,19 @@ export class Links {
 
   #onClosed(
     entry: Entry,
-    over: { readonly link: PeerLink; readonly id: bigint; readonly reason: string; readonly isDead: boolean },
+    over: {
+      readonly link: PeerLink
+      readonly id: bigint
+      readonly reason: string
+      readonly how: 'ended' | 'lost' | 'dead'
+    },
   ): void {
     if (entry.live?.link === over.link) entry.live = undefined
     entry.lastOver = over.id
     this.#parts.ambient.log.debug('overlay.link-closed', { gateway: shortId(over.link.peer), reason: over.reason })
     if (!this.#isStopping) this.#parts.onTrouble(over.link.peer, over.reason)
-    if (over.isDead) this.#parts.network.drop(over.link.peer, over.reason)
+    if (over.how === 'dead') this.#parts.network.drop(over.link.peer, over.reason)
+    if (over.how !== 'ended' && over.link.hops > 0 && !this.#isStopping) this.#parts.onPathLost(over.link.peer)
   }
 
   #entry(gateway: GatewayId): Entry {

@@ -18,7 +18,7 @@ export interface Pace {
   readonly patienceMs: number
 }
 
-export const checkEveryMs = 2_000
+const checkEveryMs = 2_000
 export const directPace: Pace = { everyMs: checkEveryMs, quietMs: limits.linkQuietMs, patienceMs: limits.linkPingMsMax }
 /** Any of several gateways may fail, without its neighbours' connections being reset. */
 export const pathPace: Pace = { everyMs: 250, quietMs: limits.pathLinkQuietMs, patienceMs: limits.pathLinkPingMsMax }

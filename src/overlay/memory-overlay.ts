@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto'
 import type { Ambient } from '../core/ambient.ts'
 import type { GatewayAddress, Locator, Overlay } from '../core/delivery/ports.ts'
 import type { Relays } from '../core/delivery/relay-ports.ts'
+import { signingKey } from '../core/crypto/sign.ts'
 import { MyceliumError } from '../core/errors.ts'
 import type { GatewayId } from '../core/ids.ts'
 import { gatewayIdOf } from './gateway-key.ts'
@@ -66,6 +67,7 @@ class Hub implements MemoryNetwork {
     this.#nodes.set(name, node)
     const overlay = new GatewayOverlay(node, {
       ambient: this.ambient,
+      key: signingKey(key),
       serves: options.serves ?? (() => false),
       relay: options.relay,
     })
@@ -181,6 +183,15 @@ class MemoryNode implements DirectNetwork {
 
   isNeighbour(gateway: GatewayId): boolean {
     return this.#paths.has(gateway)
+  }
+
+  /** Locators in memory are not of the form that others are told. */
+  dialledAt(): undefined {
+    return undefined
+  }
+
+  isPublic(): boolean {
+    return true
   }
 
   async connect(to: GatewayAddress, { signal }: { readonly signal: AbortSignal }): Promise<void> {

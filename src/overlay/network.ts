@@ -1,6 +1,9 @@
 /** What links and asks need from a network: connections to gateways and streams of bytes on them. libp2p and memory both are one. */
 import type { GatewayAddress, Locator } from '../core/delivery/ports.ts'
 import type { GatewayId } from '../core/ids.ts'
+import type { OwnAddress, ParsedLocator } from './dial-policy.ts'
+import type { Endpoint, LocalEndpoint } from './nat/endpoint.ts'
+import type { Listening } from './own-addresses.ts'
 
 /** Where the bytes of a pipe go; one at a time, replaced with `receive`. */
 export interface PipeSink {
@@ -87,8 +90,28 @@ export interface DirectNetwork extends Network {
   /** Gateways with a direct connection. */
   neighbours(): readonly GatewayId[]
   isNeighbour(gateway: GatewayId): boolean
+  /** Where this gateway reached a neighbour, if it was the one to dial and others may be told. */
+  dialledAt(neighbour: GatewayId): Locator | undefined
+  /** Whether own locators are known to be reachable from everywhere. */
+  isPublic(): boolean
   /** A stream over a direct connection, whatever else there is. @throws `unreachable` */
   openDirect(to: GatewayId, protocol: string, options: { readonly signal: AbortSignal }): Promise<Pipe>
   /** Authenticates both ends over the pipe and uses it like any other connection. @throws `unreachable` */
   adopt(pipe: Pipe, end: PathEnd, options: { readonly signal: AbortSignal }): Promise<void>
+}
+
+/** A direct network on IP, for what concerns addresses and routers. */
+export interface AddressedNetwork extends DirectNetwork {
+  /** What it listens on, without addresses. */
+  listening(): readonly Listening[]
+  ownAddresses(): readonly OwnAddress[]
+  /** Locators that others found, given out before those of own interfaces. */
+  setOutside(locators: readonly Locator[]): void
+  mayDial(locator: ParsedLocator): boolean
+  /** The other end of a direct connection. */
+  remoteOf(gateway: GatewayId): Endpoint | undefined
+  /** Dials QUIC on this machine, where a forwarder stands for the gateway. @returns aborts when the connection is over */
+  dialForwarder(to: GatewayId, at: LocalEndpoint, options: { readonly signal: AbortSignal }): Promise<AbortSignal>
+  /** Until disposed of, connections with that end on this machine are those of the outside endpoint. */
+  stands(local: LocalEndpoint, outside: Endpoint): Disposable
 }

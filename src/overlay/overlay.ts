@@ -1,5 +1,6 @@
 /** Opens the overlay on libp2p: what `gateway.ts` calls. */
 import type { Ambient } from '../core/ambient.ts'
+import { signingKey } from '../core/crypto/sign.ts'
 import type { Locator, Overlay } from '../core/delivery/ports.ts'
 import type { Relays } from '../core/delivery/relay-ports.ts'
 import type { GatewayId } from '../core/ids.ts'
@@ -7,6 +8,7 @@ import { gatewaysOf } from './bootstrap.ts'
 import type { Transport } from './dial-policy.ts'
 import { GatewayOverlay } from './gateway-overlay.ts'
 import { Libp2pNetwork } from './libp2p-network.ts'
+import { NatNetwork } from './nat/nat-network.ts'
 import type { RelayHost } from './relay-mailbox/server.ts'
 
 /** The `overlay` section of the configuration. */
@@ -25,6 +27,8 @@ export interface OverlayConfig {
   readonly announce: readonly Locator[]
   /** Give out and dial loopback addresses: several gateways on one machine. Implied by a loopback `host`. */
   readonly loopback: boolean
+  /** Ask the router of the local network to let others in. */
+  readonly portMapping?: boolean
   /** Carry connections between gateways that cannot reach each other: those of contacts, and of the configuration. */
   readonly routing: boolean
   /** A relay: carries everybody's. */
@@ -56,20 +60,36 @@ export async function openOverlay({
     ...gatewaysOf('overlay.bootstrap', config.bootstrap),
     ...gatewaysOf('overlay.relays', config.relays),
   ]
-  const network = new Libp2pNetwork({
+  const direct = new Libp2pNetwork({
     ...config,
     bootstrap,
     key,
     transports,
-    allowLoopback: config.loopback || /^127\.|^::1$/.test(config.host),
+    allowLoopback: config.loopback || isOnLoopback(config.host),
     ambient,
   })
   const named = new Set(bootstrap.map(({ gateway }) => gateway))
-  const overlay = new GatewayOverlay(network, {
+  const isNamed = (gateway: GatewayId): boolean => named.has(gateway)
+  const nat = isOnLoopback(config.host)
+    ? undefined
+    : new NatNetwork({
+        network: direct,
+        ambient,
+        punchPort: config.webSocketPort,
+        portMapping: config.portMapping ?? false,
+        isNamed,
+      })
+  const overlay = new GatewayOverlay(nat ?? direct, {
     ambient,
     relay,
-    serves: (gateway) => config.routing && (config.relay || named.has(gateway) || isKnown(gateway)),
+    reachability: nat === undefined ? undefined : () => nat.reachability(),
+    key: signingKey(key),
+    isKept: isNamed,
+    serves: (gateway) => config.routing && (config.relay || isNamed(gateway) || isKnown(gateway)),
   })
   await overlay.start()
   return overlay
 }
+
+/** No router is between gateways of one machine. */
+const isOnLoopback = (host: string): boolean => /^127\.|^::1$/.test(host)

@@ -46,6 +46,7 @@ export class PeerBook {
         state: path !== undefined ? 'connected' : links.isOpening(gateway) ? 'connecting' : 'disconnected',
         how: path === undefined ? undefined : path.hops > 0 ? 'relayed' : 'direct',
         hops: path?.hops,
+        via: path?.via === undefined ? [] : [path.via],
         transport: path?.transport,
         remote: path?.remote,
         sinceMs: path?.sinceMs ?? known.sinceMs,

@@ -5,6 +5,9 @@ import { limits } from '../core/limits.ts'
 
 export const linkProtocol = '/mycelium/link/1'
 export const pathProtocol = '/mycelium/path/1'
+export const reachProtocol = '/mycelium/reach/1'
+export const punchProtocol = '/mycelium/punch/1'
+export const routingProtocol = '/mycelium/routing/1'
 export const askProtocol = (topic: AskTopic): string => `/mycelium/${topic}/1`
 
 const topicOf = new Map<string, AskTopic>(askTopics.map((topic) => [askProtocol(topic), topic]))
@@ -23,6 +26,9 @@ export function streamsMaxOf(protocol: string): number {
 export const protocols: readonly string[] = [
   linkProtocol,
   pathProtocol,
+  routingProtocol,
+  reachProtocol,
+  punchProtocol,
   ...topicOf.keys(),
   relayProtocol,
   relayWatchProtocol,

@@ -1,7 +1,15 @@
 import { BlockList, isIPv4 } from 'node:net'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { dialable, mayDial, parseLocator } from '../../src/overlay/dial-policy.ts'
+import {
+  dialable,
+  isGlobal,
+  mayDial,
+  parseLocator,
+  parseViaLocator,
+  viaLocator,
+} from '../../src/overlay/dial-policy.ts'
+import { gatewayIdOf } from '../../src/overlay/gateway-key.ts'
 import type { DialPolicy } from '../../src/overlay/dial-policy.ts'
 import { limits } from '../../src/core/limits.ts'
 
@@ -146,4 +154,37 @@ test('no text leads to an address of this machine, its link or a private network
     { numRuns: 2_000 },
   )
   expect(allowed).toBeGreaterThan(500)
+})
+
+const relay = '12D3KooWGRUbhEh1PVTqGQZzGmyvZzZFTGYhHJZVZ6YqqVRGpT3d'
+
+test('a locator through another gateway is its direct locator and its id, and nothing else', () => {
+  const gateway = gatewayIdOf(new Uint8Array(32))
+  for (const direct of [
+    '/ip4/93.184.215.14/tcp/4001',
+    '/ip6/2a01:4f8:1::7/udp/4001/quic-v1',
+    '/ip4/1.2.3.4/tcp/2/ws',
+  ]) {
+    expect(parseViaLocator(viaLocator(gateway, direct))).toEqual({ gateway, locators: [direct] })
+    expect(parseLocator(viaLocator(gateway, direct))).toBeUndefined()
+  }
+  for (const text of [
+    '/ip4/93.184.215.14/tcp/4001',
+    `/ip4/93.184.215.14/tcp/4001/p2p/${gateway}`,
+    `/dns4/example.org/tcp/4001/p2p/${gateway}/p2p-circuit`,
+    `/ip4/93.184.215.14/tcp/4001/p2p/${gateway}/p2p/${gateway}/p2p-circuit`,
+    `/ip4/93.184.215.14/tcp/4001/p2p/${gateway}/p2p-circuit/p2p/${gateway}`,
+    `/p2p/${gateway}/p2p-circuit`,
+    `/ip4/93.184.215.14/tcp/4001/p2p/${relay.slice(0, -1)}/p2p-circuit`,
+    '/p2p-circuit',
+  ])
+    expect(parseViaLocator(text)).toBeUndefined()
+})
+
+test('only addresses that lead to the same place from everywhere are global', () => {
+  const isGlobalText = (text: string): boolean => isGlobal(parseLocator(text)!)
+  expect(['/ip4/93.184.215.14/tcp/1', '/ip6/2a01:4f8:1::7/tcp/1'].every(isGlobalText)).toBe(true)
+  expect(
+    ['/ip4/10.0.0.1/tcp/1', '/ip4/127.0.0.1/tcp/1', '/ip6/fd12::1/tcp/1', '/ip6/::1/tcp/1'].some(isGlobalText),
+  ).toBe(false)
 })

@@ -24,6 +24,8 @@ export interface PeerOptions {
   /** Reads every link and keeps what arrives (`keep`), only counts it (`count`), or leaves it (`leave`). */
   readonly reads?: 'keep' | 'count' | 'leave'
   readonly answer?: Partial<Record<AskTopic, AskHandler>>
+  /** Everybody where it is left out. */
+  readonly isFamiliar?: (gateway: GatewayId) => boolean
   readonly key?: Uint8Array
   readonly transports?: readonly Transport[]
   readonly port?: number
@@ -33,7 +35,7 @@ export interface PeerOptions {
 
 const refuse: AskHandler = async () => undefined
 
-export function observe(overlay: Overlay, { reads = 'keep', answer = {} }: PeerOptions): Peer {
+export function observe(overlay: Overlay, { reads = 'keep', answer = {}, isFamiliar }: PeerOptions): Peer {
   const peer: Peer = {
     overlay,
     get address() {
@@ -51,6 +53,7 @@ export function observe(overlay: Overlay, { reads = 'keep', answer = {} }: PeerO
     },
     onReachable: (gateway) => void peer.reachable.push(gateway),
     onLocatorsChanged: () => {},
+    ...(isFamiliar === undefined ? {} : { isFamiliar }),
     answer: { bundle: refuse, handshake: refuse, blob: refuse, ...answer },
   })
   return peer

@@ -32,6 +32,8 @@ export interface TestGatewayOptions {
   readonly wrap?: (overlay: Overlay) => Overlay
   /** It holds entries for others, as with `overlay.relay`; for contacts unless it is said for whom. */
   readonly relay?: boolean | Partial<Pick<RelayHost, 'bytesMax' | 'isKnown'>>
+  /** Carries everybody's connections on. */
+  readonly isRelay?: boolean
   /** Relays of its configuration. */
   readonly relays?: readonly TestGateway[]
   /** Never straight to a contact's relay (`overlay.hideFromRelays`). */
@@ -55,7 +57,7 @@ export async function openWorld(ambient: Ambient = testAmbient): Promise<World> 
   const keyOf = (name: string): Secret => new Secret(Buffer.alloc(32, name))
   return {
     network,
-    async gateway(name, { wrap = (overlay: Overlay) => overlay, relay = false, relays = [], isHidden = false } = {}) {
+    async gateway(name, { wrap = (overlay: Overlay) => overlay, isRelay = false, ...options } = {}) {
       const folder = join(root, name)
       const paths = { store: join(folder, 'store'), blobs: join(folder, 'blobs') }
       const knowledge = await openKnowledge({ paths, key: keyOf(name), storeBytesMax: storeBytes }, ambient)
@@ -63,12 +65,14 @@ export async function openWorld(ambient: Ambient = testAmbient): Promise<World> 
       if (known === undefined)
         await createAccount(knowledge, ambient, { localName: name, address: undefined, displayName: undefined })
       const { identity: account, address } = knowledge.accounts.list()[0]!
-      const node = await openNode(
-        knowledge,
-        wrap(await network.join(name, relay === false ? {} : { relay: relayHost(knowledge, relay, ambient.clock) })),
-        ambient,
-        { relays: { relays: relays.map(addressOf), isHidden } },
-      )
+      const { relay = false, relays = [], isHidden = false } = options
+      const joined = await network.join(name, {
+        serves: () => isRelay,
+        ...(relay === false ? {} : { relay: relayHost(knowledge, relay, ambient.clock) }),
+      })
+      const node = await openNode(knowledge, wrap(joined), ambient, {
+        relays: { relays: relays.map(addressOf), isHidden },
+      })
       const made: TestGateway = {
         name,
         folder,

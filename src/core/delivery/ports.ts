@@ -3,6 +3,7 @@
  * addresses, never identities, accounts or content. Whatever arrives here is hostile until a session has opened it.
  */
 import type { GatewayId } from '../ids.ts'
+import type { Reachability } from '../reachability.ts'
 import type { Relays } from './relay-ports.ts'
 
 /** A multiaddr in text form, without the trailing /p2p part. Never loopback or link-local for another machine's gateway unless the user allowed it. */
@@ -55,11 +56,30 @@ export interface PeerStatus {
   readonly how: 'direct' | 'relayed' | undefined
   /** Gateways in between; 0 when direct. */
   readonly hops: number | undefined
+  /** They, nearest first. */
+  readonly via: readonly GatewayId[]
   readonly transport: string | undefined
   readonly remote: string | undefined
   readonly sinceMs: number | undefined
   readonly rttMs: number | undefined
   readonly lastError: string | undefined
+}
+
+/** How a gateway is reached through others. */
+export interface RouteStatus {
+  readonly destination: GatewayId
+  /** The neighbour that leads there; absent while none does. */
+  readonly nextHop: GatewayId | undefined
+  /** Gateways in between. */
+  readonly hops: number | undefined
+  /** Sum of round-trip times and a little for each hop, milliseconds. */
+  readonly metricMs: number | undefined
+  /** Round trip to the next hop, milliseconds. */
+  readonly nextHopRttMs: number | undefined
+  /** Other neighbours that could take its place at once. */
+  readonly alternatives: number
+  readonly sinceMs: number | undefined
+  readonly lastFailure: { readonly neighbour: GatewayId; readonly reason: string; readonly atMs: number } | undefined
 }
 
 export interface Overlay extends AsyncDisposable {
@@ -80,6 +100,10 @@ export interface Overlay extends AsyncDisposable {
   /** Called once, before the overlay accepts anything. */
   serve(handlers: OverlayHandlers): void
   peers(): readonly PeerStatus[]
+  /** Absent on a network where everybody reaches everybody. */
+  readonly reachability?: (() => Reachability) | undefined
+  /** Routes through others that are used or looked for now; absent on a network that has none. */
+  routes?(): readonly RouteStatus[]
   /** Use of other gateways as relays; absent on a network that has none. */
   readonly relays?: Relays
 }

@@ -23,6 +23,7 @@ import { labelledHash } from '../crypto/kdf.ts'
 import { MyceliumError } from '../errors.ts'
 import type { Address, GatewayId, Identity } from '../ids.ts'
 import { limits } from '../limits.ts'
+import { gatewayOfKey, keyOfGateway } from './gateway-text.ts'
 import { gatewayIdOctetsMax } from './locators.ts'
 import { zoneDomain, zoneKeyOf } from './names.ts'
 
@@ -69,42 +70,71 @@ const packedAddress: Codec<PackedAddress> = union<PackedAddress>({
   zone: { tag: 1, codec: record({ kind: literal('zone'), local: shortText(64), zone: fixed(32) }) },
 })
 
-/** The usual forms in 7 bytes, others as text. */
-type PackedLocator = { readonly kind: 'text'; readonly text: string } | Ip4<'tcp'> | Ip4<'quic'> | Ip4<'ws'>
+/** The usual forms in 7 bytes, those through another gateway in 39, others as text. */
+type PackedLocator =
+  | { readonly kind: 'text'; readonly text: string }
+  | Ip4<'tcp'>
+  | Ip4<'quic'>
+  | Ip4<'ws'>
+  | Via<'via-tcp'>
+  | Via<'via-quic'>
+  | Via<'via-ws'>
 interface Ip4<Kind extends string> {
   readonly kind: Kind
   readonly ip: Uint8Array
   readonly port: number
 }
+/** Reachable through the gateway of that key, which is at that address. */
+interface Via<Kind extends string> extends Ip4<Kind> {
+  readonly through: Uint8Array
+}
 const ip4 = <const Kind extends string>(kind: Kind): Codec<Ip4<Kind>> =>
   record<Ip4<Kind>>({ kind: literal(kind), ip: fixed(4), port: u16 })
+const via = <const Kind extends string>(kind: Kind): Codec<Via<Kind>> =>
+  record<Via<Kind>>({ kind: literal(kind), ip: fixed(4), port: u16, through: fixed(32) })
 const packedLocator: Codec<PackedLocator> = union<PackedLocator>({
   text: { tag: 0, codec: record({ kind: literal('text'), text: shortText(255) }) },
   tcp: { tag: 1, codec: ip4('tcp') },
   quic: { tag: 2, codec: ip4('quic') },
   ws: { tag: 3, codec: ip4('ws') },
+  'via-tcp': { tag: 4, codec: via('via-tcp') },
+  'via-quic': { tag: 5, codec: via('via-quic') },
+  'via-ws': { tag: 6, codec: via('via-ws') },
 })
 
 const suffixes = { tcp: ['tcp', ''], quic: ['udp', '/quic-v1'], ws: ['tcp', '/ws'] } as const
 
+const circuit = /^(.*)\/p2p\/([^/]+)\/p2p-circuit$/
+
 function packLocator(text: string): PackedLocator {
-  const match = /^\/ip4\/(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\/(tcp|udp)\/(\d{1,5})(\/quic-v1|\/ws|)$/.exec(text)
-  if (match !== null) {
-    const [, a, b, c, d, transport, port, suffix] = match
-    const kinds = ['tcp', 'quic', 'ws'] as const
-    const kind = kinds.find((name) => suffixes[name][0] === transport && suffixes[name][1] === suffix)
-    if (kind !== undefined) {
-      const packed = { kind, ip: Uint8Array.from([a, b, c, d].map(Number)), port: Number(port) & 0xffff }
-      if (unpackLocator(packed) === text) return packed
-    }
-  }
-  return { kind: 'text', text }
+  const [, direct, gateway] = circuit.exec(text) ?? []
+  const through = gateway === undefined ? undefined : keyOfGateway(gateway)
+  const packed = packIp4(direct ?? text)
+  if (packed === undefined) return { kind: 'text', text }
+  if (direct === undefined) return packed
+  return through === undefined ? { kind: 'text', text } : { ...packed, kind: `via-${packed.kind}`, through }
 }
 
-const unpackLocator = (packed: PackedLocator): string =>
-  packed.kind === 'text'
-    ? packed.text
-    : `/ip4/${packed.ip.join('.')}/${suffixes[packed.kind][0]}/${packed.port}${suffixes[packed.kind][1]}`
+function packIp4(text: string): Ip4<keyof typeof suffixes> | undefined {
+  const match = /^\/ip4\/(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\/(tcp|udp)\/(\d{1,5})(\/quic-v1|\/ws|)$/.exec(text)
+  if (match === null) return undefined
+  const [, a, b, c, d, transport, port, suffix] = match
+  const kinds = ['tcp', 'quic', 'ws'] as const
+  const kind = kinds.find((name) => suffixes[name][0] === transport && suffixes[name][1] === suffix)
+  if (kind === undefined) return undefined
+  const packed = { kind, ip: Uint8Array.from([a, b, c, d].map(Number)), port: Number(port) & 0xffff }
+  return unpackIp4(packed) === text ? packed : undefined
+}
+
+const unpackIp4 = ({ kind, ip, port }: Ip4<keyof typeof suffixes>): string =>
+  `/ip4/${ip.join('.')}/${suffixes[kind][0]}/${port}${suffixes[kind][1]}`
+
+function unpackLocator(packed: PackedLocator): string {
+  if (packed.kind === 'text') return packed.text
+  if (!('through' in packed)) return unpackIp4(packed)
+  const kind = packed.kind.slice('via-'.length) as keyof typeof suffixes
+  return `${unpackIp4({ ...packed, kind })}/p2p/${gatewayOfKey(packed.through)}/p2p-circuit`
+}
 
 interface Packed {
   readonly identity: Identity
@@ -130,6 +160,13 @@ const checksumBytes = 4
 const checksumOf = (content: Uint8Array): Uint8Array =>
   labelledHash('mycelium/invitation/1', content).subarray(0, checksumBytes)
 
+/** One of each kind first, so that both fit: whoever is behind a NAT has a direct one that leads nowhere from outside. */
+function mixed(locators: readonly string[]): readonly string[] {
+  const through = locators.find((locator) => circuit.test(locator))
+  const [first, ...others] = locators.filter((locator) => locator !== through)
+  return [first, through, ...others].filter((locator) => locator !== undefined)
+}
+
 /** The link, with as many locators as fit. @throws `too-large` when even none do (an overlong address) */
 export function writeInvitation(invitation: Invitation): string {
   for (let count = Math.min(invitation.locators.length, limits.locatorsMax); count >= 0; count -= 1) {
@@ -141,7 +178,8 @@ export function writeInvitation(invitation: Invitation): string {
 }
 
 function pack(invitation: Invitation, locatorCount: number): Packed {
-  const { identity, root, capability, expiresAtMs, gateway, address, locators } = invitation
+  const { identity, root, capability, expiresAtMs, gateway, address } = invitation
+  const locators = mixed(invitation.locators)
   const at = address.lastIndexOf('@')
   const zone = zoneKeyOf(address.slice(at + 1))
   return {

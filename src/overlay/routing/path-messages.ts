@@ -34,8 +34,8 @@ export function encodePathRequest({ hopsLeft, id, destination }: PathRequest): U
 export function decodePathRequest(bytes: Uint8Array): PathRequest | undefined {
   if (bytes.length !== pathRequestBytes || bytes[0] !== version || bytes[1]! >= limits.pathHopsMax) return undefined
   try {
-    const destination = gatewayIdOfPublicKey(bytes.slice(2 + pathIdBytes))
-    return { hopsLeft: bytes[1]!, id: bytes.slice(2, 2 + pathIdBytes), destination }
+    const destination = gatewayIdOfPublicKey(Uint8Array.from(bytes.subarray(2 + pathIdBytes)))
+    return { hopsLeft: bytes[1]!, id: Uint8Array.from(bytes.subarray(2, 2 + pathIdBytes)), destination }
   } catch {
     return undefined
   }

@@ -30,9 +30,12 @@ export interface PathsParts {
   readonly ambient: Ambient
   /** Neighbours that lead to a destination, best first. */
   readonly nextHops: (destination: GatewayId) => readonly GatewayId[]
+  /** The same, waiting a little for an answer where none is known. */
+  readonly find: (destination: GatewayId, options: { readonly signal: AbortSignal }) => Promise<readonly GatewayId[]>
   /** Whether a neighbour's connections are carried on to others. */
   readonly serves: (neighbour: GatewayId) => boolean
   /** A next hop did not lead to the destination, or what it led to said nothing. */
+  readonly onSuccess: (destination: GatewayId, neighbour: GatewayId) => void
   readonly onFailure: (destination: GatewayId, neighbour: GatewayId, reason: string) => void
 }
 
@@ -43,6 +46,11 @@ interface Open {
   readonly via: GatewayId
   readonly answer: PathAnswer
 }
+
+const pathUpgradeMsMin = 2_500
+const upgradeRoundTrips = 8
+/** A carried path that ends sooner says nothing about its next hop. */
+const swallowedMsMin = 1_000
 
 export class Paths {
   readonly #parts: PathsParts
@@ -62,25 +70,24 @@ export class Paths {
 
   /**
    * A connection through other gateways, tried over one next hop after the other.
-   * @param hints neighbours that are said to lead there, after those that routing knows
+   * @param hops neighbours to try, best first
    * @throws `unreachable`, the signal's reason
    */
   async connect(
     destination: GatewayId,
-    hints: readonly GatewayId[],
+    hops: readonly GatewayId[],
     { signal }: { readonly signal: AbortSignal },
   ): Promise<void> {
     const id = newPathId(this.#parts.ambient.random)
     const key = toHex(id)
-    const hops = new Set([...this.#parts.nextHops(destination), ...hints])
-    hops.delete(destination)
     let failure: unknown = new MyceliumError('unreachable', { reason: 'no path' })
     this.#ids.add(key)
     try {
-      for (const via of [...hops].slice(0, limits.pathTriesMax)) {
+      for (const via of hops.filter((hop) => hop !== destination).slice(0, limits.pathTriesMax)) {
         signal.throwIfAborted()
         try {
-          return await this.#connectVia(via, { hopsLeft: limits.pathHopsMax - 1, id, destination }, signal)
+          await this.#connectVia(via, { hopsLeft: limits.pathHopsMax - 1, id, destination }, signal)
+          return this.#parts.onSuccess(destination, via)
         } catch (error) {
           failure = error
           if (!signal.aborted) this.#parts.onFailure(destination, via, reasonOf(error))
@@ -112,12 +119,17 @@ export class Paths {
   }
 
   async #connectVia(via: GatewayId, request: PathRequest, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#parts.ambient
+    const askedAtMs = clock.monotonicMs()
     const open = await this.#open(via, request, signal)
+    // a handshake is a few round trips: what does not answer much longer than the opening took swallows bytes
+    const patienceMs = Math.ceil(pathUpgradeMsMin + (clock.monotonicMs() - askedAtMs) * upgradeRoundTrips)
     if (open.answer.verdict !== 'accepted') {
       open.pipe.end()
       throw new MyceliumError('unreachable', { reason: `path: ${open.answer.verdict}` })
     }
-    const bounded = AbortSignal.any([signal, AbortSignal.timeout(limits.pathUpgradeMsMax)])
+    const timeout = AbortSignal.timeout(Math.min(patienceMs, limits.pathUpgradeMsMax))
+    const bounded = AbortSignal.any([signal, timeout])
     try {
       const end = { peer: request.destination, via, hops: open.answer.hops }
       await this.#parts.network.adopt(pipeAfter(open.pipe, open.reader), end, { signal: bounded })
@@ -174,7 +186,7 @@ export class Paths {
       if (far === undefined) return decline(near.pipe, 'no-route')
       near.pipe.write(encodePathAnswer({ verdict: 'accepted', hops: far.answer.hops + 1 }))
       const carried = await splice(near, far, this.#parts.ambient.clock)
-      const isSwallowed = carried.fromNear > 0 && carried.fromFar === 0
+      const isSwallowed = carried.fromNear > 0 && carried.fromFar === 0 && carried.forMs >= swallowedMsMin
       if (isSwallowed) this.#parts.onFailure(request.destination, far.via, 'path carries nothing')
     } finally {
       this.#ids.delete(key)
@@ -185,8 +197,9 @@ export class Paths {
   async #onward(near: Pipe, request: PathRequest, from: GatewayId): Promise<Open | undefined> {
     const { destination } = request
     const signal = AbortSignal.any([near.closed, AbortSignal.timeout(limits.pathOpenMsMax)])
-    const candidates = new Set(this.#parts.nextHops(destination))
-    if (this.#parts.network.isNeighbour(destination)) candidates.add(destination)
+    const isNeighbour = this.#parts.network.isNeighbour(destination)
+    const known = isNeighbour ? this.#parts.nextHops(destination) : await this.#parts.find(destination, { signal })
+    const candidates = new Set(isNeighbour ? [...known, destination] : known)
     candidates.delete(from)
     const onward = { ...request, hopsLeft: Math.max(0, request.hopsLeft - 1) }
     for (const via of [...candidates].slice(0, limits.pathTriesMax)) {

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { systemRandom } from '../../../src/core/ambient.ts'
 import type { MyceliumError } from '../../../src/core/errors.ts'
 import type { Address, Identity } from '../../../src/core/ids.ts'
+import { gatewayOfKey, keyOfGateway } from '../../../src/core/identity/gateway-text.ts'
 import { type Invitation, parseInvitation, writeInvitation } from '../../../src/core/identity/invitation.ts'
 import { fromBase32, speaksFor, toBase32, zoneDomain, zoneKeyOf } from '../../../src/core/identity/names.ts'
 import { limits } from '../../../src/core/limits.ts'
@@ -36,6 +37,19 @@ describe('an invitation link', () => {
     expect(link).toMatch(/^mycelium:[\w-]+$/)
     expect(link.length).toBeLessThan(300)
     expect(parseInvitation(link)).toEqual(sent)
+  })
+
+  test('carries a direct way and one through another gateway first, also with long names', () => {
+    const relay = gatewayOfKey(systemRandom.bytes(32))
+    const direct = Array.from({ length: 5 }, (_, index) => `/ip6/2001:db8:1:2:3:4:5:${index}/tcp/4001`)
+    const via = ['tcp/4001', 'udp/4001/quic-v1', 'tcp/4002/ws'].map(
+      (end) => `/ip4/203.0.113.9/${end}/p2p/${relay}/p2p-circuit`,
+    )
+    for (const through of via) {
+      const sent = invitation({ address: addressIn(zone, 'a'.repeat(40)), locators: [...direct, through] })
+      const read = parseInvitation(writeInvitation(sent)).locators
+      expect(read.slice(0, 2)).toEqual([direct[0], through])
+    }
   })
 
   test('survives being wrapped, padded with blanks and shouted at the start', () => {
@@ -149,4 +163,15 @@ describe('zone domains', () => {
     expect(speaksFor(makeZone().publicKey, addressIn(zone, 'x'))).toBe(false)
     expect(speaksFor(zone.publicKey, 'x@example.org' as Address)).toBe(false)
   })
+})
+
+test('the key in the id of a gateway is found, and only in its one text form', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ minLength: 32, maxLength: 32 }), (key) => {
+      expect(keyOfGateway(gatewayOfKey(key))).toEqual(key)
+    }),
+  )
+  expect(keyOfGateway(gateway)).toBeDefined()
+  for (const text of ['', gateway.slice(1), `1${gateway}`, gateway.replace('12D3', '12D4')])
+    expect(keyOfGateway(text)).toBeUndefined()
 })

@@ -61,3 +61,66 @@ test('a link moves from a path to a direct connection, and both sides go on', as
   await second.send(fromUtf8('directly'))
   await expect.poll(() => text(bob), patience).toBe('by path directly')
 })
+
+/** Gateways in a row, each connected to the next; every one but the first is a relay. */
+async function chain(scope: AsyncDisposableStack, length: number): Promise<Peer[]> {
+  const peers: Peer[] = []
+  for (let index = 0; index < length; index += 1) {
+    const peer = scope.use(
+      await openPeer({ config: { relay: true }, answer: { bundle: async (request) => request.toReversed() } }),
+    )
+    const before = peers.at(-1)
+    if (before !== undefined) await peer.overlay.link(before.address, within(5_000))
+    peers.push(peer)
+  }
+  return peers
+}
+
+const nowhere = (peer: Peer) => ({ gateway: peer.overlay.self, locators: [] })
+
+test.each([1, 2, 3])('links and asks work over %i gateways that none of the ends was told of', async (hops) => {
+  await using scope = new AsyncDisposableStack()
+  const peers = await chain(scope, hops + 2)
+  const [alice, bob] = [peers[0]!, peers.at(-1)!]
+  const link = await alice.overlay.link(nowhere(bob), within(8_000))
+  await link.send(fromUtf8('hello'))
+  await expect.poll(() => text(bob), patience).toBe('hello')
+  const piece = new Uint8Array(100_000).map((_, index) => index)
+  for (let count = 0; count < 50; count += 1) await link.send(piece)
+  await expect.poll(() => bob.received.octets, patience).toBe(5 + 50 * piece.length)
+  const answer = await alice.overlay.ask(nowhere(bob), 'bundle', Uint8Array.of(1, 2), {
+    ...within(5_000),
+    answerBytesMax: 10,
+  })
+  expect(answer).toEqual(new Uint8Array([2, 1]))
+  expect(alice.overlay.peers().find(({ gateway }) => gateway === bob.overlay.self)).toMatchObject({
+    how: 'relayed',
+    hops,
+  })
+})
+
+test('a gateway that is not reachable from everywhere says through whom it is, and is reached so', async () => {
+  await using carrier = await openPeer({ config: { relay: true } })
+  const at = `${carrier.overlay.locators()[0]!}/p2p/${carrier.overlay.self}`
+  await using bob = await openPeer({ config: { relays: [at] } })
+  await using alice = await openPeer()
+  const isVia = (locator: string): boolean => locator.endsWith(`/p2p/${carrier.overlay.self}/p2p-circuit`)
+  await expect.poll(() => bob.overlay.locators().filter(isVia).length, patience).toBe(1)
+  const locators = bob.overlay.locators().filter(isVia)
+  const link = await alice.overlay.link({ gateway: bob.overlay.self, locators }, within(8_000))
+  await link.send(fromUtf8('by name'))
+  await expect.poll(() => text(bob), patience).toBe('by name')
+  await carrier.overlay[Symbol.asyncDispose]()
+  await expect.poll(() => bob.overlay.locators().filter(isVia).length, patience).toBe(0)
+})
+
+test('who does not carry for others names nobody as carried', async () => {
+  await using carrier = await openPeer()
+  const at = `${carrier.overlay.locators()[0]!}/p2p/${carrier.overlay.self}`
+  await using bob = await openPeer({ config: { relays: [at] } })
+  await expect.poll(() => bob.overlay.peers()[0]?.state, patience).toBe('connected')
+  await new Promise((resolve) => {
+    setTimeout(resolve, 300)
+  })
+  expect(bob.overlay.locators().filter((locator) => locator.endsWith('/p2p-circuit'))).toEqual([])
+})
