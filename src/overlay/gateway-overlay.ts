@@ -94,9 +94,11 @@ export class GatewayOverlay implements Overlay {
 
   /** Begins to accept. Separate from `serve`, so that a network that cannot start fails the opening. */
   async start(): Promise<void> {
+    await using opened = new AsyncDisposableStack()
     if (this.#relayHost !== undefined) {
       const ask: RelayParts['ask'] = async (to, request, options) => await this.#askRelay(to, request, options)
-      this.#relay = await openRelayServer({ ...this.#relayHost, self: this.self, ambient: this.#ambient, ask })
+      const parts = { ...this.#relayHost, self: this.self, ambient: this.#ambient, ask }
+      this.#relay = opened.use(await openRelayServer(parts))
     }
     await this.#network.start({
       onConnected: (gateway) => {
@@ -120,6 +122,7 @@ export class GatewayOverlay implements Overlay {
       onMisbehaved: (gateway, reason) => this.#onTrouble(gateway, reason),
       onPipe: (protocol, pipe, from) => this.#onPipe(protocol, pipe, from),
     })
+    opened.move()
   }
 
   get self(): GatewayId {

@@ -30,7 +30,7 @@ export const seenKeyOf = (tx: ReadTx, { sendId, entryId }: Pick<Deposit, 'sendId
   tx.opaque(fromUtf8('relay-seen'), sendId, entryId)
 
 /** Octets that an entry counts for: what its row takes on the disk. */
-export const countedBytes = (body: Uint8Array): number => body.length + limits.relayEntryOverheadBytes
+const countedBytes = (body: Uint8Array): number => body.length + limits.relayEntryOverheadBytes
 
 export interface EntryContext {
   /** Of the deposit's send id. */

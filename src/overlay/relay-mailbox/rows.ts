@@ -135,7 +135,7 @@ const grantCodec = record<GrantRow>({ expiresAtMs: u64, owner: optional(fixed(op
 const kinded = (kind: number, ...parts: readonly Uint8Array[]): Uint8Array => concat(Uint8Array.of(kind), ...parts)
 const u64Of = (value: number): Uint8Array => encode(u64, value)
 
-export const totalsKey = Uint8Array.of(0)
+const totalsKey = Uint8Array.of(0)
 export const ownersPrefix = Uint8Array.of(1)
 export const ownerRowKey = (owner: Uint8Array): Uint8Array => kinded(1, owner)
 const openerRowKey = (opener: Uint8Array): Uint8Array => kinded(2, opener)

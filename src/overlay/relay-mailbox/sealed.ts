@@ -9,7 +9,7 @@ import { decode, encode, fixed, record, u64 } from '../../core/codec.ts'
 import { MyceliumError } from '../../core/errors.ts'
 import type { GatewayId } from '../../core/ids.ts'
 
-export const entryIdBytes = 16
+const entryIdBytes = 16
 const sendIdBytes = 32
 
 export interface Deposit {

@@ -2,7 +2,6 @@
 import type { Ambient } from '../../../src/core/ambient.ts'
 import { systemRandom } from '../../../src/core/ambient.ts'
 import type { SigningKey } from '../../../src/core/crypto/sign.ts'
-import type { GatewayAddress } from '../../../src/core/delivery/ports.ts'
 import { relayBodySizes } from '../../../src/core/delivery/relay-ports.ts'
 import type { GatewayId } from '../../../src/core/ids.ts'
 import type { Store } from '../../../src/core/store/store.ts'
@@ -142,5 +141,3 @@ export async function ownerWithQueue(
   await relay.queues(owner, from, { create: [sendKey.publicKey] })
   return { owner, sendKey }
 }
-
-export const somewhere = (gateway: GatewayId): GatewayAddress => ({ gateway, locators: ['/ip4/203.0.113.9/tcp/1'] })

@@ -159,9 +159,9 @@ describe('a stream to watch on', () => {
 
   test('one that has fallen silent is ended, and its owner’s entries are kept', async () => {
     await relay.deposit(sendKey, bob)
-    const { pipe, next } = relay.watch(owner, bob)
-    await next()
-    await expect.poll(() => isOver(pipe), patience).toBe(true)
+    const watch = relay.watch(owner, bob)
+    await watch.next()
+    await expect.poll(() => isOver(watch.pipe), patience).toBe(true)
     expect(heldByRelay(store).entries).toBe(1)
   })
 
@@ -294,7 +294,7 @@ describe('a relay that means harm', () => {
   test('one that sends more than its window, faster than it is read, is left', async () => {
     const never = async (): Promise<never> => await new Promise(() => {})
     const { far, near } = watching(never)
-    const large = encodeWatchMessage(entry(1, relayBodySizes.at(-1)!))
+    const large = encodeWatchMessage(entry(1, relayBodySizes.at(-1)))
     for (let count = 0; count < 20; count += 1) far.write(Uint8Array.from(large))
     await expect.poll(() => isOver(near), patience).toBe(true)
   })

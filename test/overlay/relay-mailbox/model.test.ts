@@ -216,7 +216,7 @@ class Take implements Command {
     }
     owner.seenAtMs = model.nowMs
     const kept: ModelEntry[] = []
-    for (const entry of [...owner.entries]) {
+    for (const entry of owner.entries) {
       if (kept.length >= limits.relayWatchEntriesMax) break
       const message = await watch.next()
       if (message.kind !== 'entry') throw new Error(`${message.kind} instead of an entry`)
