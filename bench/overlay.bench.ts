@@ -26,6 +26,8 @@ async function open(key: Uint8Array, port: number, onLink: (link: Link) => void)
       relays: [],
       announce: [],
       loopback: true,
+      routing: true,
+      relay: false,
     },
     key,
     ambient,

@@ -35,7 +35,12 @@ const schema = z.strictObject({
   https: listener(8443, 'The same over TLS.'),
   overlay: z
     .strictObject({
-      host: z.string().min(1).max(255).default('0.0.0.0').describe('Address on which other gateways connect.'),
+      host: z
+        .string()
+        .min(1)
+        .max(255)
+        .default('0.0.0.0')
+        .describe('Address on which other gateways connect; 0.0.0.0 (or ::) is every one, IPv4 and IPv6.'),
       port: port.default(4001).describe('TCP and UDP port for other gateways; 0 picks free ones.'),
       webSocketPort: port.default(4002).describe('TCP port for other gateways over WebSocket; 0 picks a free one.'),
       mdns: z.boolean().default(true).describe('Find contacts on the local network.'),

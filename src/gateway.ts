@@ -63,16 +63,14 @@ export async function openGateway({
   )
   const files = certificateFiles(config, ambient, scope)
   const tls = files?.material ?? certificates.material
+  const isKnown = knownGateways(knowledge, ambient.clock)
   const overlay = await openOverlay({
     config: config.overlay,
     key: await gatewayKey(knowledge.store, ambient),
     ambient,
+    isKnown,
     relay: config.overlay.relay
-      ? {
-          store: knowledge.store,
-          bytesMax: config.overlay.relayBytesMax,
-          isKnown: knownGateways(knowledge, ambient.clock),
-        }
+      ? { store: knowledge.store, bytesMax: config.overlay.relayBytesMax, isKnown }
       : undefined,
   })
   const { relays, hideFromRelays } = config.overlay
@@ -134,7 +132,13 @@ export async function openGateway({
       startedAtMs: ambient.clock.nowMs(),
       stop: end.resolve,
       relayBytesMax: config.overlay.relay ? config.overlay.relayBytesMax : undefined,
-      checks: async () => await liveChecks(node, listeners.current),
+      checks: async () =>
+        await liveChecks({
+          node,
+          knowledge,
+          listeners: listeners.current,
+          relays: config.overlay.relays.length,
+        }),
     },
   })
   fronts.use(await openControl({ socketPath: paths.controlSocket, operations, log }))

@@ -19,7 +19,7 @@ const coreOrder = ['crypto', 'identity', 'session', 'message', 'store', 'account
 const owners: readonly (readonly [library: RegExp, home: string])[] = [
   [/^(@noble\/|sodium-native$)/, 'src/core/crypto/'],
   [/^lmdb$/, 'src/core/store/'],
-  [/^(libp2p$|@libp2p\/|@chainsafe\/)/, 'src/overlay/'],
+  [/^(libp2p$|@libp2p\/|@chainsafe\/|dns-packet$)/, 'src/overlay/'],
 ]
 
 function importsOf(file: string): string[] {

@@ -46,6 +46,8 @@ export async function openPeerNode(options: PeerNodeOptions): Promise<PeerNode> 
     relays: [],
     announce: [],
     loopback: true,
+    routing: true,
+    relay: false,
   }
   const overlay = await openOverlay({ config, key, ambient, transports: ['tcp'] })
   const node = await openNode(knowledge, wrap(overlay), ambient)

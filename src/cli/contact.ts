@@ -4,7 +4,8 @@ import type { ContactRequestView, ContactView, Params } from '../core/control.ts
 import { contactText } from './contact-text.ts'
 import { verifyContact } from './contact-verify.ts'
 import { type CommonOptions, type Environment, print, withCommon, withOperations } from './context.ts'
-import { printable, table, time } from './format.ts'
+import { printable, shortAddress, table } from './format.ts'
+import { reachText, sinceText } from './reach-text.ts'
 
 type ContactOptions = CommonOptions & { readonly account?: string }
 
@@ -13,7 +14,7 @@ export function addContact(program: Command, environment: Environment): void {
   const verb = (usage: string, description: string): Command =>
     withCommon(contact.command(usage)).description(description).option('--account <account>', 'where there are several')
 
-  verb('list', 'Lists contacts.').action(async (options: ContactOptions) => {
+  verb('list', 'Lists contacts, and how each is reached.').action(async (options: ContactOptions) => {
     const contacts = await withOperations(environment, options, (operations, context) =>
       operations.contactList({ account: options.account }, context),
     )
@@ -22,9 +23,9 @@ export function addContact(program: Command, environment: Environment): void {
 
   const simple = {
     show: ['contactShow', 'Shows one contact with fingerprint and addresses.'],
-    block: ['contactBlock', 'Refuses everything from a contact.'],
+    block: ['contactBlock', 'Refuses everything from a contact, or from somebody who asks to be one.'],
     unblock: ['contactUnblock', 'Ends what block did.'],
-    accept: ['contactAccept', 'Accepts a contact request.'],
+    accept: ['contactAccept', 'Accepts a contact request: what they write from now on goes to the inbox.'],
   } as const
   for (const [name, [operation, description]] of Object.entries(simple)) {
     verb(`${name} <contact>`, description).action(async (who: string, options: ContactOptions) => {
@@ -70,27 +71,42 @@ export function addContact(program: Command, environment: Environment): void {
 }
 
 function contactsText(contacts: readonly ContactView[]): string {
+  if (contacts.length === 0) return 'No contacts yet: invite create, or invite accept LINK.'
+  const nowMs = Date.now()
   return table(
-    ['NAME', 'ADDRESS', 'TRUST', 'STATE', 'CONNECTED', 'LAST SEEN'],
-    contacts.map(({ name, addresses, state, connected, lastSeenMs }) => [
-      name,
-      addresses[0]?.address ?? '–',
+    ['NAME', 'ADDRESS', 'TRUST', 'STATE', 'REACHED', 'SEEN'],
+    contacts.map(({ name, addresses, state, connected, lastSeenMs, reach }) => [
+      shortened(name, 16),
+      shortAddress(addresses[0]?.address ?? '–', 28),
       addresses[0]?.tier ?? '–',
       state,
-      connected ? 'yes' : 'no',
-      time(lastSeenMs),
+      shortened(reachText(reach, nowMs), 28),
+      connected ? 'now' : agoText(lastSeenMs, nowMs),
     ]),
   )
 }
 
+const shortened = (text: string, charsMax: number): string =>
+  text.length <= charsMax ? text : `${text.slice(0, charsMax - 1)}…`
+const agoText = (ms: number | undefined, nowMs: number): string =>
+  ms === undefined ? '–' : `${sinceText(ms, nowMs)} ago`
+
 function requestsText(requests: readonly ContactRequestView[]): string {
-  return table(
-    ['IDENTITY', 'CLAIMED ADDRESS', 'RECEIVED', 'MESSAGES'],
+  if (requests.length === 0) return 'Nobody waits to be accepted.'
+  const nowMs = Date.now()
+  const list = table(
+    ['IDENTITY', 'SAYS TO BE', 'SINCE', 'MAILS'],
     requests.map(({ identity, address, receivedAtMs, messages }) => [
       identity.slice(0, 16),
-      address,
-      time(receivedAtMs),
+      shortAddress(address, 48),
+      agoText(receivedAtMs, nowMs),
       String(messages),
     ]),
   )
+  return [
+    list,
+    '',
+    'Their mail is in the folder Requests. contact accept IDENTITY lets one in, contact block IDENTITY',
+    'refuses one, who is not told. Who they say to be is their own word.',
+  ].join('\n')
 }

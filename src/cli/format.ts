@@ -26,6 +26,18 @@ export function time(ms: number | undefined): string {
   return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${two(date.getHours())}:${two(date.getMinutes())}`
 }
 
+/** For tables: the end of a long domain is left out, and `…` says so; the whole is in `--json` and `show`. */
+export function shortAddress(address: string, charsMax = 32): string {
+  if (address.length <= charsMax) return address
+  const at = address.lastIndexOf('@')
+  const suffix = address.endsWith('.myc') ? '….myc' : '…'
+  const room = charsMax - suffix.length
+  return at > room - 4 ? `${address.slice(0, charsMax - 1)}…` : address.slice(0, room) + suffix
+}
+
+/** Cells of one line that belong to the row above. */
+export const indented = (text: string): string => `    ${printable(text)}`
+
 const unitMs = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 
 /** `90m`, `12h`, `7d` in milliseconds. @throws UsageError */

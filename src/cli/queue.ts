@@ -1,7 +1,11 @@
 /** `queue`: what waits to be sent, with reason and next attempt. */
 import type { Command } from 'commander'
+import type { QueueItem } from '../core/control.ts'
+import { formatSize } from '../core/size.ts'
+import { span } from '../core/span.ts'
 import { type CommonOptions, type Environment, print, withCommon, withOperations } from './context.ts'
-import { printable, table, time } from './format.ts'
+import { indented, printable, shortAddress, table, time } from './format.ts'
+import { nextText } from './reach-text.ts'
 
 type Options = CommonOptions & { readonly account?: string }
 
@@ -14,19 +18,7 @@ export function addQueue(program: Command, environment: Environment): void {
     const items = await withOperations(environment, options, (operations, context) =>
       operations.queueList({ account: options.account }, context),
     )
-    print(environment, options, items, (list) =>
-      table(
-        ['ID', 'RECIPIENT', 'QUEUED', 'ATTEMPTS', 'NEXT', 'REASON'],
-        list.map(({ id, recipient, queuedAtMs, attempts, nextAttemptMs, reason }) => [
-          id,
-          recipient,
-          time(queuedAtMs),
-          String(attempts),
-          time(nextAttemptMs),
-          reason,
-        ]),
-      ),
-    )
+    print(environment, options, items, queueText)
   })
 
   verb('show <id>', 'Shows one message of the queue.').action(async (id: string, options: Options) => {
@@ -36,11 +28,13 @@ export function addQueue(program: Command, environment: Environment): void {
     print(environment, options, item, (shown) =>
       [
         `Recipient  ${printable(shown.recipient)}`,
+        `From       account ${printable(shown.account)}`,
         `Queued     ${time(shown.queuedAtMs)}, given up ${time(shown.expiresAtMs)}`,
         ...(shown.heldUntilMs === undefined ? [] : [`Held until ${time(shown.heldUntilMs)}`]),
-        `Size       ${shown.bytes} bytes`,
-        `Attempts   ${shown.attempts}, next ${time(shown.nextAttemptMs)}`,
-        `Reason     ${printable(shown.reason)}`,
+        `Size       ${formatSize(shown.bytes)}`,
+        `Waits for  ${printable(shown.reason)}`,
+        ...(shown.remedy === undefined ? [] : [`To do      ${printable(shown.remedy)}`]),
+        ...(shown.attempts === 0 ? [] : [`Attempts   ${shown.attempts}, ${nextText(shown.nextAttemptMs, Date.now())}`]),
         ...shown.devices.map(({ device, state }) => `Device     ${device.slice(0, 8)} ${state}`),
       ].join('\n'),
     )
@@ -63,4 +57,31 @@ export function addQueue(program: Command, environment: Environment): void {
       print(environment, options, result, ({ cancelled }) => `Cancelled ${cancelled}.`)
     },
   )
+}
+
+/** A line for each message, and below those that share it why they wait. */
+function queueText(items: readonly QueueItem[]): string {
+  if (items.length === 0) return 'Nothing waits to be sent.'
+  const nowMs = Date.now()
+  const rows = items.map(({ id, account, recipient, queuedAtMs, bytes, attempts }) => [
+    id,
+    account,
+    shortAddress(recipient, 40),
+    span(nowMs - queuedAtMs),
+    formatSize(bytes),
+    String(attempts),
+  ])
+  const [head, ...lines] = table(['ID', 'ACCOUNT', 'RECIPIENT', 'WAITING', 'SIZE', 'TRIED'], rows).split('\n')
+  const explained = items.flatMap((item, index) => {
+    const isLast = whyOf(item) !== (items[index + 1] && whyOf(items[index + 1]!))
+    return [lines[index]!, ...(isLast ? reasonsText(item, nowMs) : [])]
+  })
+  return [head!, ...explained].join('\n')
+}
+
+const whyOf = ({ recipient, reason }: QueueItem): string => `${recipient} ${reason}`
+
+function reasonsText({ reason, remedy, nextAttemptMs }: QueueItem, nowMs: number): readonly string[] {
+  const next = nextAttemptMs === undefined ? '' : `; ${nextText(nextAttemptMs, nowMs)}`
+  return [indented(reason + next), ...(remedy === undefined ? [] : [indented(`→ ${remedy}`)])]
 }

@@ -1,11 +1,12 @@
 /** `status`, `peers`, `doctor`, `stop`: what is running, who is connected, what is wrong. */
 import type { Command } from 'commander'
 import { homeDirectory } from '../config.ts'
-import type { DoctorCheck, Results } from '../core/control.ts'
+import type { ContactsReached, DoctorCheck, PeerView, Results } from '../core/control.ts'
 import { hasCode, MyceliumError } from '../core/errors.ts'
 import { type CommonOptions, type Environment, print, withCommon, withOperations } from './context.ts'
 import { lineFor } from './errors.ts'
-import { printable, table, time } from './format.ts'
+import { indented, printable, shortAddress, table, time } from './format.ts'
+import { pathText, sinceText } from './reach-text.ts'
 
 export function addStatus(program: Command, environment: Environment): void {
   withCommon(program.command('status'))
@@ -58,6 +59,7 @@ function statusText(status: Results['status']): string {
     `Version   ${status.version}`,
     `Home      ${status.home} (key store: ${status.keyStore})`,
     status.running ? `Running   since ${time(status.startedAtMs)} as process ${status.pid}` : 'Running   no',
+    ...(status.contactsReached === undefined ? [] : [`Contacts  ${reachedText(status.contactsReached)}`]),
     `Peers     ${status.peersConnected} connected`,
     `Queue     ${status.queued} waiting`,
     `Search    ${status.searchIndex.messages - status.searchIndex.waiting} of ${status.searchIndex.messages} messages indexed`,
@@ -66,7 +68,7 @@ function statusText(status: Results['status']): string {
       ['ACCOUNT', 'ADDRESS', 'CONTACTS', 'REQUESTS', ''],
       status.accounts.map(({ localName, addresses, contacts, requests, disabled, recoveryConfirmed }) => [
         localName,
-        addresses[0] ?? '–',
+        shortAddress(addresses[0] ?? '–', 40),
         String(contacts),
         String(requests),
         disabled ? 'disabled' : recoveryConfirmed ? '' : 'recovery words not confirmed',
@@ -76,21 +78,45 @@ function statusText(status: Results['status']): string {
   ].join('\n')
 }
 
-function peersText(peers: Results['peers']): string {
-  return table(
-    ['GATEWAY', 'CONTACTS', 'STATE', 'HOW', 'TRANSPORT', 'RTT', 'SINCE', 'LAST ERROR'],
-    peers.map(({ gateway, contacts, state, how, transport, rttMs, sinceMs, lastError }) => [
-      gateway.slice(-8),
-      contacts.join(' '),
-      state,
-      how ?? '–',
-      transport ?? '–',
-      rttMs === undefined ? '–' : `${rttMs.toFixed(1)} ms`,
-      time(sinceMs),
-      lastError ?? '–',
-    ]),
-  )
+function reachedText(reached: ContactsReached): string {
+  const { direct, relayed, unreachable, idle } = reached
+  const parts = [
+    [direct, 'connected directly'],
+    [relayed, 'connected by relay'],
+    [unreachable, 'out of reach'],
+    [idle, 'not called'],
+  ] as const
+  const said = parts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`)
+  return said.length === 0 ? 'none yet' : `${said.join(', ')}${unreachable > 0 ? '; see: contact list' : ''}`
 }
+
+/** Those that matter first; strangers who come and go are counted. */
+function peersText(peers: readonly PeerView[]): string {
+  const nowMs = Date.now()
+  const isShown = ({ contacts, state }: PeerView): boolean => contacts.length > 0 || state === 'connected'
+  const shown = peers.filter(isShown).toSorted((a, b) => rankOf(a) - rankOf(b))
+  const rows = shown.map((peer) => [
+    peer.gateway.slice(-8),
+    peer.contacts.length === 0 ? '–' : peer.contacts.join(', '),
+    peer.state,
+    peer.state === 'connected' ? pathText(peer) : '–',
+    peer.transport ?? '–',
+    sinceText(peer.sinceMs, nowMs),
+  ])
+  const [head, ...lines] = table(['GATEWAY', 'CONTACTS', 'STATE', 'HOW', 'TRANSPORT', 'SINCE'], rows).split('\n')
+  const others = peers.length - shown.length
+  return [
+    head!,
+    ...shown.flatMap(({ lastError, state }, index) => [
+      lines[index]!,
+      ...(lastError === undefined || state === 'connected' ? [] : [indented(`last trouble: ${lastError}`)]),
+    ]),
+    ...(others === 0 ? [] : ['', `${others} others were met since the start; --json lists them.`]),
+  ].join('\n')
+}
+
+const rankOf = ({ contacts, state }: PeerView): number =>
+  (contacts.length > 0 ? 0 : 2) + (state === 'connected' ? 0 : 1)
 
 function doctorText(checks: readonly DoctorCheck[]): string {
   const marks = { ok: 'ok      ', warning: 'warning ', problem: 'PROBLEM ' } as const

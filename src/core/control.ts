@@ -194,17 +194,43 @@ export interface NewAccount {
   readonly appPassword: string
 }
 
+/** How a contact is reached now; what does not apply is left out. */
+export interface ReachView {
+  /** `idle`: nobody tries, e.g. because the contact is blocked. */
+  readonly state: 'connected' | 'trying' | 'waiting' | 'idle'
+  readonly how?: 'direct' | 'relayed' | undefined
+  /** Gateways in between; 0 when direct. */
+  readonly hops?: number | undefined
+  /** They, nearest first: names of contacts, or the ends of their ids. */
+  readonly via: readonly string[]
+  readonly transport?: string | undefined
+  readonly rttMs?: number | undefined
+  /** Connected since then; otherwise when they were last connected or first missed. Unix milliseconds. */
+  readonly sinceMs?: number | undefined
+  /** Why the last attempt failed, in words, and what to do. */
+  readonly problem?: string | undefined
+  readonly remedy?: string | undefined
+  /** Failures in a row. */
+  readonly attempts?: number | undefined
+  readonly nextAttemptMs?: number | undefined
+}
+
 export interface ContactView {
   readonly name: string
   readonly identity: string
   /** What both sides read to each other: 60 digits in groups of five; the same on both sides. */
   readonly fingerprint: string
   readonly addresses: readonly { readonly address: string; readonly tier: Tier; readonly conflicting: boolean }[]
-  /** `pending`: invited, first contact not made; `key-changed`: nothing is sent until it is verified again. */
-  readonly state: 'pending' | 'active' | 'blocked' | 'key-changed'
+  /**
+   * `pending`: invited, first contact not made; `request`: a stranger who waits; `key-changed`: nothing is sent until it
+   * is verified again.
+   */
+  readonly state: 'pending' | 'active' | 'request' | 'blocked' | 'key-changed'
   readonly devices: number
   readonly connected: boolean
   readonly lastSeenMs: number | undefined
+  /** Known while the gateway runs. */
+  readonly reach: ReachView | undefined
 }
 
 export interface ContactRequestView {
@@ -240,6 +266,8 @@ export interface QueueItem {
   readonly attempts: number
   /** In words for a person, e.g. `recipient's gateway is unreachable`. */
   readonly reason: string
+  /** What to do about it; absent when it is on its way. */
+  readonly remedy: string | undefined
   readonly nextAttemptMs: number | undefined
   /** Of mail that was handed over to leave later. */
   readonly heldUntilMs: number | undefined
@@ -258,6 +286,16 @@ export interface RelayView {
   readonly lastError: string | undefined
 }
 
+/** How many contacts are reached how. */
+export interface ContactsReached {
+  readonly direct: number
+  readonly relayed: number
+  /** Called again and again, or waited for. */
+  readonly unreachable: number
+  /** Blocked, or nothing was tried yet. */
+  readonly idle: number
+}
+
 export interface PeerView {
   readonly gateway: string
   readonly state: 'connected' | 'connecting' | 'disconnected'
@@ -268,6 +306,8 @@ export interface PeerView {
   readonly remote: string | undefined
   readonly sinceMs: number | undefined
   readonly rttMs: number | undefined
+  /** Gateways in between, nearest first. */
+  readonly via: readonly string[]
   readonly lastError: string | undefined
   /** Names of the contacts that live there. */
   readonly contacts: readonly string[]
@@ -309,6 +349,8 @@ export interface Results {
     readonly accounts: readonly (AccountView & { readonly contacts: number; readonly requests: number })[]
     readonly listeners: Listeners
     readonly peersConnected: number
+    /** Of all accounts; absent on a stopped home. */
+    readonly contactsReached: ContactsReached | undefined
     readonly queued: number
     /** Copies in all mailboxes; searches read those that wait to be in their index. */
     readonly searchIndex: { readonly messages: number; readonly waiting: number }

@@ -115,6 +115,7 @@ export const limits = {
   relayFramesInFlightMax: 600, // ours: frames that wait at relays; a link allows 900
   relayFramesOutMax: 1800, // ours: frames left since the peer was heard; it skips 2,000 (jumpMax)
   relayLeaveAgainMs: 3 * 24 * 3600_000, // ours: what nobody has acknowledged is left once more
+  relayIntroduceMs: 24 * 3600_000, // ours: an introduction that nobody has answered is left once more
   relayLateCopiesMax: 64, // ours: copies of one pair that wait in memory for their relay
   relayLateCopyMs: 12 * 3600_000, // ours: and how long
   relayBlobBytesMax: 32 * 1024 * 1024, // ours: larger contents wait for a direct link
@@ -156,6 +157,7 @@ export const limits = {
   inFlightMax: 900, // DESIGN §5: at most 1,000 unacknowledged frames in a session
   sealBatchMax: 128, // ours: messages sealed in one transaction
   mailHeaderBytesMax: 256 * 1024, // ours: header section of a submitted mail
+  clockWarnMs: 3 * 60_000, // ours: a contact's clock so far ahead of ours is told of by doctor
   bundleAskAgeMs: 10 * 60_000, // ours: how old a contact's signed question may be
   bundleBytesMax: 128 * 1024, // ours: log ≤ 64 KB, then devices' records
   handshakeBytesMax: 4 * 4096 + 1024, // DESIGN §5: first flight ≤ 4 frames, and its wrapper
@@ -169,7 +171,7 @@ export const limits = {
   strangerShareBytesMin: 256 * 1024, // ours: what each stranger who waits may send in any case
   requestNoticesMax: 5, // ours: strangers that have a notice of their own in one period; then one for all the others
   requestNoticesMs: 24 * 3600_000, // ours: that period
-  strangerFlightsPerSecond: 5, // ours: strangers' handshakes; each costs about 2 ms of processor
+  strangerFlightsPerSecond: 5, // ours: strangers' handshakes; each costs a few milliseconds of processor
   strangerFlightsBurst: 20, // ours
   workFlightsPerSecond: 5, // ours: as many again of those that show work
   workFlightsBurst: 20, // ours
@@ -234,6 +236,7 @@ export const limits = {
   mailboxFlagSetsMax: 4096, // ours: distinct combinations of flags in use in one mailbox
   mailboxTombstoneRowsMax: 4096, // ours: expunging transactions that QRESYNC can look back over
   changeRowsMax: 100_000, // ours: length of an account's durable change feed
+  mailboxCopiedAtOnce: 20_000, // ours: messages copied in one transaction, so that nobody waits for all of a large mailbox
   mailboxColumnsBytesMax: 96 * 1024 * 1024, // ours: index columns in memory; about 1.4 million messages
   summaryCacheBytesMax: 64 * 1024 * 1024, // ours: the lists of about 30,000 messages
   summaryCacheIdleMs: 60_000, // ours: after it without a question, summaries leave memory
@@ -332,6 +335,9 @@ export const limits = {
   linkStallMsMax: 60_000, // ours: a peer that reads nothing for this long loses its link
   linkQuietMs: 10_000, // ours: silence after which the peer is asked for a sign of life
   linkPingMsMax: 10_000, // ours: how long it may take to give one
+  linkProbeMsMax: 1_500, // ours: the same when there is reason to believe that it is gone
+  pathLinkQuietMs: 1_000, // ours: the same over a path, where more may fail
+  pathLinkPingMsMax: 2_000, // ours
   linkOpenMsMax: 8_000, // ours: agreeing on a link over an open connection
   linkOpeningsPerPeerMax: 4, // ours: link streams of one peer not yet agreed on
   dialMsMax: 6_000, // ours: all locators of one gateway together
@@ -354,15 +360,35 @@ export const limits = {
   connectionsPerPeerMax: 4, // ours: one per transport
   connectionUpgradeMsMax: 5_000, // ours
   connectionIdleMsMax: 60_000, // ours: a connection nobody uses is closed
-  streamsPerConnectionMax: 64, // ours: open at once by one peer
+  streamsPerConnectionMax: 128, // ours: open at once by one peer; paths that it carries or begins are among them
   streamNegotiationMsMax: 5_000, // ours
   peersKnownMax: 1000, // ours: disconnected gateways kept for `peers`
-  interfacePollMs: 5_000, // ours
+  interfacePollMs: 2_000, // ours
   bootstrapRetryMs: 30_000, // ours
   mdnsQueryMs: 20_000, // ours
   mdnsLocatorsMax: 4, // ours: of one gateway, beside those in its record
   mdnsPeersMax: 200, // ours: gateways heard of in one query interval
+  mdnsRepeatMs: 1_000, // RFC 6762 §6: between two announcements on one interface
+  mdnsPacketBytesMax: 9_000, // RFC 6762 §17
+  mdnsRecordsMax: 64, // ours: looked at in one packet
+  mdnsInterfacesMax: 16, // ours: interfaces and families, and for IPv4 addresses
+  nearMs: 2 * 60_000, // ours: how long an announcement on the local network counts
+  nearLocatorsMax: 4, // ours: of one gateway, tried beside those that contacts gave
   misbehaviourMs: 60_000, // ours: a peer that broke a bound is not heard again for this long
+
+  // paths through other gateways
+  pathHopsMax: 8, // ours: gateways between the two ends
+  pathDelayMs: 500, // ours: how long a direct dial is alone before a path is begun beside it
+  pathOpenMsMax: 4_000, // ours: until every hop has agreed
+  pathUpgradeMsMax: 5_000, // ours: until both ends have authenticated each other over it
+  pathTriesMax: 3, // ours: next hops that one gateway asks for one path
+  viaLocatorsMax: 3, // ours: gateways through which one says that it can be reached
+  pathsPerNeighbourMax: 32, // ours: open at once, asked for by one gateway
+  pathsMax: 512, // ours: carried at once
+  pathOpeningsPerSecondMax: 16, // ours: of one gateway
+  pathIdleMsMax: 120_000, // ours: a carried path without a byte; both ends ask for a sign of life far more often
+  pathBytesPerSecondMax: 16 * 1024 * 1024, // ours: carried for one path, each way
+  pathConnectionsPerPeerMax: 4, // ours: over paths, with one gateway; the oldest goes
 
   // relay: what this gateway holds for others (docs/protocol/relay.md)
   relayRequestBytesMax: 1_050_624 + 4096, // ours: the largest body, its seal, and where to forward it

@@ -2,9 +2,13 @@
 import { statfsSync, statSync } from 'node:fs'
 import { connect } from 'node:net'
 import type { DoctorCheck, Endpoint, Listeners } from '../core/control.ts'
+import type { Identity } from '../core/ids.ts'
+import { limits } from '../core/limits.ts'
 import { formatSize } from '../core/size.ts'
-import type { Node } from '../node.ts'
+import { span } from '../core/span.ts'
+import type { Knowledge, Node } from '../node.ts'
 import type { OperationParts } from './context.ts'
+import { gatewayNames, peersOf, viewReach } from './reach.ts'
 
 const diskWarnBytes = 1024 * 1024 * 1024
 const clockWarnBefore = Date.UTC(2026, 0, 1)
@@ -81,11 +85,115 @@ function room({ knowledge: { accounts, mailboxes, quotas } }: OperationParts): r
     )
 }
 
+/** What the checks of a running gateway look at. */
+export interface LiveSources {
+  readonly node: Node
+  readonly knowledge: Knowledge
+  readonly listeners: Listeners
+  /** Relays that the configuration names. */
+  readonly relays: number
+}
+
 /** Of the running gateway. */
-export async function liveChecks(node: Node, listeners: Listeners): Promise<readonly DoctorCheck[]> {
-  const named = Object.entries(listeners).filter((entry): entry is [string, Endpoint] => entry[0] !== 'overlay')
+export async function liveChecks(sources: LiveSources): Promise<readonly DoctorCheck[]> {
+  const named = Object.entries(sources.listeners).filter((entry): entry is [string, Endpoint] => entry[0] !== 'overlay')
   const mail = await Promise.all(named.map(async ([name, endpoint]) => await listenerCheck(name, endpoint)))
-  return [...mail, overlayCheck(node), queueCheck(node)]
+  return [
+    ...mail,
+    overlayCheck(sources.node),
+    clockCheck(sources.knowledge),
+    ...contactChecks(sources),
+    relayCheck(sources),
+    ...requestChecks(sources.knowledge),
+    queueCheck(sources.node),
+  ]
+}
+
+const nameOf = ({ contacts, accounts }: Knowledge, identity: Identity): string =>
+  accounts.list().flatMap((account) => contacts.byIdentity(account.identity, identity)?.displayName ?? [])[0] ?? '?'
+
+/** By what contacts sign: a clock that is behind makes them ignore nothing of ours, but us much of theirs. */
+function clockCheck(knowledge: Knowledge): DoctorCheck {
+  const { clocks } = knowledge.people
+  const ahead = clocks.ahead()
+  const name = 'clock against contacts'
+  if (ahead.length === 0) return ok(name, clocks.heard === 0 ? 'nobody was heard yet' : `agrees with ${clocks.heard}`)
+  const least = span(Math.min(...ahead.map(({ aheadMs }) => aheadMs)))
+  const isOurs = ahead.length * 2 > clocks.heard
+  return isOurs
+    ? warning(
+        name,
+        `at least ${least} behind ${ahead.length} of ${clocks.heard} contacts`,
+        "set this machine's clock, and let it be kept right by the network (NTP)",
+      )
+    : warning(
+        name,
+        `${ahead.map(({ contact }) => nameOf(knowledge, contact)).join(', ')} ${ahead.length === 1 ? 'is' : 'are'} at least ${least} ahead`,
+        'tell them to set their clock',
+      )
+}
+
+const contactsNamedMax = 10
+
+/** One line for all, and one for each who cannot be reached, the first ones. */
+function contactChecks({ node, knowledge }: LiveSources): readonly DoctorCheck[] {
+  const { accounts, contacts } = knowledge
+  const peers = node.overlay.peers()
+  const all = accounts.list().flatMap(({ identity }) => {
+    const known = contacts.list(identity)
+    const names = gatewayNames(known)
+    return known
+      .filter(({ state, blocked }) => state !== 'request' && !blocked)
+      .map((contact) => ({
+        contact,
+        reach: viewReach(node.delivery.courierOf(identity, contact.identity), peersOf(contact, peers), names),
+      }))
+  })
+  if (all.length === 0) return [ok('contacts', 'none yet')]
+  const connected = all.filter(({ reach }) => reach.state === 'connected')
+  const relayed = connected.filter(({ reach }) => reach.how === 'relayed').length
+  const how = relayed === 0 ? '' : `, ${relayed} of them by relay`
+  const troubled = all.filter(({ reach }) => reach.problem !== undefined)
+  const changed = all.filter(({ contact }) => contact.keyChanged)
+  const left = troubled.length - contactsNamedMax
+  return [
+    ok('contacts', `${connected.length} of ${all.length} connected${how}`),
+    ...troubled
+      .slice(0, contactsNamedMax)
+      .map(({ contact, reach }) => warning(`contact ${contact.displayName}`, reach.problem!, reach.remedy!)),
+    ...(left > 0 ? [warning('contacts', `${left} more cannot be reached`, 'mycelium-gateway contact list')] : []),
+    ...changed.map(({ contact }) =>
+      warning(
+        `key of ${contact.displayName}`,
+        'it changed since you accepted it: nothing is sent',
+        `mycelium-gateway contact verify ${contact.identity.slice(0, 16)}, with digits compared anew`,
+      ),
+    ),
+  ]
+}
+
+/** Gateways that hold mail for this one while it is away. */
+function relayCheck({ relays }: LiveSources): DoctorCheck {
+  return ok('relays', relays === 0 ? 'none configured (overlay.relays)' : `${relays} configured`)
+}
+
+/** Strangers who wait: a person decides, and the list has an end. */
+function requestChecks({ accounts, contacts }: Knowledge): readonly DoctorCheck[] {
+  return accounts.list().flatMap(({ localName, identity }) => {
+    const waiting = contacts.requests(identity).length
+    if (waiting === 0) return []
+    const what = `${waiting} ${waiting === 1 ? 'person waits' : 'people wait'} to be accepted`
+    const name = `requests of ${localName}`
+    return waiting < limits.workFromRequests
+      ? [ok(name, what)]
+      : [
+          warning(
+            name,
+            `${what}; further ones are slowed down`,
+            'mycelium-gateway contact requests, then accept or block',
+          ),
+        ]
+  })
 }
 
 async function listenerCheck(name: string, { host, port }: Endpoint): Promise<DoctorCheck> {

@@ -8,16 +8,10 @@ import { parseInvitation } from '../core/identity/invitation.ts'
 import { tierWords } from '../core/identity/trust.ts'
 import { limits } from '../core/limits.ts'
 import { accountOf, contactOf, liveOf, type OperationParts } from './context.ts'
+import { reachOf } from './reach.ts'
 
-function viewContact({ live }: OperationParts, account: OwnAccount, contact: Contact): ContactView {
-  const gateways = new Set(
-    contact.devices.flatMap(({ locators }) => (locators === undefined ? [] : [locators.gateway])),
-  )
-  const peers = live?.node.overlay.peers().filter(({ gateway }) => gateways.has(gateway)) ?? []
-  const connected =
-    peers.some(({ state }) => state === 'connected') &&
-    live?.node.delivery.courierOf(account.identity, contact.identity)?.state === 'connected'
-  const seen = peers.flatMap(({ sinceMs }) => sinceMs ?? [])
+function viewContact(parts: OperationParts, account: OwnAccount, contact: Contact): ContactView {
+  const reach = reachOf(parts, account.identity, contact)
   return {
     name: contact.displayName,
     identity: contact.identity,
@@ -29,15 +23,25 @@ function viewContact({ live }: OperationParts, account: OwnAccount, contact: Con
     })),
     state: stateOf(contact),
     devices: contact.devices.length,
-    connected,
-    lastSeenMs: seen.length === 0 ? undefined : Math.max(...seen),
+    connected: reach?.state === 'connected',
+    lastSeenMs: reach?.sinceMs,
+    reach,
   }
 }
 
 function stateOf({ blocked, keyChanged, state }: Contact): ContactView['state'] {
   if (blocked) return 'blocked'
   if (keyChanged) return 'key-changed'
-  return state === 'pending' ? 'pending' : 'active'
+  return state
+}
+
+/** A link has room for a few: one of each kind at the least. */
+function alternating(direct: readonly string[], through: readonly string[]): readonly string[] {
+  const ranked = [...direct, ...through].map((locator, index) => {
+    const rank = index < direct.length ? index * 2 : (index - direct.length) * 2 + 1
+    return { locator, rank }
+  })
+  return [...new Set(ranked.toSorted((a, b) => a.rank - b.rank).map(({ locator }) => locator))]
 }
 
 type ContactOperations = Pick<
@@ -73,9 +77,12 @@ export function contactOperations(parts: OperationParts): ContactOperations {
   }
   return {
     async inviteCreate({ account, expiresMs }) {
-      const { overlay } = liveOf(parts).node
-      const at = { gateway: overlay.self, locators: overlay.locators() }
-      const { link, expiresAtMs } = await invitations.create(accountOf(parts, account), at, expiresMs)
+      const { overlay, delivery } = liveOf(parts).node
+      const own = accountOf(parts, account)
+      const through = delivery.relays?.locatorsThrough(own.identity) ?? []
+      const at = { gateway: overlay.self, locators: alternating(overlay.locators(), through) }
+      const { link, expiresAtMs } = await invitations.create(own, at, expiresMs)
+      await delivery.relays?.invited(own.identity, parseInvitation(link).capability)
       return { link, expiresAtMs }
     },
     async inviteAccept({ account: named, link }, { signal, progress }) {
@@ -166,7 +173,7 @@ export function contactOperations(parts: OperationParts): ContactOperations {
         address: addresses[0]?.address ?? '',
         fingerprint,
         receivedAtMs: addedAtMs,
-        messages: 0,
+        messages: knowledge.requests.mailsOf(account.identity, identity),
       }))
     },
     contactAccept: async (named) =>

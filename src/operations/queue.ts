@@ -1,35 +1,46 @@
 /** What waits to be delivered, and why. */
-import type { Operations, QueueItem } from '../core/control.ts'
+import type { Operations, QueueItem, ReachView } from '../core/control.ts'
 import type { CourierStatus } from '../core/delivery/courier.ts'
 import type { Waiting } from '../core/delivery/delivery.ts'
 import { MyceliumError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
 import { accountOf, liveOf, type OperationParts } from './context.ts'
+import { reachOf } from './reach.ts'
 
-/** Why a message still waits, in words. */
-function reasonOf({ courier, inFlight, atRelays, heldUntilMs }: Waiting): string {
-  if (heldUntilMs !== undefined) return 'held until its time has come'
+/** Why a message still waits, in words, and what to do where it does not get on by itself. */
+function waitsFor(
+  parts: OperationParts,
+  { courier, inFlight, ref, atRelays, heldUntilMs }: Waiting,
+  reaches: Map<string, ReachView | undefined>,
+): { readonly reason: string; readonly remedy: string | undefined } {
+  const fine = (reason: string) => ({ reason, remedy: undefined })
+  if (heldUntilMs !== undefined) return fine('held until its time has come')
+  if (inFlight && atRelays === undefined) return fine("sent; waiting for the recipient's gateway to confirm")
+  const contact = parts.knowledge.contacts.byIdentity(ref.account, ref.recipient)
+  if (contact === undefined) return { reason: 'the contact was removed', remedy: 'queue cancel ends it' }
+  if (contact.blocked) return { reason: 'you blocked the contact', remedy: 'contact unblock, or queue cancel' }
+  if (contact.keyChanged)
+    return { reason: "the contact's key changed", remedy: 'compare digits: contact verify; nothing is sent before' }
   if (atRelays !== undefined) {
     const where = atRelays.count === 1 ? 'a relay' : `${atRelays.count} relays`
-    return `waits at ${where} for the recipient's gateway to be on; this gateway may be switched off meanwhile`
+    return fine(`waits at ${where} for the recipient's gateway to be on; this one may be switched off meanwhile`)
   }
-  if (inFlight) return "sent; waiting for the recipient's gateway to confirm"
-  if (courier === undefined || courier.state === 'idle' || courier.state === 'connected') return 'about to be sent'
-  if (courier.state === 'trying') return "connecting to the recipient's gateway"
-  return reasons[courier.lastError ?? ''] ?? "the recipient's gateway cannot be reached now"
-}
-
-const reasons: Readonly<Record<string, string>> = {
-  unreachable: "the recipient's gateway cannot be reached now; it is tried again by itself",
-  timeout: "the recipient's gateway did not answer in time; it is tried again by itself",
-  'peer-misbehaved': "the recipient's gateway refused; the invitation may be used up or expired",
-  'handshake-refused': "the recipient's gateway does not accept a new session yet; it is tried again by itself",
-  'session-unknown': "the recipient's gateway does not know this session; a new one is being made",
+  if (courier === undefined || courier.state === 'idle' || courier.state === 'connected')
+    return fine('about to be sent')
+  if (courier.lastError === undefined) return fine("connecting to the recipient's gateway")
+  const name = ref.account + ref.recipient
+  if (!reaches.has(name)) reaches.set(name, reachOf(parts, ref.account, contact))
+  const reach = reaches.get(name)
+  return { reason: reach?.problem ?? 'it is tried again by itself', remedy: reach?.remedy }
 }
 
 const idOf = ({ seq, ref }: Waiting): string => `${ref.message.slice(0, 12)}-${seq.toString(36)}`
 
-function viewItem(parts: OperationParts, waiting: Waiting): QueueItem {
+function viewItem(
+  parts: OperationParts,
+  waiting: Waiting,
+  reaches = new Map<string, ReachView | undefined>(),
+): QueueItem {
   const { ref, courier } = waiting
   return {
     id: idOf(waiting),
@@ -39,7 +50,7 @@ function viewItem(parts: OperationParts, waiting: Waiting): QueueItem {
     expiresAtMs: ref.expiresAtMs,
     bytes: waiting.bytes,
     attempts: attemptsOf(courier),
-    reason: reasonOf(waiting),
+    ...waitsFor(parts, waiting, reaches),
     nextAttemptMs: waiting.heldUntilMs ?? courier?.nextAttemptAtMs,
     heldUntilMs: waiting.heldUntilMs,
   }
@@ -60,10 +71,12 @@ export function queueOperations(parts: OperationParts): QueueOperations {
     return found[0]
   }
   return {
-    queueList: async ({ account }) =>
-      waiting(account)
+    async queueList({ account }) {
+      const reaches = new Map<string, ReachView | undefined>()
+      return waiting(account)
         .slice(0, limits.queueListMax)
-        .map((one) => viewItem(parts, one)),
+        .map((one) => viewItem(parts, one, reaches))
+    },
     async queueShow({ account, id }) {
       const found = find(account, id)
       const { ref } = found

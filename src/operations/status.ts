@@ -1,9 +1,10 @@
 /** What is running, who is connected, what is wrong. */
-import type { Listeners, Operations, Results } from '../core/control.ts'
+import type { ContactsReached, Listeners, Operations, Results } from '../core/control.ts'
 import { fingerprintOf } from '../certificates/authority.ts'
 import { viewAccount } from './accounts.ts'
 import { liveOf, type OperationParts } from './context.ts'
 import { homeChecks } from './checks.ts'
+import { gatewayNames, reachOf } from './reach.ts'
 
 const noListeners: Listeners = { overlay: [] }
 
@@ -15,6 +16,21 @@ function searchIndexOf({ knowledge: { accounts, mailboxes } }: OperationParts): 
     messages: states.reduce((sum, { messages }) => sum + messages, 0),
     waiting: states.reduce((sum, { waiting }) => sum + waiting, 0),
   }
+}
+
+function reachedOf(parts: OperationParts): ContactsReached | undefined {
+  if (parts.live === undefined) return undefined
+  const { accounts, contacts } = parts.knowledge
+  const counts = { direct: 0, relayed: 0, unreachable: 0, idle: 0 }
+  for (const { identity } of accounts.list()) {
+    for (const contact of contacts.list(identity)) {
+      if (contact.state === 'request') continue
+      const reach = reachOf(parts, identity, contact)
+      if (reach?.state === 'connected') counts[reach.how ?? 'direct'] += 1
+      else counts[reach?.state === 'waiting' || reach?.problem !== undefined ? 'unreachable' : 'idle'] += 1
+    }
+  }
+  return counts
 }
 
 export function statusOperations(parts: OperationParts): StatusOperations {
@@ -39,17 +55,20 @@ export function statusOperations(parts: OperationParts): StatusOperations {
           }
         }),
         listeners: live?.listeners() ?? noListeners,
+        contactsReached: reachedOf(parts),
         peersConnected: live?.node.overlay.peers().filter(({ state }) => state === 'connected').length ?? 0,
         queued: live?.node.delivery.queued() ?? 0,
         searchIndex: searchIndexOf(parts),
       }
     },
     async peers() {
+      const nameOf = gatewayNames(accounts.list().flatMap(({ identity }) => contacts.list(identity)))
       const everybody = accounts.list().flatMap(({ identity }) => contacts.list(identity))
       return liveOf(parts)
         .node.overlay.peers()
         .map((peer) => ({
           ...peer,
+          via: peer.via.map(nameOf),
           contacts: everybody
             .filter(({ devices }) => devices.some(({ locators }) => locators?.gateway === peer.gateway))
             .map(({ displayName }) => displayName),

@@ -3,8 +3,10 @@
  * to itself, to its link or to networks it only happens to reach. Written as an allow-list over a strict grammar.
  */
 import { BlockList, isIPv4, isIPv6 } from 'node:net'
-import type { Locator } from '../core/delivery/ports.ts'
+import type { GatewayAddress, Locator } from '../core/delivery/ports.ts'
+import type { GatewayId } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
+import { parseGatewayId } from './gateway-key.ts'
 
 export type Transport = 'tcp' | 'ws' | 'quic'
 
@@ -34,8 +36,8 @@ export interface DialPolicy {
 const transportOf: Readonly<Record<string, Transport>> = { tcp: 'tcp', 'tcp/ws': 'ws', 'udp/quic-v1': 'quic' }
 
 /**
- * Reads /ip4|ip6/ADDRESS/tcp/PORT, …/tcp/PORT/ws or /udp/PORT/quic-v1; `undefined` for anything else: names, zones,
- * relays and other nesting are not dialled.
+ * Reads /ip4|ip6/ADDRESS/tcp/PORT, …/tcp/PORT/ws or /udp/PORT/quic-v1; `undefined` for anything else: names, zones
+ * and nesting are not dialled.
  */
 export function parseLocator(text: string): ParsedLocator | undefined {
   if (text.length > limits.locatorOctetsMax) return undefined
@@ -48,6 +50,19 @@ export function parseLocator(text: string): ParsedLocator | undefined {
   if (ip === 'ip4' ? !isIPv4(host!) : !isIPv6(host!)) return undefined
   return { locator: text, family: ip === 'ip4' ? 'ipv4' : 'ipv6', host: host!, port, transport }
 }
+
+const viaSuffix = '/p2p-circuit'
+
+/** "Reachable through that gateway": its direct locator, `/p2p/` with its id, `/p2p-circuit`. `undefined` for anything else. */
+export function parseViaLocator(text: string): GatewayAddress | undefined {
+  if (text.length > limits.locatorOctetsMax || !text.endsWith(viaSuffix)) return undefined
+  const [direct, id, rest] = text.slice(0, -viaSuffix.length).split('/p2p/')
+  const locator = parseLocator(direct!)
+  const gateway = rest === undefined ? parseGatewayId(id ?? '') : undefined
+  return locator === undefined || gateway === undefined ? undefined : { gateway, locators: [locator.locator] }
+}
+
+export const viaLocator = (gateway: GatewayId, locator: Locator): Locator => `${locator}/p2p/${gateway}${viaSuffix}`
 
 const block = (family: 'ipv4' | 'ipv6', ...subnets: readonly string[]): BlockList => {
   const list = new BlockList()

@@ -44,6 +44,11 @@ export class Dialler<Connection> {
     this.#resting.delete(gateway)
   }
 
+  /** The network is another one. */
+  wakeAll(): void {
+    this.#resting.clear()
+  }
+
   async #attempt(to: GatewayAddress): Promise<Connection> {
     const candidates = this.#parts.candidates(to)
     if (candidates.length === 0) throw new MyceliumError('unreachable', { reason: 'no usable locator' })

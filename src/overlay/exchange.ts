@@ -6,6 +6,7 @@ import type { AskHandler } from '../core/delivery/ports.ts'
 import { hasCode, MyceliumError } from '../core/errors.ts'
 import type { GatewayId } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
+import { Deadline } from './deadline.ts'
 import type { Pipe } from './network.ts'
 import { PipeReader } from './pipe-reader.ts'
 import type { AskBounds } from './protocols.ts'
@@ -23,8 +24,8 @@ export async function askOver(
     signal,
   }: { readonly answerBytesMax: number; readonly msMax: number; readonly signal: AbortSignal },
 ): Promise<Uint8Array> {
-  const tooSlow = AbortSignal.timeout(msMax)
-  const bounded = AbortSignal.any([signal, tooSlow])
+  using deadline = new Deadline(msMax, signal)
+  const bounded = deadline.signal
   try {
     const reader = new PipeReader(pipe, answerBytesMax + 1 + lengthBytes)
     // our side stays open until the answer is here: a QUIC stream cannot tell the answerer that we left otherwise
@@ -38,7 +39,7 @@ export async function askOver(
     return answer
   } catch (error) {
     pipe.abort('ask failed')
-    if (tooSlow.aborted && !signal.aborted)
+    if (deadline.isOver && !signal.aborted)
       throw new MyceliumError('peer-misbehaved', { reason: 'no answer in time' }, { cause: error })
     throw error
   }
@@ -60,15 +61,19 @@ export async function answerOver(
   { handler, requestMax, answerMax, msMax, readMs = () => msMax }: AskBounds & { readonly handler: AskHandler },
 ): Promise<void> {
   const left = new AbortController()
-  const signal = AbortSignal.any([pipe.closed, left.signal, AbortSignal.timeout(msMax)])
+  using deadline = new Deadline(msMax, pipe.closed, left.signal)
+  const { signal } = deadline
   const reader = new PipeReader(pipe, requestMax + lengthBytes)
-  const arriving = (octets: number): AbortSignal => AbortSignal.any([signal, AbortSignal.timeout(readMs(octets))])
-  const octets = lengthOf(await reader.exactly(lengthBytes, arriving(lengthBytes)))
+  const arrived = async (octets: number): Promise<Uint8Array> => {
+    using arriving = new Deadline(readMs(octets), signal)
+    return await reader.exactly(octets, arriving.signal)
+  }
+  const octets = lengthOf(await arrived(lengthBytes))
   if (octets > requestMax) {
     refuse(pipe, outcomes.tooLarge)
     throw new MyceliumError('peer-misbehaved', { reason: 'request too large', octets })
   }
-  const request = await reader.exactly(octets, arriving(octets))
+  const request = await arrived(octets)
   // an asker that ends its side, or says more, no longer waits for the answer
   const leave = (): void => left.abort(new MyceliumError('unreachable', { reason: 'asker left' }))
   reader.handOver({ data: leave, ended: leave })

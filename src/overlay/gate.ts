@@ -13,6 +13,11 @@ export class Gate {
     this.#max = bounds.total
   }
 
+  /** How many run now. */
+  get total(): number {
+    return this.#total
+  }
+
   /** False when the gateway, or all together, have their share. @param max a smaller share than all may have */
   tryEnter(gateway: GatewayId, max = this.#max): boolean {
     const running = this.#perGateway.get(gateway) ?? 0

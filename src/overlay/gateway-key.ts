@@ -23,3 +23,12 @@ export function parseGatewayId(text: string): GatewayId | undefined {
     return undefined
   }
 }
+
+export const gatewayKeyOctets = 32
+
+/** The Ed25519 public key that an id stands for. */
+export const publicKeyOf = (gateway: GatewayId): Uint8Array => peerIdFromString(gateway).publicKey!.raw
+
+/** The id of 32 octets that may be a public key. @throws when they are none */
+export const gatewayIdOfPublicKey = (publicKey: Uint8Array): GatewayId =>
+  peerIdFromPublicKey(publicKeyFromRaw(publicKey)).toString() as GatewayId

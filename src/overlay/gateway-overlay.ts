@@ -18,7 +18,7 @@ import { answerOver, askOver, isMisbehaviour, outcomes, refuse } from './exchang
 import { Gate } from './gate.ts'
 import { sourceOfPath, StrangerAsks } from './stranger-asks.ts'
 import { Links } from './links.ts'
-import type { Network, Pipe } from './network.ts'
+import type { DirectNetwork, Pipe } from './network.ts'
 import { PeerBook } from './peer-book.ts'
 import {
   type AskBounds,
@@ -32,9 +32,18 @@ import {
 } from './protocols.ts'
 import { RelayClient } from './relay-mailbox/client.ts'
 import { openRelayServer, type RelayHost, type RelayParts, type RelayServer } from './relay-mailbox/server.ts'
+import { RoutedNetwork } from './routing/routed-network.ts'
+
+export interface GatewayOverlayOptions {
+  readonly ambient: Ambient
+  /** Whether this neighbour's connections are carried on to others. */
+  readonly serves: (neighbour: GatewayId) => boolean
+  /** For a gateway that is a relay. */
+  readonly relay?: RelayHost | undefined
+}
 
 export class GatewayOverlay implements Overlay {
-  readonly #network: Network
+  readonly #network: RoutedNetwork
   readonly #ambient: Ambient
   readonly #links: Links
   readonly #book: PeerBook
@@ -50,11 +59,10 @@ export class GatewayOverlay implements Overlay {
   /** What came between the opening of the listeners and `serve`. */
   #early: (() => void)[] = []
 
-  /** @param relayHost for a gateway that is a relay */
-  constructor(network: Network, ambient: Ambient, relayHost?: RelayHost) {
-    this.#network = network
+  constructor(network: DirectNetwork, { ambient, serves, relay }: GatewayOverlayOptions) {
+    this.#network = new RoutedNetwork({ network, ambient, serves })
     this.#ambient = ambient
-    this.#relayHost = relayHost
+    this.#relayHost = relay
     this.relays = new RelayClient({
       self: network.self,
       ambient,
@@ -64,7 +72,7 @@ export class GatewayOverlay implements Overlay {
     this.#book = new PeerBook(ambient.clock)
     this.#strangers = new StrangerAsks(ambient.clock)
     this.#links = new Links({
-      network,
+      network: this.#network,
       ambient,
       onLink: (link) => this.#handlers?.onLink(link),
       onTrouble: (gateway, reason) => this.#onTrouble(gateway, reason),
@@ -88,9 +96,14 @@ export class GatewayOverlay implements Overlay {
       },
       onSeen: (gateway) => {
         this.#hear(gateway)
+        this.#links.live(gateway.gateway)?.probe() // it may have come from another network since
         this.#handlers?.onReachable(gateway)
       },
+      onDirect: (gateway, isUp) => {
+        if (isUp) void this.#links.move(gateway).catch(() => {})
+      },
       onLocatorsChanged: () => this.#handlers?.onLocatorsChanged(),
+      onShaken: () => this.#links.probeAll(),
       onMisbehaved: (gateway, reason) => this.#onTrouble(gateway, reason),
       onPipe: (protocol, pipe, from) => this.#onPipe(protocol, pipe, from),
     })

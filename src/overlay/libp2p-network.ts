@@ -10,16 +10,19 @@ import { limits } from '../core/limits.ts'
 import { dialable, parseLocator } from './dial-policy.ts'
 import type { OwnAddress, ParsedLocator, Transport } from './dial-policy.ts'
 import { Dialler } from './dialler.ts'
-import { gatewayIdOf, parseGatewayId } from './gateway-key.ts'
+import { gatewayIdOf } from './gateway-key.ts'
 import { keepConnected } from './bootstrap.ts'
 import { InboundGuard } from './inbound-guard.ts'
+import { type LocalNetwork, openLocalNetwork } from './local-network.ts'
 import { untilAborted } from './until-aborted.ts'
-import type { Network, NetworkEvents, Path, Pipe } from './network.ts'
+import type { DirectNetwork, NetworkEvents, Path, PathEnd, Pipe } from './network.ts'
 import { withoutPeer } from './multiaddr-text.ts'
-import { buildNode } from './node.ts'
+import { Near } from './near.ts'
+import { buildNode, quiet } from './node.ts'
 import type { Node } from './node.ts'
-import { isAlone, ownAddresses, ownLocators, watchAddresses } from './own-addresses.ts'
+import { hostsOf, isAlone, listenersOf, ownAddresses, ownLocators, watchNetwork } from './own-addresses.ts'
 import type { Listening } from './own-addresses.ts'
+import { PipeConnection } from './pipe-connection.ts'
 import { protocols, streamsMaxOf } from './protocols.ts'
 import { StreamPipe } from './stream-pipe.ts'
 
@@ -39,7 +42,7 @@ export interface Libp2pNetworkOptions {
 
 const sweepMs = 5_000
 
-export class Libp2pNetwork implements Network {
+export class Libp2pNetwork implements DirectNetwork {
   readonly self: GatewayId
   readonly #options: Libp2pNetworkOptions
   readonly #guard = new InboundGuard()
@@ -47,7 +50,11 @@ export class Libp2pNetwork implements Network {
   readonly #idleSinceMs = new WeakMap<Connection, number>()
   /** Peers that broke a bound, until when (monotonic) they are not heard. */
   readonly #banned = new Map<GatewayId, number>()
+  /** Connections through other gateways, by the address each was given. */
+  readonly #paths = new Map<string, PathEnd>()
+  #pathCount = 0
   readonly #dialler: Dialler<Connection>
+  readonly #near: Near
   #addresses: readonly OwnAddress[] = ownAddresses()
   #listening: readonly Listening[] = []
   /**
@@ -56,19 +63,21 @@ export class Libp2pNetwork implements Network {
    */
   #isAlone: boolean
   #node: Node | undefined
+  #local: LocalNetwork | undefined
   #events: NetworkEvents | undefined
   readonly #timers = new DisposableStack()
 
   constructor(options: Libp2pNetworkOptions) {
     this.#options = options
     this.self = gatewayIdOf(options.key)
+    this.#near = new Near(options.ambient.clock)
     this.#isAlone = isAlone(options.host, this.#addresses)
     this.#dialler = new Dialler<Connection>({
       clock: options.ambient.clock,
       candidates: (to) => this.#candidates(to),
       dial: async (gateway, { locator }, signal) =>
         await this.#node!.transports.dial(multiaddr(`${locator}/p2p/${gateway}`), { signal }),
-      discard: (connection) => void connection.close().catch((error: Error) => connection.abort(error)),
+      discard: close,
     })
   }
 
@@ -80,7 +89,6 @@ export class Libp2pNetwork implements Network {
       announced: () => this.locators(),
       refuses: (connection) => this.#refuses(connection),
       refusesPeer: (peer) => this.#isBanned(peer.toString() as GatewayId),
-      onSeen: (peer, found) => this.#onSeen(peer.toString(), found),
     })
     this.#node = node
     node.libp2p.addEventListener('connection:open', ({ detail }) => this.#onOpen(detail))
@@ -92,17 +100,23 @@ export class Libp2pNetwork implements Network {
       })
     }
     await node.libp2p.start()
-    this.#listening = node.transports
+    const reported = node.transports
       .getAddrs()
       .flatMap((address) => parseLocator(withoutPeer(address.toString())) ?? [])
-      .map((found) => ({ ...found, host: this.#options.host }))
-    if (this.#options.transports.includes('tcp') && !this.#listening.some(({ transport }) => transport === 'tcp')) {
+    this.#listening = listenersOf(reported, this.#options.host)
+    if (this.#isPortTaken()) {
       await node.libp2p.stop()
       throw new MyceliumError('port-in-use', { port: this.#options.port })
     }
     const sweep = setInterval(() => this.#sweep(), sweepMs).unref()
     this.#timers.defer(() => clearInterval(sweep))
-    this.#timers.use(watchAddresses((addresses) => this.#onAddresses(addresses)))
+    this.#timers.use(
+      watchNetwork(
+        { onAddresses: (addresses) => this.#onAddresses(addresses), onWoke: () => this.#onWoke() },
+        this.#options.ambient.clock,
+      ),
+    )
+    if (this.#options.mdns) this.#local = this.#timers.use(this.#openLocalNetwork())
     this.#timers.use(keepConnected(this, this.#options.bootstrap))
   }
 
@@ -120,25 +134,65 @@ export class Libp2pNetwork implements Network {
   path(gateway: GatewayId): Path | undefined {
     const connection = this.#current(gateway)
     if (connection === undefined) return undefined
-    const remote = withoutPeer(connection.remoteAddr.toString())
+    const address = withoutPeer(connection.remoteAddr.toString())
+    const end = this.#paths.get(address)
     const security = connection.encryption?.split('/')[1] ?? ''
-    const transport = remote.includes('/quic-v1') ? 'quic' : `${remote.endsWith('/ws') ? 'ws' : 'tcp'}+${security}`
-    return { transport, remote, via: [], sinceMs: connection.timeline.open }
+    const kind = end === undefined ? (address.endsWith('/ws') ? 'ws' : 'tcp') : 'path'
+    const transport = address.includes('/quic-v1') ? 'quic' : `${kind}+${security}`
+    const remote = end === undefined ? address : `/p2p/${end.via}/p2p-circuit`
+    return { transport, remote, via: end?.via, hops: end?.hops ?? 0, sinceMs: connection.timeline.open }
+  }
+
+  neighbours(): readonly GatewayId[] {
+    return [...this.#connections.keys()].filter((gateway) => this.isNeighbour(gateway))
+  }
+
+  isNeighbour(gateway: GatewayId): boolean {
+    return this.#direct(gateway) !== undefined
   }
 
   async connect(to: GatewayAddress, { signal }: { readonly signal: AbortSignal }): Promise<void> {
-    if (this.#current(to.gateway) !== undefined) return
+    if (this.isNeighbour(to.gateway)) return
     if (this.#node?.libp2p.status !== 'started') throw new MyceliumError('unreachable', { reason: 'stopping' })
     const dialled = await untilAborted(this.#dialler.dial(to), signal)
     if (dialled.status !== 'open') throw new MyceliumError('unreachable', { reason: 'connection lost' })
   }
 
   async open(to: GatewayId, protocol: string, { signal }: { readonly signal: AbortSignal }): Promise<Pipe> {
-    const connection = this.#current(to)
+    return await this.#open(this.#current(to), protocol, signal)
+  }
+
+  async openDirect(to: GatewayId, protocol: string, { signal }: { readonly signal: AbortSignal }): Promise<Pipe> {
+    return await this.#open(this.#direct(to), protocol, signal)
+  }
+
+  async adopt(pipe: Pipe, end: PathEnd, { signal }: { readonly signal: AbortSignal }): Promise<void> {
+    if (this.#node?.libp2p.status !== 'started') throw new MyceliumError('unreachable', { reason: 'stopping' })
+    const address = `/memory/path-${(this.#pathCount += 1)}/p2p-circuit`
+    this.#paths.set(address, end)
+    const forget = (): void => void this.#paths.delete(address)
+    pipe.closed.addEventListener('abort', forget, { once: true })
+    const { upgrader } = this.#node
+    const isOpener = end.peer !== undefined
+    const remote = isOpener ? `${address}/p2p/${end.peer}` : address
+    const connection = new PipeConnection(pipe, remote, isOpener ? 'outbound' : 'inbound', quiet)
+    const upgraded = isOpener
+      ? upgrader.upgradeOutbound(connection, { signal })
+      : upgrader.upgradeInbound(connection, { signal })
+    try {
+      await untilAborted<unknown>(upgraded, signal)
+    } catch (error) {
+      connection.abort(new MyceliumError('unreachable', { reason: 'not authenticated' }))
+      throw error
+    }
+  }
+
+  async #open(connection: Connection | undefined, protocol: string, signal: AbortSignal): Promise<Pipe> {
     if (connection === undefined) throw new MyceliumError('unreachable', { reason: 'not connected' })
     const timeout = AbortSignal.timeout(limits.streamNegotiationMsMax)
     try {
-      return new StreamPipe(await connection.newStream(protocol, { signal: AbortSignal.any([signal, timeout]) }))
+      const stream = await connection.newStream(protocol, { signal: AbortSignal.any([signal, timeout]) })
+      return new StreamPipe(stream, this.#hops(connection))
     } catch (error) {
       if (timeout.aborted) connection.abort(new MyceliumError('unreachable', { reason: 'no answer' }))
       throw new MyceliumError('unreachable', { reason: 'no stream' }, { cause: error })
@@ -157,31 +211,66 @@ export class Libp2pNetwork implements Network {
 
   #listenOn(): string[] {
     const { host, port, webSocketPort, transports } = this.#options
-    const base = `/${isIPv6(host) ? 'ip6' : 'ip4'}/${host}`
+    const bases = hostsOf(host).map((one) => `/${isIPv6(one) ? 'ip6' : 'ip4'}/${one}`)
     const suffix: Readonly<Record<Transport, string>> = {
       tcp: `/tcp/${port}`,
       ws: `/tcp/${webSocketPort}/ws`,
       quic: `/udp/${port}/quic-v1`,
     }
-    return transports.map((transport) => `${base}${suffix[transport]}`)
+    return bases.flatMap((base) => transports.map((transport) => `${base}${suffix[transport]}`))
+  }
+
+  /** A machine without IPv6 listens on IPv4 alone; without TCP of the family that was asked for, something has the port. */
+  #isPortTaken(): boolean {
+    const family = isIPv6(hostsOf(this.#options.host)[0]!) ? 'ipv6' : 'ipv4'
+    return (
+      this.#options.transports.includes('tcp') &&
+      !this.#listening.some((listener) => listener.transport === 'tcp' && listener.family === family)
+    )
+  }
+
+  #openLocalNetwork(): LocalNetwork {
+    return openLocalNetwork({
+      self: this.self,
+      random: this.#options.ambient.random,
+      locators: () => this.locators(),
+      onSeen: (gateway, locators) => this.#onSeen(gateway, locators),
+    })
   }
 
   #candidates(to: GatewayAddress): ParsedLocator[] {
     const trusted = new Set(this.#options.bootstrap.flatMap(({ locators }) => locators))
     const policy = { allowLoopback: this.#allowsLoopback(), ownAddresses: this.#addresses, trusted }
-    return dialable(to.locators, policy).filter(({ transport }) => this.#options.transports.includes(transport))
+    const found = [...dialable(this.#near.at(to.gateway), policy), ...dialable(to.locators, policy)]
+    return found.filter(
+      ({ transport, locator }, index) =>
+        this.#options.transports.includes(transport) && found.findIndex((other) => other.locator === locator) === index,
+    )
   }
 
   #allowsLoopback(): boolean {
     return this.#options.allowLoopback || this.#isAlone
   }
 
-  /** The newest open connection: an older one may be dead without knowing. */
+  /** The newest open connection, before one through others: an older one may be dead without knowing. */
   #current(gateway: GatewayId): Connection | undefined {
-    return this.#connections.get(gateway)?.findLast((connection) => connection.status === 'open')
+    return this.#direct(gateway) ?? this.#connections.get(gateway)?.findLast(({ status }) => status === 'open')
+  }
+
+  #direct(gateway: GatewayId): Connection | undefined {
+    return this.#connections
+      .get(gateway)
+      ?.findLast((connection) => connection.status === 'open' && this.#hops(connection) === 0)
+  }
+
+  /** Gateways in between. */
+  #hops(connection: Connection): number {
+    return this.#paths.get(withoutPeer(connection.remoteAddr.toString()))?.hops ?? 0
   }
 
   #refuses(connection: MultiaddrConnection): boolean {
+    // what comes over a path was counted by whoever accepted the path
+    if (this.#paths.has(connection.remoteAddr.toString())) return false
     const { host } = hostAndPort(connection.remoteAddr.toString())
     if (!this.#guard.enter(host)) return true
     connection.addEventListener('close', () => this.#guard.left(host), { once: true })
@@ -192,18 +281,29 @@ export class Libp2pNetwork implements Network {
     const gateway = connection.remotePeer.toString() as GatewayId
     const open = this.#connections.get(gateway) ?? []
     if (connection.status !== 'open') return
+    const isPath = this.#hops(connection) > 0
+    const alike = open.filter((other) => this.#hops(other) > 0 === isPath)
+    const isNeighbour = this.isNeighbour(gateway)
     this.#connections.set(gateway, [...open, connection])
-    if (open.length >= limits.connectionsPerPeerMax) return this.#misbehaved(gateway, 'too many connections')
+    if (isPath && alike.length >= limits.pathConnectionsPerPeerMax) close(alike[0]!)
+    if (!isPath && alike.length >= limits.connectionsPerPeerMax)
+      return this.#misbehaved(gateway, 'too many connections')
     this.#dialler.wake(gateway)
-    const locator = connection.direction === 'outbound' ? [withoutPeer(connection.remoteAddr.toString())] : []
-    if (open.length === 0) this.#events!.onConnected({ gateway, locators: locator })
+    const isDialled = !isPath && connection.direction === 'outbound'
+    const locators = isDialled ? [withoutPeer(connection.remoteAddr.toString())] : []
+    if (!isPath && !isNeighbour) this.#events!.onDirect(gateway, true)
+    if (open.length === 0) this.#events!.onConnected({ gateway, locators })
   }
 
   #onClose(connection: Connection): void {
     const gateway = connection.remotePeer.toString() as GatewayId
-    const left = (this.#connections.get(gateway) ?? []).filter((other) => other !== connection)
+    const before = this.#connections.get(gateway) ?? []
+    const left = before.filter((other) => other !== connection)
     if (left.length > 0) this.#connections.set(gateway, left)
-    else if (this.#connections.delete(gateway)) {
+    else this.#connections.delete(gateway)
+    if (this.#hops(connection) === 0 && before.includes(connection) && !this.isNeighbour(gateway))
+      this.#events!.onDirect(gateway, false)
+    if (left.length === 0 && before.length > 0) {
       // libp2p would keep every peer it ever met
       void this.#node!.libp2p.peerStore.delete(connection.remotePeer).catch(() => {})
       this.#events!.onDisconnected(gateway)
@@ -211,14 +311,17 @@ export class Libp2pNetwork implements Network {
   }
 
   #onStream(protocol: string, stream: Stream, connection: Connection): void {
-    this.#events!.onPipe(protocol, new StreamPipe(stream), connection.remotePeer.toString() as GatewayId)
+    this.#events!.onPipe(
+      protocol,
+      new StreamPipe(stream, this.#hops(connection)),
+      connection.remotePeer.toString() as GatewayId,
+    )
   }
 
-  #onSeen(peer: string, found: readonly string[]): void {
-    const gateway = parseGatewayId(peer)
-    if (gateway === undefined || gateway === this.self) return
+  #onSeen(gateway: GatewayId, found: readonly Locator[]): void {
     const locators = this.#candidates({ gateway, locators: found }).map(({ locator }) => locator)
     if (locators.length === 0) return
+    this.#near.saw(gateway, locators)
     this.#dialler.wake(gateway)
     this.#events!.onSeen({ gateway, locators })
   }
@@ -226,8 +329,23 @@ export class Libp2pNetwork implements Network {
   #onAddresses(addresses: readonly OwnAddress[]): void {
     const before = this.locators().join(' ')
     this.#addresses = addresses
+    this.#near.forgetAll()
     this.#isAlone &&= isAlone(this.#options.host, addresses)
     if (this.locators().join(' ') !== before) this.#events!.onLocatorsChanged()
+    this.#onShaken()
+  }
+
+  /** Contacts are told where this gateway is, so that those who gave up try again. */
+  #onWoke(): void {
+    this.#events!.onLocatorsChanged()
+    this.#onShaken()
+  }
+
+  /** Connections may be dead without knowing, and gateways near that were not: everybody is asked. */
+  #onShaken(): void {
+    this.#dialler.wakeAll()
+    this.#local?.refresh()
+    this.#events!.onShaken()
   }
 
   /** Ends connections that hold too many streams, and those that nobody uses. */
@@ -252,8 +370,8 @@ export class Libp2pNetwork implements Network {
     }
     const sinceMs = this.#idleSinceMs.get(connection) ?? nowMs
     this.#idleSinceMs.set(connection, sinceMs)
-    if (nowMs - sinceMs < limits.connectionIdleMsMax) return
-    void connection.close().catch((error: Error) => connection.abort(error))
+    const isReplaced = this.#hops(connection) > 0 && this.isNeighbour(connection.remotePeer.toString() as GatewayId)
+    if (nowMs - sinceMs >= limits.connectionIdleMsMax || isReplaced) close(connection)
   }
 
   #misbehaved(gateway: GatewayId, reason: string): void {
@@ -270,4 +388,8 @@ export class Libp2pNetwork implements Network {
 
 function hostAndPort(address: string): { readonly host: string } {
   return { host: address.split('/')[2] ?? '' }
+}
+
+function close(connection: Connection): void {
+  void connection.close().catch((error: Error) => connection.abort(error))
 }

@@ -11,8 +11,8 @@ import type { GatewayId } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
 import { ByteQueue } from './byte-queue.ts'
 import { Coalescer } from './coalesce.ts'
-import { alive, check, checkEveryMs, smoothed } from './liveness.ts'
-import type { Liveness } from './liveness.ts'
+import { alive, check, directPace, pathPace, smoothed } from './liveness.ts'
+import type { Liveness, Pace } from './liveness.ts'
 import type { Pipe } from './network.ts'
 import type { PipeReader } from './pipe-reader.ts'
 import {
@@ -45,6 +45,7 @@ export class PeerLink implements Link {
   readonly #out = new Coalescer()
   readonly #in: ByteQueue
   readonly #timer: NodeJS.Timeout
+  readonly #pace: Pace
   #sent = 0
   #credit: number = limits.linkWindowBytes
   #received = 0
@@ -67,15 +68,21 @@ export class PeerLink implements Link {
     this.initiator = parts.initiator
     this.#pipe = parts.pipe
     const nowMs = parts.ambient.clock.monotonicMs()
+    this.#pace = parts.pipe.hops > 0 ? pathPace : directPace
     this.#liveness = alive(nowMs)
     this.#progressAtMs = nowMs
     this.#in = new ByteQueue((octets) => this.#onTaken(octets))
-    this.#timer = setInterval(() => this.#check(), checkEveryMs).unref()
+    this.#timer = setInterval(() => this.#check(), this.#pace.everyMs).unref()
     this.#sendPing(nowMs)
   }
 
   get closed(): AbortSignal {
     return this.#closed.signal
+  }
+
+  /** Gateways in between. */
+  get hops(): number {
+    return this.#pipe.hops
   }
 
   get rttMs(): number | undefined {
@@ -109,10 +116,16 @@ export class PeerLink implements Link {
 
   /** Asks for a sign of life now: somebody says that this link is gone. */
   probe(): void {
-    if (this.#liveness.pingedAtMs !== undefined && this.#liveness.heardAtMs < this.#liveness.pingedAtMs) return
     const nowMs = this.#parts.ambient.clock.monotonicMs()
-    this.#liveness = { ...this.#liveness, pingedAtMs: nowMs, patienceMs: checkEveryMs }
-    this.#sendPing(nowMs)
+    const { pingedAtMs, heardAtMs, patienceMs } = this.#liveness
+    if (pingedAtMs !== undefined && heardAtMs < pingedAtMs) {
+      const left = Math.min(patienceMs, nowMs - pingedAtMs + limits.linkProbeMsMax)
+      this.#liveness = { ...this.#liveness, patienceMs: left }
+    } else {
+      this.#liveness = { ...this.#liveness, pingedAtMs: nowMs, patienceMs: limits.linkProbeMsMax }
+      this.#sendPing(nowMs)
+    }
+    setTimeout(() => this.#closed.signal.aborted || this.#check(), limits.linkProbeMsMax + 10).unref()
   }
 
   /** Begins to read, with what the opening has not used. Called once, after whoever consumes the link knows of it. */
@@ -177,10 +190,15 @@ export class PeerLink implements Link {
     const nowMs = this.#parts.ambient.clock.monotonicMs()
     if (this.#out.pending > 0 && nowMs - this.#progressAtMs > limits.linkStallMsMax)
       return this.#finish('peer does not read', 'stalled')
-    const { state, verdict } = check(this.#liveness, nowMs)
+    const { state, verdict } = check(this.#liveness, nowMs, this.#isFilled() ? directPace : this.#pace)
     this.#liveness = state
     if (verdict === 'ping') this.#sendPing(nowMs)
     if (verdict === 'dead') this.#finish('no sign of life', undefined, true)
+  }
+
+  /** So much is on its way that a sign of life from a slow network may be long behind it. */
+  #isFilled(): boolean {
+    return this.#sent + limits.linkWindowBytes - this.#credit > limits.linkCreditStepBytes
   }
 
   /**

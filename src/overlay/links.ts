@@ -77,6 +77,23 @@ export class Links {
     return await untilAborted(entry.attempt, signal)
   }
 
+  /** Moves a live link that runs through other gateways to the connection that is the best one now. */
+  async move(gateway: GatewayId): Promise<void> {
+    const entry = this.#entries.get(gateway)
+    const held = entry?.live
+    if (entry === undefined || held === undefined || held.link.hops === 0) return
+    if (entry.attempt !== undefined || entry.proposing !== undefined || this.#isStopping) return
+    const signal = AbortSignal.timeout(limits.linkOpenMsMax)
+    const pipe = await this.#parts.network.open(gateway, linkProtocol, { signal })
+    if (pipe.hops > 0 || entry.live !== held) return pipe.abort('nothing to move')
+    try {
+      await this.#agree(entry, { gateway, pipe, after: held.id }, signal)
+    } catch (error) {
+      // the link stays where it is
+      this.#parts.ambient.log.debug('overlay.link-not-moved', { gateway: shortId(gateway), error: String(error) })
+    }
+  }
+
   /** A link stream that a peer opened. */
   async accept(pipe: Pipe, from: GatewayId): Promise<void> {
     const entry = this.#entry(from)
@@ -99,6 +116,11 @@ export class Links {
     } finally {
       entry.openings -= 1
     }
+  }
+
+  /** Asks every live link for a sign of life. */
+  probeAll(): void {
+    for (const { live } of this.#entries.values()) live?.link.probe()
   }
 
   closeAll(): void {
@@ -151,11 +173,19 @@ export class Links {
       pipe.abort('the peer was first')
       return meanwhile
     }
+    return await this.#agree(entry, { gateway: to.gateway, pipe, after: entry.lastOver }, signal)
+  }
+
+  async #agree(
+    entry: Entry,
+    { gateway, pipe, after }: { readonly gateway: GatewayId; readonly pipe: Pipe; readonly after: bigint },
+    signal: AbortSignal,
+  ): Promise<PeerLink> {
     const id = this.#randomId()
     const proposing = { id, pipe }
     entry.proposing = proposing
     const reader = new PipeReader(pipe, limits.linkWindowBytes)
-    pipe.write(encodeProposal({ instance: this.#instance, id, after: entry.lastOver }))
+    pipe.write(encodeProposal({ instance: this.#instance, id, after }))
     const bounded = AbortSignal.any([signal, AbortSignal.timeout(limits.linkOpenMsMax)])
     const answer = await reader
       .exactly(answerBytes, bounded)
@@ -164,11 +194,12 @@ export class Links {
     if (entry.proposing !== proposing) return await this.#theirs(entry, signal)
     entry.proposing = undefined
     if (answer?.verdict === 'accepted') {
-      return this.#establish(entry, { pipe, reader, peer: to.gateway, initiator: true, id, instance: answer.instance })
+      this.live(gateway)?.end('replaced')
+      return this.#establish(entry, { pipe, reader, peer: gateway, initiator: true, id, instance: answer.instance })
     }
     pipe.abort('not accepted')
     if (answer?.verdict === 'mine-first') return await this.#theirs(entry, bounded)
-    entry.lastOver = id
+    if (entry.live === undefined) entry.lastOver = id
     throw new MyceliumError('unreachable', { reason: answer?.verdict ?? 'no answer to the link proposal' })
   }
 

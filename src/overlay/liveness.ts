@@ -11,9 +11,19 @@ export interface Liveness {
   readonly patienceMs: number
 }
 
+/** How soon silence is noticed. */
+export interface Pace {
+  readonly everyMs: number
+  readonly quietMs: number
+  readonly patienceMs: number
+}
+
 export const checkEveryMs = 2_000
+export const directPace: Pace = { everyMs: checkEveryMs, quietMs: limits.linkQuietMs, patienceMs: limits.linkPingMsMax }
+/** Any of several gateways may fail, without its neighbours' connections being reset. */
+export const pathPace: Pace = { everyMs: 250, quietMs: limits.pathLinkQuietMs, patienceMs: limits.pathLinkPingMsMax }
 /** A check this late says that we were the ones asleep: the peer gets a new chance. */
-const lateMs = 3 * checkEveryMs
+const lateChecks = 3
 
 export const alive = (nowMs: number): Liveness => ({
   heardAtMs: nowMs,
@@ -24,15 +34,21 @@ export const alive = (nowMs: number): Liveness => ({
 
 export type Verdict = 'wait' | 'ping' | 'dead'
 
-export function check(state: Liveness, nowMs: number): { readonly state: Liveness; readonly verdict: Verdict } {
+export function check(
+  state: Liveness,
+  nowMs: number,
+  pace = directPace,
+): { readonly state: Liveness; readonly verdict: Verdict } {
   const checked = { ...state, checkedAtMs: nowMs }
-  const wasAsleep = nowMs - state.checkedAtMs > lateMs
+  const wasAsleep = nowMs - state.checkedAtMs > Math.max(lateChecks * pace.everyMs, 1_000)
   if (state.pingedAtMs !== undefined && state.heardAtMs < state.pingedAtMs && !wasAsleep) {
     const isDead = nowMs - state.pingedAtMs >= state.patienceMs
     return { state: checked, verdict: isDead ? 'dead' : 'wait' }
   }
-  if (!wasAsleep && nowMs - state.heardAtMs < limits.linkQuietMs) return { state: checked, verdict: 'wait' }
-  return { state: { ...checked, pingedAtMs: nowMs, patienceMs: limits.linkPingMsMax }, verdict: 'ping' }
+  if (!wasAsleep && nowMs - state.heardAtMs < pace.quietMs) return { state: checked, verdict: 'wait' }
+  // after a sleep whoever is still there answers at once, and what waits to be sent should not wait for who is not
+  const patienceMs = wasAsleep ? limits.linkProbeMsMax : pace.patienceMs
+  return { state: { ...checked, pingedAtMs: nowMs, patienceMs }, verdict: 'ping' }
 }
 
 /** Round-trip time, smoothed as RFC 6298 §2 does it (α = 1/8). */

@@ -10,14 +10,18 @@ import { MyceliumError } from '../core/errors.ts'
 import type { GatewayId } from '../core/ids.ts'
 import { gatewayIdOf } from './gateway-key.ts'
 import { GatewayOverlay } from './gateway-overlay.ts'
+import { untilAborted } from './until-aborted.ts'
+import { MemoryMux } from './memory-mux.ts'
 import { MemoryPipe } from './memory-pipe.ts'
-import type { Network, NetworkEvents, Path, Pipe } from './network.ts'
+import type { DirectNetwork, NetworkEvents, Path, PathEnd, Pipe } from './network.ts'
 import type { RelayHost } from './relay-mailbox/server.ts'
 
 export interface JoinOptions {
   readonly key?: Uint8Array
   /** For a gateway that is a relay. */
   readonly relay?: RelayHost
+  /** Whose connections it carries on to others; nobody's unless said. */
+  readonly serves?: (gateway: GatewayId) => boolean
 }
 
 export interface MemoryNetwork {
@@ -60,7 +64,11 @@ class Hub implements MemoryNetwork {
     const key = options.key ?? createHash('sha256').update(name).digest()
     const node = new MemoryNode(this, name, gatewayIdOf(key))
     this.#nodes.set(name, node)
-    const overlay = new GatewayOverlay(node, this.ambient, options.relay)
+    const overlay = new GatewayOverlay(node, {
+      ambient: this.ambient,
+      serves: options.serves ?? (() => false),
+      relay: options.relay,
+    })
     await overlay.start()
     return overlay
   }
@@ -131,11 +139,14 @@ class Hub implements MemoryNetwork {
 
 const pairOf = (a: string, b: string): string => [a, b].sort().join('|')
 
-class MemoryNode implements Network {
+class MemoryNode implements DirectNetwork {
   readonly self: GatewayId
   readonly name: string
   readonly #hub: Hub
+  /** Direct ones. */
   readonly #paths = new Map<GatewayId, Path>()
+  /** Connections through others, and how they show. */
+  readonly #muxes = new Map<GatewayId, { readonly mux: MemoryMux; readonly path: Path }>()
   readonly #pipes = new Map<MemoryPipe, GatewayId>()
   #place = 1
   /** What still runs of a killed gateway reaches nobody. */
@@ -161,7 +172,15 @@ class MemoryNode implements Network {
   }
 
   path(gateway: GatewayId): Path | undefined {
-    return this.#paths.get(gateway)
+    return this.#paths.get(gateway) ?? this.#muxes.get(gateway)?.path
+  }
+
+  neighbours(): readonly GatewayId[] {
+    return [...this.#paths.keys()]
+  }
+
+  isNeighbour(gateway: GatewayId): boolean {
+    return this.#paths.has(gateway)
   }
 
   async connect(to: GatewayAddress, { signal }: { readonly signal: AbortSignal }): Promise<void> {
@@ -179,7 +198,34 @@ class MemoryNode implements Network {
     this.#connected({ gateway: other.self, locators: [locator] })
   }
 
-  async open(to: GatewayId, protocol: string, { signal }: { readonly signal: AbortSignal }): Promise<Pipe> {
+  async open(to: GatewayId, protocol: string, options: { readonly signal: AbortSignal }): Promise<Pipe> {
+    const mux = this.#paths.has(to) ? undefined : this.#muxes.get(to)?.mux
+    return mux?.open(protocol) ?? (await this.openDirect(to, protocol, options))
+  }
+
+  async adopt(pipe: Pipe, end: PathEnd, { signal }: { readonly signal: AbortSignal }): Promise<void> {
+    const met = Promise.withResolvers<GatewayId>()
+    const isOpener = end.peer !== undefined
+    const mux = new MemoryMux(
+      pipe,
+      { self: this.self, isOpener, hops: end.hops },
+      {
+        onHello: met.resolve,
+        onPipe: (protocol, stream) => void met.promise.then((peer) => this.#events?.onPipe(protocol, stream, peer)),
+      },
+    )
+    pipe.closed.addEventListener('abort', () => met.reject(pipe.closed.reason as Error), { once: true })
+    const peer = await untilAborted(met.promise, signal)
+    if (end.peer !== undefined && end.peer !== peer) throw new MyceliumError('unreachable', { reason: 'somebody else' })
+    const before = this.path(peer)
+    const sinceMs = this.#hub.ambient.clock.nowMs()
+    const path = { transport: 'path', remote: `/p2p/${end.via}/p2p-circuit`, via: end.via, hops: end.hops, sinceMs }
+    this.#muxes.set(peer, { mux, path })
+    pipe.closed.addEventListener('abort', () => this.#muxGone(peer, mux), { once: true })
+    if (before === undefined) this.#events?.onConnected({ gateway: peer, locators: [] })
+  }
+
+  async openDirect(to: GatewayId, protocol: string, { signal }: { readonly signal: AbortSignal }): Promise<Pipe> {
     signal.throwIfAborted()
     const other = this.#hub.byId(to)
     if (other === undefined || !this.#paths.has(to) || this.#isGone)
@@ -195,6 +241,7 @@ class MemoryNode implements Network {
 
   drop(gateway: GatewayId): void {
     this.cut(gateway)
+    this.#muxes.get(gateway)?.mux.pipe.abort('dropped')
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -208,6 +255,7 @@ class MemoryNode implements Network {
 
   stop(): void {
     this.#isGone = true
+    for (const { mux } of this.#muxes.values()) mux.pipe.abort('stopping')
     for (const gateway of this.#paths.keys()) this.cut(gateway)
   }
 
@@ -229,14 +277,24 @@ class MemoryNode implements Network {
   }
 
   disconnected(gateway: GatewayId): void {
-    if (this.#paths.delete(gateway)) this.#events?.onDisconnected(gateway)
+    if (!this.#paths.delete(gateway)) return
+    this.#events?.onDirect(gateway, false)
+    if (!this.#muxes.has(gateway)) this.#events?.onDisconnected(gateway)
+  }
+
+  #muxGone(gateway: GatewayId, mux: MemoryMux): void {
+    if (this.#muxes.get(gateway)?.mux !== mux) return
+    this.#muxes.delete(gateway)
+    if (!this.#paths.has(gateway)) this.#events?.onDisconnected(gateway)
   }
 
   #connected(other: GatewayAddress): void {
     if (this.#paths.has(other.gateway)) return
     const sinceMs = this.#hub.ambient.clock.nowMs()
-    this.#paths.set(other.gateway, { transport: 'memory', remote: other.locators[0] ?? '/memory', via: [], sinceMs })
-    this.#events?.onConnected(other)
+    const remote = other.locators[0] ?? '/memory'
+    this.#paths.set(other.gateway, { transport: 'memory', remote, via: undefined, hops: 0, sinceMs })
+    this.#events?.onDirect(other.gateway, true)
+    if (!this.#muxes.has(other.gateway)) this.#events?.onConnected(other)
   }
 
   #keep(pipe: MemoryPipe, other: GatewayId): void {

@@ -14,9 +14,10 @@ export interface MemoryPipeConditions {
 type Event = { readonly kind: 'data'; readonly bytes: Uint8Array } | { readonly kind: 'end' }
 
 export class MemoryPipe implements Pipe {
+  readonly hops = 0
   readonly #closed = new AbortController()
   readonly #conditions: MemoryPipeConditions
-  /** Arrived before anybody received. */
+  /** Arrived before anybody received, or while paused. */
   readonly #early: Event[] = []
   /** The other end: set once by `pair`. */
   #far: MemoryPipe | undefined
@@ -24,6 +25,7 @@ export class MemoryPipe implements Pipe {
   #inFlight = 0
   #hasEnded = false
   #isEndedByFar = false
+  #isPaused = false
   #waiting: PromiseWithResolvers<void> | undefined
 
   private constructor(conditions: MemoryPipeConditions) {
@@ -52,8 +54,6 @@ export class MemoryPipe implements Pipe {
     this.#later(() => {
       if (!this.#conditions.isConnected()) return
       this.#other().#arrive({ kind: 'data', bytes })
-      this.#inFlight -= bytes.length
-      if (!this.isFull) this.#wake()
     })
   }
 
@@ -66,7 +66,16 @@ export class MemoryPipe implements Pipe {
 
   receive(sink: PipeSink): void {
     this.#sink = sink
-    for (const event of this.#early.splice(0)) this.#deliver(event)
+    this.#deliverEarly()
+  }
+
+  pause(): void {
+    this.#isPaused = true
+  }
+
+  resume(): void {
+    this.#isPaused = false
+    this.#deliverEarly()
   }
 
   end(): void {
@@ -107,13 +116,27 @@ export class MemoryPipe implements Pipe {
   #arrive(event: Event): void {
     if (this.#closed.signal.aborted) return
     if (event.kind === 'end') this.#isEndedByFar = true
-    if (this.#sink === undefined) this.#early.push(event)
-    else this.#deliver(event)
+    this.#early.push(event)
+    this.#deliverEarly()
+  }
+
+  #deliverEarly(): void {
+    while (this.#sink !== undefined && !this.#isPaused) {
+      const event = this.#early.shift()
+      if (event === undefined) return
+      this.#deliver(event)
+    }
   }
 
   #deliver(event: Event): void {
-    if (event.kind === 'data') this.#sink!.data(event.bytes)
-    else this.#sink!.ended()
+    if (event.kind === 'end') return this.#sink!.ended()
+    this.#other().#taken(event.bytes.length)
+    this.#sink!.data(event.bytes)
+  }
+
+  #taken(octets: number): void {
+    this.#inFlight -= octets
+    if (!this.isFull) this.#wake()
   }
 
   #closeIfDone(): void {

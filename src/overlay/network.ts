@@ -12,6 +12,8 @@ export interface PipeSink {
 /** One bidirectional stream. Nothing arrives before the first `receive`. */
 export interface Pipe {
   readonly closed: AbortSignal
+  /** Gateways in between that carry the connection this is a stream of; 0 when direct. */
+  readonly hops: number
   /** Takes ownership of the bytes. Does nothing after close. */
   write(bytes: Uint8Array): void
   /** True while the network wants no more; writing all the same grows its buffer. */
@@ -19,6 +21,9 @@ export interface Pipe {
   /** Resolves when there is room or the pipe is closed. Never rejects. */
   drained(): Promise<void>
   receive(sink: PipeSink): void
+  /** Nothing is given to the sink until `resume`; the peer is made to wait where the network can do that. */
+  pause(): void
+  resume(): void
   /** No more writes; what was written is still delivered. */
   end(): void
   abort(reason: string): void
@@ -28,8 +33,10 @@ export interface Pipe {
 export interface Path {
   readonly transport: string
   readonly remote: string
-  /** Gateways in between that carry it; none for a direct one. Nearest first. */
-  readonly via: readonly GatewayId[]
+  /** The neighbour through which it goes; `undefined` for a direct one. */
+  readonly via: GatewayId | undefined
+  /** Gateways in between that carry it; 0 when direct. */
+  readonly hops: number
   /** Unix time, milliseconds */
   readonly sinceMs: number
 }
@@ -37,9 +44,13 @@ export interface Path {
 export interface NetworkEvents {
   readonly onConnected: (gateway: GatewayAddress) => void
   readonly onDisconnected: (gateway: GatewayId) => void
+  /** The first direct connection came up, or the last one went, whatever paths there are. */
+  readonly onDirect: (gateway: GatewayId, isUp: boolean) => void
   /** Announced on the local network, not connected. */
   readonly onSeen: (gateway: GatewayAddress) => void
   readonly onLocatorsChanged: () => void
+  /** Another network, or the machine slept: connections may be dead without knowing. */
+  readonly onShaken: () => void
   /** A peer broke a bound: one short reason without content. */
   readonly onMisbehaved: (gateway: GatewayId, reason: string) => void
   readonly onPipe: (protocol: string, pipe: Pipe, from: GatewayId) => void
@@ -59,4 +70,25 @@ export interface Network extends AsyncDisposable {
   drop(gateway: GatewayId, reason: string): void
   /** Called once; nothing is accepted before. */
   start(events: NetworkEvents): Promise<void>
+}
+
+/** What is known of a pipe through other gateways when a connection is made of it. */
+export interface PathEnd {
+  /** Who should be at the other end; unknown to the side that was asked. */
+  readonly peer: GatewayId | undefined
+  /** The neighbour that it goes through. */
+  readonly via: GatewayId
+  /** Gateways in between. */
+  readonly hops: number
+}
+
+/** A network of direct connections that can also make connections of pipes through others. */
+export interface DirectNetwork extends Network {
+  /** Gateways with a direct connection. */
+  neighbours(): readonly GatewayId[]
+  isNeighbour(gateway: GatewayId): boolean
+  /** A stream over a direct connection, whatever else there is. @throws `unreachable` */
+  openDirect(to: GatewayId, protocol: string, options: { readonly signal: AbortSignal }): Promise<Pipe>
+  /** Authenticates both ends over the pipe and uses it like any other connection. @throws `unreachable` */
+  adopt(pipe: Pipe, end: PathEnd, options: { readonly signal: AbortSignal }): Promise<void>
 }

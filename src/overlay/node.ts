@@ -3,7 +3,7 @@ import { noise } from '@chainsafe/libp2p-noise'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import { identify } from '@libp2p/identify'
 import { FaultTolerance } from '@libp2p/interface'
-import type { ComponentLogger, Logger, MultiaddrConnection, PeerId } from '@libp2p/interface'
+import type { ComponentLogger, Logger, MultiaddrConnection, PeerId, Upgrader } from '@libp2p/interface'
 import type { TransportManager } from '@libp2p/interface-internal'
 import { tcp } from '@libp2p/tcp'
 import { tls } from '@libp2p/tls'
@@ -19,22 +19,21 @@ export interface NodeOptions {
   /** Multiaddrs to listen on. */
   readonly listen: readonly string[]
   readonly transports: readonly Transport[]
-  readonly mdns: boolean
-  /** What identify and mDNS may tell of our own addresses. */
+  /** What identify may tell of our own addresses. */
   readonly announced: () => readonly string[]
   /** True refuses an incoming connection before its handshake. */
   readonly refuses: (connection: MultiaddrConnection) => boolean
   readonly refusesPeer: (peer: PeerId) => boolean
-  readonly onSeen: (peer: PeerId, multiaddrs: readonly string[]) => void
 }
 
 export interface Node {
   readonly libp2p: Libp2p
   readonly transports: TransportManager
+  readonly upgrader: Upgrader
 }
 
 /** libp2p's own log holds addresses and costs time: it is off, also for `DEBUG`. */
-const quiet: Logger = Object.assign(() => {}, {
+export const quiet: Logger = Object.assign(() => {}, {
   error: () => {},
   trace: () => {},
   newScope: () => quiet,
@@ -45,15 +44,14 @@ const quietLogger: ComponentLogger = { forComponent: () => quiet }
 /** Not started yet. */
 export async function buildNode(options: NodeOptions): Promise<Node> {
   const privateKey = await generateKeyPairFromSeed('Ed25519', options.key)
-  let transports: TransportManager | undefined
+  let parts: { readonly transportManager: TransportManager; readonly upgrader: Upgrader } | undefined
   const services: NonNullable<Libp2pOptions['services']> = {
     identify: identify({ maxMessageSize: 4096, maxInboundStreams: 1, maxOutboundStreams: 1, maxObservedAddresses: 4 }),
-    parts: (components: { readonly transportManager: TransportManager }) => {
-      transports = components.transportManager
+    parts: (components: NonNullable<typeof parts>) => {
+      parts = components
       return {}
     },
   }
-  if (options.mdns) services['mdns'] = (await import('./local-network.ts')).localNetwork(options.onSeen)
   const libp2p = await createLibp2p({
     privateKey,
     start: false,
@@ -96,7 +94,7 @@ export async function buildNode(options: NodeOptions): Promise<Node> {
     connectionMonitor: { enabled: false, abortConnectionOnPingFailure: false },
     services,
   })
-  return { libp2p, transports: transports! }
+  return { libp2p, transports: parts!.transportManager, upgrader: parts!.upgrader }
 }
 
 async function transportsOf(names: readonly Transport[]): Promise<NonNullable<Libp2pOptions['transports']>> {

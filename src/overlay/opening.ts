@@ -72,8 +72,9 @@ export interface Holding {
 /** Pure rule: of two proposals that cross, the one of the lower gateway id stands. */
 export function decide(holding: Holding, proposal: Proposal): 'accepted' | 'mine-first' | 'linked' {
   if (holding.live !== undefined) {
-    const isOver = proposal.instance !== holding.live.instance || proposal.after === holding.live.id
-    return isOver ? 'accepted' : 'linked'
+    if (proposal.instance !== holding.live.instance) return 'accepted'
+    if (proposal.after !== holding.live.id) return 'linked'
+    // both move the link to a better connection
   }
   return holding.isProposing && holding.self < holding.peer ? 'mine-first' : 'accepted'
 }

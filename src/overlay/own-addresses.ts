@@ -1,14 +1,15 @@
-/** This machine's addresses, the locators they make with the listeners, and notice of their changes. */
+/** This machine's addresses, the locators they make with the listeners, and notice of changes. */
 import { networkInterfaces } from 'node:os'
+import type { Clock } from '../core/ambient.ts'
 import type { Locator } from '../core/delivery/ports.ts'
 import { limits } from '../core/limits.ts'
 import { isAnnounceable, isLoopback } from './dial-policy.ts'
-import type { OwnAddress, Transport } from './dial-policy.ts'
+import type { OwnAddress, ParsedLocator, Transport } from './dial-policy.ts'
 
 export interface Listening {
   readonly family: 'ipv4' | 'ipv6'
-  /** 0.0.0.0 or :: for every address of the family. */
-  readonly host: string
+  /** Where it is reached; every address of the family where absent. */
+  readonly host: string | undefined
   readonly port: number
   readonly transport: Transport
 }
@@ -48,24 +49,58 @@ export function ownLocators(
 }
 
 const isReachedAt = (listener: Listening, own: OwnAddress): boolean =>
-  listener.family === own.family &&
-  (listener.host === '0.0.0.0' || listener.host === '::' || listener.host === own.address)
+  listener.family === own.family && (listener.host === undefined || listener.host === own.address)
 
-/** No address of the listener's family that another machine could reach: whoever it talks to is on this machine. */
-export function isAlone(host: string, addresses: readonly OwnAddress[]): boolean {
-  const family = host.includes(':') ? 'ipv6' : 'ipv4'
-  return !addresses.some((own) => own.family === family && !isLoopback(own) && isAnnounceable(own))
+const wildcards = { ipv4: '0.0.0.0', ipv6: '::' } as const
+const isWildcard = (host: string): boolean => host === wildcards.ipv4 || host === wildcards.ipv6
+
+/** What to listen on for a configured host: either wildcard means every address of both families. */
+export const hostsOf = (host: string): readonly string[] => (isWildcard(host) ? Object.values(wildcards) : [host])
+
+/** The listeners behind the multiaddrs that a node listening on `host` reports, one for each address it found. */
+export function listenersOf(reported: readonly ParsedLocator[], host: string): Listening[] {
+  const listening = reported.map(({ family, port, transport }) => ({
+    family,
+    host: isWildcard(host) ? undefined : host,
+    port,
+    transport,
+  }))
+  return listening.filter(
+    (one, index) => listening.findIndex((other) => JSON.stringify(other) === JSON.stringify(one)) === index,
+  )
 }
 
-/** Calls back when the machine's addresses are not what they were. */
-export function watchAddresses(onChange: (addresses: OwnAddress[]) => void): Disposable {
+/** No address of the listener's families that another machine could reach: whoever it talks to is on this machine. */
+export function isAlone(host: string, addresses: readonly OwnAddress[]): boolean {
+  const family = isWildcard(host) ? undefined : host.includes(':') ? 'ipv6' : 'ipv4'
+  return !addresses.some(
+    (own) => (family === undefined || own.family === family) && !isLoopback(own) && isAnnounceable(own),
+  )
+}
+
+export interface NetworkWatcher {
+  /** The machine's addresses are not what they were. */
+  readonly onAddresses: (addresses: OwnAddress[]) => void
+  /** The machine slept: what it knew of its connections is old. */
+  readonly onWoke: () => void
+}
+
+/** Wall time that passes unseen between two polls before it counts as sleep. */
+const sleptMs = 10_000
+
+export function watchNetwork({ onAddresses, onWoke }: NetworkWatcher, { nowMs }: Pick<Clock, 'nowMs'>): Disposable {
   let known = JSON.stringify(ownAddresses())
+  let polledAtMs = nowMs()
   const timer = setInterval(() => {
+    const slept = nowMs() - polledAtMs > sleptMs
+    polledAtMs = nowMs()
     const addresses = ownAddresses()
     const now = JSON.stringify(addresses)
-    if (now === known) return
-    known = now
-    onChange(addresses)
+    if (now !== known) {
+      known = now
+      onAddresses(addresses)
+    }
+    if (slept) onWoke()
   }, limits.interfacePollMs).unref()
   return { [Symbol.dispose]: () => clearInterval(timer) }
 }

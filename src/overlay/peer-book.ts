@@ -44,8 +44,9 @@ export class PeerBook {
       return {
         gateway,
         state: path !== undefined ? 'connected' : links.isOpening(gateway) ? 'connecting' : 'disconnected',
-        how: path === undefined ? undefined : path.via.length > 0 ? 'relayed' : 'direct',
-        hops: path?.via.length,
+        how: path === undefined ? undefined : path.hops > 0 ? 'relayed' : 'direct',
+        hops: path?.hops,
+        via: path?.via === undefined ? [] : [path.via],
         transport: path?.transport,
         remote: path?.remote,
         sinceMs: path?.sinceMs ?? known.sinceMs,

@@ -4,6 +4,7 @@ import { askTopics } from '../core/delivery/ports.ts'
 import { limits } from '../core/limits.ts'
 
 export const linkProtocol = '/mycelium/link/1'
+export const pathProtocol = '/mycelium/path/1'
 export const askProtocol = (topic: AskTopic): string => `/mycelium/${topic}/1`
 
 const topicOf = new Map<string, AskTopic>(askTopics.map((topic) => [askProtocol(topic), topic]))
@@ -14,10 +15,18 @@ export const relayProtocol = '/mycelium/relay/1'
 export const relayWatchProtocol = '/mycelium/relay-watch/1'
 
 /** Streams of one protocol on one connection. */
-export const streamsMaxOf = (protocol: string): number =>
-  protocol === relayWatchProtocol ? limits.relayWatchersPerGatewayMax : limits.asksPerPeerMax * 2
+export function streamsMaxOf(protocol: string): number {
+  if (protocol === pathProtocol) return limits.pathsPerNeighbourMax
+  return protocol === relayWatchProtocol ? limits.relayWatchersPerGatewayMax : limits.asksPerPeerMax * 2
+}
 
-export const protocols: readonly string[] = [linkProtocol, ...topicOf.keys(), relayProtocol, relayWatchProtocol]
+export const protocols: readonly string[] = [
+  linkProtocol,
+  pathProtocol,
+  ...topicOf.keys(),
+  relayProtocol,
+  relayWatchProtocol,
+]
 
 export interface AskBounds {
   /** Octets of the largest request taken, and of the largest answer given. */

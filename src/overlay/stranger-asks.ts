@@ -9,7 +9,7 @@ import type { Path } from './network.ts'
 /** Parties that may be one: the address behind a direct connection, the nearest gateway in between of another one. */
 export function sourceOfPath(gateway: GatewayId, path: Path | undefined): string {
   if (path === undefined) return gateway
-  if (path.via[0] !== undefined) return path.via[0]
+  if (path.via !== undefined) return path.via
   const [, family, host] = path.remote.split('/')
   return (family === 'ip4' || family === 'ip6') && host !== undefined ? sourceOf(host) : path.remote
 }

@@ -7,12 +7,14 @@ import type { Pipe, PipeSink } from './network.ts'
 const lingerMs = 5_000
 
 export class StreamPipe implements Pipe {
+  readonly hops: number
   readonly #stream: Stream
   readonly #closed = new AbortController()
   #sink: PipeSink | undefined
   #hasEnded = false
 
-  constructor(stream: Stream) {
+  constructor(stream: Stream, hops: number) {
+    this.hops = hops
     this.#stream = stream
     stream.addEventListener('close', (event) => this.#onClose(event.error))
     stream.addEventListener('end', () => this.#onEnd())
@@ -57,6 +59,14 @@ export class StreamPipe implements Pipe {
       if (data instanceof Uint8Array) this.#sink!.data(data)
       else for (const part of data) this.#sink!.data(part)
     })
+  }
+
+  pause(): void {
+    if (this.#stream.readStatus === 'readable') this.#stream.pause()
+  }
+
+  resume(): void {
+    if (this.#stream.readStatus === 'paused') this.#stream.resume()
   }
 
   end(): void {

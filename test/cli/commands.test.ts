@@ -15,6 +15,7 @@ import {
   operationParams,
   operationVerbs,
   type QueueItem,
+  type ReachView,
   type RelayView,
   type Results,
   type Verb,
@@ -33,6 +34,7 @@ const contact: ContactView = {
   devices: 1,
   connected: true,
   lastSeenMs: 0,
+  reach: { state: 'connected', how: 'direct', hops: 0, via: [], rttMs: 1.23, sinceMs: 0 },
 }
 const account: AccountView = {
   localName: 'alice',
@@ -61,7 +63,8 @@ const item: QueueItem = {
   expiresAtMs: 1,
   bytes: 5,
   attempts: 2,
-  reason: 'unreachable',
+  reason: 'their gateway does not answer',
+  remedy: 'run doctor',
   nextAttemptMs: 1,
   heldUntilMs: 2,
 }
@@ -87,6 +90,7 @@ const answers: Results = {
     keyStore: 'key-file',
     accounts: [{ ...account, contacts: 1, requests: 0 }],
     listeners: { imap: { host: '127.0.0.1', port: 1143 }, overlay: ['/ip4/127.0.0.1/tcp/4001/p2p/x'] },
+    contactsReached: { direct: 1, relayed: 0, unreachable: 2, idle: 0 },
     peersConnected: 1,
     queued: 0,
     searchIndex: { messages: 7, waiting: 2 },
@@ -97,6 +101,7 @@ const answers: Results = {
       state: 'connected',
       how: 'direct',
       hops: 0,
+      via: [],
       transport: 'tcp',
       remote: '/ip4/127.0.0.1/tcp/1',
       sinceMs: 0,
@@ -504,4 +509,71 @@ test('settings name localhost for loopback and leave out what is off', () => {
   const text = clientSettings(account, { smtp: { host: '192.0.2.1', port: 25 }, overlay: [] })
   expect(text).toContain('192.0.2.1 port 25')
   expect(text).toContain('(off)')
+})
+
+/** What a person reads, in a terminal of 100 columns. */
+async function shown(...args: readonly string[]): Promise<string> {
+  out = ''
+  expect(await run(...args)).toBe(0)
+  for (const line of out.split('\n')) expect(line.length, line).toBeLessThanOrEqual(100)
+  return out
+}
+
+test('people read how each contact is reached, why mail waits, and what to do', async () => {
+  const nowMs = Date.now()
+  const long = `bob@${'v'.repeat(52)}.myc`
+  const problem = 'their gateway does not answer: it is off, or out of reach'
+  const remedy = 'nothing, if they are away; if they are on: run doctor at both ends'
+  const waits: ReachView = { state: 'waiting', via: [], problem, remedy, attempts: 3, nextAttemptMs: nowMs + 40_500 }
+  const relayed: ReachView = {
+    state: 'connected',
+    how: 'relayed',
+    hops: 1,
+    via: ['carol'],
+    rttMs: 31.25,
+    sinceMs: nowMs,
+  }
+  const bob = { ...contact, name: 'bob', addresses: [{ address: long, tier: 'zone' as const, conflicting: false }] }
+  Object.assign(answers, {
+    contactList: [
+      { ...bob, reach: relayed },
+      { ...bob, connected: false, lastSeenMs: nowMs - 3 * 3600_000, reach: waits },
+    ],
+    contactShow: { ...bob, connected: false, reach: waits },
+    peers: [
+      { ...answers.peers[0]!, contacts: [], state: 'disconnected', lastError: 'refused' },
+      { ...answers.peers[0]!, how: 'relayed', via: ['carol'], hops: 1, rttMs: 31.25, sinceMs: nowMs - 120_000 },
+      { ...answers.peers[0]!, contacts: ['dan'], state: 'disconnected', lastError: 'nobody answers' },
+    ],
+    queueList: [
+      {
+        ...item,
+        recipient: long,
+        queuedAtMs: nowMs - 3600_000,
+        reason: problem,
+        remedy,
+        nextAttemptMs: nowMs + 40_500,
+      },
+      { ...item, id: 'q2', recipient: long, queuedAtMs: nowMs, reason: problem, remedy, nextAttemptMs: nowMs + 40_500 },
+    ],
+  })
+  const list = await shown('contact', 'list')
+  expect(list).toMatch(/bob@v+….myc +zone +active +relayed by carol, 31.3 ms +now/)
+  expect(list).toMatch(/no; next attempt in 4[01] s +3 h ago/)
+  expect(await shown('contact', 'show', 'bob')).toMatch(/Problem +their gateway[^]*To do +nothing/)
+
+  const peers = await shown('peers')
+  expect(peers).toMatch(/bob +connected +relayed by carol, 31.3 ms/)
+  expect(peers).toMatch(/dan[^\n]*\n {4}last trouble: nobody answers/)
+  expect(peers).toContain('1 others were met')
+
+  const queue = await shown('queue', 'list')
+  expect(queue.split('\n').filter((line) => line.includes('does not answer'))).toHaveLength(1)
+  expect(queue).toContain(`    → ${remedy}`)
+  expect(await shown('status')).toContain('1 connected directly, 2 out of reach; see: contact list')
+
+  Object.assign(answers, { contactRequests: [], contactList: [], queueList: [] })
+  expect(await shown('contact', 'requests')).toContain('Nobody waits')
+  expect(await shown('contact', 'list')).toContain('invite create')
+  expect(await shown('queue', 'list')).toContain('Nothing waits')
 })

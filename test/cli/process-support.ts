@@ -45,9 +45,13 @@ export interface Running extends AsyncDisposable {
   readonly ended: Promise<number | null>
 }
 
-/** @throws with what it printed when it ends before it is ready */
-export async function startGateway(args: readonly string[], stdin = ''): Promise<Running> {
-  const child = spawn(executable, ['run', ...args], { stdio: ['pipe', 'pipe', 'pipe'], env: cleanEnv() })
+/**
+ * @param namespace name of the network namespace in which it runs, where not in this process's own
+ * @throws with what it printed when it ends before it is ready
+ */
+export async function startGateway(args: readonly string[], stdin = '', namespace?: string): Promise<Running> {
+  const [command, ...before] = [...(namespace === undefined ? [] : ['ip', 'netns', 'exec', namespace]), executable]
+  const child = spawn(command, [...before, 'run', ...args], { stdio: ['pipe', 'pipe', 'pipe'], env: cleanEnv() })
   const output = collect(child)
   child.stdin.on('error', () => {})
   child.stdin.end(stdin)

@@ -1,4 +1,4 @@
-import { connect } from 'node:net'
+import { connect, createServer } from 'node:net'
 import type { Socket } from 'node:net'
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import type { Connection, Stream } from '@libp2p/interface'
@@ -15,6 +15,8 @@ import type { Link } from '../../src/core/delivery/ports.ts'
 import { limits } from '../../src/core/limits.ts'
 import { encodeProposal } from '../../src/overlay/opening.ts'
 import { askProtocol, linkProtocol } from '../../src/overlay/protocols.ts'
+import { gatewayIdOf, newGatewayKey } from '../../src/overlay/gateway-key.ts'
+import { systemRandom } from '../../src/core/ambient.ts'
 import { openPeer, text, within } from './support.ts'
 import type { Peer } from './support.ts'
 
@@ -24,10 +26,14 @@ let victim: Peer
 let friend: Peer
 let friendly: Link
 let hostile: Libp2p
+/** The hostile gateway passes for one that a contact lives at. */
+let isHostileFamiliar = true
 
 beforeEach(async () => {
+  isHostileFamiliar = true
   victim = await openPeer({
     answer: { bundle: async (request) => request, blob: async () => new Uint8Array(limits.askAnswerBytesMax) },
+    isFamiliar: (gateway) => gateway !== hostile.peerId.toString() || isHostileFamiliar,
   })
   friend = await openPeer()
   friendly = await friend.overlay.link(victim.address, within(10_000))
@@ -224,5 +230,96 @@ test('a connection that says nothing, or garbage, is dropped', async () => {
   garbled.on('error', () => {}).on('close', () => (closed.garbled = true))
   garbled.write('GET / HTTP/1.1\r\n\r\n')
   await expect.poll(() => closed, patience).toEqual({ silent: true, garbled: true })
+  await expectUndisturbed()
+})
+
+/** The outcome of one ask; `undefined` when the connection ended instead. */
+async function outcomeOf(connection: Connection, request: Uint8Array): Promise<number | undefined> {
+  const stream = await connection.newStream(askProtocol('bundle'), { maxOutboundStreams: 100 }).catch(() => undefined)
+  if (stream === undefined) return undefined
+  const first = Promise.withResolvers<number | undefined>()
+  stream.addEventListener('message', ({ data }) => first.resolve(data instanceof Uint8Array ? data[0] : data.get(0)))
+  stream.addEventListener('close', () => first.resolve(undefined))
+  try {
+    stream.send(request)
+  } catch {
+    return undefined
+  }
+  const outcome = await first.promise
+  stream.close().catch(() => {})
+  return outcome
+}
+
+test('a stranger that asks without pause is not read any more, then not connected; contacts ask as ever', async () => {
+  isHostileFamiliar = false
+  const connection = await dial()
+  const outcomes: (number | undefined)[] = []
+  const most = limits.strangerAsksBurst * 3
+  while (outcomes.length < most && connection.status === 'open')
+    outcomes.push(await outcomeOf(connection, Uint8Array.of(0, 0, 0, 1, 7)))
+  const answered = outcomes.filter((outcome) => outcome === 0).length
+  expect(answered).toBeGreaterThanOrEqual(limits.strangerAsksBurst)
+  expect(answered).toBeLessThan(most)
+  expect(outcomes).toContain(2)
+  await expect.poll(() => connection.status, patience).not.toBe('open')
+  await expectUndisturbed()
+})
+
+test('strangers that hold every ask open leave places for contacts', async () => {
+  isHostileFamiliar = false
+  const strangers: Libp2p[] = [hostile]
+  for (let count = 1; count < 8; count += 1)
+    strangers.push(
+      await createLibp2p({
+        privateKey: await generateKeyPair('Ed25519'),
+        transports: [tcp()],
+        connectionEncrypters: [tls()],
+        streamMuxers: [yamux()],
+        connectionMonitor: { enabled: false },
+      }),
+    )
+  await victim[Symbol.asyncDispose]()
+  const friends = new Set<string>()
+  victim = await openPeer({
+    answer: { bundle: async (request) => request },
+    isFamiliar: (gateway) => friends.has(gateway),
+  })
+  friends.add(friend.overlay.self)
+  friendly = await friend.overlay.link(victim.address, within(10_000))
+  for (const stranger of strangers) {
+    const connection = await stranger.dial(multiaddr(victim.overlay.listeners()[0]))
+    for (let count = 0; count < limits.asksPerPeerMax; count += 1) {
+      const stream = await connection.newStream(askProtocol('bundle'), { maxOutboundStreams: 100 })
+      stream.send(Uint8Array.of(0, 0, 0, 9)) // and nothing of the nine octets
+    }
+  }
+  await expectUndisturbed()
+  for (const stranger of strangers.slice(1)) await stranger.stop()
+})
+
+test('locators that lead to somebody else’s server bring it a few connections a minute, however often they are tried', async () => {
+  let connections = 0
+  const bystander = createServer((socket) => {
+    connections += 1
+    socket.on('error', () => {}).resetAndDestroy()
+  })
+  await new Promise<void>((resolve) => bystander.listen(0, '127.0.0.1', resolve))
+  const { port } = bystander.address() as { readonly port: number }
+  const locator = `/ip4/127.0.0.1/tcp/${port}`
+  const to = { gateway: gatewayIdOf(newGatewayKey(systemRandom)), locators: Array.from({ length: 64 }, () => locator) }
+  const until = performance.now() + 3_000
+  let attempts = 0
+  while (performance.now() < until) {
+    await expect(victim.overlay.link(to, within(8_000))).rejects.toMatchObject({ code: 'unreachable' })
+    attempts += 1
+    await new Promise((resolve) => {
+      setTimeout(resolve, 5)
+    })
+  }
+  expect(attempts).toBeGreaterThan(20)
+  expect(connections).toBeLessThanOrEqual(6) // after 0, 0.25, 0.75, 1.75 s
+  await new Promise((resolve) => {
+    bystander.close(resolve)
+  })
   await expectUndisturbed()
 })

@@ -45,3 +45,11 @@ test('a live link gives way to a restarted peer and to one that knows it is over
   expect(decide(holding, { instance: 1n, id: 11n, after: 10n })).toBe('accepted')
   expect(decide(holding, { instance: 1n, id: 11n, after: 9n })).toBe('linked')
 })
+
+test('of two proposals that both move a live link, exactly one is accepted', () => {
+  const live = { id: 10n, instance: 1n }
+  const proposal = { instance: 1n, id: 11n, after: 10n }
+  const atLow = decide({ self: low, peer: high, live, isProposing: true }, proposal)
+  const atHigh = decide({ self: high, peer: low, live, isProposing: true }, proposal)
+  expect([atLow, atHigh]).toEqual(['mine-first', 'accepted'])
+})

@@ -57,6 +57,8 @@ test('a gateway of the configuration is connected without being asked for', asyn
       relays: [],
       announce: [],
       loopback: false,
+      routing: true,
+      relay: false,
     },
     key: newGatewayKey(systemRandom),
     ambient,

@@ -6,6 +6,8 @@ import type { Transport } from '../../src/overlay/dial-policy.ts'
 import { newGatewayKey } from '../../src/overlay/gateway-key.ts'
 import { memoryNetwork } from '../../src/overlay/memory-overlay.ts'
 import { openOverlay } from '../../src/overlay/overlay.ts'
+import type { OverlayConfig } from '../../src/overlay/overlay.ts'
+import type { GatewayId } from '../../src/core/ids.ts'
 
 export const ambient: Ambient = { clock: systemClock, random: systemRandom, log: silentLog }
 
@@ -22,14 +24,18 @@ export interface PeerOptions {
   /** Reads every link and keeps what arrives (`keep`), only counts it (`count`), or leaves it (`leave`). */
   readonly reads?: 'keep' | 'count' | 'leave'
   readonly answer?: Partial<Record<AskTopic, AskHandler>>
+  /** Everybody where it is left out. */
+  readonly isFamiliar?: (gateway: GatewayId) => boolean
   readonly key?: Uint8Array
   readonly transports?: readonly Transport[]
   readonly port?: number
+  readonly config?: Partial<OverlayConfig>
+  readonly isKnown?: (gateway: GatewayId) => boolean
 }
 
 const refuse: AskHandler = async () => undefined
 
-export function observe(overlay: Overlay, { reads = 'keep', answer = {} }: PeerOptions): Peer {
+export function observe(overlay: Overlay, { reads = 'keep', answer = {}, isFamiliar }: PeerOptions): Peer {
   const peer: Peer = {
     overlay,
     get address() {
@@ -47,6 +53,7 @@ export function observe(overlay: Overlay, { reads = 'keep', answer = {} }: PeerO
     },
     onReachable: (gateway) => void peer.reachable.push(gateway),
     onLocatorsChanged: () => {},
+    ...(isFamiliar === undefined ? {} : { isFamiliar }),
     answer: { bundle: refuse, handshake: refuse, blob: refuse, ...answer },
   })
   return peer
@@ -72,10 +79,14 @@ export async function openPeer(options: PeerOptions = {}): Promise<Peer> {
       relays: [],
       announce: [],
       loopback: true,
+      routing: true,
+      relay: false,
+      ...options.config,
     },
     key: options.key ?? newGatewayKey(systemRandom),
     ambient,
     transports: options.transports ?? ['tcp'],
+    ...(options.isKnown === undefined ? {} : { isKnown: options.isKnown }),
   })
   return observe(overlay, options)
 }

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import { decodeState, encodeState } from '../../src/core/session/session-state.ts'
 import { SessionBook } from '../../src/core/delivery/session-book.ts'
-import { encodeBundle } from '../../src/core/identity/bundle.ts'
+import { encodeBundle, verifyBundle } from '../../src/core/identity/bundle.ts'
 import { nextEntry } from '../../src/core/identity/account-log.ts'
 import { makeDevice } from '../../src/core/identity/device.ts'
 import { parseWords, rootKeyHash, rootKeyOf } from '../../src/core/identity/mnemonic.ts'
@@ -10,6 +10,7 @@ import type { SignedEntry } from '../../src/core/identity/log-entry.ts'
 import { replacingEntries } from '../../src/core/account/own-log.ts'
 import { silentLog, systemClock, systemRandom } from '../../src/core/ambient.ts'
 import { limits } from '../../src/core/limits.ts'
+import { askOf, freshFlight, targetOf } from '../support/strangers.ts'
 import { openWorld, type TestGateway } from '../support/world.ts'
 
 const inbox = (gateway: TestGateway) => expect.poll(() => gateway.read(), { timeout: 15_000 })
@@ -229,4 +230,87 @@ test('digits that were replaced before the person answered confirm nothing', asy
   expect(again.digits).not.toBe(digits)
   await later(500)
   expect(() => alice.node.confirmations.end(alice.account, bob.account)).toThrow('timeout')
+})
+
+/** As a relay, a directory or the contact itself would bring it, from earlier or from another home. */
+const bring = async (who: TestGateway, whom: TestGateway, bundle: Uint8Array): Promise<void> =>
+  await who.knowledge.store.write((tx) => who.knowledge.people.learn(tx, who.account, bundle, whom.account))
+const bundleOf = (gateway: TestGateway, place: string): Uint8Array =>
+  gateway.knowledge.people.bundle(gateway.account, { gateway: gateway.node.overlay.self, locators: [place] })
+
+test('an older bundle, kept by somebody and shown again, takes back no revocation, no device and no place', async () => {
+  await using world = await openWorld()
+  const { alice, bob } = await acquainted(world)
+  const early = bundleOf(bob, '/ip4/198.51.100.1/tcp/1')
+  await later(5)
+  const late = bundleOf(bob, '/ip4/198.51.100.2/tcp/2')
+  const fresh = makeDevice(testAmbient.random)
+  await bring(alice, bob, late)
+  const seen = () => alice.knowledge.contacts.byIdentity(alice.account, bob.account)!
+  const place = () => seen().devices.find(({ id }) => id === bob.knowledge.people.deviceOf(bob.account))?.locators
+  expect(place()?.locators).toEqual(['/ip4/198.51.100.2/tcp/2'])
+  await bring(alice, bob, early)
+  expect(place()?.locators).toEqual(['/ip4/198.51.100.2/tcp/2'])
+
+  const { entries } = bob.knowledge.accounts.get(bob.account)
+  await tell(alice, bob, replacingEntries(bob.knowledge.accounts.get(bob.account), fresh, Date.now()))
+  expect(seen().devices.map(({ id }) => id)).toEqual([fresh.id])
+  for (const older of [early, late, encodeBundle({ entries, devices: [], names: [] })]) {
+    await bring(alice, bob, older)
+    expect(seen().devices.map(({ id }) => id)).toEqual([fresh.id])
+    expect(seen().log!.length).toBe(entries.length + 2)
+  }
+})
+
+test('questions of half a protocol, of a later version or cut anywhere are refused, change nothing and disturb nobody', async () => {
+  await using world = await openWorld()
+  const { alice, bob } = await acquainted(world)
+  const at = { gateway: alice.node.overlay.self, locators: alice.node.overlay.locators() }
+  const bundle = alice.knowledge.people.bundle(alice.account, at)
+  const target = targetOf(verifyBundle(bundle, alice.account, Date.now()), Date.now())
+  const made = () => freshFlight(target, undefined, testAmbient.random, Date.now())
+  const good = askOf(target, made())
+  const [suiteAt, prekeyAt] = [36, 37]
+  const changed = (at: number, value: number): Uint8Array => good.map((byte, index) => (index === at ? value : byte))
+  const questions: Uint8Array[] = [
+    new Uint8Array(),
+    ...[1, 31, 32, 35, 36, 37, 4095, 4131].map((length) => good.subarray(0, length)),
+    changed(suiteAt, 0),
+    changed(suiteAt, 2), // the suite after this one
+    changed(prekeyAt, 0xff),
+    changed(0, good[0]! ^ 1), // another device
+    Buffer.concat([good, new Uint8Array(1)]), // a later version's field
+    Buffer.concat([good, new Uint8Array(23)]),
+    Buffer.concat([good, new Uint8Array(25)]),
+    askOf(target, { flight: made().flight.subarray(0, 4095) }),
+    askOf(target, { flight: Buffer.concat([made().flight, new Uint8Array(4096)]) }),
+    new Uint8Array(60_000).fill(0xff),
+  ]
+  const before = alice.knowledge.contacts.list(alice.account).length
+  const signal = AbortSignal.timeout(20_000)
+  const ask = async (topic: 'bundle' | 'handshake', request: Uint8Array) =>
+    await bob.node.overlay.ask(at, topic, request, { signal, answerBytesMax: 65_536 })
+  for (const question of questions) {
+    await expect(ask('handshake', question)).rejects.toMatchObject({ code: 'peer-misbehaved' })
+    await expect(ask('bundle', question)).rejects.toMatchObject({ code: 'peer-misbehaved' })
+  }
+  expect(alice.knowledge.contacts.list(alice.account)).toHaveLength(before)
+  await bob.submit(alice.address, 'second')
+  await inbox(alice).toEqual(['first', 'second'])
+})
+
+test('a bundle of a version before or after this one, or cut anywhere, teaches nothing', async () => {
+  await using world = await openWorld()
+  const { alice, bob } = await acquainted(world)
+  const bundle = bundleOf(bob, '/ip4/198.51.100.1/tcp/1')
+  const known = () => alice.knowledge.contacts.byIdentity(alice.account, bob.account)
+  const before = known()
+  for (const version of [0, 2, 255]) {
+    const other = Uint8Array.from(bundle)
+    other[0] = version
+    await expect(bring(alice, bob, other)).rejects.toMatchObject({ code: 'malformed' })
+  }
+  for (let length = 0; length < bundle.length; length += 97)
+    await expect(bring(alice, bob, bundle.subarray(0, length))).rejects.toThrow()
+  expect(known()).toEqual(before)
 })

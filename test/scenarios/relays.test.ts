@@ -155,6 +155,45 @@ test('a relay that does not give back what it took is noticed and replaced', { t
   expect(inUse()).toContain(r4.node.overlay.self)
 })
 
+test(
+  'mail goes to the recipient’s relay through the sender’s own, which alone sees the sender',
+  { timeout: patient },
+  async () => {
+    await using world = await openWorld()
+    const mine = await world.gateway('mine', { relay: friendly })
+    const theirs = await world.gateway('theirs', { relay: friendly })
+    const alice = await world.gateway('alice', { relays: [mine], isHidden: true })
+    const bob = await world.gateway('bob', { relays: [theirs] })
+    await world.introduce(alice, bob)
+    await alice.submit(bob.address, 'first').catch(() => {})
+    await expect.poll(() => knowsQueues(alice, bob, 1), within).toBe(true)
+    await bob.stop()
+    await alice.submit(bob.address, 'from I do not say where')
+    await expect.poll(() => atRelays(alice), within).toBe(1)
+    const seen = (gateway: TestGateway): readonly string[] => gateway.node.overlay.peers().map((peer) => peer.gateway)
+    expect(seen(theirs)).toContain(mine.node.overlay.self)
+    expect(seen(theirs)).not.toContain(alice.node.overlay.self)
+    await alice.stop()
+    const back = await world.gateway('bob', { relays: [theirs] })
+    await expect.poll(() => back.read(), within).toContain('from I do not say where')
+  },
+)
+
+test('who is to stay hidden and has no relay of its own leaves nothing at others’', { timeout: patient }, async () => {
+  await using world = await openWorld()
+  const theirs = await world.gateway('theirs', { relay: friendly })
+  const alice = await world.gateway('alice', { isHidden: true })
+  const bob = await world.gateway('bob', { relays: [theirs] })
+  await world.introduce(alice, bob)
+  await expect.poll(() => knowsQueues(alice, bob, 1), within).toBe(true)
+  await bob.stop()
+  await alice.submit(bob.address, 'waits here')
+  await expect.poll(() => alice.node.delivery.waiting()[0]?.courier?.state, within).toBe('waiting')
+  expect(theirs.node.overlay.peers().map((peer) => peer.gateway)).not.toContain(alice.node.overlay.self)
+  const back = await world.gateway('bob', { relays: [theirs] })
+  await expect.poll(() => back.read(), within).toContain('waits here')
+})
+
 test('a contact who runs a relay is used without being named', { timeout: patient }, async () => {
   await using world = await openWorld()
   const carol = await world.gateway('carol', { relay: true })

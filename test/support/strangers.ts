@@ -6,6 +6,7 @@ import type { Address, DeviceId, Identity } from '../../src/core/ids.ts'
 import { createLog, nextEntry, verifyLog } from '../../src/core/identity/account-log.ts'
 import { encodeBundle, type VerifiedBundle } from '../../src/core/identity/bundle.ts'
 import { makeDevice } from '../../src/core/identity/device.ts'
+import { entryHash, identityOf } from '../../src/core/identity/log-entry.ts'
 import { choosePrekey } from '../../src/core/identity/prekeys.ts'
 import { flightCacheKey, initiate, type Peer } from '../../src/core/session/handshake.ts'
 import type { TestGateway } from './world.ts'
@@ -39,13 +40,15 @@ export interface FreshFlight {
   readonly flightKey: Uint8Array
 }
 
-/** A new identity with a new device and its address, in a log of its own, and its first flight. */
-export function freshFlight(peer: Peer, address: Address, random: Random, nowMs: number): FreshFlight {
+/** A new identity with a new device in a log of its own, with an address if one is given, and its first flight. */
+export function freshFlight(peer: Peer, address: Address | undefined, random: Random, nowMs: number): FreshFlight {
   const device = makeDevice(random)
   const entries = [createLog(signingKey(random.bytes(32)), random.bytes(32), device, nowMs)]
-  const named = { kind: 'name-address', address, present: true } as const
-  entries.push(nextEntry(verifyLog(entries), { kind: 'device', device: device.id }, device.signing, named, nowMs))
-  const { identity, head } = verifyLog(entries)
+  if (address !== undefined) {
+    const named = { kind: 'name-address', address, present: true } as const
+    entries.push(nextEntry(verifyLog(entries), { kind: 'device', device: device.id }, device.signing, named, nowMs))
+  }
+  const [identity, head] = [identityOf(entries[0]!), entryHash(entries.at(-1)!)]
   const introduction = encodeBundle({
     entries,
     devices: [{ device: device.id, prekeys: [], locators: undefined }],

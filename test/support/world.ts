@@ -34,6 +34,8 @@ export interface TestGatewayOptions {
   readonly relay?: boolean | Partial<Pick<RelayHost, 'bytesMax' | 'isKnown'>>
   /** Relays of its configuration. */
   readonly relays?: readonly TestGateway[]
+  /** Never straight to a contact's relay (`overlay.hideFromRelays`). */
+  readonly isHidden?: boolean
 }
 
 export interface World extends AsyncDisposable {
@@ -53,7 +55,7 @@ export async function openWorld(ambient: Ambient = testAmbient): Promise<World> 
   const keyOf = (name: string): Secret => new Secret(Buffer.alloc(32, name))
   return {
     network,
-    async gateway(name, { wrap = (overlay: Overlay) => overlay, relay = false, relays = [] } = {}) {
+    async gateway(name, { wrap = (overlay: Overlay) => overlay, relay = false, relays = [], isHidden = false } = {}) {
       const folder = join(root, name)
       const paths = { store: join(folder, 'store'), blobs: join(folder, 'blobs') }
       const knowledge = await openKnowledge({ paths, key: keyOf(name), storeBytesMax: storeBytes }, ambient)
@@ -65,7 +67,7 @@ export async function openWorld(ambient: Ambient = testAmbient): Promise<World> 
         knowledge,
         wrap(await network.join(name, relay === false ? {} : { relay: relayHost(knowledge, relay, ambient.clock) })),
         ambient,
-        { relays: { relays: relays.map(addressOf), isHidden: false } },
+        { relays: { relays: relays.map(addressOf), isHidden } },
       )
       const made: TestGateway = {
         name,

@@ -2,7 +2,6 @@
  * Long work for one client, in short turns: others are served in between, it ends when its client has gone, and a client
  * that waits long is told how far it is (RFC 9585).
  */
-import { setImmediate } from 'node:timers/promises'
 import { MyceliumError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import type { Session } from './session.ts'
@@ -40,7 +39,7 @@ export class Pace implements Disposable {
 
   /** Lets others have their turn. @throws `connection-closed` */
   async rest(): Promise<void> {
-    await setImmediate()
+    await this.#session.context.turns.wait()
     this.signal.throwIfAborted()
     this.#turnEndsAt = performance.now() + sliceMs
   }

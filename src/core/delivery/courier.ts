@@ -21,6 +21,8 @@ interface CourierParts {
   readonly ambient: Ambient
   /** One device of it did not answer. */
   readonly onUnreached: (pair: Pair) => void
+  /** The inviter did not answer. */
+  readonly onUnmet: (contact: PeerContact) => void
 }
 
 export interface CourierStatus {
@@ -129,7 +131,12 @@ export class Courier implements AsyncDisposable {
   async #introduce(contact: PeerContact, signal: AbortSignal): Promise<PeerContact> {
     const at = contact.invitation?.at
     if (at === undefined) throw new MyceliumError('unreachable')
-    await this.#parts.firstContact.fetchBundle(this.account, contact, at, { signal })
+    try {
+      await this.#parts.firstContact.fetchBundle(this.account, contact, at, { signal })
+    } catch (error) {
+      this.#parts.onUnmet(contact)
+      throw error
+    }
     return this.#parts.keyring.contact(this.account, this.contact) ?? contact
   }
 

@@ -73,7 +73,9 @@ export interface Delivery extends AsyncDisposable {
   readonly sentCopies: SentCopies
   readonly counts: Readonly<DeliveryCounts>
   /** The relays through which accounts can be reached while this gateway is away; absent on a network without them. */
-  readonly relays: Pick<RelayDesk, 'inUse' | 'use' | 'drop' | 'queuesOf' | 'isQuiet'> | undefined
+  readonly relays:
+    | Pick<RelayDesk, 'inUse' | 'use' | 'drop' | 'queuesOf' | 'isQuiet' | 'invited' | 'locatorsThrough'>
+    | undefined
   /** Everything that waits to be acknowledged. */
   waiting(account?: Identity): readonly Waiting[]
   /** How many references wait; reads none of them. */
@@ -188,6 +190,7 @@ class RunningDelivery implements Delivery {
         onHeard: (tx, pair) => this.relays?.heard(tx, pair),
       }),
       mayMeet: (pair) => keyring.mayMeet(pair),
+      onSession: (pair) => this.#switchboard.newSession(pair),
       dayBytesMax: ({ account, peer }) =>
         keyring.contact(account, peer)?.state === 'request' ? limits.strangerDayBytesMax : limits.contactDayBytesMax,
       strangerMay: (tx, { account, peer }, size) => requests.takes(tx, account, peer, size),
@@ -228,6 +231,8 @@ class RunningDelivery implements Delivery {
             inbound,
             arrivals: this.#arrivals,
             self: overlay.self,
+            locators: () => overlay.locators(),
+            firstContact: () => this.#firstContact,
             isConnected: (gateway) =>
               overlay.peers().some((peer) => peer.gateway === gateway && peer.state === 'connected'),
             readyLink: (pair) => this.#hub.readyLinkOf(pair),

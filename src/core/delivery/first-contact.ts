@@ -102,13 +102,45 @@ export class FirstContact {
     device: PeerDevice,
     { signal }: { readonly signal: AbortSignal },
   ): Promise<void> {
+    if (device.where === undefined) throw new MyceliumError('unreachable')
+    const { pair, old, session, flight } = this.#begin(account, contact, device)
+    const name = pairName(pair)
+    this.#underWay.set(name, session.id)
+    try {
+      const answer = await this.#fly(device.where, device.device, flight, signal)
+      await this.#welcomed(pair, session, { answer, old })
+    } finally {
+      if (this.#underWay.get(name) === session.id) this.#underWay.delete(name)
+    }
+  }
+
+  /** A first flight for a contact's device that cannot be asked, to be left for it. @throws `unreachable`, `handshake-refused` */
+  flightFor(
+    account: Identity,
+    contact: PeerContact,
+    device: PeerDevice,
+  ): { readonly pair: Pair; readonly session: Session; readonly request: Uint8Array } {
+    const { pair, session, flight } = this.#begin(account, contact, device)
+    return { pair, session, request: encodeHandshakeAsk({ device: device.device, flight, work: undefined }) }
+  }
+
+  /** @throws `unreachable`, `handshake-refused` */
+  #begin(
+    account: Identity,
+    contact: PeerContact,
+    device: PeerDevice,
+  ): {
+    readonly pair: Pair
+    readonly old: SessionRow | undefined
+    readonly session: Session
+    readonly flight: Uint8Array
+  } {
     const { store, book, overlay, ambient, keyring } = this.#parts
     const own = keyring.own(account)
     const pair: Pair = { account, device: own.party.device, peer: contact.identity, peerDevice: device.device }
     const nowMs = ambient.clock.nowMs()
     const prekey = choosePrekey(device.prekeys, nowMs)
-    if (prekey === undefined || contact.logHead === undefined || device.where === undefined)
-      throw new MyceliumError('unreachable')
+    if (prekey === undefined || contact.logHead === undefined) throw new MyceliumError('unreachable')
     const old = store.read((tx) => book.read(tx, pair))
     const reset = this.#resetFor(old, pair, nowMs)
     const here = { gateway: overlay.self, locators: overlay.locators() }
@@ -130,14 +162,7 @@ export class FirstContact {
       random: ambient.random,
       nowMs,
     })
-    const name = pairName(pair)
-    this.#underWay.set(name, session.id)
-    try {
-      const answer = await this.#fly(device.where, device.device, flight, signal)
-      await this.#welcomed(pair, session, { answer, old })
-    } finally {
-      if (this.#underWay.get(name) === session.id) this.#underWay.delete(name)
-    }
+    return { pair, old, session, flight }
   }
 
   /** Sends a flight, and does what work the other side demands first: strangers are asked for it when many come. */
@@ -236,19 +261,50 @@ export class FirstContact {
       if (admission.kind === 'work') return encodeWorkDemand(admission.demand)
       if (admission.kind === 'refused') return undefined
       const arrival = { account, source, flightKey, flight: Uint8Array.from(flight) }
-      // what nobody can open, or who is not welcome, waits for no transaction
-      let claim: Claim | undefined = this.#read(arrival)
-      if (keyring.contact(account, claim.identity)?.state === 'blocked') return undefined
-      const answered = await store.write((tx) => {
-        // a transaction may run twice, and a claim is finished once
-        const fresh = claim ?? this.#read(arrival)
-        claim = undefined
-        return this.#accept(tx, arrival, fresh)
-      })
-      if (answered === undefined) return undefined
-      this.#parts.onSession(answered.pair)
-      return answered.frame
+      return (await this.#take(arrival, (identity) => keyring.contact(account, identity)?.state !== 'blocked'))?.frame
     })
+
+  /**
+   * A flight that a contact left at a relay. @returns the first frame of the new session, with its tag; `undefined` for what
+   * is not taken
+   */
+  async takeLeft(
+    account: Identity,
+    contact: Identity,
+    request: Uint8Array,
+  ): Promise<{ readonly pair: Pair; readonly tag: Uint8Array; readonly frame: Uint8Array } | undefined> {
+    const { keyring, store, ambient } = this.#parts
+    try {
+      const { device, flight } = decodeHandshakeAsk(request)
+      const flightKey = flightCacheKey(flight)
+      if (keyring.accountOfDevice(device) !== account || flightKey === undefined) return undefined
+      if (store.read((tx) => tx.has(tables.handshakes, flightKey))) return undefined
+      const arrival = { account, source: 'relay', flightKey, flight: Uint8Array.from(flight) }
+      const taken = await this.#take(arrival, (identity) => identity === contact)
+      return taken === undefined ? undefined : { ...taken, tag: taken.session.sendTag(ambient.clock.nowMs()) }
+    } catch (error) {
+      if (isOurs(error)) throw error
+      ambient.log.info('flight.refused', { code: error instanceof MyceliumError ? error.code : 'unexpected' })
+      return undefined
+    }
+  }
+
+  async #take(
+    arrival: Arrival,
+    isWelcome: (identity: Identity) => boolean,
+  ): Promise<{ readonly pair: Pair; readonly session: Session; readonly frame: Uint8Array } | undefined> {
+    // what nobody can open, or who is not welcome, waits for no transaction
+    let claim: Claim | undefined = this.#read(arrival)
+    if (!isWelcome(claim.identity)) return undefined
+    const answered = await this.#parts.store.write((tx) => {
+      // a transaction may run twice, and a claim is finished once
+      const fresh = claim ?? this.#read(arrival)
+      claim = undefined
+      return this.#accept(tx, arrival, fresh)
+    })
+    if (answered !== undefined) this.#parts.onSession(answered.pair)
+    return answered
+  }
 
   #read({ account, flight }: Arrival): Claim {
     const { keyring } = this.#parts
@@ -260,7 +316,7 @@ export class FirstContact {
     tx: WriteTx,
     { account, source, flight, flightKey }: Arrival,
     claim: Claim,
-  ): { readonly pair: Pair; readonly frame: Uint8Array } | undefined {
+  ): { readonly pair: Pair; readonly session: Session; readonly frame: Uint8Array } | undefined {
     const { book, keyring, ambient } = this.#parts
     const moment = { random: ambient.random, nowMs: ambient.clock.nowMs() }
     if (tx.has(tables.handshakes, flightKey)) return undefined
@@ -287,7 +343,7 @@ export class FirstContact {
     const prekeyId = new DataView(flight.buffer, flight.byteOffset).getUint32(1)
     keyring.prekeyUsed(tx, account, prekeyId)
     tx.put(tables.handshakes, flightKey, encodeSeen({ account, prekeyId }))
-    return { pair, frame }
+    return { pair, session, frame }
   }
 
   /**
@@ -347,7 +403,11 @@ async function quietly(answer: () => Promise<Uint8Array | undefined> | undefined
   try {
     return await answer()
   } catch (error) {
-    if (!(error instanceof MyceliumError) || hasCode(error, 'store-corrupt') || hasCode(error, 'disk-full')) throw error
+    if (isOurs(error)) throw error
     return undefined
   }
 }
+
+/** A fault here, not of what was sent. */
+const isOurs = (error: unknown): boolean =>
+  !(error instanceof MyceliumError) || hasCode(error, 'store-corrupt') || hasCode(error, 'disk-full')

@@ -44,6 +44,8 @@ interface InboundParts {
   readonly ambient: Ambient
   /** Is this a device of a contact of an account of ours, as of now? */
   readonly mayMeet: (pair: Pair) => boolean
+  /** A session of this pair has become its own. */
+  readonly onSession: (pair: Pair) => void
   /** How many bytes of mail this pair's person may send in a day. */
   readonly dayBytesMax: (pair: Pair) => number
   /** May a stranger who waits send so much more? Counts what it lets through; true for anybody else. */
@@ -95,8 +97,10 @@ export class Inbound {
     tx: WriteTx,
     { pair, frames }: Batch,
   ): { readonly tag: Uint8Array; readonly frames: readonly Uint8Array[] } | undefined {
+    if (!this.#parts.mayMeet(pair)) return undefined
+    this.#takeOffered(tx, pair, frames)
     const row = this.#parts.book.read(tx, pair)
-    if (row === undefined || !this.#parts.mayMeet(pair)) return undefined
+    if (row === undefined) return undefined
     const sessions = new OpenSessions(row)
     const draft = this.#assembler(pair).draft()
     const answers: Answers = { received: [], refused: [], bundle: undefined }
@@ -106,6 +110,14 @@ export class Inbound {
     const out = this.#sealAnswers(sessions.current, answers)
     this.#parts.book.update(tx, sessions.row())
     return { tag: sessions.current.sendTag(this.#parts.ambient.clock.nowMs()), frames: out }
+  }
+
+  /** The first frames in a session that was offered by way of a relay make it the pair's. */
+  #takeOffered(tx: WriteTx, pair: Pair, frames: readonly TaggedFrame[]): void {
+    for (const id of new Set(frames.map(({ to }) => to.sessionId))) {
+      const of = frames.filter(({ to }) => to.sessionId === id).map(({ frame }) => frame)
+      if (this.#parts.book.takeOffered(tx, pair, id, of)) tx.afterCommit(() => this.#parts.onSession(pair))
+    }
   }
 
   #takeFrame(

@@ -21,6 +21,7 @@ import type {
   Route,
   SenderStanding,
 } from './needs.ts'
+import { PeerClocks } from './peer-clocks.ts'
 import type { GatewayAddress } from './ports.ts'
 import type { Requests } from './requests.ts'
 
@@ -33,6 +34,7 @@ interface PeopleParts {
 }
 
 export class People implements Directory, Keyring {
+  readonly clocks = new PeerClocks()
   readonly #accounts: Accounts
   readonly #contacts: Contacts
   readonly #invitations: Invitations
@@ -163,9 +165,12 @@ export class People implements Directory, Keyring {
   }
 
   learn(tx: WriteTx, account: Identity, bundle: Uint8Array, from: Identity): void {
-    const { keyChanged, fork } = this.#contacts
-      .using(tx)
-      .learn(account, verifyBundle(bundle, from, this.#ambient.clock.nowMs()))
+    const nowMs = this.#ambient.clock.nowMs()
+    const verified = verifyBundle(bundle, from, nowMs)
+    const { issuedAtMs } = verified
+    const { contact, keyChanged, fork } = this.#contacts.using(tx).learn(account, verified)
+    if (issuedAtMs !== undefined && contact.state !== 'request')
+      tx.afterCommit(() => this.clocks.saw(from, issuedAtMs, nowMs))
     if (keyChanged || fork !== undefined)
       this.#ambient.log.warn('contact.key-changed', { contact: from.slice(0, 8), fork: fork !== undefined })
   }

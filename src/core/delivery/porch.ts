@@ -34,6 +34,8 @@ interface PorchParts {
   readonly counts: DeliveryCounts
   /** Strangers who wait at this account. */
   readonly waiting: (account: Identity) => number
+  /** The least work that is demanded; `limits.workBitsMin` where it is left out. */
+  readonly leastBits?: number
 }
 
 const pace = (perSecond: number, burst: number): Pace => ({ perSecond, burst })
@@ -127,8 +129,9 @@ export class Porch {
   /** More with every bit of the way to a full list, and more while more work comes than can be taken. */
   #bits({ account }: Knock): number {
     this.#lower()
+    const { leastBits = limits.workBitsMin } = this.#parts
     const fullness = Math.round((4 * this.#parts.waiting(account)) / limits.requestsMax)
-    return Math.min(limits.workBitsMin + fullness + this.#raised, limits.workBitsMax)
+    return Math.min(leastBits + fullness + this.#raised, limits.workBitsMax)
   }
 
   #raise(): void {

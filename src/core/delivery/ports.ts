@@ -55,6 +55,8 @@ export interface PeerStatus {
   readonly how: 'direct' | 'relayed' | undefined
   /** Gateways in between; 0 when direct. */
   readonly hops: number | undefined
+  /** They, nearest first. */
+  readonly via: readonly GatewayId[]
   readonly transport: string | undefined
   readonly remote: string | undefined
   readonly sinceMs: number | undefined

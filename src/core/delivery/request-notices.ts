@@ -43,7 +43,7 @@ const oneNotice = (sender: Address, who: string): RequestNotice => ({
     `To accept them:  mycelium-gateway contact accept ${who}`,
     `To refuse them:  mycelium-gateway contact block ${who}`,
     '',
-    'Who they are is their own word. They are not told what you do.',
+    'Who they are is their own word. Whom you refuse is not told.',
   ].join('\r\n'),
 })
 

@@ -42,6 +42,14 @@ const rowCodec = record<SessionRow>({
   resetAtMs: u64,
 })
 
+/** A session whose first flight was left at a relay: nobody has answered in it yet. */
+export interface Offered {
+  readonly pair: Pair
+  readonly session: Uint8Array
+  readonly atMs: number
+}
+const offeredCodec = record<Offered>({ pair: pairCodec, session: sessionBytes, atMs: u64 })
+
 /** What a tag says: which pair, and which of its sessions. */
 export interface Tagged {
   readonly pair: Pair
@@ -65,7 +73,47 @@ export class SessionBook {
     this.#ambient = ambient
     store.read((tx) => {
       for (const { value } of tx.range(tables.sessions, {})) this.#index(decode(rowCodec, value))
+      for (const { value } of tx.range(tables.relayFlights, {})) this.#indexOffered(decode(offeredCodec, value))
     })
+  }
+
+  /** The session offered to this pair's peer by way of a relay. */
+  offered(tx: ReadTx, pair: Pair): Offered | undefined {
+    const value = tx.get(tables.relayFlights, this.#key(tx, pair))
+    return value === undefined ? undefined : decode(offeredCodec, value)
+  }
+
+  offer(tx: WriteTx, offered: Offered): void {
+    tx.put(tables.relayFlights, this.#key(tx, offered.pair), encode(offeredCodec, offered))
+    tx.afterCommit(() => this.#indexOffered(offered))
+  }
+
+  /** It was not left anywhere. */
+  withdraw(tx: WriteTx, pair: Pair): void {
+    tx.remove(tables.relayFlights, this.#key(tx, pair))
+  }
+
+  /**
+   * The peer has answered in the session that was offered: it becomes the pair's, or one that only receives where another
+   * was made meanwhile. @param frames what came with its tag; one that is authentic decides
+   */
+  takeOffered(tx: WriteTx, pair: Pair, sessionId: string, frames: readonly Uint8Array[]): boolean {
+    const offered = this.offered(tx, pair)
+    if (offered === undefined || Session.decode(offered.session).id !== sessionId) return false
+    const nowMs = this.#ambient.clock.nowMs()
+    const moment = { random: this.#ambient.random, nowMs }
+    const isAnswered = frames.some((frame) => Session.decode(offered.session).open(frame, moment).kind !== 'refused')
+    if (!isAnswered) return false
+    tx.remove(tables.relayFlights, this.#key(tx, pair))
+    const row = this.read(tx, pair)
+    const session = Session.decode(offered.session)
+    if (row === undefined) this.replace(tx, takeOver(undefined, pair, session, { nowMs, reset: false }))
+    else {
+      session.retire(nowMs)
+      const archived = [session.encode(), ...row.archived].slice(0, limits.archivedSessionsMax)
+      this.replace(tx, { ...row, archived })
+    }
+    return true
   }
 
   /** Every pair that has a session. */
@@ -101,6 +149,7 @@ export class SessionBook {
 
   remove(tx: WriteTx, pair: Pair): void {
     tx.remove(tables.sessions, this.#key(tx, pair))
+    tx.remove(tables.relayFlights, this.#key(tx, pair))
     tx.afterCommit(() => {
       this.#pairs.delete(pairName(pair))
       this.#keys.delete(pairName(pair))
@@ -118,7 +167,14 @@ export class SessionBook {
         const row = this.read(tx, pair)
         if (row !== undefined) this.#index(row)
       }
+      for (const { value } of tx.range(tables.relayFlights, {})) this.#indexOffered(decode(offeredCodec, value))
     })
+  }
+
+  #indexOffered({ pair, session: encoded }: Offered): void {
+    const session = Session.decode(encoded)
+    for (const tag of session.receiveTags(this.#ambient.clock.nowMs()))
+      this.tags.set(tag, { pair, sessionId: session.id })
   }
 
   #index(row: SessionRow): void {
@@ -145,6 +201,8 @@ export class SessionBook {
 export function forgetSessions(tx: WriteTx, account: Identity): void {
   for (const { key, value } of tx.range(tables.sessions, {}))
     if (decode(rowCodec, value).pair.account === account) tx.remove(tables.sessions, key)
+  for (const { key, value } of tx.range(tables.relayFlights, {}))
+    if (decode(offeredCodec, value).pair.account === account) tx.remove(tables.relayFlights, key)
 }
 
 /** The row after a new session takes over: the old one only receives from now on. */

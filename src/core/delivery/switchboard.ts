@@ -73,8 +73,9 @@ export class Switchboard implements AsyncDisposable {
   /** This device cannot be reached now: its frames go to relays, if it named some. */
   unreached(pair: Pair): void {
     const channel = this.channel(pair)
-    if (this.#closing || channel.way === 'link' || !this.#parts.book.has(pair)) return
     const relays = this.#parts.relays()
+    if (this.#closing || channel.way === 'link') return
+    if (!this.#parts.book.has(pair)) return void relays?.offer(pair)
     if (relays === undefined || (channel.way === 'relay' && !relays.isOverdue(pair))) return
     void this.#openRelayed(channel, relays)
   }
@@ -304,6 +305,7 @@ export class Switchboard implements AsyncDisposable {
       hub: this.#parts.hub(),
       firstContact: this.#parts.firstContact(),
       onUnreached: (pair) => this.unreached(pair),
+      onUnmet: (unmet) => void this.#parts.relays()?.introduce(account, unmet),
     })
     this.#couriers.set(name, made)
     return made

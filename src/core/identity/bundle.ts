@@ -36,6 +36,8 @@ export interface VerifiedDevice {
   readonly device: DeviceId
   readonly prekeys: readonly Prekey[]
   readonly locators: LocatorRecord | undefined
+  /** Of its locator record, also where that is from the future and left out. */
+  readonly issuedAtMs: number | undefined
   /** What was verified, to be kept and checked again. */
   readonly signed: DeviceRecords
 }
@@ -50,6 +52,8 @@ export interface VerifiedBundle {
   readonly names: readonly NameRecord[]
   /** When a device last stood by this very log head, Unix milliseconds; `undefined` when none does. */
   readonly headStatedAtMs: number | undefined
+  /** Of the newest locator record, also of one from the future; `undefined` when there is none. */
+  readonly issuedAtMs: number | undefined
 }
 
 const version = versionByte(1)
@@ -104,6 +108,7 @@ export function verifyBundle(
   const stated = verified.flatMap(({ locators }) =>
     locators !== undefined && toHex(locators.logHead) === toHex(state.head) ? [locators.issuedAtMs] : [],
   )
+  const issued = verified.flatMap(({ issuedAtMs }) => issuedAtMs ?? [])
   return {
     identity,
     entries,
@@ -111,6 +116,7 @@ export function verifyBundle(
     devices: verified,
     names: names.flatMap((signed) => verifiedName(signed, identity, nowMs)),
     headStatedAtMs: stated.length > 0 ? Math.max(...stated) : undefined,
+    issuedAtMs: issued.length > 0 ? Math.max(...issued) : undefined,
   }
 }
 
@@ -132,9 +138,15 @@ function verifyDevice(signed: DeviceRecords, { identity }: LogState, nowMs: numb
   const locators = signed.locators && verifyLocators(signed.locators, identity, device)
   if (signed.locators !== undefined && locators === undefined) throw refused('locators')
   if (locators === undefined || isFromFuture(locators, nowMs)) {
-    return { device, prekeys, locators: undefined, signed: { ...signed, locators: undefined } }
+    return {
+      device,
+      prekeys,
+      locators: undefined,
+      issuedAtMs: locators?.issuedAtMs,
+      signed: { ...signed, locators: undefined },
+    }
   }
-  return { device, prekeys, locators, signed }
+  return { device, prekeys, locators, issuedAtMs: locators.issuedAtMs, signed }
 }
 
 function verifiedName(signed: SignedName, identity: Identity, nowMs: number): readonly NameRecord[] {

@@ -279,7 +279,22 @@ class StoredMailboxes implements MailboxStore {
   }
 
   async copy(account: Identity, from: MailboxId, uids: readonly Uid[], to: MailboxId): Promise<readonly UidPair[]> {
-    return await this.#store.write((tx) => this.#messages.copy(tx, this.#work(tx, account), { from, uids, to }))
+    const copySome = async (some: readonly Uid[]): Promise<readonly UidPair[]> =>
+      await this.#store.write((tx) => this.#messages.copy(tx, this.#work(tx, account), { from, uids: some, to }))
+    const atOnce = limits.mailboxCopiedAtOnce
+    if (uids.length <= atOnce) return await copySome(uids)
+    const all = ascending(uids)
+    const pairs: UidPair[] = []
+    try {
+      for (let at = 0; at < all.length; at += atOnce)
+        for (const pair of await copySome(all.slice(at, at + atOnce))) pairs.push(pair)
+    } catch (error) {
+      // all or none (RFC 9051 §6.4.7)
+      const made = pairs.map(({ to: uid }) => uid)
+      await this.#store.write((tx) => this.discard(tx, account, to, made))
+      throw error
+    }
+    return pairs
   }
 
   async move(account: Identity, from: MailboxId, uids: readonly Uid[], to: MailboxId): Promise<readonly UidPair[]> {

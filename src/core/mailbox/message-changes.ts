@@ -54,11 +54,7 @@ export class MessageChanges {
       work,
       found.reduce((sum, { records, index }) => sum + records.sizeAt(index), 0),
     )
-    this.#retainAll(
-      tx,
-      work,
-      found.map(({ records, index }) => ({ content: records.contentAt(index) })),
-    )
+    for (const { records, index } of found) this.#blobs.retainOf(tx, work.account, records.contentAt(index))
     return this.#transfer({ source, target, uids, isMove: false })
   }
 

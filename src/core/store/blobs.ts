@@ -56,6 +56,9 @@ export interface Blobs extends AsyncDisposable {
   /** One use more: content in use is kept. @throws `no-such-message` when there is no such content */
   retain(tx: WriteTx, account: Identity, content: ContentId): void
   /** One use less; the last one starts the grace time. */
+  /** The same for content that a message has: it is there. */
+  retainOf(tx: WriteTx, account: Identity, content: ContentId): void
+
   release(tx: WriteTx, account: Identity, content: ContentId): void
   /** Octets; `undefined` when there is no such content. */
   sizeOf(account: Identity, content: ContentId): number | undefined
@@ -202,6 +205,10 @@ class FileBlobs implements Blobs {
     const key = this.#key(tx, account, content)
     if (!this.#refs.isNew(tx, key) && !tx.has(tables.contents, key)) throw new MyceliumError('no-such-message')
     this.#refs.add(tx, key, 1)
+  }
+
+  retainOf(tx: WriteTx, account: Identity, content: ContentId): void {
+    this.#refs.add(tx, this.#key(tx, account, content), 1)
   }
 
   release(tx: WriteTx, account: Identity, content: ContentId): void {

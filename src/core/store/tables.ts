@@ -64,6 +64,7 @@ export const tables = {
   // core/delivery/relay: relays that this gateway uses
   relayChoices: table(70, 'relay-choices'), // opaque(account ‖ relay's gateway) → relay, owner key, health
   relayInQueues: table(71, 'relay-in-queues'), // opaque(own device ‖ peer device) → queues made for it
+  relayFlights: table(74, 'relay-flights'), // opaque(own device ‖ peer device) → session of a first flight that was left for the peer
   relayOutQueues: table(72, 'relay-out-queues'), // opaque(own device ‖ peer device) → queues it gave us, how far was deposited
 
   // core/delivery, again

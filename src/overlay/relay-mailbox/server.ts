@@ -13,6 +13,7 @@ import { limits } from '../../core/limits.ts'
 import type { Store } from '../../core/store/store.ts'
 import { tables } from '../../core/store/tables.ts'
 import { answerOver, outcomes as askOutcomes, refuse } from '../exchange.ts'
+import { Deadline } from '../deadline.ts'
 import { Gate } from '../gate.ts'
 import { parseGatewayId } from '../gateway-key.ts'
 import type { Pipe } from '../network.ts'
@@ -280,7 +281,8 @@ export class RelayServer implements AsyncDisposable {
     const isWithin = this.#deposits.take(from) && this.#depositBytes.take(from, request.sealed.length)
     if (!isWithin || !this.#vainForwards.has(from) || !this.#forwards.tryEnter(from)) return refused('throttled')
     try {
-      const bounded = AbortSignal.any([signal, this.#stopping.signal, AbortSignal.timeout(limits.relayForwardMsMax)])
+      using deadline = new Deadline(limits.relayForwardMsMax, signal, this.#stopping.signal)
+      const bounded = deadline.signal
       const deposit = encodeRelayRequest({ kind: 'deposit', sealed: request.sealed })
       const asked = this.#parts.ask({ gateway, locators: request.locators }, deposit, { signal: bounded })
       return await untilAborted(asked, bounded)

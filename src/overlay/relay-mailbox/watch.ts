@@ -29,7 +29,7 @@ export interface WatchParts {
 
 /** Octets that a relay which keeps to its window has on the way at most, with what it says besides. */
 const heldBytesMax = limits.relayWatchBytesMax + limits.relayWatchEntriesMax * 64 + 2 * watchAnswerBytesMax
-const silenceCheckMs = 5_000
+const silenceCheckMs = limits.relayWatchAliveMs / 6
 const idleTalk = { burst: 32, perSecond: 1 }
 
 /** Resolves when the relay ends the stream. @throws what a handler throws, `unreachable`, `peer-misbehaved`, the signal's reason */

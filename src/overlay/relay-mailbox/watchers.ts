@@ -7,6 +7,7 @@ import type { GatewayId } from '../../core/ids.ts'
 import { limits } from '../../core/limits.ts'
 import type { Store } from '../../core/store/store.ts'
 import { shortId } from '../gateway-id.ts'
+import { Deadline } from '../deadline.ts'
 import type { Pipe } from '../network.ts'
 import { PipeReader } from '../pipe-reader.ts'
 import { entriesAfter, hasEntryAfter, takeEntries } from './entries.ts'
@@ -80,8 +81,7 @@ export class Watchers {
 
   async #serve(pipe: Pipe, from: GatewayId): Promise<void> {
     const reader = new PipeReader(pipe, 4 * watchRequestBytesMax)
-    const tooLate = AbortSignal.timeout(limits.relayWatchHelloMs)
-    const hello = await readWatchMessage(reader, watchRequestBytesMax, tooLate)
+    const hello = await firstMessage(reader)
     if (hello.kind !== 'hello') throw new MyceliumError('peer-misbehaved', { reason: 'watch: no hello' })
     const slot = await this.#admit(hello, from)
     if (typeof slot === 'string') return refuseOver(pipe, slot)
@@ -129,7 +129,7 @@ interface Sent {
 
 /** How exactly it is noted when an owner was seen. */
 const seenEveryMs = 3600_000
-const silenceCheckMs = 5_000
+const silenceCheckMs = limits.relayWatchAliveMs / 6
 /** Messages that say nothing new: a peer that sends more of them only wants to be busy. */
 const idleTalk = { burst: 32, perSecond: 1 }
 
@@ -271,6 +271,11 @@ class Watcher {
     else if (nowMs - this.#saidAtMs >= limits.relayWatchAliveMs && !pipe.isFull)
       this.#write({ kind: 'alive', filler: ambient.random.bytes(8) })
   }
+}
+
+async function firstMessage(reader: PipeReader): Promise<WatchMessage> {
+  using deadline = new Deadline(limits.relayWatchHelloMs)
+  return await readWatchMessage(reader, watchRequestBytesMax, deadline.signal)
 }
 
 /** Says why there is nothing to watch, and ends the stream. */

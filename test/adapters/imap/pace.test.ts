@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { Turns } from '../../../src/adapters/wire/turns.ts'
 import { Pace } from '../../../src/adapters/imap/pace.ts'
 import type { Session } from '../../../src/adapters/imap/session.ts'
 
@@ -13,7 +14,7 @@ function listening(tag: string): {
   const lines: string[] = []
   const channel = { isClosed: false, reader: { hasEnded: false } }
   const out = { line: (line: string) => lines.push(line), ready: () => Promise.resolve() }
-  return { session: { tag, channel, out } as unknown as Session, lines, channel }
+  return { session: { tag, channel, out, context: { turns: new Turns() } } as unknown as Session, lines, channel }
 }
 
 test('who waits long is told every ten seconds how far it is (RFC 9585)', () => {

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Pace } from '../../../src/adapters/imap/pace.ts'
+import { Turns } from '../../../src/adapters/wire/turns.ts'
 import type { Session } from '../../../src/adapters/imap/session.ts'
 import { formatThreads, type Node, type ThreadMessage } from '../../../src/adapters/imap/thread/forest.ts'
 import { threadBySubject } from '../../../src/adapters/imap/thread/ordered-subject.ts'
@@ -8,7 +9,8 @@ import { threadByReferences, threadByRefs } from '../../../src/adapters/imap/thr
 import type { Uid } from '../../../src/core/ids.ts'
 
 const out = { line: () => {}, ready: () => Promise.resolve() }
-const session = { channel: { isClosed: false, reader: { hasEnded: false } }, out, tag: 'a' } as unknown as Session
+const channel = { isClosed: false, reader: { hasEnded: false } }
+const session = { channel, out, tag: 'a', context: { turns: new Turns() } } as unknown as Session
 
 interface Given {
   readonly uid: number

@@ -43,6 +43,7 @@ test('of a burst the last bundle counts, and of many bursts the first few in a m
       welcome: nothing,
     },
     mayMeet: () => true,
+    onSession: () => {},
     dayBytesMax: () => 0,
     strangerMay: () => true,
   })

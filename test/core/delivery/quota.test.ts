@@ -45,6 +45,7 @@ async function taken(dayBytesMax: number, contents: readonly Content[], mayMeet 
     arrivals: { has: () => false, addRemote: noted } as unknown as Arrivals,
     handlers: { received: noted, refused: noted, bundle: noted, confirmation: noted, queues: noted, welcome: noted },
     mayMeet: () => mayMeet,
+    onSession: () => {},
     dayBytesMax: () => dayBytesMax,
     strangerMay: () => true,
   })

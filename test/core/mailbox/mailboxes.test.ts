@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import type { Change } from '../../../src/core/mailbox/mailbox.ts'
 import type { ContentId, ModSeq, Uid } from '../../../src/core/ids.ts'
 import { limits } from '../../../src/core/limits.ts'
@@ -6,6 +6,7 @@ import { createAccountMailboxes } from '../../../src/core/mailbox/first-mailboxe
 import { tables } from '../../../src/core/store/tables.ts'
 import { addAccounts, alice, bob, deliver, temporaryHouse } from './support.ts'
 
+const adjustable = limits as Record<keyof typeof limits, number>
 const uid = (value: number): Uid => value as Uid
 
 test('a new account has its mailboxes, each with a special use and subscribed', async () => {
@@ -209,6 +210,32 @@ test('quota is counted over all mailboxes and refuses before anything changes', 
   await home.mailboxes.move(alice, sent!, [uid(1)], inbox!)
   await home.store.write((tx) => home.mailboxes.discard(tx, alice, inbox!, [uid(1)]))
   expect(home.mailboxes.usedBytes(alice)).toBe(2)
+})
+
+test('many messages are copied in several transactions, and all of them or none', async () => {
+  using house = temporaryHouse()
+  await using home = await house.open({ quotaBytes: () => 49 })
+  await addAccounts(home, house)
+  for (let message = 1; message <= 10; message += 1) await deliver(home, 'abcd'.slice(0, message % 2 === 0 ? 4 : 2))
+  const [inbox, archive] = ['INBOX', 'Archive'].map((name) => home.mailboxes.byName(alice, name)!.id)
+  const uids = Array.from({ length: 10 }, (_, index) => uid(index + 1))
+  const atOnce = limits.mailboxCopiedAtOnce
+  onTestFinished(() => {
+    adjustable.mailboxCopiedAtOnce = atOnce
+  })
+  adjustable.mailboxCopiedAtOnce = 3
+  await expect(home.mailboxes.copy(alice, inbox!, uids, archive!)).rejects.toThrow(
+    expect.objectContaining({ code: 'mailbox-full' }),
+  )
+  expect(home.mailboxes.byId(alice, archive!)?.messages).toBe(0)
+  expect(home.mailboxes.usedBytes(alice)).toBe(30)
+
+  const some = uids.slice(4)
+  const pairs = await home.mailboxes.copy(alice, inbox!, some.toReversed(), archive!)
+  expect(pairs.map(({ from }) => from)).toEqual(some)
+  const { uidNext } = home.mailboxes.byId(alice, archive!)!
+  expect(pairs.map(({ to }) => to)).toEqual(some.map((_, index) => uidNext - some.length + index))
+  expect(home.mailboxes.usedBytes(alice)).toBe(48)
 })
 
 test('mailboxes are created, renamed with their children, and removed', async () => {

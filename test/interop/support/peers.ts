@@ -26,6 +26,9 @@ const packageOf = {
   debootstrap: 'debootstrap',
   slirp4netns: 'slirp4netns',
   'systemd-analyze': 'systemd',
+  ip: 'iproute2',
+  nft: 'nftables',
+  miniupnpd: 'miniupnpd',
   python3: 'python3',
   '/usr/lib/python3/dist-packages/pyatspi': 'python3-pyatspi',
 } as const

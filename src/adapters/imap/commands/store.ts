@@ -98,6 +98,8 @@ async function change(session: Session, request: Request): Promise<Tagged> {
   )
   // Only this change: what others did to these messages in the same moment is told.
   if (modSeq !== undefined) view.isOwn(modSeq)
+  // Whoever else was in this commit goes on at the same moment.
+  await session.context.turns.giveWay()
   tell(session, request, changed)
   session.writeFlags(failed)
   const columns = view.columns()

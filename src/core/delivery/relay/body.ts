@@ -6,10 +6,12 @@ import type { Random } from '../../ambient.ts'
 import { bytes, type Codec, decode, encode, fixed, hexId, literal, record, u32, u64, u8, union } from '../../codec.ts'
 import { aeadTagBytes, openRandom, sealRandom, xaeadNonceBytes } from '../../crypto/aead.ts'
 import { MyceliumError } from '../../errors.ts'
-import type { BlobRoot } from '../../ids.ts'
+import { capabilityBytes } from '../../identity/invitation.ts'
+import type { BlobRoot, Identity } from '../../ids.ts'
+import { limits } from '../../limits.ts'
 import { relayBodySizes } from '../relay-ports.ts'
+import { type GivenQueue, givenQueuesCodec } from './queues.ts'
 
-export const bodyKeyBytes = 32
 export const leavingIdBytes = 16
 
 export type BodyContent =
@@ -17,6 +19,17 @@ export type BodyContent =
   | { readonly kind: 'frames'; readonly items: Uint8Array }
   /** One chunk of a blob, as the answer to an ask for it would be. */
   | { readonly kind: 'chunk'; readonly root: BlobRoot; readonly index: number; readonly answer: Uint8Array }
+  /** From somebody who accepted an invitation while the inviter was away, in the invitation's own queue. */
+  | {
+      readonly kind: 'introduction'
+      readonly identity: Identity
+      readonly capability: Uint8Array
+      readonly bundle: Uint8Array
+      /** Where the inviter is to answer. */
+      readonly queues: readonly GivenQueue[]
+    }
+  /** A first flight, to a contact who cannot be asked. */
+  | { readonly kind: 'flight'; readonly request: Uint8Array; readonly queues: readonly GivenQueue[] }
   /** From the recipient to itself, to see whether the relay keeps what it takes. */
   | { readonly kind: 'probe' }
 
@@ -38,6 +51,20 @@ const contentCodec: Codec<BodyContent> = union<BodyContent>({
     codec: record({ kind: literal('chunk'), root: hexId<BlobRoot>(32), index: u32, answer: bytes(sizeMax) }),
   },
   probe: { tag: 2, codec: record({ kind: literal('probe') }) },
+  introduction: {
+    tag: 3,
+    codec: record({
+      kind: literal('introduction'),
+      identity: hexId<Identity>(32),
+      capability: fixed(capabilityBytes),
+      bundle: bytes(limits.bundleBytesMax),
+      queues: givenQueuesCodec,
+    }),
+  },
+  flight: {
+    tag: 4,
+    codec: record({ kind: literal('flight'), request: bytes(limits.askRequestBytesMax), queues: givenQueuesCodec }),
+  },
 })
 const bodyCodec = record<Body & { readonly version: number }>({
   version: u8,

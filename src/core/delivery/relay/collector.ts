@@ -13,7 +13,7 @@ import type { Arrivals } from '../arrivals.ts'
 import type { Inbound, TaggedFrame } from '../inbound.ts'
 import type { RelayEntry } from '../relay-ports.ts'
 import { type Pair, pairName, type SessionBook, type Tagged } from '../session-book.ts'
-import { type Body, openBody } from './body.ts'
+import { type Body, type BodyContent, openBody } from './body.ts'
 import type { RelayBook } from './book.ts'
 import { type Fault, gapBefore, isHeldBack } from './health.ts'
 import type { InQueue, RelayChoice } from './queues.ts'
@@ -30,6 +30,10 @@ interface CollectorParts {
   /** A contact's device left something just now: its gateway may be there. */
   readonly onFresh: (pair: Pair) => void
   readonly onFault: (choice: RelayChoice, fault: Fault) => void
+  /** Somebody accepted an invitation of this account. @throws nothing but failures of the store */
+  readonly onIntroduction: (account: Identity, content: Extract<BodyContent, { kind: 'introduction' }>) => Promise<void>
+  /** A contact's first flight. */
+  readonly onFlight: (pair: Pair, content: Extract<BodyContent, { kind: 'flight' }>) => Promise<void>
   /** A body of our own came back. */
   readonly onProbe: (choice: RelayChoice, id: Uint8Array) => void
 }
@@ -69,8 +73,10 @@ export class RelayCollector {
     for (const { pair, body } of opened) {
       const { content } = body
       if (content.kind === 'probe') this.#parts.onProbe(choice, body.leavingId)
-      if (content.kind === 'chunk' && !this.#taken.has(nameOf(pair.account, body)))
-        await this.#parts.arrivals.takeChunk(pair.account, pair.peer, content)
+      if (this.#taken.has(nameOf(pair.account, body))) continue
+      if (content.kind === 'chunk') await this.#parts.arrivals.takeChunk(pair.account, pair.peer, content)
+      if (content.kind === 'introduction') await this.#parts.onIntroduction(pair.account, content)
+      if (content.kind === 'flight' && pair.peer !== pair.account) await this.#parts.onFlight(pair, content)
     }
     for (const { pair, body } of fresh) this.#remember(pair.account, body)
     await this.#keep(progress)
@@ -120,7 +126,7 @@ export class RelayCollector {
     try {
       while (cursor.next()) {
         const to = cursor.channel
-        if (to === undefined || cursor.isHello || pairName(to.pair) !== pairName(pair)) continue
+        if (to === undefined || cursor.isHello || !isOfContact(to.pair, pair)) continue
         frames.push({ to, frame: Uint8Array.from(cursor.body()) })
       }
     } catch (error) {
@@ -149,5 +155,8 @@ export class RelayCollector {
     })
   }
 }
+
+/** A queue may be older than what is known of its user's devices. */
+const isOfContact = (one: Pair, other: Pair): boolean => one.account === other.account && one.peer === other.peer
 
 const nameOf = (account: Identity, { leavingId }: Body): string => account + toHex(leavingId)

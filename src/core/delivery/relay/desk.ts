@@ -14,7 +14,8 @@ import type { Arrivals } from '../arrivals.ts'
 import type { BlobSource } from '../blob-source.ts'
 import type { Inbound } from '../inbound.ts'
 import type { Item } from '../items.ts'
-import type { Keyring } from '../needs.ts'
+import type { FirstContact } from '../first-contact.ts'
+import type { Keyring, PeerContact } from '../needs.ts'
 import type { Outbox } from '../outbox.ts'
 import type { GatewayAddress, Link, Locator } from '../ports.ts'
 import type { Relays } from '../relay-ports.ts'
@@ -24,6 +25,8 @@ import { RelayCollector } from './collector.ts'
 import { Depositor } from './depositor.ts'
 import type { Fault } from './health.ts'
 import { RelayKeeper } from './keeper.ts'
+import { RelayIntroducer } from './introducer.ts'
+import { throughRelay } from './meeting.ts'
 import { isOld, RelayOutlet } from './outlet.ts'
 import { RelayProber } from './prober.ts'
 import { type GivenQueue, type OutQueue, type RelayChoice, toldBytes } from './queues.ts'
@@ -48,6 +51,8 @@ export interface DeskParts {
   readonly arrivals: Arrivals
   readonly ambient: Ambient
   readonly self: GatewayId
+  readonly locators: () => readonly string[]
+  readonly firstContact: () => FirstContact
   readonly isConnected: (gateway: GatewayId) => boolean
   /** The link over which this pair may speak now. */
   readonly readyLink: (pair: Pair) => Link | undefined
@@ -72,6 +77,7 @@ export class RelayDesk implements AsyncDisposable {
   readonly #keeper: RelayKeeper
   readonly #collector: RelayCollector
   readonly #prober: RelayProber
+  readonly #introducer: RelayIntroducer
   readonly #depositors = new Map<string, Depositor>()
   readonly #resting = new Map<GatewayId, number>()
   /** Pairs for which nothing could be left lately: how often in a row, and until when they rest (monotonic). */
@@ -101,8 +107,19 @@ export class RelayDesk implements AsyncDisposable {
       isWatched: (choice) => this.#isWatched(choice),
       onLost: (choice) => this.#caught(choice, 'probe-lost'),
     })
+    this.#introducer = new RelayIntroducer({
+      ...shared,
+      here: () => ({ gateway: parts.self, locators: parts.locators() }),
+      given: (pair) => this.#keeper.given(pair),
+      depositor: (pair) => this.#depositor(pair),
+      carrierFor: ({ gateway }) => this.#carrier(gateway),
+      isHidden: parts.settings.isHidden,
+    })
     this.#collector = new RelayCollector({
       ...shared,
+      onIntroduction: async (account, content) => await this.#introducer.introduced(account, content),
+      onFlight: async (pair, content) =>
+        await this.#introducer.flew(pair, content, (to, tag, frames) => this.#answer(to, tag, frames)),
       onAnswers: (pair, tag, frames) => this.#answer(pair, tag, frames),
       onFresh: parts.onFresh,
       onFault: (choice, fault) => this.#caught(choice, fault),
@@ -217,6 +234,31 @@ export class RelayDesk implements AsyncDisposable {
     const count = (this.#failures.get(name)?.count ?? 0) + 1
     const pauseMs = Math.min(limits.relayRestMs * 2 ** Math.min(count - 1, 16), limits.relayFailureMsMax)
     this.#failures.set(name, { count, untilMs: this.#parts.ambient.clock.monotonicMs() + pauseMs })
+  }
+
+  /** A contact who has not been met is not there: it finds who we are where its invitation leads. */
+  async introduce(account: Identity, contact: PeerContact): Promise<void> {
+    await this.#guarded(this.#introducer.introduce(account, contact, this.#stop.signal))
+  }
+
+  /** A contact's device with which there is no session is not there: a first flight waits for it. */
+  async offer(pair: Pair): Promise<void> {
+    if ((this.#book.out(pair)?.queues.length ?? 0) > 0)
+      await this.#guarded(this.#introducer.offer(pair, this.#stop.signal))
+  }
+
+  /** An invitation was made: at each relay in use it leads to a queue. */
+  async invited(account: Identity, capability: Uint8Array): Promise<void> {
+    const bounded = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(limits.relayAskMs)])
+    await this.#guarded(this.#keeper.invite(account, capability, bounded))
+  }
+
+  /** The relays in use as locators of this gateway. */
+  locatorsThrough(account: Identity): readonly string[] {
+    return this.#book
+      .choices(account)
+      .filter(({ retiredAtMs }) => retiredAtMs === 0)
+      .flatMap(({ relay }) => throughRelay(relay))
   }
 
   /** Was what lies at relays for this pair left so long ago that it should go once more? */

@@ -13,10 +13,10 @@ import type { GatewayAddress } from '../ports.ts'
 import { receiveIdOf } from '../relay-ids.ts'
 import type { Relays } from '../relay-ports.ts'
 import { type Pair, pairName } from '../session-book.ts'
-import { bodyKeyBytes } from './body.ts'
 import type { RelayBook } from './book.ts'
 import { type Fault, faultWeights } from './health.ts'
-import type { GivenQueue, InQueue, RelayChoice } from './queues.ts'
+import { expectedPair, invitationKeys, invitationPair } from './meeting.ts'
+import { bodyKeyBytes, type GivenQueue, type InQueue, type RelayChoice } from './queues.ts'
 
 export interface KeeperParts {
   readonly store: Store
@@ -109,6 +109,23 @@ export class RelayKeeper {
     if (others.length >= limits.relaysUsedMax && poorest !== undefined) await this.#retire(poorest)
     await this.#makeQueues(made, signal)
     return made
+  }
+
+  /** Queues that an invitation leads to: whoever accepts it may leave an introduction there. */
+  async invite(account: Identity, capability: Uint8Array, signal: AbortSignal): Promise<void> {
+    const { store, book, keyring, ambient } = this.#parts
+    const pair = invitationPair(account, keyring.own(account).party.device, capability)
+    const using = book.choices(account).filter(({ retiredAtMs }) => retiredAtMs === 0)
+    const madeAtMs = ambient.clock.nowMs()
+    const queues = using.map(({ relay: { gateway } }) => ({
+      gateway,
+      ...invitationKeys(capability, gateway),
+      madeAtMs,
+      isMade: false,
+      highest: 0,
+    }))
+    await store.write((tx) => book.putIn(tx, { pair, queues }))
+    await Promise.all(using.map(async (choice) => await this.#tend(choice, signal)))
   }
 
   /** The user does without this relay: it is emptied for a while, and nobody is told to leave anything there. */
@@ -276,10 +293,9 @@ export class RelayKeeper {
         }
       })
     }
-    const unmade = pairs.flatMap((pair) =>
-      book
-        .inQueues(pair)
-        .filter((queue) => queue.gateway === gateway && !queue.isMade)
+    const unmade = [...book.inRows()].flatMap(({ pair, queues }) =>
+      queues
+        .filter((queue) => pair.account === choice.account && queue.gateway === gateway && !queue.isMade)
         .map((queue) => ({ pair, sendId: signingKey(queue.sendSeed).publicKey })),
     )
     for (let at = 0; at < unmade.length; at += createMax) {
@@ -369,12 +385,13 @@ export class RelayKeeper {
   #pairs(account: Identity): readonly Pair[] {
     const { keyring } = this.#parts
     const { device } = keyring.own(account).party
-    const contacts = keyring.contacts(account).filter(({ state }) => state === 'active')
     return [
       ownPair(account, device),
-      ...contacts.flatMap(({ identity, devices }) =>
-        devices.map((one) => ({ account, device, peer: identity, peerDevice: one.device })),
-      ),
+      ...keyring.contacts(account).flatMap(({ identity, state, devices }) => {
+        if (state === 'pending') return [expectedPair(account, device, identity)]
+        if (state !== 'active') return []
+        return devices.map((one) => ({ account, device, peer: identity, peerDevice: one.device }))
+      }),
     ]
   }
 }

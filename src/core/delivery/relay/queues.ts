@@ -8,9 +8,9 @@ import { gatewayIdOctetsMax } from '../../identity/locators.ts'
 import { limits } from '../../limits.ts'
 import type { GatewayAddress } from '../ports.ts'
 import type { Pair } from '../session-book.ts'
-import { bodyKeyBytes } from './body.ts'
 
 const keyBytes = 32
+export const bodyKeyBytes = 32
 
 /** Where a contact's device is to leave what it has for us. */
 export interface GivenQueue {

@@ -3,6 +3,7 @@ import { type Ambient, silentLog, systemRandom } from '../../../../src/core/ambi
 import { signingKey } from '../../../../src/core/crypto/sign.ts'
 import type { Arrivals } from '../../../../src/core/delivery/arrivals.ts'
 import type { BlobSource } from '../../../../src/core/delivery/blob-source.ts'
+import type { FirstContact } from '../../../../src/core/delivery/first-contact.ts'
 import type { Inbound } from '../../../../src/core/delivery/inbound.ts'
 import type { Item } from '../../../../src/core/delivery/items.ts'
 import type { Keyring, PeerContact } from '../../../../src/core/delivery/needs.ts'
@@ -81,6 +82,8 @@ export function openDesk(options: {
     arrivals: {} as unknown as Arrivals,
     ambient,
     self: 'self' as GatewayId,
+    locators: () => [],
+    firstContact: () => ({}) as unknown as FirstContact,
     isConnected: () => false,
     readyLink: () => undefined,
     say: (_, item) => void said.push(item),

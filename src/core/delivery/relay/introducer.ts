@@ -1,0 +1,171 @@
+/**
+ * First contact with somebody who is not there (docs/protocol/relay.md §6): leaves an introduction where an invitation
+ * leads, takes those of others, and carries first flights both ways, so that two gateways need never be on together.
+ */
+import type { Ambient } from '../../ambient.ts'
+import { hasCode, MyceliumError } from '../../errors.ts'
+import { type Identity, short } from '../../ids.ts'
+import { limits } from '../../limits.ts'
+import type { Store } from '../../store/store.ts'
+import type { FirstContact } from '../first-contact.ts'
+import type { Keyring, PeerContact } from '../needs.ts'
+import type { GatewayAddress } from '../ports.ts'
+import type { Relays } from '../relay-ports.ts'
+import { type Pair, pairName, type SessionBook } from '../session-book.ts'
+import { type Body, type BodyContent, leavingIdBytes, sealBody } from './body.ts'
+import type { RelayBook } from './book.ts'
+import type { Depositor } from './depositor.ts'
+import { expectedPair, invitationKeys, relaysIn } from './meeting.ts'
+import type { GivenQueue } from './queues.ts'
+
+interface IntroducerParts {
+  readonly store: Store
+  readonly book: RelayBook
+  readonly sessions: SessionBook
+  readonly relays: Relays
+  readonly keyring: Keyring
+  readonly ambient: Ambient
+  readonly firstContact: () => FirstContact
+  /** Where this gateway is now. */
+  readonly here: () => GatewayAddress
+  readonly given: (pair: Pair) => readonly GivenQueue[]
+  readonly depositor: (pair: Pair) => Depositor
+  readonly carrierFor: (relay: GatewayAddress) => GatewayAddress | undefined
+  readonly isHidden: boolean
+}
+
+export class RelayIntroducer {
+  readonly #parts: IntroducerParts
+  /** When an introduction to a pending contact was left last, Unix milliseconds. */
+  readonly #introducedAtMs = new Map<string, number>()
+  readonly #busy = new Set<string>()
+
+  constructor(parts: IntroducerParts) {
+    this.#parts = parts
+  }
+
+  /** The inviter does not answer: what it needs of us is left at the relays that its invitation names. */
+  async introduce(account: Identity, contact: PeerContact, signal: AbortSignal): Promise<void> {
+    const { keyring, ambient, given } = this.#parts
+    const { invitation, identity } = contact
+    const name = account + identity
+    const nowMs = ambient.clock.nowMs()
+    const isLately = nowMs - (this.#introducedAtMs.get(name) ?? -Infinity) < limits.relayIntroduceMs
+    if (invitation === undefined || isLately || this.#busy.has(name)) return
+    const queues = given(expectedPair(account, keyring.own(account).party.device, identity))
+    // without a relay of our own there is no way back
+    if (queues.length === 0) return
+    this.#busy.add(name)
+    try {
+      const { capability } = invitation
+      const bundle = keyring.bundle(account, this.#parts.here())
+      const content: BodyContent = { kind: 'introduction', identity: account, capability, bundle, queues }
+      const stored = await Promise.all(
+        relaysIn(invitation.at.locators).map(
+          async (relay) => await this.#leaveIntroduction(relay, capability, content, signal),
+        ),
+      )
+      if (!stored.includes(true)) return
+      this.#introducedAtMs.set(name, nowMs)
+      ambient.log.info('contact.introduced', { contact: short(identity), relays: stored.filter(Boolean).length })
+    } finally {
+      this.#busy.delete(name)
+    }
+  }
+
+  async #leaveIntroduction(
+    relay: GatewayAddress,
+    capability: Uint8Array,
+    content: BodyContent,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const { relays, ambient, carrierFor, isHidden } = this.#parts
+    const nowMs = ambient.clock.nowMs()
+    const { sendSeed, bodyKey } = invitationKeys(capability, relay.gateway)
+    const leavingId = ambient.random.bytes(leavingIdBytes)
+    const body: Body = { number: 1, leavingId, leftAtMs: nowMs, content }
+    const through = carrierFor(relay)
+    if (isHidden && through === undefined) return false
+    const bounded = AbortSignal.any([signal, AbortSignal.timeout(limits.relayAskMs)])
+    try {
+      const offer = await relays.describe(relay, { signal: bounded })
+      if (offer === undefined) return false
+      const outcome = await relays.deposit(
+        { relay, sealKey: offer.sealKey, sendSeed },
+        {
+          id: ambient.random.bytes(16),
+          body: sealBody(bodyKey, body, ambient.random),
+          expiresAtMs: nowMs + limits.messageExpiryMs,
+        },
+        { through, signal: bounded },
+      )
+      return outcome === 'stored'
+    } catch (error) {
+      if (signal.aborted) throw error
+      return false
+    }
+  }
+
+  /** Somebody accepted an invitation of ours: good once, and for one identity. */
+  async introduced(
+    account: Identity,
+    { identity, capability, bundle, queues }: Extract<BodyContent, { kind: 'introduction' }>,
+  ): Promise<void> {
+    const { store, keyring, book, ambient } = this.#parts
+    const isKnown = keyring.contact(account, identity)?.state === 'active'
+    if (!isKnown && !keyring.capabilityOpens(account, capability)) return
+    const { device } = keyring.own(account).party
+    try {
+      await store.write((tx) => {
+        const who = { introduction: bundle, claimed: identity, capability, source: 'relay', flight: capability }
+        const contact = keyring.meet(tx, account, who)
+        for (const one of contact.devices)
+          book.given(tx, { account, device, peer: identity, peerDevice: one.device }, queues)
+      })
+    } catch (error) {
+      if (!(error instanceof MyceliumError) || hasCode(error, 'disk-full') || hasCode(error, 'store-corrupt'))
+        throw error
+      ambient.log.info('introduction.refused', { code: error.code })
+    }
+  }
+
+  /** There is no session with this device, and it cannot be asked for one: a first flight is left for it. */
+  async offer(pair: Pair, signal: AbortSignal): Promise<void> {
+    const { store, sessions, keyring, ambient, firstContact, given, depositor } = this.#parts
+    const name = pairName(pair)
+    const nowMs = ambient.clock.nowMs()
+    const contact = keyring.contact(pair.account, pair.peer)
+    const device = contact?.devices.find((one) => one.device === pair.peerDevice)
+    const offered = store.read((tx) => sessions.offered(tx, pair))
+    const isLately = offered !== undefined && nowMs - offered.atMs < limits.relayLeaveAgainMs
+    const queues = given(pair)
+    // without queues of ours there is no way back: they are being made
+    if (contact === undefined || device === undefined || isLately || queues.length === 0 || this.#busy.has(name)) return
+    this.#busy.add(name)
+    try {
+      const { session, request } = firstContact().flightFor(pair.account, contact, device)
+      await store.write((tx) => sessions.offer(tx, { pair, session: session.encode(), atMs: nowMs }))
+      const content: BodyContent = { kind: 'flight', request, queues }
+      await depositor(pair).leave(content, { expiresAtMs: nowMs + limits.messageExpiryMs, signal })
+    } catch (error) {
+      if (!(error instanceof MyceliumError) || hasCode(error, 'disk-full')) throw error
+      // it is due again at once
+      await store.write((tx) => sessions.withdraw(tx, pair))
+    } finally {
+      this.#busy.delete(name)
+    }
+  }
+
+  /** A contact's flight: the session is made, and its first frame left where the contact looks. */
+  async flew(
+    pair: Pair,
+    { request, queues }: Extract<BodyContent, { kind: 'flight' }>,
+    leave: (pair: Pair, tag: Uint8Array, frames: readonly Uint8Array[]) => void,
+  ): Promise<void> {
+    const { store, book, firstContact } = this.#parts
+    const taken = await firstContact().takeLeft(pair.account, pair.peer, request)
+    if (taken === undefined) return
+    await store.write((tx) => book.given(tx, taken.pair, queues))
+    leave(taken.pair, taken.tag, [taken.frame])
+  }
+}

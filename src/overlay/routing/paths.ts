@@ -1,0 +1,230 @@
+/**
+ * Paths through other gateways (docs/protocol/routing.md §4): opening one, ending one that leads here, and carrying
+ * those of others. A path is nothing but piped streams; who is at its ends is proven over it, not by it.
+ */
+import type { Ambient } from '../../core/ambient.ts'
+import { toHex } from '../../core/bytes.ts'
+import { hasCode, MyceliumError } from '../../core/errors.ts'
+import type { GatewayId } from '../../core/ids.ts'
+import { limits } from '../../core/limits.ts'
+import { Gate } from '../gate.ts'
+import { shortId } from '../gateway-id.ts'
+import type { DirectNetwork, Pipe } from '../network.ts'
+import { PipeReader } from '../pipe-reader.ts'
+import { pathProtocol } from '../protocols.ts'
+import {
+  decodePathAnswer,
+  decodePathRequest,
+  encodePathAnswer,
+  encodePathRequest,
+  newPathId,
+  pathAnswerBytes,
+  pathRequestBytes,
+} from './path-messages.ts'
+import type { PathAnswer, PathRequest, PathVerdict } from './path-messages.ts'
+import { RateLimit } from './rate-limit.ts'
+import { splice } from './splice.ts'
+
+export interface PathsParts {
+  readonly network: DirectNetwork
+  readonly ambient: Ambient
+  /** Neighbours that lead to a destination, best first. */
+  readonly nextHops: (destination: GatewayId) => readonly GatewayId[]
+  /** Whether a neighbour's connections are carried on to others. */
+  readonly serves: (neighbour: GatewayId) => boolean
+  /** A next hop did not lead to the destination, or what it led to said nothing. */
+  readonly onFailure: (destination: GatewayId, neighbour: GatewayId, reason: string) => void
+}
+
+/** An accepted path, nobody authenticated yet. */
+interface Open {
+  readonly pipe: Pipe
+  readonly reader: PipeReader
+  readonly via: GatewayId
+  readonly answer: PathAnswer
+}
+
+export class Paths {
+  readonly #parts: PathsParts
+  readonly #carried = new Gate({ perGateway: limits.pathsPerNeighbourMax, total: limits.pathsMax })
+  readonly #openings = new RateLimit(limits.pathOpeningsPerSecondMax)
+  /** Paths that pass or begin here: a request that meets one goes in a circle. */
+  readonly #ids = new Set<string>()
+
+  constructor(parts: PathsParts) {
+    this.#parts = parts
+  }
+
+  /** Paths of others that pass here now. */
+  get carried(): number {
+    return this.#carried.total
+  }
+
+  /**
+   * A connection through other gateways, tried over one next hop after the other.
+   * @param hints neighbours that are said to lead there, after those that routing knows
+   * @throws `unreachable`, the signal's reason
+   */
+  async connect(
+    destination: GatewayId,
+    hints: readonly GatewayId[],
+    { signal }: { readonly signal: AbortSignal },
+  ): Promise<void> {
+    const id = newPathId(this.#parts.ambient.random)
+    const key = toHex(id)
+    const hops = new Set([...this.#parts.nextHops(destination), ...hints])
+    hops.delete(destination)
+    let failure: unknown = new MyceliumError('unreachable', { reason: 'no path' })
+    this.#ids.add(key)
+    try {
+      for (const via of [...hops].slice(0, limits.pathTriesMax)) {
+        signal.throwIfAborted()
+        try {
+          return await this.#connectVia(via, { hopsLeft: limits.pathHopsMax - 1, id, destination }, signal)
+        } catch (error) {
+          failure = error
+          if (!signal.aborted) this.#parts.onFailure(destination, via, reasonOf(error))
+        }
+      }
+    } finally {
+      this.#ids.delete(key)
+    }
+    throw failure
+  }
+
+  /** A path stream that a neighbour opened. */
+  async accept(pipe: Pipe, from: GatewayId): Promise<void> {
+    const isTaken = this.#carried.tryEnter(from)
+    try {
+      if (!isTaken || !this.#openings.take(from, this.#parts.ambient.clock.monotonicMs())) return decline(pipe, 'busy')
+      const reader = new PipeReader(pipe, limits.linkWindowBytes)
+      const bytes = await reader.exactly(pathRequestBytes, AbortSignal.timeout(limits.pathOpenMsMax))
+      const request = decodePathRequest(bytes)
+      if (request === undefined) throw new MyceliumError('peer-misbehaved', { reason: 'no path request' })
+      if (request.destination === this.#parts.network.self) await this.#end(pipe, reader, from)
+      else await this.#carry({ pipe, reader }, request, from)
+    } catch (error) {
+      pipe.abort('no path')
+      this.#parts.ambient.log.debug('overlay.path-failed', { gateway: shortId(from), reason: reasonOf(error) })
+    } finally {
+      if (isTaken) this.#carried.leave(from)
+    }
+  }
+
+  async #connectVia(via: GatewayId, request: PathRequest, signal: AbortSignal): Promise<void> {
+    const open = await this.#open(via, request, signal)
+    if (open.answer.verdict !== 'accepted') {
+      open.pipe.end()
+      throw new MyceliumError('unreachable', { reason: `path: ${open.answer.verdict}` })
+    }
+    const bounded = AbortSignal.any([signal, AbortSignal.timeout(limits.pathUpgradeMsMax)])
+    try {
+      const end = { peer: request.destination, via, hops: open.answer.hops }
+      await this.#parts.network.adopt(pipeAfter(open.pipe, open.reader), end, { signal: bounded })
+    } catch (error) {
+      open.pipe.abort('not authenticated')
+      signal.throwIfAborted()
+      throw new MyceliumError('unreachable', { reason: 'path carries nothing' }, { cause: error })
+    }
+  }
+
+  async #open(via: GatewayId, request: PathRequest, signal: AbortSignal): Promise<Open> {
+    const bounded = AbortSignal.any([signal, AbortSignal.timeout(limits.pathOpenMsMax)])
+    const pipe = await this.#parts.network.openDirect(via, pathProtocol, { signal: bounded })
+    try {
+      const reader = new PipeReader(pipe, limits.linkWindowBytes)
+      pipe.write(encodePathRequest(request))
+      const answer = decodePathAnswer(await reader.exactly(pathAnswerBytes, bounded))
+      if (answer === undefined) throw new MyceliumError('unreachable', { reason: 'garbled path answer' })
+      return { pipe, reader, via, answer }
+    } catch (error) {
+      pipe.abort('no path')
+      signal.throwIfAborted()
+      if (hasCode(error, 'unreachable')) throw error
+      throw new MyceliumError('unreachable', { reason: 'no answer to the path request' }, { cause: error })
+    }
+  }
+
+  /** The path was for us: whoever is at the other end has to say so over it. */
+  async #end(pipe: Pipe, reader: PipeReader, from: GatewayId): Promise<void> {
+    pipe.write(encodePathAnswer({ verdict: 'accepted', hops: 0 }))
+    // how many gateways are in between is not for us to know: at least the one that asked
+    const end = { peer: undefined, via: from, hops: 1 }
+    await this.#parts.network.adopt(pipeAfter(pipe, reader), end, {
+      signal: AbortSignal.timeout(limits.pathUpgradeMsMax),
+    })
+    const { promise, resolve } = Promise.withResolvers<unknown>()
+    pipe.closed.addEventListener('abort', resolve, { once: true })
+    if (!pipe.closed.aborted) await promise
+  }
+
+  async #carry(
+    near: { readonly pipe: Pipe; readonly reader: PipeReader },
+    request: PathRequest,
+    from: GatewayId,
+  ): Promise<void> {
+    const key = toHex(request.id)
+    if (!this.#parts.serves(from)) return decline(near.pipe, 'refused')
+    if (this.#ids.has(key)) return decline(near.pipe, 'loop')
+    if (request.hopsLeft === 0 && !this.#parts.network.isNeighbour(request.destination))
+      return decline(near.pipe, 'no-route')
+    this.#ids.add(key)
+    try {
+      const far = await this.#onward(near.pipe, request, from)
+      if (far === undefined) return decline(near.pipe, 'no-route')
+      near.pipe.write(encodePathAnswer({ verdict: 'accepted', hops: far.answer.hops + 1 }))
+      const carried = await splice(near, far, this.#parts.ambient.clock)
+      const isSwallowed = carried.fromNear > 0 && carried.fromFar === 0
+      if (isSwallowed) this.#parts.onFailure(request.destination, far.via, 'path carries nothing')
+    } finally {
+      this.#ids.delete(key)
+    }
+  }
+
+  /** The first next hop that agrees, never back to whoever asked. */
+  async #onward(near: Pipe, request: PathRequest, from: GatewayId): Promise<Open | undefined> {
+    const { destination } = request
+    const signal = AbortSignal.any([near.closed, AbortSignal.timeout(limits.pathOpenMsMax)])
+    const candidates = new Set(this.#parts.nextHops(destination))
+    if (this.#parts.network.isNeighbour(destination)) candidates.add(destination)
+    candidates.delete(from)
+    const onward = { ...request, hopsLeft: Math.max(0, request.hopsLeft - 1) }
+    for (const via of [...candidates].slice(0, limits.pathTriesMax)) {
+      if (signal.aborted) return undefined
+      if (request.hopsLeft === 0 && via !== destination) continue
+      try {
+        const open = await this.#open(via, onward, signal)
+        if (open.answer.verdict === 'accepted' && open.answer.hops < limits.pathHopsMax) return open
+        open.pipe.end()
+        this.#parts.onFailure(destination, via, `path: ${open.answer.verdict}`)
+      } catch (error) {
+        if (!near.closed.aborted) this.#parts.onFailure(destination, via, reasonOf(error))
+      }
+    }
+    return undefined
+  }
+}
+
+function decline(pipe: Pipe, verdict: Exclude<PathVerdict, 'accepted'>): void {
+  pipe.write(encodePathAnswer({ verdict, hops: 0 }))
+  pipe.end()
+}
+
+/** The pipe as it is after what was read from it. */
+const pipeAfter = (pipe: Pipe, reader: PipeReader): Pipe => ({
+  closed: pipe.closed,
+  hops: pipe.hops,
+  get isFull() {
+    return pipe.isFull
+  },
+  write: (bytes) => pipe.write(bytes),
+  drained: async () => await pipe.drained(),
+  receive: (sink) => reader.handOver(sink),
+  pause: () => pipe.pause(),
+  resume: () => pipe.resume(),
+  end: () => pipe.end(),
+  abort: (reason) => pipe.abort(reason),
+})
+
+const reasonOf = (error: unknown): string =>
+  error instanceof MyceliumError ? String(error.details['reason'] ?? error.code) : 'connection lost'
