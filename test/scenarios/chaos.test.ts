@@ -36,9 +36,10 @@ test('one mail that is taken from the queue, and one that is put into a mailbox 
   let taken = 0
   const found = await runChaos({
     ...small,
+    gateways: 3,
     relays: 0, // what lies at one arrives all the same
     days: 2,
-    messages: 80,
+    messages: 40,
     onDay: async (day, gateways) => {
       if (day > 1) return
       for (const { running, account } of gateways.filter(({ isRunning }) => isRunning)) {

@@ -138,8 +138,9 @@ export class ChaosGateway {
 
   /** Killed, and its disk is lost: what it is from now on, it is anew. */
   async lose(): Promise<void> {
-    await this.kill()
-    await rm(join(this.#options.folder, this.name), { recursive: true, force: true })
+    const killed = this.kill()
+    const home = join(this.#options.folder, this.name)
+    await Promise.all([killed, this.#then(async () => await rm(home, { recursive: true, force: true }))])
   }
 
   /** This one accepts an invitation of the other. */

@@ -88,7 +88,7 @@ function accidents(
     ...some(crashesADay, () => ({
       kind: 'crash',
       who,
-      turns: below(random, 60),
+      turns: below(random, random() < 0.5 ? 5 : 60), // a mail is committed in the second one
       awayMs: random() < 0.8 ? 1000 + below(random, 120_000) : below(random, 3 * 3600_000),
     })),
     ...some(0.5, () => ({ kind: 'move', who })),
