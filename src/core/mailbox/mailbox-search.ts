@@ -17,7 +17,8 @@ import type { SearchThread } from './search-thread.ts'
 import { storedSource } from './stored-source.ts'
 import { columnsJudge, foldKey, headerJudge, type Leaf, matches, type SearchKey, settle } from './search.ts'
 
-const sliceMs = 8 // ours: how long a search may keep the thread
+const sliceMs = 8 // ours: how long searches may keep the thread, all of them together
+const sliceMsMin = 0.5 // ours: a turn costs something too
 const batchMax = 16_384
 
 export interface SearchParts {
@@ -45,7 +46,7 @@ export async function searchMailbox(
   { signal }: { readonly signal: AbortSignal },
 ): Promise<Uid[]> {
   const folded = foldKey(key)
-  const pace = new Pace(signal)
+  using pace = new Pace(signal)
   const found: Uid[] = []
   for (let from = 0; from < uids.length; from += batchMax) {
     const batch = uids.slice(from, from + batchMax)
@@ -136,12 +137,16 @@ async function headerOf(
 }
 
 /** Gives the thread back in time. */
-class Pace {
+class Pace implements Disposable {
+  /** Searches at work now: they share one thread. */
+  static #searches = 0
   readonly #signal: AbortSignal
-  #until = performance.now() + sliceMs
+  #until: number
 
   constructor(signal: AbortSignal) {
     this.#signal = signal
+    Pace.#searches += 1
+    this.#until = this.#nextUntil()
   }
 
   get isOver(): boolean {
@@ -151,6 +156,14 @@ class Pace {
   async rest(): Promise<void> {
     await nextTurn()
     this.#signal.throwIfAborted()
-    this.#until = performance.now() + sliceMs
+    this.#until = this.#nextUntil()
+  }
+
+  #nextUntil(): number {
+    return performance.now() + Math.max(sliceMsMin, sliceMs / Pace.#searches)
+  }
+
+  [Symbol.dispose](): void {
+    Pace.#searches -= 1
   }
 }
