@@ -26,7 +26,7 @@ const mailEveryMs = 400
 const fetchEveryMs = 500
 const arrivalMsMax = 30_000
 const honestMsMax = 120_000
-const quickMsMax = 15_000
+const quickMsMax = 18_000
 
 const quantile = (values: readonly number[], share: number): number =>
   values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? 0
@@ -57,12 +57,14 @@ export const bench: Bench = async ({ quick, say }) => {
   const insistent = Promise.all(
     Array.from({ length: quick ? 4 : 12 }, async (_, number) => await write(`pushy${number}`)),
   )
-  const honest = write('carol')
+  let isIn = false
+  const honest = write('carol').then((taken) => (isIn = taken))
   await Promise.race([flood.done, ...(quick ? [sleep(quickMsMax)] : [])])
+  const isInMeanwhile = isIn // what comes in when the flood is over shows nothing
   const counted = await flood.stop()
   const floodMs = performance.now() - startedAt
   const usedCpu = processorMs(alice.pid) - cpuBefore
-  const isIn = await honest
+  await honest
   const pushed = (await insistent).filter(Boolean).length
   stop.abort()
   const [mails, fetchMs] = await Promise.all([mail, reading])
@@ -74,7 +76,7 @@ export const bench: Bench = async ({ quick, say }) => {
       `${pushed} strangers' gateways got their mail in; making a flight costs ${Math.round(counted.generateUs)} us`,
   )
   if (mails.delivered !== mails.sent) throw new Error(`${mails.delivered} of the contact's ${mails.sent} mails arrived`)
-  return results({ counted, mails, growthBytes, ...seen, isIn, floodMs, usedCpu, fetchMs })
+  return results({ counted, mails, growthBytes, ...seen, isIn: isInMeanwhile, floodMs, usedCpu, fetchMs })
 }
 
 function results(of: {
