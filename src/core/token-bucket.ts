@@ -1,64 +1,66 @@
-/** A pace with room for bursts: so many at once, then so many a second. */
-import type { Clock } from './ambient.ts'
+/** A pace with room for bursts: so much at once, then so much a second. Times are monotonic milliseconds. */
 
 export interface Pace {
+  /** Above 0. */
   readonly perSecond: number
   readonly burst: number
 }
 
 export class TokenBucket {
-  readonly #clock: Clock
   readonly #pace: Pace
   #tokens: number
-  #atMs: number
+  #atMs: number | undefined
 
-  constructor(clock: Clock, pace: Pace) {
-    this.#clock = clock
+  constructor(pace: Pace) {
     this.#pace = pace
     this.#tokens = pace.burst
-    this.#atMs = clock.monotonicMs()
   }
 
   /** Share of the burst that is left, 0 … 1. */
-  get level(): number {
-    this.#refill()
+  level(nowMs: number): number {
+    this.#refill(nowMs)
     return this.#tokens / this.#pace.burst
   }
 
-  /** False when there is none now. */
-  take(): boolean {
-    this.#refill()
-    if (this.#tokens < 1) return false
-    this.#tokens -= 1
+  has(nowMs: number, amount = 1): boolean {
+    this.#refill(nowMs)
+    return this.#tokens >= amount
+  }
+
+  /** False, and nothing is taken, when there is not enough now. */
+  take(nowMs: number, amount = 1): boolean {
+    if (!this.has(nowMs, amount)) return false
+    this.#tokens -= amount
     return true
   }
 
-  #refill(): void {
-    const nowMs = this.#clock.monotonicMs()
-    const gained = ((nowMs - this.#atMs) / 1000) * this.#pace.perSecond
+  #refill(nowMs: number): void {
+    const gained = ((nowMs - (this.#atMs ?? nowMs)) / 1000) * this.#pace.perSecond
     this.#tokens = Math.min(this.#pace.burst, this.#tokens + gained)
     this.#atMs = nowMs
   }
 }
 
-/** One bucket for each of many; the one that was used longest ago is forgotten, and would begin full again. */
+/** One bucket for each of many; the one that was taken from longest ago is forgotten, and would begin full again. */
 export class TokenBuckets {
-  readonly #clock: Clock
   readonly #pace: Pace
   readonly #max: number
   readonly #buckets = new Map<string, TokenBucket>()
 
-  constructor(clock: Clock, pace: Pace, max: number) {
-    this.#clock = clock
+  constructor(pace: Pace, max: number) {
     this.#pace = pace
     this.#max = max
   }
 
-  take(name: string): boolean {
-    const bucket = this.#buckets.get(name) ?? new TokenBucket(this.#clock, this.#pace)
+  has(name: string, nowMs: number, amount = 1): boolean {
+    return this.#buckets.get(name)?.has(nowMs, amount) ?? amount <= this.#pace.burst
+  }
+
+  take(name: string, nowMs: number, amount = 1): boolean {
+    const bucket = this.#buckets.get(name) ?? new TokenBucket(this.#pace)
     this.#buckets.delete(name)
     this.#buckets.set(name, bucket)
     if (this.#buckets.size > this.#max) this.#buckets.delete(this.#buckets.keys().next().value!)
-    return bucket.take()
+    return bucket.take(nowMs, amount)
   }
 }

@@ -14,18 +14,20 @@ export function sourceOfPath(gateway: GatewayId, path: Path | undefined): string
   return (family === 'ip4' || family === 'ip6') && host !== undefined ? sourceOf(host) : path.remote
 }
 
+const pace = { perSecond: limits.strangerAsksPerSecond, burst: limits.strangerAsksBurst }
+
 export class StrangerAsks {
-  readonly #pace: TokenBuckets
+  readonly #clock: Clock
+  readonly #pace = new TokenBuckets(pace, limits.sourcesKnownMax)
   /** Refusals in a row, of gateways that are connected. */
   readonly #refused = new Map<GatewayId, number>()
 
   constructor(clock: Clock) {
-    const pace = { perSecond: limits.strangerAsksPerSecond, burst: limits.strangerAsksBurst }
-    this.#pace = new TokenBuckets(clock, pace, limits.sourcesKnownMax)
+    this.#clock = clock
   }
 
   mayAsk(gateway: GatewayId, source: string): boolean {
-    if (this.#pace.take(source)) {
+    if (this.#pace.take(source, this.#clock.monotonicMs())) {
       this.#refused.delete(gateway)
       return true
     }

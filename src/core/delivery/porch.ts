@@ -60,17 +60,15 @@ export class Porch {
     const { clock, random } = parts.ambient
     this.#parts = parts
     this.#familiar = new TokenBuckets(
-      clock,
       pace(limits.contactFlightsPerSecond, limits.contactFlightsBurst),
       limits.sourcesKnownMax,
     )
     this.#sources = new TokenBuckets(
-      clock,
       pace(limits.sourceFlightsPerSecond, limits.sourceFlightsBurst),
       limits.sourcesKnownMax,
     )
-    this.#strangers = new TokenBucket(clock, pace(limits.strangerFlightsPerSecond, limits.strangerFlightsBurst))
-    this.#workers = new TokenBucket(clock, pace(limits.workFlightsPerSecond, limits.workFlightsBurst))
+    this.#strangers = new TokenBucket(pace(limits.strangerFlightsPerSecond, limits.strangerFlightsBurst))
+    this.#workers = new TokenBucket(pace(limits.workFlightsPerSecond, limits.workFlightsBurst))
     this.#salts = [{ salt: random.bytes(saltBytes), used: new Set() }]
     this.#saltAtMs = clock.monotonicMs()
     this.#raisedAtMs = this.#saltAtMs
@@ -100,10 +98,11 @@ export class Porch {
   }
 
   #judge(knock: Knock): Admission {
-    if (this.isFamiliar(knock.from)) return { kind: this.#familiar.take(knock.from) ? 'admitted' : 'refused' }
+    const nowMs = this.#parts.ambient.clock.monotonicMs()
+    if (this.isFamiliar(knock.from)) return { kind: this.#familiar.take(knock.from, nowMs) ? 'admitted' : 'refused' }
     if (knock.work !== undefined) return this.#judgeWork(knock, knock.work)
     const isQuiet = this.#parts.waiting(knock.account) < limits.workFromRequests
-    if (isQuiet && this.#sources.take(knock.source) && this.#strangers.take()) return { kind: 'admitted' }
+    if (isQuiet && this.#sources.take(knock.source, nowMs) && this.#strangers.take(nowMs)) return { kind: 'admitted' }
     return this.#demand(knock)
   }
 
@@ -113,7 +112,7 @@ export class Porch {
     const name = toHex(knock.flightKey)
     if (period === undefined || this.#salts.some(({ used }) => used.has(name))) return this.#demand(knock)
     if (workBits(workLabel, [salt, knock.flightKey], nonce) < this.#bits(knock)) return this.#demand(knock)
-    if (!this.#workers.take()) {
+    if (!this.#workers.take(this.#parts.ambient.clock.monotonicMs())) {
       this.#raise()
       return this.#demand(knock)
     }
@@ -143,7 +142,7 @@ export class Porch {
 
   #lower(): void {
     const nowMs = this.#parts.ambient.clock.monotonicMs()
-    if (this.#raised === 0 || nowMs - this.#raisedAtMs < limits.workLowerMs || this.#workers.level < 0.5) return
+    if (this.#raised === 0 || nowMs - this.#raisedAtMs < limits.workLowerMs || this.#workers.level(nowMs) < 0.5) return
     this.#raised -= 1
     this.#raisedAtMs = nowMs
   }

@@ -12,6 +12,7 @@ import type { GatewayId } from '../../core/ids.ts'
 import { limits } from '../../core/limits.ts'
 import type { Store } from '../../core/store/store.ts'
 import { tables } from '../../core/store/tables.ts'
+import { type Pace, TokenBuckets } from '../../core/token-bucket.ts'
 import { answerOver, outcomes as askOutcomes, refuse } from '../exchange.ts'
 import { Deadline } from '../deadline.ts'
 import { Gate } from '../gate.ts'
@@ -34,7 +35,6 @@ import {
   type SignedRequest,
 } from './messages.ts'
 import { changeQueues, closeOwner, openOwner, ownerKeyOf, queueKeyOf, roomOf } from './owners.ts'
-import { Rates } from './rates.ts'
 import { queueRowKey, readOwner, readTotals, slotBytes } from './rows.ts'
 import { type Deposit, isDepositSigned, openDeposit, type Outcome } from './sealed.ts'
 import { sweep, sweepOwners } from './sweep.ts'
@@ -73,6 +73,8 @@ const depositBytesRate = { burst: 96 * 1024 * 1024, perSecond: 8 * 1024 * 1024 }
 const vainForwardRate = { burst: 8, perSecond: 1 / 30 }
 /** Of one queue. */
 const queueRate = { burst: 512, perSecond: 16 }
+const rates = (pace: Pace): TokenBuckets => new TokenBuckets(pace, limits.relayRateKeysMax)
+
 const ownersSweepMs = 3600_000
 
 export async function openRelayServer(parts: RelayParts): Promise<RelayServer> {
@@ -85,11 +87,11 @@ export class RelayServer implements AsyncDisposable {
   readonly #watchers: Watchers
   readonly #strangers = new Gate({ perGateway: limits.relayAsksPerPeerMax, total: limits.relayAsksMax })
   readonly #acquainted = new Gate({ perGateway: limits.relayAsksPerPeerMax, total: limits.relayAsksMax })
-  readonly #asks: Rates
-  readonly #deposits: Rates
-  readonly #depositBytes: Rates
-  readonly #queueDeposits: Rates
-  readonly #vainForwards: Rates
+  readonly #asks = rates(askRate)
+  readonly #deposits = rates(depositRate)
+  readonly #depositBytes = rates(depositBytesRate)
+  readonly #queueDeposits = rates(queueRate)
+  readonly #vainForwards = rates(vainForwardRate)
   readonly #forwards = new Gate({ perGateway: limits.relayForwardsPerPeerMax, total: limits.relayForwardsMax })
   /** Owners closed a moment ago: a copy of an older request does not open them again. */
   readonly #closed = new Map<string, number>()
@@ -106,11 +108,6 @@ export class RelayServer implements AsyncDisposable {
     this.#sealKey = sealKey
     this.#watchers = new Watchers(parts)
     const { clock } = parts.ambient
-    this.#asks = new Rates(clock, askRate)
-    this.#deposits = new Rates(clock, depositRate)
-    this.#depositBytes = new Rates(clock, depositBytesRate)
-    this.#queueDeposits = new Rates(clock, queueRate)
-    this.#vainForwards = new Rates(clock, vainForwardRate)
     this.#lastSweep = { wallMs: clock.nowMs(), monotonicMs: clock.monotonicMs() }
     this.#timer = setInterval(() => void this.sweep(), limits.relaySweepMs).unref()
   }
@@ -131,7 +128,7 @@ export class RelayServer implements AsyncDisposable {
   /** One stream of an owner who watches; resolves when it is over. @throws `peer-misbehaved`, `unreachable` */
   async watch(pipe: Pipe, from: GatewayId): Promise<void> {
     if (this.#stopping.signal.aborted) return pipe.abort('stopping')
-    if (!this.#asks.take(from)) return refuseOver(pipe, 'throttled')
+    if (!this.#asks.take(from, this.#nowMs())) return refuseOver(pipe, 'throttled')
     await this.#watchers.serve(pipe, from)
   }
 
@@ -172,11 +169,13 @@ export class RelayServer implements AsyncDisposable {
       case 'forward':
         return await this.#forward(request, context)
       case 'describe':
-        return this.#asks.take(from) ? this.#offer(from) : refused('throttled')
+        return this.#asks.take(from, this.#nowMs()) ? this.#offer(from) : refused('throttled')
       case 'open':
       case 'queues':
       case 'close':
-        return this.#asks.take(from) ? await this.#signed(request, encoded, context) : refused('throttled')
+        return this.#asks.take(from, this.#nowMs())
+          ? await this.#signed(request, encoded, context)
+          : refused('throttled')
       default:
         return unreachable(request)
     }
@@ -242,11 +241,20 @@ export class RelayServer implements AsyncDisposable {
   }
 
   async #deposit(sealed: Uint8Array, from: GatewayId): Promise<RelayAnswer> {
-    if (!this.#deposits.take(from) || !this.#depositBytes.take(from, sealed.length)) return refused('throttled')
+    if (!this.#mayDeposit(from, sealed)) return refused('throttled')
     const opened = openDeposit(this.#sealKey, sealed)
     if (opened === undefined) return refused('signature')
     const outcome = await this.#store(opened.deposit)
     return { kind: 'deposited', outcome: opened.sealOutcome(outcome) }
+  }
+
+  #nowMs(): number {
+    return this.#parts.ambient.clock.monotonicMs()
+  }
+
+  #mayDeposit(from: GatewayId, sealed: Uint8Array): boolean {
+    const nowMs = this.#nowMs()
+    return this.#deposits.take(from, nowMs) && this.#depositBytes.take(from, nowMs, sealed.length)
   }
 
   async #store(deposit: Deposit): Promise<Outcome> {
@@ -262,7 +270,7 @@ export class RelayServer implements AsyncDisposable {
     if (!isThere) return 'no-such-queue'
     if (!isDepositSigned(self, deposit)) return 'signature'
     if (isStored) return 'stored'
-    if (!this.#queueDeposits.take(toHex(queue))) return 'throttled'
+    if (!this.#queueDeposits.take(toHex(queue), this.#nowMs())) return 'throttled'
     try {
       const stored = await store.write((tx) => storeEntry(tx, deposit, { queue, bytesMax, nowMs }))
       if (stored.slot !== undefined) this.#watchers.wake(stored.slot)
@@ -278,8 +286,8 @@ export class RelayServer implements AsyncDisposable {
     if (!this.#isAcquainted(from)) return refused('not-offered')
     const gateway = parseGatewayId(request.gateway)
     if (gateway === undefined || gateway === this.#parts.self) return refused('unreachable')
-    const isWithin = this.#deposits.take(from) && this.#depositBytes.take(from, request.sealed.length)
-    if (!isWithin || !this.#vainForwards.has(from) || !this.#forwards.tryEnter(from)) return refused('throttled')
+    const isWithin = this.#mayDeposit(from, request.sealed) && this.#vainForwards.has(from, this.#nowMs())
+    if (!isWithin || !this.#forwards.tryEnter(from)) return refused('throttled')
     try {
       using deadline = new Deadline(limits.relayForwardMsMax, signal, this.#stopping.signal)
       const bounded = deadline.signal
@@ -288,7 +296,7 @@ export class RelayServer implements AsyncDisposable {
       return await untilAborted(asked, bounded)
     } catch (error) {
       signal.throwIfAborted()
-      this.#vainForwards.take(from)
+      this.#vainForwards.take(from, this.#nowMs())
       this.#parts.ambient.log.debug('relay.not-forwarded', {
         code: error instanceof MyceliumError ? error.code : 'lost',
       })
@@ -313,7 +321,7 @@ export class RelayServer implements AsyncDisposable {
 
   /** A clock that jumped ahead by more than a day is not believed for a day: what is held would be gone. */
   #trustsClock(wallMs: number): boolean {
-    const monotonicMs = this.#parts.ambient.clock.monotonicMs()
+    const monotonicMs = this.#nowMs()
     const jumpMs = wallMs - this.#lastSweep.wallMs - (monotonicMs - this.#lastSweep.monotonicMs)
     this.#lastSweep = { wallMs, monotonicMs }
     if (jumpMs > limits.clockForwardMsAlarm) {

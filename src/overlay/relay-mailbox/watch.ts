@@ -5,9 +5,9 @@ import { type RelayEntry, relayBodySizes, type WatchHandlers } from '../../core/
 import { MyceliumError, unreachable } from '../../core/errors.ts'
 import type { GatewayId } from '../../core/ids.ts'
 import { limits } from '../../core/limits.ts'
+import { TokenBucket } from '../../core/token-bucket.ts'
 import type { Pipe } from '../network.ts'
 import { PipeReader } from '../pipe-reader.ts'
-import { Rates } from './rates.ts'
 import {
   encodeWatchMessage,
   hasWatchMessage,
@@ -53,7 +53,7 @@ class Watch {
   readonly #reader: PipeReader
   readonly #silent = new AbortController()
   readonly #signal: AbortSignal
-  readonly #idleTalk: Rates
+  readonly #idleTalk = new TokenBucket(idleTalk)
   #heardAtMs: number
   #saidAtMs: number
   #lastNumber = 0
@@ -66,7 +66,6 @@ class Watch {
     this.#parts = parts
     this.#reader = new PipeReader(pipe, heldBytesMax)
     this.#signal = AbortSignal.any([parts.signal, this.#silent.signal])
-    this.#idleTalk = new Rates(parts.ambient.clock, idleTalk)
     this.#heardAtMs = parts.ambient.clock.monotonicMs()
     this.#saidAtMs = this.#heardAtMs
   }
@@ -142,7 +141,8 @@ class Watch {
 
   /** What says nothing new: a relay has little reason for it. */
   #countIdleTalk(): void {
-    if (!this.#idleTalk.take('')) throw new MyceliumError('peer-misbehaved', { reason: 'watch: idle talk' })
+    if (!this.#idleTalk.take(this.#parts.ambient.clock.monotonicMs()))
+      throw new MyceliumError('peer-misbehaved', { reason: 'watch: idle talk' })
   }
 
   #write(message: WatchMessage): void {

@@ -6,6 +6,7 @@ import { MyceliumError } from '../../core/errors.ts'
 import type { GatewayId } from '../../core/ids.ts'
 import { limits } from '../../core/limits.ts'
 import type { Store } from '../../core/store/store.ts'
+import { TokenBucket } from '../../core/token-bucket.ts'
 import { shortId } from '../gateway-id.ts'
 import { Deadline } from '../deadline.ts'
 import type { Pipe } from '../network.ts'
@@ -13,7 +14,6 @@ import { PipeReader } from '../pipe-reader.ts'
 import { entriesAfter, hasEntryAfter, takeEntries } from './entries.ts'
 import type { Refusal } from './messages.ts'
 import { ownerKeyOf } from './owners.ts'
-import { Rates } from './rates.ts'
 import { putOwner, readOwner } from './rows.ts'
 import {
   encodeWatchMessage,
@@ -137,7 +137,7 @@ class Watcher {
   readonly gateway: GatewayId
   readonly #parts: WatcherParts
   readonly #ended = new AbortController()
-  readonly #idleTalk: Rates
+  readonly #idleTalk = new TokenBucket(idleTalk)
   /** Sent and not taken yet. */
   readonly #unanswered = new Map<number, Sent>()
   #unansweredBytes = 0
@@ -151,7 +151,6 @@ class Watcher {
     this.#parts = parts
     this.gateway = parts.gateway
     const { clock } = parts.ambient
-    this.#idleTalk = new Rates(clock, idleTalk)
     this.#heardAtMs = clock.monotonicMs()
     this.#saidAtMs = this.#heardAtMs
   }
@@ -202,7 +201,7 @@ class Watcher {
       const isNews = message.kind === 'taken' && (await this.#onTaken(message.numbers))
       if (message.kind !== 'taken' && message.kind !== 'alive')
         throw new MyceliumError('peer-misbehaved', { reason: 'watch: message out of place' })
-      if (!isNews && !this.#idleTalk.take(''))
+      if (!isNews && !this.#idleTalk.take(this.#heardAtMs))
         throw new MyceliumError('peer-misbehaved', { reason: 'watch: idle talk' })
     }
   }

@@ -6,10 +6,10 @@
  */
 import type { GatewayId } from '../../core/ids.ts'
 import { limits } from '../../core/limits.ts'
+import { TokenBuckets } from '../../core/token-bucket.ts'
 import { Destination } from './destination.ts'
 import type { CostOf, Failure } from './destination.ts'
 import type { Distance } from './distance.ts'
-import { RateLimit } from './rate-limit.ts'
 
 export type RoutingMessage =
   | {
@@ -79,7 +79,10 @@ export class Babel {
   /** Who waits to hear of this gateway itself. */
   readonly #self: Destination
   readonly #seen = new Map<string, number>()
-  readonly #requests = new RateLimit(limits.routeRequestsPerSecondMax)
+  readonly #requests = new TokenBuckets(
+    { perSecond: limits.routeRequestsPerSecondMax, burst: limits.routeRequestsPerSecondMax },
+    limits.peersKnownMax,
+  )
   readonly #costOf: CostOf = (neighbour) => this.#neighbours.get(neighbour)?.cost
   #seqno: number
   #proof: Uint8Array

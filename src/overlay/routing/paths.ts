@@ -7,6 +7,7 @@ import { toHex } from '../../core/bytes.ts'
 import { hasCode, MyceliumError } from '../../core/errors.ts'
 import type { GatewayId } from '../../core/ids.ts'
 import { limits } from '../../core/limits.ts'
+import { TokenBuckets } from '../../core/token-bucket.ts'
 import { Gate } from '../gate.ts'
 import { shortId } from '../gateway-id.ts'
 import type { DirectNetwork, Pipe } from '../network.ts'
@@ -22,7 +23,6 @@ import {
   pathRequestBytes,
 } from './path-messages.ts'
 import type { PathAnswer, PathRequest, PathVerdict } from './path-messages.ts'
-import { RateLimit } from './rate-limit.ts'
 import { splice } from './splice.ts'
 
 export interface PathsParts {
@@ -55,7 +55,10 @@ const swallowedMsMin = 1_000
 export class Paths {
   readonly #parts: PathsParts
   readonly #carried = new Gate({ perGateway: limits.pathsPerNeighbourMax, total: limits.pathsMax })
-  readonly #openings = new RateLimit(limits.pathOpeningsPerSecondMax)
+  readonly #openings = new TokenBuckets(
+    { perSecond: limits.pathOpeningsPerSecondMax, burst: limits.pathOpeningsPerSecondMax },
+    limits.peersKnownMax,
+  )
   /** Paths that pass or begin here: a request that meets one goes in a circle. */
   readonly #ids = new Set<string>()
 

@@ -6,10 +6,10 @@ import type { Ambient } from '../../core/ambient.ts'
 import { toHex } from '../../core/bytes.ts'
 import type { GatewayId } from '../../core/ids.ts'
 import { limits } from '../../core/limits.ts'
+import { TokenBucket } from '../../core/token-bucket.ts'
 import { smoothed } from '../liveness.ts'
 import type { DirectNetwork, Pipe } from '../network.ts'
 import { routingProtocol } from '../protocols.ts'
-import { RateLimit } from './rate-limit.ts'
 import { encodeFrame, FrameReader } from './routing-frames.ts'
 import type { RoutingFrame } from './routing-frames.ts'
 
@@ -33,7 +33,10 @@ export class RoutingPeer {
   readonly #parts: RoutingPeerParts
   readonly #opening = new AbortController()
   readonly #in = new Set<Pipe>()
-  readonly #heard = new RateLimit(limits.routeMessagesPerSecondMax)
+  readonly #heard = new TokenBucket({
+    perSecond: limits.routeMessagesPerSecondMax,
+    burst: limits.routeMessagesPerSecondMax,
+  })
   #out: Pipe | undefined
   #isOpening = false
   #queue: Uint8Array[] = []
@@ -163,7 +166,7 @@ export class RoutingPeer {
     const nowMs = this.#nowMs()
     try {
       for (const frame of reader.feed(bytes)) {
-        if (!this.#heard.take(this.#parts.id, nowMs)) this.#slow(pipe)
+        if (!this.#heard.take(nowMs)) this.#slow(pipe)
         this.#onFrame(frame, nowMs)
       }
     } catch {
