@@ -183,6 +183,7 @@ export const limits = {
   workFromRequests: 20, // ours: strangers waiting from which on another one has to show work
   workBitsMin: 16, // ours: about 0.1 s of one processor
   workBitsMax: 22, // ours: about 8 s; no asker does more
+  workSliceMs: 5, // ours: work goes on in slices of this length
   workRaiseMsMin: 1000, // ours: one more bit at most this often
   workLowerMs: 10_000, // ours: one bit less after so long with places to spare
   workSaltMs: 60_000, // ours: work is good for one to two of these
@@ -492,7 +493,6 @@ export const limits = {
   relayWorkOwnerUnseenMs: 7 * 24 * 3600_000, // ours: one who came by work and for whom nothing waits
   relayWorkBits: 20, // ours: about a second; more as the room for such owners fills
   relayWorkBitsMax: 28, // ours: what we are ready to do for a relay; a few minutes
-  relayWorkSliceMs: 5, // ours: work goes on in slices of this length
   relayWorkAgeMs: 5 * 60_000, // ours: work not found in this time begins anew with another time
   relaySweepMs: 60_000, // ours
   relaySweepRows: 256, // ours: looked at in one transaction

@@ -2,11 +2,12 @@
  * Proof of work: a nonce under which a hash begins with so many zero bits. Finding one costs on average 2^bits hashes,
  * checking it costs one.
  */
-import { hash } from 'node:crypto'
-import { labelledHash } from './kdf.ts'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { limits } from '../limits.ts'
+import { labelledHash, sha256Hex } from './kdf.ts'
 
-/** Hashes between two turns of the event loop: a few milliseconds. */
-const sliceHashes = 2048
+/** Hashes between two looks at the clock. */
+const stretch = 256
 
 const nonceBytes = 8
 
@@ -26,21 +27,29 @@ function leadingZeroBits(bytes: Uint8Array): number {
 export const workBits = (label: string, parts: readonly Uint8Array[], nonce: number): number =>
   leadingZeroBits(labelledHash(label, ...parts, encodeNonce(nonce)))
 
-/** Works in slices, so that everything else goes on meanwhile. @throws the signal's reason */
+/**
+ * Works in slices of a few milliseconds, so that everything else goes on meanwhile.
+ * @param bits at most 32
+ * @throws the signal's reason
+ */
 export async function doWork(
   label: string,
   parts: readonly Uint8Array[],
   { bits, signal }: { readonly bits: number; readonly signal: AbortSignal },
 ): Promise<number> {
   const input = workInput(label, parts)
-  const view = new DataView(input.buffer, input.byteOffset, input.length)
-  for (let nonce = 0; ; nonce += 1) {
-    view.setUint32(input.length - 4, nonce)
-    if (leadingZeroBits(hash('sha256', input, 'buffer')) >= bits) return nonce
-    if (nonce % sliceHashes === sliceHashes - 1) {
-      await new Promise((resolve) => setImmediate(resolve))
-      signal.throwIfAborted()
-    }
+  let nonce = 0
+  for (;;) {
+    signal.throwIfAborted()
+    const untilMs = performance.now() + limits.workSliceMs
+    do {
+      for (const last = nonce + stretch; nonce < last; nonce += 1) {
+        input.writeUInt32BE(Math.floor(nonce / 0x1_0000_0000), input.length - 8)
+        input.writeUInt32BE(nonce >>> 0, input.length - 4)
+        if (Math.clz32(Number.parseInt(sha256Hex(input).slice(0, 8), 16)) >= bits) return nonce
+      }
+    } while (performance.now() < untilMs)
+    await nextTurn()
   }
 }
 

@@ -135,11 +135,10 @@ export class RelayClient implements Relays {
     owner: SigningKey,
     { bits, signal }: { readonly bits: number; readonly signal: AbortSignal },
   ): Promise<void> {
-    const { clock } = this.#transport.ambient
     await this.#inTurn(owner, async (firstAtMs) => {
       for (let atMs = firstAtMs; ; atMs = this.#nextAtMs(owner)) {
         const work = { relay: at.gateway, owner: owner.publicKey, atMs }
-        const nonce = await findWork(work, bits, { clock, signal })
+        const nonce = await findWork(work, bits, { signal })
         if (nonce === undefined) continue
         const proof: OpenProof = { kind: 'work', nonce }
         return expectDone(

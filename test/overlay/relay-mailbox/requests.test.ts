@@ -60,7 +60,7 @@ beforeEach(async () => {
 const refused = (reason: string) => ({ kind: 'refused', reason })
 const done = { kind: 'done' }
 async function work(owner: SigningKey, atMs: number, bits: number): Promise<OpenProof> {
-  const nonce = await findWork({ relay: relay.self, owner: owner.publicKey, atMs }, bits, { clock, ...soon() })
+  const nonce = await findWork({ relay: relay.self, owner: owner.publicKey, atMs }, bits, soon())
   return { kind: 'work', nonce: nonce! }
 }
 async function openByWork(bits: number = limits.relayWorkBits): Promise<RelayAnswer> {
