@@ -4,6 +4,7 @@ import type { GatewayAddress } from '../core/delivery/ports.ts'
 import { MyceliumError } from '../core/errors.ts'
 import type { GatewayId } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
+import { pause } from './pause.ts'
 import { untilAborted } from './until-aborted.ts'
 import type { ParsedLocator } from './dial-policy.ts'
 
@@ -113,16 +114,6 @@ export class Dialler<Connection> {
     this.#resting.set(gateway, { untilMs: this.#parts.clock.monotonicMs() + delayMs, delayMs, locators })
     if (this.#resting.size > limits.peersKnownMax) this.#resting.delete(this.#resting.keys().next().value!)
   }
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return
-  const { promise, resolve } = Promise.withResolvers<unknown>()
-  const timer = setTimeout(resolve, ms, undefined)
-  signal.addEventListener('abort', resolve, { once: true })
-  await promise
-  clearTimeout(timer)
-  signal.removeEventListener('abort', resolve)
 }
 
 /** Resolves when the attempt fails, and never otherwise: only a failure starts the next one early. */

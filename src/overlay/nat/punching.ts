@@ -11,6 +11,7 @@ import type { GatewayId } from '../../core/ids.ts'
 import { limits } from '../../core/limits.ts'
 import { shortId } from '../gateway-id.ts'
 import type { Pipe } from '../network.ts'
+import { pause } from '../pause.ts'
 import { PipeReader } from '../pipe-reader.ts'
 import { type Endpoint, endpointKey, type LocalEndpoint, sameEndpoint } from './endpoint.ts'
 import { Forwarder } from './forwarder.ts'
@@ -323,16 +324,6 @@ async function offerIn(reader: PipeReader, signal: AbortSignal): Promise<Offer> 
   const octets = high! * 256 + low!
   if (octets > offerBytesMax) throw new MyceliumError('too-large', { octets })
   return decodeOffer(await reader.exactly(octets, signal))
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return
-  const { promise, resolve } = Promise.withResolvers<unknown>()
-  const timer = setTimeout(resolve, ms, undefined)
-  signal.addEventListener('abort', resolve, { once: true })
-  await promise
-  clearTimeout(timer)
-  signal.removeEventListener('abort', resolve)
 }
 
 const reasonOf = (error: unknown): string =>

@@ -11,6 +11,7 @@ import { limits } from '../../core/limits.ts'
 import { parseViaLocator, viaLocator } from '../dial-policy.ts'
 import type { DirectNetwork, Network, NetworkEvents, Path, Pipe } from '../network.ts'
 import { pathProtocol, routingProtocol } from '../protocols.ts'
+import { pause } from '../pause.ts'
 import { untilAborted } from '../until-aborted.ts'
 import { Paths } from './paths.ts'
 import { Router } from './router.ts'
@@ -269,14 +270,4 @@ function whyUnreachable(error: unknown): unknown {
   const [direct, path] = error.errors as readonly unknown[]
   const hadLocators = !(direct instanceof MyceliumError) || direct.details['reason'] !== 'no usable locator'
   return hadLocators ? direct : path
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return
-  const { promise, resolve } = Promise.withResolvers<unknown>()
-  const timer = setTimeout(resolve, ms, undefined)
-  signal.addEventListener('abort', resolve, { once: true })
-  await promise
-  clearTimeout(timer)
-  signal.removeEventListener('abort', resolve)
 }
