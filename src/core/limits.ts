@@ -367,7 +367,6 @@ export const limits = {
   interfacePollMs: 2_000, // ours
   bootstrapRetryMs: 30_000, // ours
   mdnsQueryMs: 20_000, // ours
-  mdnsLocatorsMax: 4, // ours: of one gateway, beside those in its record
   mdnsPeersMax: 200, // ours: gateways heard of in one query interval
   mdnsRepeatMs: 1_000, // RFC 6762 §6: between two announcements on one interface
   mdnsPacketBytesMax: 9_000, // RFC 6762 §17

@@ -64,7 +64,6 @@ export class GatewayOverlay implements Overlay {
   #relay: RelayServer | undefined
   readonly #strangers: StrangerAsks
   #handlers: OverlayHandlers | undefined
-  readonly #heard = new Map<GatewayId, readonly Locator[]>()
   /** What came between the opening of the listeners and `serve`. */
   #early: (() => void)[] = []
 
@@ -110,7 +109,6 @@ export class GatewayOverlay implements Overlay {
         this.#strangers.left(gateway)
       },
       onSeen: (gateway) => {
-        this.#hear(gateway)
         this.#links.live(gateway.gateway)?.probe() // it may have come from another network since
         this.#handlers?.onReachable(gateway)
       },
@@ -146,7 +144,7 @@ export class GatewayOverlay implements Overlay {
   async link(to: GatewayAddress, { signal }: { readonly signal: AbortSignal }): Promise<Link> {
     this.#refuseSelf(to.gateway)
     try {
-      return await this.#links.link(this.#withHeard(to), signal)
+      return await this.#links.link(to, signal)
     } catch (error) {
       throw this.#explained(to.gateway, error, signal)
     }
@@ -239,7 +237,7 @@ export class GatewayOverlay implements Overlay {
     if (request.length > bounds.requestMax) throw new MyceliumError('too-large', { octetsMax: bounds.requestMax })
     await gate.enter(to.gateway, signal)
     try {
-      await this.#network.connect(this.#withHeard(to), { signal })
+      await this.#network.connect(to, { signal })
       const pipe = await this.#network.open(to.gateway, protocol, { signal })
       return await askOver(pipe, request, { signal, answerBytesMax: bounds.answerMax, msMax: bounds.msMax })
     } catch (error) {
@@ -261,7 +259,7 @@ export class GatewayOverlay implements Overlay {
   async #openWatch(to: GatewayAddress, { signal }: { readonly signal: AbortSignal }): Promise<Pipe> {
     this.#refuseSelf(to.gateway)
     try {
-      await this.#network.connect(this.#withHeard(to), { signal })
+      await this.#network.connect(to, { signal })
       return await this.#network.open(to.gateway, relayWatchProtocol, { signal })
     } catch (error) {
       throw this.#explained(to.gateway, error, signal)
@@ -286,19 +284,6 @@ export class GatewayOverlay implements Overlay {
   #onTrouble(gateway: GatewayId, reason: string): void {
     this.#book.failed(gateway, reason)
     this.#ambient.log.debug('overlay.trouble', { gateway: shortId(gateway), reason })
-  }
-
-  /** Where a gateway was on the local network when it was last heard of there. */
-  #hear({ gateway, locators }: GatewayAddress): void {
-    this.#heard.delete(gateway)
-    this.#heard.set(gateway, locators.slice(0, limits.mdnsLocatorsMax))
-    if (this.#heard.size > limits.mdnsPeersMax) this.#heard.delete(this.#heard.keys().next().value!)
-  }
-
-  /** What its own record says comes first: anybody can announce anything. */
-  #withHeard(to: GatewayAddress): GatewayAddress {
-    const heard = this.#heard.get(to.gateway)
-    return heard === undefined ? to : { ...to, locators: [...new Set([...to.locators, ...heard])] }
   }
 
   #refuseSelf(gateway: GatewayId): void {

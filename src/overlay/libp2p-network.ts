@@ -407,7 +407,10 @@ export class Libp2pNetwork implements AddressedNetwork {
   }
 
   #onSeen(gateway: GatewayId, found: readonly Locator[]): void {
-    const locators = this.#candidates({ gateway, locators: found }).map(({ locator }) => locator)
+    const usable = dialable(found, this.#policy()).filter(({ transport }) =>
+      this.#options.transports.includes(transport),
+    )
+    const locators = usable.map(({ locator }) => locator)
     if (locators.length === 0) return
     this.#near.saw(gateway, locators)
     this.#dialler.wake(gateway)

@@ -11,6 +11,7 @@ import { MyceliumError } from '../core/errors.ts'
 import type { GatewayId } from '../core/ids.ts'
 import { gatewayIdOf } from './gateway-key.ts'
 import { GatewayOverlay } from './gateway-overlay.ts'
+import { Near } from './near.ts'
 import { untilAborted } from './until-aborted.ts'
 import { MemoryMux } from './memory-mux.ts'
 import { MemoryPipe } from './memory-pipe.ts'
@@ -150,6 +151,7 @@ class MemoryNode implements DirectNetwork {
   /** Connections through others, and how they show. */
   readonly #muxes = new Map<GatewayId, { readonly mux: MemoryMux; readonly path: Path }>()
   readonly #pipes = new Map<MemoryPipe, GatewayId>()
+  readonly #near: Near
   #place = 1
   /** What still runs of a killed gateway reaches nobody. */
   #isGone = false
@@ -159,6 +161,7 @@ class MemoryNode implements DirectNetwork {
     this.#hub = hub
     this.name = name
     this.self = self
+    this.#near = new Near(hub.ambient.clock)
   }
 
   async start(events: NetworkEvents): Promise<void> {
@@ -198,7 +201,8 @@ class MemoryNode implements DirectNetwork {
     signal.throwIfAborted()
     if (this.#paths.has(to.gateway)) return
     const other = this.#hub.byId(to.gateway)
-    const locator = other?.locators().find((found) => to.locators.includes(found))
+    const known = [...this.#near.at(to.gateway), ...to.locators]
+    const locator = other?.locators().find((found) => known.includes(found))
     if (other === undefined || locator === undefined || !this.#hub.isReachable(this.name, other.name) || this.#isGone)
       throw new MyceliumError('unreachable', { reason: 'nobody answers' })
     other.#connected({ gateway: this.self, locators: [] })
@@ -280,6 +284,7 @@ class MemoryNode implements DirectNetwork {
   }
 
   see(other: MemoryNode): void {
+    this.#near.saw(other.self, other.locators())
     this.#events?.onSeen({ gateway: other.self, locators: other.locators() })
   }
 
