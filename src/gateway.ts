@@ -137,7 +137,7 @@ export async function openGateway({
           node,
           knowledge,
           listeners: listeners.current,
-          relays: config.overlay.relays.length,
+          clock: ambient.clock,
         }),
     },
   })

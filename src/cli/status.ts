@@ -1,7 +1,7 @@
 /** `status`, `peers`, `routes`, `doctor`, `stop`: what is running, who is connected, what is wrong. */
 import type { Command } from 'commander'
 import { homeDirectory } from '../config.ts'
-import type { ContactsReached, DoctorCheck, PeerView, Results } from '../core/control.ts'
+import type { ContactsReached, DoctorCheck, PeerView, RelaysReached, Results } from '../core/control.ts'
 import { hasCode, MyceliumError } from '../core/errors.ts'
 import { type CommonOptions, type Environment, print, withCommon, withOperations } from './context.ts'
 import { lineFor } from './errors.ts'
@@ -69,6 +69,7 @@ function statusText(status: Results['status']): string {
     ...(status.contactsReached === undefined ? [] : [`Contacts  ${reachedText(status.contactsReached)}`]),
     `Peers     ${status.peersConnected} connected`,
     ...(status.reachability === undefined ? [] : [`Reached   ${outsideText(status.reachability)}`]),
+    ...(status.relays === undefined ? [] : [`Relays    ${relaysText(status.relays)}`]),
     `Queue     ${status.queued} waiting`,
     `Search    ${status.searchIndex.messages - status.searchIndex.waiting} of ${status.searchIndex.messages} messages indexed`,
     '',
@@ -96,6 +97,12 @@ function reachedText(reached: ContactsReached): string {
   ] as const
   const said = parts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`)
   return said.length === 0 ? 'none yet' : `${said.join(', ')}${unreachable > 0 ? '; see: contact list' : ''}`
+}
+
+function relaysText({ inUse, watched, accountsWithout }: RelaysReached): string {
+  if (inUse === 0) return 'none in use: mail for you waits at its senders while this gateway is off; see doctor'
+  const without = accountsWithout === 1 ? '1 account has none' : `${accountsWithout} accounts have none`
+  return `${watched} of ${inUse} watched${accountsWithout === 0 ? '' : `; ${without}`}`
 }
 
 /** Those that matter first; strangers who come and go are counted. */

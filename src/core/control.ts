@@ -289,6 +289,13 @@ export interface RelayView {
   readonly lastError: string | undefined
 }
 
+/** Relays that hold mail for accounts here while this gateway is away. */
+export interface RelaysReached {
+  readonly inUse: number
+  readonly watched: number
+  readonly accountsWithout: number
+}
+
 /** How many contacts are reached how. */
 export interface ContactsReached {
   readonly direct: number
@@ -374,6 +381,7 @@ export interface Results {
     readonly contactsReached: ContactsReached | undefined
     /** Whether other gateways can connect to this one; absent where nobody has to (loopback, stopped). */
     readonly reachability: Reachability | undefined
+    readonly relays: RelaysReached | undefined
     readonly queued: number
     /** Copies in all mailboxes; searches read those that wait to be in their index. */
     readonly searchIndex: { readonly messages: number; readonly waiting: number }

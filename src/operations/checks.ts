@@ -2,17 +2,21 @@
 import { statfsSync, statSync } from 'node:fs'
 import { connect } from 'node:net'
 import type { DoctorCheck, Endpoint, Listeners } from '../core/control.ts'
+import type { Clock } from '../core/ambient.ts'
 import type { Identity } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
 import { formatSize } from '../core/size.ts'
+import type { RelayInUse } from '../core/delivery/relay/desk.ts'
 import { span } from '../core/span.ts'
 import type { Knowledge, Node } from '../node.ts'
 import type { OperationParts } from './context.ts'
 import { gatewayNames, peersOf, viewReach } from './reach.ts'
+import { relaysNow } from './relays.ts'
 
 const diskWarnBytes = 1024 * 1024 * 1024
 const clockWarnBefore = Date.UTC(2026, 0, 1)
 const listenerWaitMs = 1000
+const relayAwayWarnMs = 3600_000
 
 const ok = (name: string, detail: string): DoctorCheck => ({ name, state: 'ok', detail })
 const warning = (name: string, detail: string, remedy: string): DoctorCheck => ({
@@ -90,8 +94,7 @@ export interface LiveSources {
   readonly node: Node
   readonly knowledge: Knowledge
   readonly listeners: Listeners
-  /** Relays that the configuration names. */
-  readonly relays: number
+  readonly clock: Clock
 }
 
 /** Of the running gateway. */
@@ -104,7 +107,7 @@ export async function liveChecks(sources: LiveSources): Promise<readonly DoctorC
     ...reachabilityCheck(sources.node),
     clockCheck(sources.knowledge),
     ...contactChecks(sources),
-    relayCheck(sources),
+    ...relayChecks(sources),
     ...requestChecks(sources.knowledge),
     queueCheck(sources.node),
   ]
@@ -174,8 +177,45 @@ function contactChecks({ node, knowledge }: LiveSources): readonly DoctorCheck[]
 }
 
 /** Gateways that hold mail for this one while it is away. */
-function relayCheck({ relays }: LiveSources): DoctorCheck {
-  return ok('relays', relays === 0 ? 'none configured (overlay.relays)' : `${relays} configured`)
+function relayChecks({ node, knowledge, clock }: LiveSources): readonly DoctorCheck[] {
+  const { relays } = node.delivery
+  if (relays === undefined) return []
+  const active = knowledge.accounts.list().filter(({ disabled }) => !disabled)
+  return active.flatMap(({ localName, identity }) => {
+    const { current, watched } = relaysNow(relays.inUse(identity))
+    const trouble = current.flatMap((relay) => relayTrouble(relay, localName, clock.nowMs()))
+    return [relaysCheck(`relays of ${localName}`, current.length, watched.length), ...trouble]
+  })
+}
+
+function relaysCheck(name: string, current: number, watched: number): DoctorCheck {
+  if (watched > 0) return ok(name, `${watched} of ${current} watched`)
+  const waits = 'mail for you waits only at its senders while this gateway is off'
+  return current === 0
+    ? warning(name, `none: ${waits}`, 'mycelium-gateway relay use MULTIADDR, or a contact who runs one')
+    : warning(name, `none of ${current} answers now: ${waits}`, 'mycelium-gateway relay list says why')
+}
+
+function relayTrouble({ choice, watching }: RelayInUse, localName: string, nowMs: number): readonly DoctorCheck[] {
+  const short = choice.relay.gateway.slice(-8)
+  const name = `relay …${short} of ${localName}`
+  const awayMs = nowMs - choice.seenAtMs
+  const isAway = watching?.state === 'away' && watching.lastError !== undefined && awayMs > relayAwayWarnMs
+  const drop = `mycelium-gateway relay drop ${short}`
+  return [
+    ...(isAway
+      ? [warning(name, `away for ${span(awayMs)}: ${watching.lastError}`, `ask whoever runs it, or ${drop}`)]
+      : []),
+    ...(choice.faults > 0
+      ? [
+          warning(
+            name,
+            `it lost, withheld or forgot something: ${choice.faults} of ${limits.relayFaultsMax} faults`,
+            `at ${limits.relayFaultsMax} another one takes its place; sooner with ${drop}`,
+          ),
+        ]
+      : []),
+  ]
 }
 
 /** Strangers who wait: a person decides, and the list has an end. */

@@ -6,6 +6,15 @@ import { MyceliumError } from '../core/errors.ts'
 import { gatewaysOf } from '../overlay/bootstrap.ts'
 import { accountOf, liveOf, type OperationParts } from './context.ts'
 
+/** Those where mail is left now, and of them those that are asked for it without a break. */
+export function relaysNow(found: readonly RelayInUse[]): {
+  readonly current: readonly RelayInUse[]
+  readonly watched: readonly RelayInUse[]
+} {
+  const current = found.filter(({ choice }) => choice.retiredAtMs === 0)
+  return { current, watched: current.filter(({ watching }) => watching?.state === 'watching') }
+}
+
 type RelayOperations = Pick<Operations, 'relayList' | 'relayUse' | 'relayDrop'>
 
 export function relayOperations(parts: OperationParts): RelayOperations {

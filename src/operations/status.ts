@@ -1,10 +1,12 @@
 /** What is running, who is connected, what is wrong. */
-import type { ContactsReached, Listeners, Operations, Results } from '../core/control.ts'
+import type { ContactsReached, Listeners, Operations, RelaysReached, Results } from '../core/control.ts'
+import type { RelayInUse } from '../core/delivery/relay/desk.ts'
 import { fingerprintOf } from '../certificates/authority.ts'
 import { viewAccount } from './accounts.ts'
 import { liveOf, type OperationParts } from './context.ts'
 import { homeChecks } from './checks.ts'
 import { gatewayNames, reachOf } from './reach.ts'
+import { relaysNow } from './relays.ts'
 
 const noListeners: Listeners = { overlay: [] }
 
@@ -31,6 +33,20 @@ function reachedOf(parts: OperationParts): ContactsReached | undefined {
     }
   }
   return counts
+}
+
+function relaysReachedOf({ knowledge, live }: OperationParts): RelaysReached | undefined {
+  const relays = live?.node.delivery.relays
+  if (relays === undefined) return undefined
+  const gateways = (found: readonly RelayInUse[]): number =>
+    new Set(found.map(({ choice }) => choice.relay.gateway)).size
+  const { current, watched } = relaysNow(relays.inUse())
+  const active = knowledge.accounts.list().filter(({ disabled }) => !disabled)
+  return {
+    inUse: gateways(current),
+    watched: gateways(watched),
+    accountsWithout: active.filter(({ identity }) => !current.some(({ choice }) => choice.account === identity)).length,
+  }
 }
 
 /** Names of the contacts of any account here that live at a gateway. */
@@ -67,6 +83,7 @@ export function statusOperations(parts: OperationParts): StatusOperations {
         contactsReached: reachedOf(parts),
         peersConnected: live?.node.overlay.peers().filter(({ state }) => state === 'connected').length ?? 0,
         reachability: live?.node.overlay.reachability?.(),
+        relays: relaysReachedOf(parts),
         queued: live?.node.delivery.queued() ?? 0,
         searchIndex: searchIndexOf(parts),
       }

@@ -92,6 +92,7 @@ const answers: Results = {
     listeners: { imap: { host: '127.0.0.1', port: 1143 }, overlay: ['/ip4/127.0.0.1/tcp/4001/p2p/x'] },
     contactsReached: { direct: 1, relayed: 0, unreachable: 2, idle: 0 },
     peersConnected: 1,
+    relays: { inUse: 3, watched: 2, accountsWithout: 1 },
     reachability: {
       state: 'public',
       seen: ['192.0.2.7'],
@@ -593,6 +594,7 @@ test('people read how each contact is reached, why mail waits, and what to do', 
   expect(queue.split('\n').filter((line) => line.includes('does not answer'))).toHaveLength(1)
   expect(queue).toContain(`    → ${remedy}`)
   expect(await shown('status')).toContain('1 connected directly, 2 out of reach; see: contact list')
+  expect(await shown('status')).toContain('Relays    2 of 3 watched; 1 account has none')
 
   Object.assign(answers, { contactRequests: [], contactList: [], queueList: [] })
   expect(await shown('contact', 'requests')).toContain('Nobody waits')

@@ -5,8 +5,9 @@ import { hearOf } from '../support/strangers.ts'
 import { openWorld, type TestGateway } from '../support/world.ts'
 
 const patience = { timeout: 20_000 }
-const checksOf = async ({ node, knowledge }: TestGateway, relays = 0): Promise<ReadonlyMap<string, DoctorCheck>> => {
-  const checks = await liveChecks({ node, knowledge, listeners: { overlay: [] }, relays })
+const checksOf = async ({ node, knowledge }: TestGateway, aheadMs = 0): Promise<ReadonlyMap<string, DoctorCheck>> => {
+  const clock = { nowMs: () => Date.now() + aheadMs, monotonicMs: () => performance.now() }
+  const checks = await liveChecks({ node, knowledge, listeners: { overlay: [] }, clock })
   return new Map(checks.map((check) => [check.name, check]))
 }
 const stateOf = async (gateway: TestGateway, name: string) => (await checksOf(gateway)).get(name)?.state
@@ -28,10 +29,31 @@ test('doctor names contacts who are out of reach, and says what to do; strangers
   await alice.submit(bob.address, 'are you there?')
   await expect.poll(async () => (await checksOf(alice)).get('contact bob')?.remedy, patience).toContain('doctor')
   expect(await stateOf(alice, 'contact bob')).toBe('warning')
-  const checks = await checksOf(alice, 2)
+  const checks = await checksOf(alice)
   expect(checks.get('contacts')?.detail).toBe('0 of 1 connected')
   expect(checks.get('queue')).toBeDefined()
-  expect(checks.get('relays')?.detail).toBe('2 configured')
+}, 40_000)
+
+test('doctor says which accounts have relays, and which relays are away', async () => {
+  await using world = await openWorld()
+  const relay = await world.gateway('relay', { relay: { isKnown: () => true } })
+  const alice = await world.gateway('alice', { relays: [relay] })
+  const bob = await world.gateway('bob')
+  const of = async () => (await checksOf(alice)).get('relays of alice')
+  await expect.poll(of, patience).toMatchObject({ state: 'ok', detail: '1 of 1 watched' })
+  expect((await checksOf(bob)).get('relays of bob')).toEqual({
+    name: 'relays of bob',
+    state: 'warning',
+    detail: 'none: mail for you waits only at its senders while this gateway is off',
+    remedy: 'mycelium-gateway relay use MULTIADDR, or a contact who runs one',
+  })
+
+  await relay.stop()
+  await expect.poll(of, patience).toMatchObject({ state: 'warning', remedy: 'mycelium-gateway relay list says why' })
+  const name = `relay …${relay.node.overlay.self.slice(-8)} of alice`
+  const away = async () => (await checksOf(alice, 2 * 3600_000)).get(name)?.detail
+  await expect.poll(away, patience).toContain('away for 2 h')
+  expect((await checksOf(alice)).has(name)).toBe(false)
 }, 40_000)
 
 test('doctor says whose clock is wrong by what most contacts sign', async () => {
