@@ -1,5 +1,9 @@
-/** Which gateways are those of contacts: a relay holds more for them, and carries what they send. */
-import type { Contact } from './core/account/contact.ts'
+/**
+ * Which gateways are those of contacts: a relay holds more for them, and carries what they send. Narrower than whom
+ * delivery need not keep waiting behind strangers (`Switchboard.isFamiliar`): somebody who is still to be met has no claim
+ * on room or lines here.
+ */
+import { type Contact, gatewaysOfContact } from './core/account/contact.ts'
 import type { Clock } from './core/ambient.ts'
 import type { GatewayId } from './core/ids.ts'
 import type { Knowledge } from './node.ts'
@@ -23,7 +27,7 @@ export function knownGateways(
       accounts
         .list()
         .filter(({ disabled }) => !disabled)
-        .flatMap(({ identity }) => contacts.list(identity).flatMap(gatewaysOf)),
+        .flatMap(({ identity }) => contacts.list(identity).filter(isAccepted).flatMap(gatewaysOfContact)),
     )
     return known.has(gateway)
   }
@@ -31,5 +35,4 @@ export function knownGateways(
 
 const keptMs = 60_000
 
-const gatewaysOf = ({ state, blocked, devices }: Contact): readonly string[] =>
-  state !== 'active' || blocked ? [] : devices.flatMap(({ locators }) => locators?.gateway ?? [])
+const isAccepted = ({ state, blocked }: Contact): boolean => state === 'active' && !blocked

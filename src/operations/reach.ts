@@ -1,5 +1,5 @@
 /** How a contact is reached now, or why not and what to do: from its courier and the gateways that it lives at. */
-import type { Contact } from '../core/account/contact.ts'
+import { type Contact, gatewaysOfContact } from '../core/account/contact.ts'
 import type { ReachView } from '../core/control.ts'
 import type { CourierStatus } from '../core/delivery/courier.ts'
 import type { PeerStatus } from '../core/delivery/ports.ts'
@@ -53,7 +53,7 @@ export function troubleOf(code: string, reason: string | undefined): Trouble {
 
 /** The gateways at which a contact lives, as far as they were met since the start. */
 export function peersOf(contact: Contact, peers: readonly PeerStatus[]): readonly PeerStatus[] {
-  const gateways = new Set<GatewayId>(contact.devices.flatMap(({ locators }) => locators?.gateway ?? []))
+  const gateways = new Set(gatewaysOfContact(contact))
   if (contact.invitation !== undefined) gateways.add(contact.invitation.gateway)
   return peers.filter(({ gateway }) => gateways.has(gateway))
 }
@@ -63,9 +63,7 @@ export type NameGateway = (gateway: GatewayId) => string
 
 export function gatewayNames(contacts: readonly Contact[]): NameGateway {
   const names = new Map(
-    contacts.flatMap(({ displayName, devices }) =>
-      devices.flatMap(({ locators }) => (locators === undefined ? [] : [[locators.gateway, displayName] as const])),
-    ),
+    contacts.flatMap((contact) => gatewaysOfContact(contact).map((gateway) => [gateway, contact.displayName] as const)),
   )
   return (gateway) => names.get(gateway) ?? gateway.slice(-8)
 }

@@ -1,4 +1,6 @@
 /** What is running, who is connected, what is wrong. */
+import { gatewaysOfContact } from '../core/account/contact.ts'
+import type { GatewayId } from '../core/ids.ts'
 import type { ContactsReached, Listeners, Operations, RelaysReached, Results } from '../core/control.ts'
 import type { RelayInUse } from '../core/delivery/relay/desk.ts'
 import { fingerprintOf } from '../certificates/authority.ts'
@@ -50,12 +52,10 @@ function relaysReachedOf({ knowledge, live }: OperationParts): RelaysReached | u
 }
 
 /** Names of the contacts of any account here that live at a gateway. */
-function contactNames({ knowledge: { accounts, contacts } }: OperationParts): (gateway: string) => string[] {
+function contactNames({ knowledge: { accounts, contacts } }: OperationParts): (gateway: GatewayId) => string[] {
   const everybody = accounts.list().flatMap(({ identity }) => contacts.list(identity))
   return (gateway) =>
-    everybody
-      .filter(({ devices }) => devices.some(({ locators }) => locators?.gateway === gateway))
-      .map(({ displayName }) => displayName)
+    everybody.filter((contact) => gatewaysOfContact(contact).includes(gateway)).map(({ displayName }) => displayName)
 }
 
 export function statusOperations(parts: OperationParts): StatusOperations {

@@ -15,7 +15,7 @@ import {
   versionByte,
 } from '../codec.ts'
 import { MyceliumError } from '../errors.ts'
-import type { Address, DeviceId, Identity } from '../ids.ts'
+import type { Address, DeviceId, GatewayId, Identity } from '../ids.ts'
 import { limits } from '../limits.ts'
 import { activeDevices, type LogState, verifyLog } from '../identity/account-log.ts'
 import { type DeviceRecords, deviceRecordsCodec } from '../identity/bundle.ts'
@@ -156,6 +156,10 @@ export function viewContact(
     devices: log === undefined ? [] : viewDevices(log, devices),
   }
 }
+
+/** The gateways at which it lives, as its devices said. */
+export const gatewaysOfContact = ({ devices }: Pick<Contact, 'devices'>): readonly GatewayId[] =>
+  devices.flatMap(({ locators }) => locators?.gateway ?? [])
 
 function viewAddress(address: Address, identity: Identity, claims: readonly Claim[]): readonly ContactAddress[] {
   const mine = claims.find((claim) => claim.identity === identity)
