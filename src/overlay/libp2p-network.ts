@@ -156,6 +156,10 @@ export class Libp2pNetwork implements AddressedNetwork {
     return { transport, remote, via: end?.via, hops: end?.hops ?? 0, sinceMs: connection.timeline.open }
   }
 
+  neighbours(): readonly GatewayId[] {
+    return [...this.#connections.keys()].filter((gateway) => this.isNeighbour(gateway))
+  }
+
   isNeighbour(gateway: GatewayId): boolean {
     return this.#direct(gateway) !== undefined
   }

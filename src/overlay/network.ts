@@ -101,6 +101,8 @@ export interface DirectNetwork extends Network {
 
 /** A direct network on IP, for what concerns addresses and routers. */
 export interface AddressedNetwork extends DirectNetwork {
+  /** Gateways with a direct connection. */
+  neighbours(): readonly GatewayId[]
   /** What it listens on, without addresses. */
   listening(): readonly Listening[]
   ownAddresses(): readonly OwnAddress[]

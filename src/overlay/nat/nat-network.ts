@@ -66,10 +66,6 @@ export class NatNetwork implements DirectNetwork {
     return this.#network.path(gateway)
   }
 
-  neighbours(): readonly GatewayId[] {
-    return this.#network.neighbours()
-  }
-
   isNeighbour(gateway: GatewayId): boolean {
     return this.#network.isNeighbour(gateway)
   }

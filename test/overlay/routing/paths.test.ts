@@ -94,6 +94,7 @@ test('a neighbour that asks for many paths, or twice for one, is told no', async
     onDirect: nothing,
     onSeen: nothing,
     onLocatorsChanged: nothing,
+    onShaken: nothing,
     onMisbehaved: nothing,
     onPipe: (_, pipe) => pipe.abort('nothing here'),
   })
