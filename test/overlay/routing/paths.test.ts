@@ -95,6 +95,7 @@ test('a neighbour that asks for many paths, or twice for one, is told no', async
     onSeen: nothing,
     onShaken: nothing,
     onLocatorsChanged: nothing,
+    onShaken: nothing,
     onMisbehaved: nothing,
     onPipe: (_, pipe) => pipe.abort('nothing here'),
   })
