@@ -6,7 +6,7 @@
 import type { Bench } from '../scripts/bench.ts'
 import { runChaos } from './support/chaos/chaos-run.ts'
 import { runDeadSender } from './support/chaos/dead-sender.ts'
-import { rssAnonMb } from './support/soak/memory.ts'
+import { heldMb } from './support/chaos/held-memory.ts'
 
 export const bench: Bench = async ({ quick, say }) => {
   const seed = Number(process.env['CHAOS_SEED'] ?? Date.now() % 1_000_000)
@@ -27,7 +27,7 @@ export const bench: Bench = async ({ quick, say }) => {
     crashesADay: 2,
     lossMax: 0.2,
     say,
-    onDay: () => void memory.push(rssAnonMb(process.pid)),
+    onDay: async () => void memory.push(await heldMb()),
   })
   let delivered = 0
   for (const survivor of quick ? [seed % 3] : [0, 1, 2]) {
@@ -40,6 +40,7 @@ export const bench: Bench = async ({ quick, say }) => {
   for (const example of found.examples) say(example)
   if (found.messages < messages) throw new Error(`only ${found.messages} messages`)
   if (found.foreign + found.halves > 0) throw new Error(`${found.foreign} foreign, ${found.halves} in part`)
+  const third = Math.ceil(days / 3)
   const count = (name: string, value: number) => ({ name, unit: 'count', value })
   return [
     count('messages', found.messages),
@@ -54,7 +55,7 @@ export const bench: Bench = async ({ quick, say }) => {
     { name: 'delay_p50', unit: 'virtual s', value: found.delayP50Ms / 1000 },
     { name: 'delay_p95', unit: 'virtual s', value: found.delayP95Ms / 1000 },
     { name: 'drain', unit: 'virtual s', value: found.drainedMs / 1000 },
-    { name: 'rss_early', unit: 'MB', value: memory[Math.floor(memory.length / 4)] ?? 0 },
-    { name: 'rss_late', unit: 'MB', value: memory.at(-1) ?? 0 },
+    { name: 'held_early', unit: 'MB', value: Math.max(...memory.slice(0, third)) },
+    { name: 'held_late', unit: 'MB', value: Math.max(...memory.slice(-third)) },
   ]
 }

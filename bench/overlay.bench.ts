@@ -1,4 +1,7 @@
-/** The overlay between two processes over loopback TCP and TLS 1.3, against a bare node:tls socket in the same run. */
+/**
+ * The overlay between two processes over loopback TCP and TLS 1.3, against a bare node:tls socket and a stream of libp2p
+ * as it comes, in the same run.
+ */
 import { fork } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -11,6 +14,9 @@ import type { Ambient } from '../src/core/ambient.ts'
 import type { GatewayAddress, Link, Overlay } from '../src/core/delivery/ports.ts'
 import { newGatewayKey } from '../src/overlay/gateway-key.ts'
 import { openOverlay } from '../src/overlay/overlay.ts'
+import { bootMs } from './overlay/boot.ts'
+import { chunkCryptoMs } from './overlay/chunk-cost.ts'
+import { dialPlain, servePlain } from './overlay/plain-libp2p.ts'
 
 const ambient: Ambient = { clock: systemClock, random: systemRandom, log: silentLog }
 const refuse = async (): Promise<undefined> => undefined
@@ -47,7 +53,9 @@ async function open(
 
 /** What the parent tells the child: count octets up to a number, then say so; send everything back; connect to another. */
 type Order = { readonly expect: number } | { readonly echo: true } | { readonly meet: GatewayAddress }
-type Report = { readonly ready: GatewayAddress & { readonly tlsPort: number } } | { readonly done: true }
+type Report =
+  | { readonly ready: GatewayAddress & { readonly tlsPort: number; readonly plain: string } }
+  | { readonly done: true; readonly cpuMs: number }
 
 interface Counter {
   expect(octets: number): void
@@ -73,7 +81,12 @@ function counter(done: () => void): Counter {
 /** The other process: reads what comes over a link or a TLS socket. */
 async function serve(key: Uint8Array, port: number): Promise<void> {
   const report = (message: Report): void => void process.send!(message)
-  const progress = counter(() => report({ done: true }))
+  let before = process.cpuUsage()
+  const done = (): void => {
+    const { user, system } = process.cpuUsage(before)
+    report({ done: true, cpuMs: (user + system) / 1000 })
+  }
+  const progress = counter(done)
   let isEcho = false
   const overlay = await open({ key, port, isRelay: true }, (link) => {
     void (async () => {
@@ -93,12 +106,16 @@ async function serve(key: Uint8Array, port: number): Promise<void> {
     isEcho ||= 'echo' in order
     if ('meet' in order) {
       const signal = AbortSignal.timeout(10_000)
-      void overlay.link(order.meet, { signal }).then(() => report({ done: true }))
+      void overlay.link(order.meet, { signal }).then(done)
     }
-    if ('expect' in order) progress.expect(order.expect)
+    if ('expect' in order) {
+      before = process.cpuUsage()
+      progress.expect(order.expect)
+    }
   })
   const { port: tlsPort } = server.address() as AddressInfo
-  report({ ready: { gateway: overlay.self, locators: overlay.locators(), tlsPort } })
+  const plain = await servePlain(progress.count)
+  report({ ready: { gateway: overlay.self, locators: overlay.locators(), tlsPort, plain } })
 }
 
 async function certificate(): Promise<{ readonly key: string; readonly cert: string }> {
@@ -118,17 +135,25 @@ interface Peer {
   readonly process: ChildProcess
   readonly address: GatewayAddress
   readonly tlsPort: number
+  readonly plain: string
 }
 
 async function start(key: Uint8Array, port: number): Promise<Peer> {
   const child = fork(fileURLToPath(import.meta.url), ['serve', Buffer.from(key).toString('hex'), String(port)])
   const [report] = (await once(child, 'message')) as [Extract<Report, { ready: unknown }>]
-  return { process: child, address: report.ready, tlsPort: report.ready.tlsPort }
+  return { process: child, address: report.ready, tlsPort: report.ready.tlsPort, plain: report.ready.plain }
 }
 
-/** Seconds until the peer has read `count` pieces of `octets`. */
-async function transfer(peer: Peer, { octets, count }: { octets: number; count: number }, send: Send): Promise<number> {
-  const done = once(peer.process, 'message')
+interface Took {
+  readonly seconds: number
+  /** Of both processes. */
+  readonly cpuMs: number
+}
+
+/** Until the peer has read `count` pieces of `octets`. */
+async function transfer(peer: Peer, { octets, count }: { octets: number; count: number }, send: Send): Promise<Took> {
+  const done = once(peer.process, 'message') as Promise<[Extract<Report, { done: true }>]>
+  const before = process.cpuUsage()
   peer.process.send({ expect: octets * count } satisfies Order)
   const piece = Buffer.alloc(octets, 7)
   const startedAt = performance.now()
@@ -136,8 +161,9 @@ async function transfer(peer: Peer, { octets, count }: { octets: number; count: 
     const wait = send(piece)
     if (wait !== undefined) await wait
   }
-  await done
-  return (performance.now() - startedAt) / 1000
+  const [{ cpuMs }] = await done
+  const { user, system } = process.cpuUsage(before)
+  return { seconds: (performance.now() - startedAt) / 1000, cpuMs: cpuMs + (user + system) / 1000 }
 }
 
 type Send = (piece: Uint8Array) => Promise<unknown> | undefined
@@ -180,11 +206,11 @@ async function addedByHop(rounds: number, directMs: number): Promise<number> {
 }
 
 const round = (value: number): number => Number(value.toPrecision(4))
-const against = (name: string, unit: string, value: number, peerValue: number): Result => ({
+const against = (name: string, unit: string, value: number, peerValue: number, peer = 'node:tls'): Result => ({
   name,
   unit,
   value: round(value),
-  peer: 'node:tls',
+  peer,
   peerValue: round(peerValue),
   ratio: round(value / peerValue),
 })
@@ -208,13 +234,22 @@ export const bench: Bench = async ({ quick, say }) => {
   say('frames of 128 B')
   const frames = { octets: 128, count: 400_000 * scale }
   await transfer(peer, { octets: 128, count: 50_000 }, through)
-  const framesS = await transfer(peer, frames, through)
-  const tlsFramesS = await transfer(peer, frames, throughTls(socket))
+  const plain = await dialPlain(peer.plain)
+  const throughPlain: Send = (piece) => plain.send(piece)
+  const rate = ({ seconds }: Took): number => frames.count / seconds
+  const ours = await transfer(peer, frames, through)
+  const bare = await transfer(peer, frames, throughTls(socket))
+  // a tenth of it: each send is a frame and a write of its own there
+  const raw = await transfer(peer, { ...frames, count: frames.count / 10 }, throughPlain)
   say('bulk of 64 KB')
   const bulk = { octets: 65_536, count: 4_000 * scale }
-  const bulkS = await transfer(peer, bulk, through)
-  const tlsBulkS = await transfer(peer, bulk, throughTls(socket))
-  const megabytes = (bulk.octets * bulk.count) / 1e6
+  const ourBulk = await transfer(peer, bulk, through)
+  const bareBulk = await transfer(peer, bulk, throughTls(socket))
+  const rawBulk = await transfer(peer, bulk, throughPlain)
+  await plain[Symbol.asyncDispose]()
+  const megabytes = ({ seconds }: Took): number => (bulk.octets * bulk.count) / 1e6 / seconds
+  const cryptoMs = chunkCryptoMs(1_000 * scale)
+  const carryMs = ourBulk.cpuMs / bulk.count
 
   say('latency')
   peer.process.send({ echo: true } satisfies Order)
@@ -239,12 +274,19 @@ export const bench: Bench = async ({ quick, say }) => {
     times.push(performance.now() - startedAt)
   }
   peer.process.kill()
+
+  say('reachable after boot')
+  const boot = await bootMs(overlay)
   await overlay[Symbol.asyncDispose]()
   return [
-    against('frames', 'frames/s', frames.count / framesS, frames.count / tlsFramesS),
-    against('bulk', 'MB/s', megabytes / bulkS, megabytes / tlsBulkS),
+    against('frames', 'frames/s', rate(ours), rate(bare)),
+    against('frames_libp2p', 'frames/s', rate(ours), rate(raw) / 10, 'libp2p'),
+    against('bulk', 'MB/s', megabytes(ourBulk), megabytes(bareBulk)),
+    against('bulk_libp2p', 'MB/s', megabytes(ourBulk), megabytes(rawBulk), 'libp2p'),
     against('latency', 'ms', hopMs, tlsHopMs),
     { name: 'hop_latency', unit: 'ms', value: round(added) },
+    { name: 'e2ee_overhead', unit: '%', value: round((100 * cryptoMs) / (cryptoMs + carryMs)) },
+    { name: 'boot', unit: 'ms', value: round(boot) },
     { name: 'reconnect', unit: 'ms', value: round(times.sort((a, b) => a - b)[Math.floor(times.length / 2)]!) },
   ]
 }

@@ -35,7 +35,7 @@ export function addInvite(program: Command, environment: Environment): void {
       print(environment, options, accepted, ({ address, fingerprint, tier, state }) =>
         [
           state === 'pending'
-            ? `${printable(address)} is away; mail to them waits and leaves when both gateways are on.`
+            ? `${printable(address)} is away. Mail to them waits; it leaves when both gateways are on, or by way of relays.`
             : `${printable(address)} is your contact now (${tier}).`,
           `Fingerprint ${fingerprint}; compare it with: contact verify ${printable(address)}`,
         ].join('\n'),

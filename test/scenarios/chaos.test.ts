@@ -23,13 +23,13 @@ test('a day of comings and goings, partitions, kills and bad links loses nothing
   expect(found.messages).toBeGreaterThanOrEqual(150)
   expect(found.kills).toBeGreaterThan(3)
   expect(found.splits).toBeGreaterThan(0)
-}, 60_000)
+}, 120_000)
 
 test('mail to somebody who is away arrives though its sender and two of three relays are dead', async () => {
   const found = await runDeadSender({ seed: 4, messages: 60, survivor: 1 })
   expect(found).toMatchObject({ messages: 60, lost: 0, shownTwice: 0, foreign: 0 })
   expect(found.byRelay).toBeGreaterThan(0)
-}, 60_000)
+}, 120_000)
 
 test('one mail that is taken from the queue, and one that is put into a mailbox twice, are noticed', async () => {
   let doubled = 0
@@ -59,7 +59,7 @@ test('one mail that is taken from the queue, and one that is put into a mailbox 
   })
   expect({ taken, doubled }).toEqual({ taken: 1, doubled: 1 })
   expect(found).toMatchObject({ lost: 1, shownTwice: 1 })
-}, 60_000)
+}, 120_000)
 
 test('the ledger of a chaos run names what is lost, shown twice, gone, foreign and half', () => {
   const ledger = new ChaosLedger(3)

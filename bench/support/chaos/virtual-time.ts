@@ -12,7 +12,7 @@ import promises from 'node:timers/promises'
 import { DueHeap } from './due-heap.ts'
 
 const gridMs = 500
-const stuckMs = 30_000
+const stuckMs = 120_000
 /** Resources that are no work: timers of others, and the lines to a parent process. */
 const standing = new Set([
   'Timeout',

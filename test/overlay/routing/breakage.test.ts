@@ -98,6 +98,18 @@ async function openSwallower(): Promise<Peer> {
   return observe(overlay, {})
 }
 
+/** As whoever has mail to send: what fails is tried again. */
+async function persistently<T>(attempt: () => Promise<T>, withinMs: number): Promise<T> {
+  const endMs = performance.now() + withinMs
+  for (;;) {
+    try {
+      return await attempt()
+    } catch (error) {
+      if (performance.now() > endMs) throw error
+    }
+  }
+}
+
 test('a gateway that attracts paths and swallows them is noticed and passed by, next to the opener and further on', async () => {
   for (const isFar of [false, true]) {
     await using scope = new AsyncDisposableStack()
@@ -114,7 +126,7 @@ test('a gateway that attracts paths and swallows them is noticed and passed by, 
     await meet(second, bob)
     // the thief's way is the shorter one
     const startedAt = performance.now()
-    const link = await alice.overlay.link(nowhere(bob), within(10_000))
+    const link = await persistently(async () => await alice.overlay.link(nowhere(bob), within(10_000)), 9_000)
     await link.send(fromUtf8('got through'))
     await expect.poll(() => text(bob), patience).toBe('got through')
     expect(performance.now() - startedAt).toBeLessThan(9_000)

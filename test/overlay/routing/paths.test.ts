@@ -93,8 +93,8 @@ test('a neighbour that asks for many paths, or twice for one, is told no', async
     onDisconnected: nothing,
     onDirect: nothing,
     onSeen: nothing,
-    onShaken: nothing,
     onLocatorsChanged: nothing,
+    onShaken: nothing,
     onMisbehaved: nothing,
     onPipe: (_, pipe) => pipe.abort('nothing here'),
   })
