@@ -278,8 +278,11 @@ export class Channel {
     const moment = { random: ambient.random, nowMs: ambient.clock.nowMs() }
     const newTransferId = (): Uint8Array => ambient.random.bytes(16)
     const frames: Uint8Array[] = []
+    const units: number[] = []
     for (const item of control) {
-      for (const payload of packItem(item, largestPayload, newTransferId)) frames.push(session.seal(payload, moment))
+      const payloads = packItem(item, largestPayload, newTransferId)
+      for (const payload of payloads) frames.push(session.seal(payload, moment))
+      units.push(payloads.length)
     }
     const outgoing = queued.flatMap((one) => {
       const message = outbox.message(tx, one.ref)
@@ -289,15 +292,19 @@ export class Channel {
     for (const { item, members } of itemsOf(outgoing, largestPayload)) {
       const payloads = packItem(item, largestPayload, newTransferId)
       for (const payload of payloads) frames.push(session.seal(payload, { ...moment, classMin: messageClassMin }))
+      units.push(payloads.length)
       for (const member of members) sent.push({ queued: member.queued, frames: payloads.length, root: member.root })
     }
-    frames.push(...session.maintenance(moment))
+    const maintenance = session.maintenance(moment)
+    frames.push(...maintenance)
+    for (const _ of maintenance) units.push(1)
     book.update(tx, { ...row, current: session.encode() })
     const tag = session.sendTag(moment.nowMs)
     const alive = new Set(sent.map(({ queued: { seq } }) => seq))
     return {
       tag,
       frames,
+      units,
       sent,
       gone: overdue.filter((seq) => !alive.has(seq)),
     }
