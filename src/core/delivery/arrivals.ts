@@ -198,17 +198,17 @@ export class Arrivals implements AsyncDisposable {
 
   /**
    * A chunk that came by another way than being asked for. What belongs to no mail on its way is left alone: the mail is
-   * in, or its descriptor never came and all of it will come again.
+   * in, or its descriptor has not come. @returns whether it is durable, or wrong
    */
   async takeChunk(
     account: Identity,
     author: Identity,
     { root, index, answer }: { readonly root: BlobRoot; readonly index: number; readonly answer: Uint8Array },
-  ): Promise<void> {
+  ): Promise<boolean> {
     const arrival = [...this.#waiting.values()].find(
       (one) => one.account === account && one.author === author && one.root === root,
     )
-    if (arrival === undefined) return
+    if (arrival === undefined) return false
     const incoming = await this.#parts.blobs.openIncoming(account, root, arrival)
     try {
       await this.#putChunk(arrival, incoming, index, answer)
@@ -216,9 +216,10 @@ export class Arrivals implements AsyncDisposable {
       if (!hasCode(error, 'peer-misbehaved') && !hasCode(error, 'malformed') && !hasCode(error, 'too-large'))
         throw error
       this.#parts.ambient.log.info('blob.chunk-refused', { message: short(arrival.id), index })
-      return
+      return true
     }
     if (incoming.missing().length === 0) this.nudge()
+    return true
   }
 
   #now(): Since {

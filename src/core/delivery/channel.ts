@@ -79,8 +79,7 @@ export class Channel {
     const before = this.#outlet
     this.#outlet = outlet
     before?.close()
-    this.#startOver()
-    this.#readTo = outlet.after
+    this.#startOver(outlet.after)
     this.pump()
   }
 
@@ -95,7 +94,7 @@ export class Channel {
     const before = this.#outlet
     this.#outlet = undefined
     before?.close()
-    this.#startOver()
+    this.#startOver(0)
   }
 
   /** An item that is not a message; sent once, when there is a way that takes it, and lost with the process. */
@@ -160,18 +159,17 @@ export class Channel {
       if (outlet === undefined || outlet.closed.aborted) return
       const sealed = await this.#sealNext(outlet)
       if (sealed === undefined) continue
-      this.#noteSent(sealed, outlet)
       this.#again = true
+      // sealed for nothing: everything has started over for the way that took its place
       if (outlet !== this.#outlet) continue
+      this.#noteSent(sealed, outlet)
       await outlet.send(sealed).catch(() => {})
     }
   }
 
   #noteSent({ sent, gone }: Sealed, outlet: Outlet): void {
     const now = this.#parts.ambient.clock.monotonicMs()
-    const isOver = outlet !== this.#outlet // it was sealed for nothing: it is due at once
-    const dueMs = (sendings: number): number =>
-      isOver ? now : outlet.resends ? now + resendDelayMs(sendings) : Infinity
+    const dueMs = (sendings: number): number => (outlet.resends ? now + resendDelayMs(sendings) : Infinity)
     for (const seq of gone) this.#drop(seq)
     for (const { queued, frames } of sent) {
       const { seq, ref } = queued
@@ -186,13 +184,14 @@ export class Channel {
   /** `undefined` when there is nothing to send now. */
   async #sealNext(outlet: Outlet): Promise<Sealed | undefined> {
     const mayMail = this.#parts.mayMail(this.pair)
-    if (!mayMail) this.#startOver()
+    if (!mayMail) this.#startOver(outlet.after)
     const overdue = this.#overdue()
     const window = outlet.framesMax
     const room = mayMail && this.#framesInFlight < window
     const control = this.#control.filter((item) => outlet.takes(item))
     const sealed = await this.#parts.store.write((tx) => {
-      const queued = overdue.length > 0 ? this.#reread(tx, overdue) : room ? this.#readOn(tx, window) : []
+      if (outlet !== this.#outlet) return undefined
+      const queued = overdue.length > 0 ? this.#reread(tx, overdue) : room ? this.#readOn(tx, outlet) : []
       if (queued.length === 0 && control.length === 0 && overdue.length === 0) return undefined
       tx.afterCommit(() => this.#said(control))
       return this.#seal(tx, control, queued, overdue)
@@ -223,21 +222,25 @@ export class Channel {
     })
   }
 
-  #readOn(tx: WriteTx, window: number): readonly QueuedRef[] {
-    if (this.#isCaughtUp) return this.#takeFresh(tx, window)
+  #readOn(tx: WriteTx, outlet: Outlet): readonly QueuedRef[] {
+    const window = outlet.framesMax
+    if (this.#isCaughtUp) return this.#takeFresh(tx, outlet)
     const { account, peer } = this.pair
     const rows = [...this.#parts.outbox.refs(tx, account, peer, this.#readTo, limits.sealBatchMax)]
     const taken = this.#thatFit(tx, rows, window)
     tx.afterCommit(() => {
+      // another way may begin while this commits: what it reads from must not be moved
+      if (outlet !== this.#outlet) return
       this.#readTo = taken.at(-1)?.seq ?? this.#readTo
       this.#isCaughtUp = taken.length === rows.length && rows.length < limits.sealBatchMax
     })
     return taken.filter(({ seq, ref }) => !this.#inFlight.has(seq) && !this.#hasAnswered(ref))
   }
 
-  #takeFresh(tx: WriteTx, window: number): readonly QueuedRef[] {
-    const taken = this.#thatFit(tx, this.#fresh.slice(0, limits.sealBatchMax), window)
+  #takeFresh(tx: WriteTx, outlet: Outlet): readonly QueuedRef[] {
+    const taken = this.#thatFit(tx, this.#fresh.slice(0, limits.sealBatchMax), outlet.framesMax)
     tx.afterCommit(() => {
+      if (outlet !== this.#outlet) return
       this.#fresh.splice(0, taken.length)
       this.#readTo = taken.at(-1)?.seq ?? this.#readTo
     })
@@ -275,8 +278,11 @@ export class Channel {
     const moment = { random: ambient.random, nowMs: ambient.clock.nowMs() }
     const newTransferId = (): Uint8Array => ambient.random.bytes(16)
     const frames: Uint8Array[] = []
+    const units: number[] = []
     for (const item of control) {
-      for (const payload of packItem(item, largestPayload, newTransferId)) frames.push(session.seal(payload, moment))
+      const payloads = packItem(item, largestPayload, newTransferId)
+      for (const payload of payloads) frames.push(session.seal(payload, moment))
+      units.push(payloads.length)
     }
     const outgoing = queued.flatMap((one) => {
       const message = outbox.message(tx, one.ref)
@@ -286,15 +292,19 @@ export class Channel {
     for (const { item, members } of itemsOf(outgoing, largestPayload)) {
       const payloads = packItem(item, largestPayload, newTransferId)
       for (const payload of payloads) frames.push(session.seal(payload, { ...moment, classMin: messageClassMin }))
+      units.push(payloads.length)
       for (const member of members) sent.push({ queued: member.queued, frames: payloads.length, root: member.root })
     }
-    frames.push(...session.maintenance(moment))
+    const maintenance = session.maintenance(moment)
+    frames.push(...maintenance)
+    for (const _ of maintenance) units.push(1)
     book.update(tx, { ...row, current: session.encode() })
     const tag = session.sendTag(moment.nowMs)
     const alive = new Set(sent.map(({ queued: { seq } }) => seq))
     return {
       tag,
       frames,
+      units,
       sent,
       gone: overdue.filter((seq) => !alive.has(seq)),
     }
@@ -308,11 +318,11 @@ export class Channel {
     this.#framesInFlight -= known.frames
   }
 
-  #startOver(): void {
+  #startOver(readTo: number): void {
     this.#inFlight.clear()
     this.#byMessage.clear()
     this.#fallBehind()
     this.#framesInFlight = 0
-    this.#readTo = 0
+    this.#readTo = readTo
   }
 }

@@ -14,6 +14,8 @@ export interface SentFrames {
   /** Channel tag in front of each. */
   readonly tag: Uint8Array
   readonly frames: readonly Uint8Array[]
+  /** How many of the frames, in their order, make one item each: a part of one is worth nothing. */
+  readonly units: readonly number[]
   /** The messages in them, each with the root of its blob if it has one. */
   readonly sent: readonly {
     readonly queued: QueuedRef

@@ -61,7 +61,7 @@ export const pairName = (pair: Pair): string => pair.device + pair.peerDevice
 export class SessionBook {
   readonly #store: Store
   readonly #ambient: Ambient
-  /** Grows by three tags a session until the next hour; a stale entry leads to a session that is gone. */
+  /** Grows by six tags a session until the next hour; a stale entry leads to a session that is gone. */
   readonly tags = new TagTable<Tagged>()
   readonly #pairs = new Map<string, Pair>()
   readonly #keys = new Map<string, Uint8Array>()
@@ -171,10 +171,14 @@ export class SessionBook {
     })
   }
 
-  #indexOffered({ pair, session: encoded }: Offered): void {
-    const session = Session.decode(encoded)
-    for (const tag of session.receiveTags(this.#ambient.clock.nowMs()))
-      this.tags.set(tag, { pair, sessionId: session.id })
+  #indexOffered({ pair, session }: Offered): void {
+    this.#indexTags(pair, Session.decode(session), this.#ambient.clock.nowMs())
+  }
+
+  /** Also those of weeks ago: that long a frame may have lain at a relay. */
+  #indexTags(pair: Pair, session: Session, nowMs: number): void {
+    for (const atMs of [nowMs - limits.messageExpiryMs, nowMs])
+      for (const tag of session.receiveTags(atMs)) this.tags.set(tag, { pair, sessionId: session.id })
   }
 
   #index(row: SessionRow): void {
@@ -182,8 +186,7 @@ export class SessionBook {
     this.#pairs.set(pairName(row.pair), row.pair)
     for (const encoded of [row.current, ...row.archived]) {
       const session = Session.decode(encoded)
-      if (session.hasEnded(nowMs)) continue
-      for (const tag of session.receiveTags(nowMs)) this.tags.set(tag, { pair: row.pair, sessionId: session.id })
+      if (!session.hasEnded(nowMs)) this.#indexTags(row.pair, session, nowMs)
     }
   }
 

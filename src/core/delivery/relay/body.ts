@@ -7,7 +7,7 @@ import { bytes, type Codec, decode, encode, fixed, hexId, literal, record, u32, 
 import { aeadTagBytes, openRandom, sealRandom, xaeadNonceBytes } from '../../crypto/aead.ts'
 import { MyceliumError } from '../../errors.ts'
 import { capabilityBytes } from '../../identity/invitation.ts'
-import type { BlobRoot, Identity } from '../../ids.ts'
+import type { BlobRoot, DeviceId, Identity } from '../../ids.ts'
 import { limits } from '../../limits.ts'
 import { relayBodySizes } from '../relay-ports.ts'
 import { type GivenQueue, givenQueuesCodec } from './queues.ts'
@@ -25,6 +25,9 @@ export type BodyContent =
       readonly identity: Identity
       readonly capability: Uint8Array
       readonly bundle: Uint8Array
+      /** One of its devices, which signs `introductionContent`: everybody who met the identity has its bundle. */
+      readonly device: DeviceId
+      readonly signature: Uint8Array
       /** Where the inviter is to answer. */
       readonly queues: readonly GivenQueue[]
     }
@@ -43,6 +46,23 @@ export interface Body {
   readonly content: BodyContent
 }
 
+const signatureBytes = 64
+export const introductionLabel = 'mycelium/relay/introduction/1'
+const introductionCodec = record<Introduced>({
+  inviter: hexId<Identity>(32),
+  identity: hexId<Identity>(32),
+  capability: fixed(capabilityBytes),
+  queues: givenQueuesCodec,
+})
+interface Introduced {
+  readonly inviter: Identity
+  readonly identity: Identity
+  readonly capability: Uint8Array
+  readonly queues: readonly GivenQueue[]
+}
+/** What the signature of an introduction is over. */
+export const introductionContent = (introduced: Introduced): Uint8Array => encode(introductionCodec, introduced)
+
 const sizeMax = relayBodySizes.at(-1)!
 const contentCodec: Codec<BodyContent> = union<BodyContent>({
   frames: { tag: 0, codec: record({ kind: literal('frames'), items: bytes(sizeMax) }) },
@@ -58,6 +78,8 @@ const contentCodec: Codec<BodyContent> = union<BodyContent>({
       identity: hexId<Identity>(32),
       capability: fixed(capabilityBytes),
       bundle: bytes(limits.bundleBytesMax),
+      device: hexId<DeviceId>(32),
+      signature: fixed(signatureBytes),
       queues: givenQueuesCodec,
     }),
   },

@@ -11,17 +11,20 @@ import { ItemCursor } from '../../session/items.ts'
 import type { Store } from '../../store/store.ts'
 import type { Arrivals } from '../arrivals.ts'
 import type { Inbound, TaggedFrame } from '../inbound.ts'
+import type { Keyring } from '../needs.ts'
 import type { RelayEntry } from '../relay-ports.ts'
 import { type Pair, pairName, type SessionBook, type Tagged } from '../session-book.ts'
 import { type Body, type BodyContent, openBody } from './body.ts'
 import type { RelayBook } from './book.ts'
 import { type Fault, gapBefore, isHeldBack } from './health.ts'
+import { invitationPair } from './meeting.ts'
 import type { InQueue, RelayChoice } from './queues.ts'
 
 interface CollectorParts {
   readonly store: Store
   readonly book: RelayBook
   readonly sessions: SessionBook
+  readonly keyring: Pick<Keyring, 'accounts'>
   readonly inbound: Inbound
   readonly arrivals: Arrivals
   readonly ambient: Ambient
@@ -57,7 +60,7 @@ const freshMs = 120_000
 
 export class RelayCollector {
   readonly #parts: CollectorParts
-  /** Account and leaving id → when its first copy was taken, Unix milliseconds; oldest first. */
+  /** Account, who left it and leaving id → when its first copy was taken, Unix milliseconds; oldest first. */
   readonly #taken = new Map<string, number>()
 
   constructor(parts: CollectorParts) {
@@ -66,21 +69,35 @@ export class RelayCollector {
 
   /** @returns numbers of what is durable here, or worthless */
   async take(choice: RelayChoice, entries: readonly RelayEntry[], watching: Watching): Promise<readonly number[]> {
+    // frames of an account that is switched off would be dropped: what waits goes on waiting
+    if (!this.#parts.keyring.accounts().includes(choice.account)) throw new MyceliumError('unreachable')
     const progress: Progress = new Map()
     const opened = entries.flatMap((entry) => this.#open(choice, entry, watching, progress) ?? [])
-    const fresh = opened.filter(({ pair, body }) => !this.#taken.has(nameOf(pair.account, body)))
+    const fresh = opened.filter(({ pair, body }) => !this.#taken.has(nameOf(pair, body)))
     await this.#takeFrames(fresh)
-    for (const { pair, body } of opened) {
-      const { content } = body
-      if (content.kind === 'probe') this.#parts.onProbe(choice, body.leavingId)
-      if (this.#taken.has(nameOf(pair.account, body))) continue
-      if (content.kind === 'chunk') await this.#parts.arrivals.takeChunk(pair.account, pair.peer, content)
-      if (content.kind === 'introduction') await this.#parts.onIntroduction(pair.account, content)
-      if (content.kind === 'flight' && pair.peer !== pair.account) await this.#parts.onFlight(pair, content)
-    }
-    for (const { pair, body } of fresh) this.#remember(pair.account, body)
+    for (const { body } of opened)
+      if (body.content.kind === 'probe') this.#parts.onProbe(choice, body.leavingId)
+    for (const one of fresh) if (await this.#takeOther(one)) this.#remember(one)
     await this.#keep(progress)
     return entries.map(({ number }) => number)
+  }
+
+  /** What is not frames; false for what a copy of it may yet be good for. */
+  async #takeOther({ pair, body: { content } }: Opened): Promise<boolean> {
+    const { arrivals, onIntroduction, onFlight } = this.#parts
+    switch (content.kind) {
+      case 'chunk':
+        // at another relay its descriptor may lie before it
+        return await arrivals.takeChunk(pair.account, pair.peer, content)
+      case 'introduction':
+        if (isOfInvitation(pair, content.capability)) await onIntroduction(pair.account, content)
+        return true
+      case 'flight':
+        if (pair.peer !== pair.account) await onFlight(pair, content)
+        return true
+      default:
+        return true
+    }
   }
 
   /** `undefined` for what is in none of our queues or nobody can read: it is worthless. */
@@ -97,7 +114,7 @@ export class RelayCollector {
     const highest = progress.get(seed)?.highest ?? queue.highest
     if (gapBefore(body.number, highest, watching.awayMs)) onFault(choice, 'gap')
     progress.set(seed, { pair, highest: Math.max(highest, body.number) })
-    const firstAtMs = this.#taken.get(nameOf(pair.account, body))
+    const firstAtMs = this.#taken.get(nameOf(pair, body))
     const nowMs = ambient.clock.nowMs()
     const { heldSinceMs } = entry
     if (firstAtMs !== undefined && isHeldBack({ nowMs, firstAtMs, heldSinceMs, watchedSinceMs: watching.sinceMs }))
@@ -114,7 +131,9 @@ export class RelayCollector {
     const answers = await inbound.take(frames)
     for (const { pair, tag, frames: sealed } of answers) if (sealed.length > 0) this.#parts.onAnswers(pair, tag, sealed)
     const nowMs = ambient.clock.nowMs()
-    const lately = opened.filter(({ body }) => Math.abs(nowMs - body.leftAtMs) < freshMs)
+    const lately = opened.filter(
+      ({ body }) => body.content.kind === 'frames' && Math.abs(nowMs - body.leftAtMs) < freshMs,
+    )
     for (const pair of new Map(lately.map((one) => [pairName(one.pair), one.pair])).values()) this.#parts.onFresh(pair)
   }
 
@@ -135,8 +154,8 @@ export class RelayCollector {
     return frames
   }
 
-  #remember(account: Identity, body: Body): void {
-    this.#taken.set(nameOf(account, body), this.#parts.ambient.clock.nowMs())
+  #remember({ pair, body }: Opened): void {
+    this.#taken.set(nameOf(pair, body), this.#parts.ambient.clock.nowMs())
     if (this.#taken.size > limits.relayLeavingsKept) this.#taken.delete(this.#taken.keys().next().value!)
   }
 
@@ -159,4 +178,9 @@ export class RelayCollector {
 /** A queue may be older than what is known of its user's devices. */
 const isOfContact = (one: Pair, other: Pair): boolean => one.account === other.account && one.peer === other.peer
 
-const nameOf = (account: Identity, { leavingId }: Body): string => account + toHex(leavingId)
+/** Only whoever invited and whoever holds the link can leave something there; a contact speaks for itself alone. */
+const isOfInvitation = (pair: Pair, capability: Uint8Array): boolean =>
+  pairName(pair) === pairName(invitationPair(pair.account, pair.device, capability))
+
+/** Nobody's ids say anything about what another one leaves. */
+const nameOf = ({ account, peer }: Pair, { leavingId }: Body): string => account + peer + toHex(leavingId)

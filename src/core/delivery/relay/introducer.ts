@@ -3,6 +3,7 @@
  * leads, takes those of others, and carries first flights both ways, so that two gateways need never be on together.
  */
 import type { Ambient } from '../../ambient.ts'
+import { sign, verify } from '../../crypto/sign.ts'
 import { hasCode, MyceliumError } from '../../errors.ts'
 import { type Identity, short } from '../../ids.ts'
 import { limits } from '../../limits.ts'
@@ -12,7 +13,14 @@ import type { Keyring, PeerContact } from '../needs.ts'
 import type { GatewayAddress } from '../ports.ts'
 import type { Relays } from '../relay-ports.ts'
 import { type Pair, pairName, type SessionBook } from '../session-book.ts'
-import { type Body, type BodyContent, leavingIdBytes, sealBody } from './body.ts'
+import {
+  type Body,
+  type BodyContent,
+  introductionContent,
+  introductionLabel,
+  leavingIdBytes,
+  sealBody,
+} from './body.ts'
 import type { RelayBook } from './book.ts'
 import type { Depositor } from './depositor.ts'
 import { expectedPair, invitationKeys, relaysIn } from './meeting.ts'
@@ -52,14 +60,24 @@ export class RelayIntroducer {
     const nowMs = ambient.clock.nowMs()
     const isLately = nowMs - (this.#introducedAtMs.get(name) ?? -Infinity) < limits.relayIntroduceMs
     if (invitation === undefined || isLately || this.#busy.has(name)) return
-    const queues = given(expectedPair(account, keyring.own(account).party.device, identity))
+    const { party, signing } = keyring.own(account)
+    const queues = given(expectedPair(account, party.device, identity))
     // without a relay of our own there is no way back
     if (queues.length === 0) return
     this.#busy.add(name)
     try {
       const { capability } = invitation
       const bundle = keyring.bundle(account, this.#parts.here())
-      const content: BodyContent = { kind: 'introduction', identity: account, capability, bundle, queues }
+      const signed = introductionContent({ inviter: identity, identity: account, capability, queues })
+      const content: BodyContent = {
+        kind: 'introduction',
+        identity: account,
+        capability,
+        bundle,
+        device: party.device,
+        signature: sign(signing, introductionLabel, signed),
+        queues,
+      }
       const stored = await Promise.all(
         relaysIn(invitation.at.locators).map(
           async (relay) => await this.#leaveIntroduction(relay, capability, content, signal),
@@ -109,9 +127,10 @@ export class RelayIntroducer {
   /** Somebody accepted an invitation of ours: good once, and for one identity. */
   async introduced(
     account: Identity,
-    { identity, capability, bundle, queues }: Extract<BodyContent, { kind: 'introduction' }>,
+    content: Extract<BodyContent, { kind: 'introduction' }>,
   ): Promise<void> {
-    const { store, keyring, book, ambient } = this.#parts
+    const { store, keyring, book, sessions, ambient } = this.#parts
+    const { identity, capability, bundle, queues } = content
     const isKnown = keyring.contact(account, identity)?.state === 'active'
     if (!isKnown && !keyring.capabilityOpens(account, capability)) return
     const { device } = keyring.own(account).party
@@ -119,8 +138,13 @@ export class RelayIntroducer {
       await store.write((tx) => {
         const who = { introduction: bundle, claimed: identity, capability, source: 'relay', flight: capability }
         const contact = keyring.meet(tx, account, who)
-        for (const one of contact.devices)
-          book.given(tx, { account, device, peer: identity, peerDevice: one.device }, queues)
+        if (!contact.devices.some(({ device: one }) => one === content.device) || !isSigned(account, content))
+          throw new MyceliumError('signature-invalid')
+        for (const one of contact.devices) {
+          const pair = { account, device, peer: identity, peerDevice: one.device }
+          // whom we share a session with says there where its queues are; a link and a bundle say nothing about it
+          if (sessions.read(tx, pair) === undefined) book.given(tx, pair, queues)
+        }
       })
     } catch (error) {
       if (!(error instanceof MyceliumError) || hasCode(error, 'disk-full') || hasCode(error, 'store-corrupt'))
@@ -169,3 +193,14 @@ export class RelayIntroducer {
     leave(taken.pair, taken.tag, [taken.frame])
   }
 }
+
+const isSigned = (
+  inviter: Identity,
+  { identity, capability, device, signature, queues }: Extract<BodyContent, { kind: 'introduction' }>,
+): boolean =>
+  verify(
+    Buffer.from(device, 'hex'),
+    introductionLabel,
+    introductionContent({ inviter, identity, capability, queues }),
+    signature,
+  )

@@ -71,7 +71,7 @@ export class RelayOutlet implements Outlet {
     this.#parts.onFailed()
   }
 
-  async send({ tag, frames, sent }: SentFrames): Promise<void> {
+  async send({ tag, frames, units, sent }: SentFrames): Promise<void> {
     const { depositor } = this.#parts
     const signal = this.#ended.signal
     const nowMs = this.#parts.nowMs()
@@ -79,7 +79,7 @@ export class RelayOutlet implements Outlet {
     const expiresAtMs = Math.min(latest === 0 ? Infinity : latest, nowMs + limits.messageExpiryMs)
     try {
       await this.#count(frames.length)
-      for (const items of pieces(tag, frames)) await depositor.leave({ kind: 'frames', items }, { expiresAtMs, signal })
+      for (const items of pieces(tag, frames, units)) await depositor.leave({ kind: 'frames', items }, { expiresAtMs, signal })
       this.#hasLeft = true
       this.#parts.onLeft()
       for (const { root } of sent) if (root !== undefined) await this.#leaveBlob(root, expiresAtMs)
@@ -125,16 +125,24 @@ export class RelayOutlet implements Outlet {
 /** What was left so long ago that it should have been answered is left once more: a relay may have lost it. */
 export const isOld = ({ sinceMs }: OutQueues, nowMs: number): boolean => nowMs - sinceMs >= limits.relayLeaveAgainMs
 
-/** Whole items, as many as fit an entry. */
-function* pieces(tag: Uint8Array, frames: readonly Uint8Array[]): Generator<Uint8Array> {
-  for (let from = 0; from < frames.length;) {
-    let to = from
-    let length = 0
-    while (to < frames.length && (to === from || length + itemHeaderBytes + frames[to]!.length <= itemsBytesMax)) {
-      length += itemHeaderBytes + frames[to]!.length
-      to += 1
+/**
+ * All frames of an item, and of as many items as fit an entry. An item over two entries would be half taken, for good and in
+ * memory alone, when its recipient stops between them.
+ */
+export function* pieces(
+  tag: Uint8Array,
+  frames: readonly Uint8Array[],
+  units: readonly number[],
+): Generator<Uint8Array> {
+  let [from, to, length] = [0, 0, 0]
+  for (const count of units) {
+    const octets = frames.slice(to, to + count).reduce((sum, frame) => sum + itemHeaderBytes + frame.length, 0)
+    if (to > from && length + octets > itemsBytesMax) {
+      yield encodeItems(tag, frames.slice(from, to))
+      ;[from, length] = [to, 0]
     }
-    yield encodeItems(tag, frames.slice(from, to))
-    from = to
+    to += count
+    length += octets
   }
+  if (to > from) yield encodeItems(tag, frames.slice(from, to))
 }
