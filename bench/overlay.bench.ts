@@ -82,11 +82,11 @@ function counter(done: () => void): Counter {
 async function serve(key: Uint8Array, port: number): Promise<void> {
   const report = (message: Report): void => void process.send!(message)
   let before = process.cpuUsage()
-  const reportDone = (): void => {
+  const finished = (): void => {
     const { user, system } = process.cpuUsage(before)
     report({ done: true, cpuMs: (user + system) / 1000 })
   }
-  const progress = counter(reportDone)
+  const progress = counter(finished)
   let isEcho = false
   const overlay = await open({ key, port, isRelay: true }, (link) => {
     void (async () => {
@@ -106,7 +106,7 @@ async function serve(key: Uint8Array, port: number): Promise<void> {
     isEcho ||= 'echo' in order
     if ('meet' in order) {
       const signal = AbortSignal.timeout(10_000)
-      void overlay.link(order.meet, { signal }).then(reportDone)
+      void overlay.link(order.meet, { signal }).then(finished)
     }
     if ('expect' in order) {
       before = process.cpuUsage()

@@ -4,7 +4,7 @@
  */
 import type { Ambient } from '../../ambient.ts'
 import { toHex } from '../../bytes.ts'
-import { MyceliumError } from '../../errors.ts'
+import { MyceliumError, unreachable } from '../../errors.ts'
 import type { Identity } from '../../ids.ts'
 import { limits } from '../../limits.ts'
 import { ItemCursor } from '../../session/items.ts'
@@ -75,8 +75,7 @@ export class RelayCollector {
     const opened = entries.flatMap((entry) => this.#open(choice, entry, watching, progress) ?? [])
     const fresh = opened.filter(({ pair, body }) => !this.#taken.has(nameOf(pair, body)))
     await this.#takeFrames(fresh)
-    for (const { body } of opened)
-      if (body.content.kind === 'probe') this.#parts.onProbe(choice, body.leavingId)
+    for (const { body } of opened) if (body.content.kind === 'probe') this.#parts.onProbe(choice, body.leavingId)
     for (const one of fresh) if (await this.#takeOther(one)) this.#remember(one)
     await this.#keep(progress)
     return entries.map(({ number }) => number)
@@ -95,8 +94,11 @@ export class RelayCollector {
       case 'flight':
         if (pair.peer !== pair.account) await onFlight(pair, content)
         return true
-      default:
+      case 'frames':
+      case 'probe':
         return true
+      default:
+        return unreachable(content)
     }
   }
 
