@@ -48,6 +48,8 @@ interface FirstContactParts {
   readonly ambient: Ambient
   /** A session of this pair was made or replaced, here or by the peer. */
   readonly onSession: (pair: Pair) => void
+  /** The same, in its transaction. */
+  readonly onReplaced: (tx: WriteTx, pair: Pair) => void
   /** Does a contact who was accepted live there? */
   readonly isFamiliar: (gateway: GatewayId) => boolean
   readonly counts: DeliveryCounts
@@ -197,6 +199,7 @@ export class FirstContact {
       // meanwhile the peer's own flight made another session: both sides hold that one
       if (currentId(row) !== currentId(old)) return
       book.replace(tx, takeOver(row, pair, session, { nowMs, reset: isReset }))
+      this.#parts.onReplaced(tx, pair)
       keyring.invitationDone(tx, pair.account, pair.peer)
     })
     this.#parts.onSession(pair)
@@ -340,6 +343,7 @@ export class FirstContact {
     const [payload] = packItem({ kind: 'welcome' }, payloadBytesMax(512), () => moment.random.bytes(16))
     const frame = session.seal(payload!, moment)
     book.replace(tx, takeOver(old, pair, session, { nowMs: moment.nowMs, reset: isReset }))
+    this.#parts.onReplaced(tx, pair)
     const prekeyId = new DataView(flight.buffer, flight.byteOffset).getUint32(1)
     keyring.prekeyUsed(tx, account, prekeyId)
     tx.put(tables.handshakes, flightKey, encodeSeen({ account, prekeyId }))
