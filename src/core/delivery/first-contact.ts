@@ -63,6 +63,8 @@ interface Arrival {
   readonly source: string
   readonly flightKey: Uint8Array
   readonly flight: Uint8Array
+  /** Given for one that was left at a relay: nobody waits for its answer, and ours may lie there too. */
+  readonly onTaken?: (tx: WriteTx, pair: Pair) => void
 }
 
 export class FirstContact {
@@ -268,13 +270,14 @@ export class FirstContact {
     })
 
   /**
-   * A flight that a contact left at a relay. @returns the first frame of the new session, with its tag; `undefined` for what
+   * A flight that a contact left at a relay. @param onTaken in the transaction that takes it @returns the first frame of the new session, with its tag; `undefined` for what
    * is not taken
    */
   async takeLeft(
     account: Identity,
     contact: Identity,
     request: Uint8Array,
+    onTaken: (tx: WriteTx, pair: Pair) => void,
   ): Promise<{ readonly pair: Pair; readonly tag: Uint8Array; readonly frame: Uint8Array } | undefined> {
     const { keyring, store, ambient } = this.#parts
     try {
@@ -283,7 +286,7 @@ export class FirstContact {
       if (keyring.accountOfDevice(device) !== account || flightKey === undefined) return undefined
       if (store.read((tx) => tx.has(tables.handshakes, flightKey))) return undefined
       const arrival = { account, source: 'relay', flightKey, flight: Uint8Array.from(flight) }
-      const taken = await this.#take(arrival, (identity) => identity === contact)
+      const taken = await this.#take({ ...arrival, onTaken }, (identity) => identity === contact)
       return taken === undefined ? undefined : { ...taken, tag: taken.session.sendTag(ambient.clock.nowMs()) }
     } catch (error) {
       if (isOurs(error)) throw error
@@ -317,7 +320,7 @@ export class FirstContact {
   /** Everything that a first flight changes, in one transaction; a replayed or unwelcome one changes nothing. */
   #accept(
     tx: WriteTx,
-    { account, source, flight, flightKey }: Arrival,
+    { account, source, flight, flightKey, onTaken }: Arrival,
     claim: Claim,
   ): { readonly pair: Pair; readonly session: Session; readonly frame: Uint8Array } | undefined {
     const { book, keyring, ambient } = this.#parts
@@ -339,6 +342,12 @@ export class FirstContact {
       peerDevice: claim.device,
     }
     const old = book.read(tx, pair)
+    // both left one: the lower id is made on both sides, as when both call at once
+    const ours = onTaken === undefined ? undefined : book.offeredId(tx, pair)
+    if (ours !== undefined && compareTranscripts(ours, session.id) < 0) {
+      onTaken?.(tx, pair) // where ours is to be left
+      return undefined
+    }
     const isReset = this.#takesPlace(old, session, greeting, pair, moment.nowMs) === 'reset'
     const [payload] = packItem({ kind: 'welcome' }, payloadBytesMax(512), () => moment.random.bytes(16))
     const frame = session.seal(payload!, moment)
@@ -347,6 +356,7 @@ export class FirstContact {
     const prekeyId = new DataView(flight.buffer, flight.byteOffset).getUint32(1)
     keyring.prekeyUsed(tx, account, prekeyId)
     tx.put(tables.handshakes, flightKey, encodeSeen({ account, prekeyId }))
+    onTaken?.(tx, pair)
     return { pair, session, frame }
   }
 
