@@ -115,6 +115,7 @@ export const limits = {
   relayFramesInFlightMax: 600, // ours: frames that wait at relays; a link allows 900
   relayFramesOutMax: 1800, // ours: frames left since the peer was heard; it skips 2,000 (jumpMax)
   relayLeaveAgainMs: 3 * 24 * 3600_000, // ours: what nobody has acknowledged is left once more
+  relayLookBackRefs: 512, // ours: of the oldest that wait for a contact, how many are looked at for those of one device
   relayIntroduceMs: 24 * 3600_000, // ours: an introduction that nobody has answered is left once more
   relayLateCopiesMax: 64, // ours: copies of one pair that wait in memory for their relay
   relayLateCopyMs: 12 * 3600_000, // ours: and how long

@@ -214,6 +214,7 @@ class RunningDelivery implements Delivery {
       ambient,
       book: this.#book,
       onSession: (pair) => this.#switchboard.newSession(pair),
+      onReplaced: (tx, pair) => this.relays?.restarted(tx, pair),
       isFamiliar: (gateway) => this.#switchboard.isFamiliar(gateway),
       waiting: (account) => requests.count(account),
       counts: this.counts,

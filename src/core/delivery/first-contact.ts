@@ -48,6 +48,8 @@ interface FirstContactParts {
   readonly ambient: Ambient
   /** A session of this pair was made or replaced, here or by the peer. */
   readonly onSession: (pair: Pair) => void
+  /** The same, in its transaction. */
+  readonly onReplaced: (tx: WriteTx, pair: Pair) => void
   /** Does a contact who was accepted live there? */
   readonly isFamiliar: (gateway: GatewayId) => boolean
   readonly counts: DeliveryCounts
@@ -61,6 +63,8 @@ interface Arrival {
   readonly source: string
   readonly flightKey: Uint8Array
   readonly flight: Uint8Array
+  /** Given for one that was left at a relay: nobody waits for its answer, and ours may lie there too. */
+  readonly onTaken?: (tx: WriteTx, pair: Pair) => void
 }
 
 export class FirstContact {
@@ -197,6 +201,7 @@ export class FirstContact {
       // meanwhile the peer's own flight made another session: both sides hold that one
       if (currentId(row) !== currentId(old)) return
       book.replace(tx, takeOver(row, pair, session, { nowMs, reset: isReset }))
+      this.#parts.onReplaced(tx, pair)
       keyring.invitationDone(tx, pair.account, pair.peer)
     })
     this.#parts.onSession(pair)
@@ -265,13 +270,14 @@ export class FirstContact {
     })
 
   /**
-   * A flight that a contact left at a relay. @returns the first frame of the new session, with its tag; `undefined` for what
+   * A flight that a contact left at a relay. @param onTaken in the transaction that takes it @returns the first frame of the new session, with its tag; `undefined` for what
    * is not taken
    */
   async takeLeft(
     account: Identity,
     contact: Identity,
     request: Uint8Array,
+    onTaken: (tx: WriteTx, pair: Pair) => void,
   ): Promise<{ readonly pair: Pair; readonly tag: Uint8Array; readonly frame: Uint8Array } | undefined> {
     const { keyring, store, ambient } = this.#parts
     try {
@@ -280,7 +286,7 @@ export class FirstContact {
       if (keyring.accountOfDevice(device) !== account || flightKey === undefined) return undefined
       if (store.read((tx) => tx.has(tables.handshakes, flightKey))) return undefined
       const arrival = { account, source: 'relay', flightKey, flight: Uint8Array.from(flight) }
-      const taken = await this.#take(arrival, (identity) => identity === contact)
+      const taken = await this.#take({ ...arrival, onTaken }, (identity) => identity === contact)
       return taken === undefined ? undefined : { ...taken, tag: taken.session.sendTag(ambient.clock.nowMs()) }
     } catch (error) {
       if (isOurs(error)) throw error
@@ -314,7 +320,7 @@ export class FirstContact {
   /** Everything that a first flight changes, in one transaction; a replayed or unwelcome one changes nothing. */
   #accept(
     tx: WriteTx,
-    { account, source, flight, flightKey }: Arrival,
+    { account, source, flight, flightKey, onTaken }: Arrival,
     claim: Claim,
   ): { readonly pair: Pair; readonly session: Session; readonly frame: Uint8Array } | undefined {
     const { book, keyring, ambient } = this.#parts
@@ -336,13 +342,21 @@ export class FirstContact {
       peerDevice: claim.device,
     }
     const old = book.read(tx, pair)
+    // both left one: the lower id is made on both sides, as when both call at once
+    const ours = onTaken === undefined ? undefined : book.offeredId(tx, pair)
+    if (ours !== undefined && compareTranscripts(ours, session.id) < 0) {
+      onTaken?.(tx, pair) // where ours is to be left
+      return undefined
+    }
     const isReset = this.#takesPlace(old, session, greeting, pair, moment.nowMs) === 'reset'
     const [payload] = packItem({ kind: 'welcome' }, payloadBytesMax(512), () => moment.random.bytes(16))
     const frame = session.seal(payload!, moment)
     book.replace(tx, takeOver(old, pair, session, { nowMs: moment.nowMs, reset: isReset }))
+    this.#parts.onReplaced(tx, pair)
     const prekeyId = new DataView(flight.buffer, flight.byteOffset).getUint32(1)
     keyring.prekeyUsed(tx, account, prekeyId)
     tx.put(tables.handshakes, flightKey, encodeSeen({ account, prekeyId }))
+    onTaken?.(tx, pair)
     return { pair, session, frame }
   }
 

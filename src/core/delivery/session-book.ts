@@ -46,9 +46,19 @@ const rowCodec = record<SessionRow>({
 export interface Offered {
   readonly pair: Pair
   readonly session: Uint8Array
+  /** The flight itself: left again it stays the same, so that whichever copy is answered, the answer is for this session. */
+  readonly request: Uint8Array
+  readonly madeAtMs: number
+  /** When it was left last; 0 for never. */
   readonly atMs: number
 }
-const offeredCodec = record<Offered>({ pair: pairCodec, session: sessionBytes, atMs: u64 })
+const offeredCodec = record<Offered>({
+  pair: pairCodec,
+  session: sessionBytes,
+  request: bytes(limits.askRequestBytesMax),
+  madeAtMs: u64,
+  atMs: u64,
+})
 
 /** What a tag says: which pair, and which of its sessions. */
 export interface Tagged {
@@ -64,6 +74,8 @@ export class SessionBook {
   /** Grows by six tags a session until the next hour; a stale entry leads to a session that is gone. */
   readonly tags = new TagTable<Tagged>()
   readonly #pairs = new Map<string, Pair>()
+  /** Pairs to which a session is offered: frames of all others need not be looked at for one. */
+  readonly #offered = new Set<string>()
   readonly #keys = new Map<string, Uint8Array>()
   /** Pairs without sessions whose tags are still in the table. */
   #ended = 0
@@ -73,7 +85,11 @@ export class SessionBook {
     this.#ambient = ambient
     store.read((tx) => {
       for (const { value } of tx.range(tables.sessions, {})) this.#index(decode(rowCodec, value))
-      for (const { value } of tx.range(tables.relayFlights, {})) this.#indexOffered(decode(offeredCodec, value))
+      for (const { value } of tx.range(tables.relayFlights, {})) {
+        const offered = decode(offeredCodec, value)
+        this.#offered.add(pairName(offered.pair))
+        this.#indexOffered(offered)
+      }
     })
   }
 
@@ -83,14 +99,18 @@ export class SessionBook {
     return value === undefined ? undefined : decode(offeredCodec, value)
   }
 
-  offer(tx: WriteTx, offered: Offered): void {
-    tx.put(tables.relayFlights, this.#key(tx, offered.pair), encode(offeredCodec, offered))
-    tx.afterCommit(() => this.#indexOffered(offered))
+  /** Its id, when nothing has taken its place. */
+  offeredId(tx: ReadTx, pair: Pair): string | undefined {
+    const offered = this.read(tx, pair) === undefined ? this.offered(tx, pair) : undefined
+    return offered === undefined ? undefined : Session.decode(offered.session).id
   }
 
-  /** It was not left anywhere. */
-  withdraw(tx: WriteTx, pair: Pair): void {
-    tx.remove(tables.relayFlights, this.#key(tx, pair))
+  offer(tx: WriteTx, offered: Offered): void {
+    tx.put(tables.relayFlights, this.#key(tx, offered.pair), encode(offeredCodec, offered))
+    tx.afterCommit(() => {
+      this.#offered.add(pairName(offered.pair))
+      this.#indexOffered(offered)
+    })
   }
 
   /**
@@ -98,6 +118,7 @@ export class SessionBook {
    * was made meanwhile. @param frames what came with its tag; one that is authentic decides
    */
   takeOffered(tx: WriteTx, pair: Pair, sessionId: string, frames: readonly Uint8Array[]): boolean {
+    if (!this.#offered.has(pairName(pair))) return false
     const offered = this.offered(tx, pair)
     if (offered === undefined || Session.decode(offered.session).id !== sessionId) return false
     const nowMs = this.#ambient.clock.nowMs()
@@ -105,6 +126,7 @@ export class SessionBook {
     const isAnswered = frames.some((frame) => Session.decode(offered.session).open(frame, moment).kind !== 'refused')
     if (!isAnswered) return false
     tx.remove(tables.relayFlights, this.#key(tx, pair))
+    tx.afterCommit(() => this.#offered.delete(pairName(pair)))
     const row = this.read(tx, pair)
     const session = Session.decode(offered.session)
     if (row === undefined) this.replace(tx, takeOver(undefined, pair, session, { nowMs, reset: false }))

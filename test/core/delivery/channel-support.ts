@@ -25,7 +25,7 @@ export interface ChannelWorld {
   readonly store: Store
   readonly outbox: Outbox
   readonly book: SessionBook
-  readonly time: { ms: number }
+  readonly time: { wallMs: number }
   readonly commits: {
     readonly waiting: number
     /** From the n-th write on, effects wait. */
@@ -35,6 +35,8 @@ export interface ChannelWorld {
   /** Adds mail for the contact; numbered from 0. */
   submit(count: number): Promise<void>
   way(kind: Outlet['kind'], after?: number): TestWay
+  /** As after a crash: what was in memory is gone. */
+  restart(): void
 }
 
 /** Effects of a write wait as they do while a real store makes it durable. */
@@ -77,9 +79,9 @@ function slowly(store: Store) {
 }
 
 export async function openChannelWorld(): Promise<ChannelWorld> {
-  const time = { ms: Date.UTC(2026, 10, 30) }
+  const time = { wallMs: Date.UTC(2026, 10, 30) }
   const ambient = {
-    clock: { nowMs: () => time.ms, monotonicMs: () => time.ms },
+    clock: { nowMs: () => time.wallMs, monotonicMs: () => time.wallMs },
     random: systemRandom,
     log: silentLog,
   }
@@ -88,20 +90,30 @@ export async function openChannelWorld(): Promise<ChannelWorld> {
   const commits = slowly(store)
   const book = new SessionBook(store, ambient)
   const pair: Pair = { account, device: ours.selfDevice, peer, peerDevice: ours.peerDevice }
-  await store.write((tx) => book.replace(tx, takeOver(undefined, pair, ours, { nowMs: time.ms, reset: false })))
-  const outbox = new Outbox()
+  await store.write((tx) => book.replace(tx, takeOver(undefined, pair, ours, { nowMs: time.wallMs, reset: false })))
+  let outbox = new Outbox()
   let submitted = 0
-  const channel = new Channel(pair, { store: commits.store, book, outbox, ambient, mayMail: () => true })
+  const parts = { store: commits.store, book, ambient, mayMail: () => true }
+  let channel = new Channel(pair, { ...parts, outbox })
   return {
-    channel,
+    get channel() {
+      return channel
+    },
+    restart() {
+      channel.closed()
+      outbox = new Outbox()
+      channel = new Channel(pair, { ...parts, outbox })
+    },
     pair,
     store,
-    outbox,
+    get outbox() {
+      return outbox
+    },
     book,
     time,
     commits,
     async submit(count) {
-      const refs = Array.from({ length: count }, () => refTo(submitted++, time.ms))
+      const refs = Array.from({ length: count }, () => refTo(submitted++, time.wallMs))
       const queued = await store.write((tx) =>
         refs.flatMap((ref) => outbox.add(tx, ref.message, outgoing(ref.message), [ref])),
       )

@@ -69,6 +69,7 @@ async function makeSide(name: string, other: () => Side): Promise<Side> {
     overlay: overlay as Overlay,
     ambient: world.ambient,
     onSession: () => {},
+    onReplaced: () => {},
     isFamiliar: () => true,
     waiting: () => 0,
     counts: newDeliveryCounts(),

@@ -17,6 +17,7 @@ import type { Item } from '../items.ts'
 import type { FirstContact } from '../first-contact.ts'
 import type { Keyring, PeerContact } from '../needs.ts'
 import type { Outbox } from '../outbox.ts'
+import { seqsPerMs } from '../outbox-packs.ts'
 import type { GatewayAddress, Link, Locator } from '../ports.ts'
 import type { Relays } from '../relay-ports.ts'
 import { type Pair, pairName, type SessionBook } from '../session-book.ts'
@@ -29,7 +30,7 @@ import { RelayIntroducer } from './introducer.ts'
 import { throughRelay } from './meeting.ts'
 import { isOld, RelayOutlet } from './outlet.ts'
 import { RelayProber } from './prober.ts'
-import { type GivenQueue, type OutQueue, type RelayChoice, toldBytes } from './queues.ts'
+import { type GivenQueue, type OutQueue, type OutQueues, type RelayChoice, toldBytes } from './queues.ts'
 import { RelayWatcher, type WatcherStatus } from './watcher.ts'
 
 export interface RelaySettings {
@@ -83,6 +84,8 @@ export class RelayDesk implements AsyncDisposable {
   /** Pairs for which nothing could be left lately: how often in a row, and until when they rest (monotonic). */
   readonly #failures = new Map<string, { readonly count: number; readonly untilMs: number }>()
   readonly #opening = new Set<string>()
+  /** How often the session of a pair was replaced since start. */
+  readonly #restarts = new Map<string, number>()
   /** The place that a pair's peer hears of with what is left next. */
   readonly #telling = new Map<string, Uint8Array>()
   readonly #watchers = new Map<string, RelayWatcher>()
@@ -130,6 +133,21 @@ export class RelayDesk implements AsyncDisposable {
   start(): void {
     for (const choice of this.#book.choices()) this.#watch(choice)
     this.wake()
+    void this.#guarded(this.#moveBack())
+  }
+
+  /** The clock was ahead when these were marked: what is submitted now is numbered below. */
+  async #moveBack(): Promise<void> {
+    const { store, ambient } = this.#parts
+    const nowMs = ambient.clock.nowMs()
+    const ahead = this.#book.outRows().filter((row) => isAhead(row, nowMs))
+    if (ahead.length === 0) return
+    await store.write((tx) => {
+      for (const { pair } of ahead) {
+        const row = this.#book.readOut(tx, pair)
+        if (row !== undefined && isAhead(row, nowMs)) this.#book.putOut(tx, { ...row, depositedTo: 0, sinceMs: nowMs })
+      }
+    })
   }
 
   /** Contacts, devices or what is connected changed. */
@@ -178,11 +196,13 @@ export class RelayDesk implements AsyncDisposable {
     } finally {
       this.#opening.delete(name)
     }
+    await this.#leaveOldAgain(pair).catch(() => {}) // it is due again
     return new RelayOutlet({
       ...this.#parts,
       book: this.#book,
       depositor: this.#depositor(pair),
       nowMs: () => this.#parts.ambient.clock.nowMs(),
+      restarts: () => this.#restartsOf(pair),
       onLeft: () => {
         this.#failures.delete(name)
         this.#noteTold(pair)
@@ -193,6 +213,29 @@ export class RelayDesk implements AsyncDisposable {
         this.#parts.onOutletFailed(pair)
       },
     })
+  }
+
+  /** Once: the mark goes back, and what is left from now on counts from now on. */
+  async #leaveOldAgain(pair: Pair): Promise<void> {
+    const nowMs = this.#parts.ambient.clock.nowMs()
+    const row = this.#book.out(pair)
+    const isDue = (one: OutQueues): boolean => isOld(one, nowMs) || isAhead(one, nowMs)
+    if (row === undefined || !isDue(row)) return
+    await this.#parts.store.write((tx) => {
+      const now = this.#book.readOut(tx, pair)
+      if (now !== undefined && isDue(now)) this.#book.putOut(tx, { ...now, depositedTo: 0, sinceMs: nowMs })
+    })
+  }
+
+  /** In this transaction another session takes the place of the pair's: what was left in the one before is left again. */
+  restarted(tx: WriteTx, pair: Pair): void {
+    this.#restarts.set(pairName(pair), this.#restartsOf(pair) + 1)
+    const row = this.#book.readOut(tx, pair)
+    if (row !== undefined) this.#book.putOut(tx, { ...row, depositedTo: 0, sinceMs: 0, framesOut: 0 })
+  }
+
+  #restartsOf(pair: Pair): number {
+    return this.#restarts.get(pairName(pair)) ?? 0
   }
 
   /** Does the peer's device know from its relays that we are at these locators? */
@@ -264,7 +307,7 @@ export class RelayDesk implements AsyncDisposable {
   /** Was what lies at relays for this pair left so long ago that it should go once more? */
   isOverdue(pair: Pair): boolean {
     const row = this.#book.out(pair)
-    return row !== undefined && row.depositedTo > 0 && isOld(row, this.#parts.ambient.clock.nowMs())
+    return row !== undefined && isOld(row, this.#parts.ambient.clock.nowMs())
   }
 
   /** References of this pair up to this number lie at relays; and how many relays the peer named. */
@@ -421,5 +464,7 @@ export class RelayDesk implements AsyncDisposable {
     }
   }
 }
+
+const isAhead = ({ depositedTo }: OutQueues, nowMs: number): boolean => depositedTo > nowMs * seqsPerMs
 
 const placeOf = (locators: readonly Locator[]): Uint8Array => sha256(fromUtf8(locators.join(' '))).slice(0, toldBytes)

@@ -7,12 +7,12 @@ import { sign, verify } from '../../crypto/sign.ts'
 import { hasCode, MyceliumError } from '../../errors.ts'
 import { type Identity, short } from '../../ids.ts'
 import { limits } from '../../limits.ts'
-import type { Store } from '../../store/store.ts'
+import type { Store, WriteTx } from '../../store/store.ts'
 import type { FirstContact } from '../first-contact.ts'
-import type { Keyring, PeerContact } from '../needs.ts'
+import type { Keyring, PeerContact, PeerDevice } from '../needs.ts'
 import type { GatewayAddress } from '../ports.ts'
 import type { Relays } from '../relay-ports.ts'
-import { type Pair, pairName, type SessionBook } from '../session-book.ts'
+import { type Offered, type Pair, pairName, type SessionBook } from '../session-book.ts'
 import {
   type Body,
   type BodyContent,
@@ -152,7 +152,7 @@ export class RelayIntroducer {
 
   /** There is no session with this device, and it cannot be asked for one: a first flight is left for it. */
   async offer(pair: Pair, signal: AbortSignal): Promise<void> {
-    const { store, sessions, keyring, ambient, firstContact, given, depositor } = this.#parts
+    const { store, sessions, keyring, ambient, given, depositor } = this.#parts
     const name = pairName(pair)
     const nowMs = ambient.clock.nowMs()
     const contact = keyring.contact(pair.account, pair.peer)
@@ -164,17 +164,30 @@ export class RelayIntroducer {
     if (contact === undefined || device === undefined || isLately || queues.length === 0 || this.#busy.has(name)) return
     this.#busy.add(name)
     try {
-      const { session, request } = firstContact().flightFor(pair.account, contact, device)
-      await store.write((tx) => sessions.offer(tx, { pair, session: session.encode(), atMs: nowMs }))
-      const content: BodyContent = { kind: 'flight', request, queues }
+      const offer = this.#offerAgain(offered, nowMs) ?? this.#newOffer(pair, contact, device, nowMs)
+      // before it leaves: its answer must find the session
+      await store.write((tx) => sessions.offer(tx, offer))
+      const content: BodyContent = { kind: 'flight', request: offer.request, queues }
       await depositor(pair).leave(content, { expiresAtMs: nowMs + limits.messageExpiryMs, signal })
+      await store.write((tx) => {
+        // it may be answered already
+        if (sessions.offered(tx, pair) !== undefined) sessions.offer(tx, { ...offer, atMs: nowMs })
+      })
     } catch (error) {
       if (!(error instanceof MyceliumError) || hasCode(error, 'disk-full')) throw error
-      // it is due again at once
-      await store.write((tx) => sessions.withdraw(tx, pair))
     } finally {
       this.#busy.delete(name)
     }
+  }
+
+  /** The same flight, as long as what was left of it before may lie there. */
+  #offerAgain(offered: Offered | undefined, nowMs: number): Offered | undefined {
+    return offered !== undefined && Math.abs(nowMs - offered.madeAtMs) < limits.messageExpiryMs ? offered : undefined
+  }
+
+  #newOffer(pair: Pair, contact: PeerContact, device: PeerDevice, nowMs: number): Offered {
+    const { session, request } = this.#parts.firstContact().flightFor(pair.account, contact, device)
+    return { pair, session: session.encode(), request, madeAtMs: nowMs, atMs: 0 }
   }
 
   /** A contact's flight: the session is made, and its first frame left where the contact looks. */
@@ -183,10 +196,10 @@ export class RelayIntroducer {
     { request, queues }: Extract<BodyContent, { kind: 'flight' }>,
     leave: (pair: Pair, tag: Uint8Array, frames: readonly Uint8Array[]) => void,
   ): Promise<void> {
-    const { store, book, firstContact } = this.#parts
-    const taken = await firstContact().takeLeft(pair.account, pair.peer, request)
+    const { book, firstContact } = this.#parts
+    const onTaken = (tx: WriteTx, of: Pair): void => book.given(tx, of, queues)
+    const taken = await firstContact().takeLeft(pair.account, pair.peer, request, onTaken)
     if (taken === undefined) return
-    await store.write((tx) => book.given(tx, taken.pair, queues))
     leave(taken.pair, taken.tag, [taken.frame])
   }
 }

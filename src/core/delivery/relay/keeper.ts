@@ -3,6 +3,7 @@
  * each contact's device at each of them every week, and replaces a relay that is gone or was caught at something.
  */
 import type { Ambient } from '../../ambient.ts'
+import { toHex } from '../../bytes.ts'
 import { signingKey } from '../../crypto/sign.ts'
 import { hasCode, MyceliumError } from '../../errors.ts'
 import { type GatewayId, type Identity, short } from '../../ids.ts'
@@ -159,7 +160,7 @@ export class RelayKeeper {
         if (pair.account !== choice.account) continue
         const { queues } = book.readIn(tx, pair)
         const unmade = queues.map((queue) =>
-          queue.gateway === choice.relay.gateway ? { ...queue, isMade: false, highest: 0 } : queue,
+          queue.gateway === choice.relay.gateway ? { ...queue, isMade: false } : queue,
         )
         book.putIn(tx, { pair, queues: unmade })
       }
@@ -296,7 +297,7 @@ export class RelayKeeper {
     const unmade = [...book.inRows()].flatMap(({ pair, queues }) =>
       queues
         .filter((queue) => pair.account === choice.account && queue.gateway === gateway && !queue.isMade)
-        .map((queue) => ({ pair, sendId: signingKey(queue.sendSeed).publicKey })),
+        .map((queue) => ({ pair, sendSeed: queue.sendSeed, sendId: signingKey(queue.sendSeed).publicKey })),
     )
     for (let at = 0; at < unmade.length; at += createMax) {
       const some = unmade.slice(at, at + createMax)
@@ -306,22 +307,21 @@ export class RelayKeeper {
         { create: some.map(({ sendId }) => sendId), remove: [] },
         { signal: AbortSignal.any([signal, AbortSignal.timeout(limits.relayAskMs)]) },
       )
-      await this.#made(gateway, some)
+      await this.#made(some)
     }
   }
 
-  async #made(
-    gateway: GatewayId,
-    made: readonly { readonly pair: Pair; readonly sendId: Uint8Array }[],
-  ): Promise<void> {
+  /** These and no others: a queue that was added meanwhile is not there yet. */
+  async #made(made: readonly { readonly pair: Pair; readonly sendSeed: Uint8Array }[]): Promise<void> {
     const { store, book, tell } = this.#parts
+    const seeds = new Set(made.map(({ sendSeed }) => toHex(sendSeed)))
     const pairs = new Map(made.map(({ pair }) => [pairName(pair), pair]))
     await store.write((tx) => {
       for (const pair of pairs.values()) {
         const { queues } = book.readIn(tx, pair)
         book.putIn(tx, {
           pair,
-          queues: queues.map((queue) => (queue.gateway === gateway ? { ...queue, isMade: true } : queue)),
+          queues: queues.map((queue) => (seeds.has(toHex(queue.sendSeed)) ? { ...queue, isMade: true } : queue)),
         })
       }
     })

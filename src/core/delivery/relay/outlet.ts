@@ -3,11 +3,12 @@
  * is remembered by the number of its reference, so that a restart does not leave everything once more.
  */
 import { limits } from '../../limits.ts'
-import type { Store } from '../../store/store.ts'
+import type { Store, WriteTx } from '../../store/store.ts'
 import { encodeItems } from '../../session/items.ts'
 import type { BlobSource } from '../blob-source.ts'
 import type { Item } from '../items.ts'
 import type { Outbox } from '../outbox.ts'
+import { seqsPerMs } from '../outbox-packs.ts'
 import type { Outlet, SentFrames } from '../outlet.ts'
 import type { RelayBook } from './book.ts'
 import { itemsBytesMax } from './body.ts'
@@ -21,6 +22,8 @@ export interface RelayOutletParts {
   readonly blobSource: BlobSource
   readonly depositor: Depositor
   readonly nowMs: () => number
+  /** How often the pair's session was replaced: what was sealed before that lies nowhere that counts. */
+  readonly restarts: () => number
   /** Something lies at a relay. */
   readonly onLeft: () => void
   /** It could leave nothing anywhere. */
@@ -36,12 +39,13 @@ export class RelayOutlet implements Outlet {
   readonly resends = false
   readonly #parts: RelayOutletParts
   readonly #ended = new AbortController()
+  readonly #restarts: number
   #hasLeft = false
 
   constructor(parts: RelayOutletParts) {
     this.#parts = parts
-    const row = parts.book.out(parts.depositor.pair)
-    this.after = row === undefined || isOld(row, parts.nowMs()) ? 0 : row.depositedTo
+    this.#restarts = parts.restarts()
+    this.after = parts.book.out(parts.depositor.pair)?.depositedTo ?? 0
   }
 
   get closed(): AbortSignal {
@@ -110,21 +114,34 @@ export class RelayOutlet implements Outlet {
   async #noteDeposited(sent: SentFrames['sent']): Promise<void> {
     if (sent.length === 0) return
     const { store, book, outbox, depositor } = this.#parts
-    const { account, peer } = depositor.pair
-    const seqs = sent.map(({ queued }) => queued.seq)
+    const nowMs = this.#parts.nowMs()
+    // never ahead of the clock: what is submitted from now on is numbered above it
+    const to = Math.min(Math.max(...sent.map(({ queued }) => queued.seq)), nowMs * seqsPerMs - 1)
     await store.write((tx) => {
       const row = book.readOut(tx, depositor.pair)
-      if (row === undefined) return
-      const [oldest] = [...outbox.refs(tx, account, peer, 0, 1)]
-      const isOldest = oldest === undefined || oldest.seq >= Math.min(...seqs)
-      const sinceMs = isOldest ? this.#parts.nowMs() : row.sinceMs
-      book.putOut(tx, { ...row, depositedTo: Math.max(...seqs), sinceMs })
+      if (row === undefined || this.#restarts !== this.#parts.restarts()) return
+      const sinceMs = isAnswered(tx, outbox, row) ? nowMs : row.sinceMs
+      book.putOut(tx, { ...row, depositedTo: to, sinceMs })
     })
   }
 }
 
+/** Has the device answered for all that was left for it before? Looks at the oldest that wait; those may wait for another device. */
+function isAnswered(tx: WriteTx, outbox: Outbox, { pair, depositedTo }: OutQueues): boolean {
+  if (depositedTo === 0) return true
+  const { account, peer, peerDevice } = pair
+  let looked = 0
+  for (const { seq, ref } of outbox.refs(tx, account, peer, 0, limits.relayLookBackRefs)) {
+    if (seq > depositedTo) return true
+    if (!ref.ackedBy.includes(peerDevice) && !ref.refusedBy.includes(peerDevice)) return false
+    looked += 1
+  }
+  return looked < limits.relayLookBackRefs
+}
+
 /** What was left so long ago that it should have been answered is left once more: a relay may have lost it. */
-export const isOld = ({ sinceMs }: OutQueues, nowMs: number): boolean => nowMs - sinceMs >= limits.relayLeaveAgainMs
+export const isOld = ({ depositedTo, sinceMs }: OutQueues, nowMs: number): boolean =>
+  depositedTo > 0 && nowMs - sinceMs >= limits.relayLeaveAgainMs
 
 /**
  * All frames of an item, and of as many items as fit an entry. An item over two entries would be half taken, for good and in

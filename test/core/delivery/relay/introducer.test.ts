@@ -12,7 +12,9 @@ import { RelayIntroducer } from '../../../../src/core/delivery/relay/introducer.
 import type { GivenQueue } from '../../../../src/core/delivery/relay/queues.ts'
 import type { Relays } from '../../../../src/core/delivery/relay-ports.ts'
 import { SessionBook, takeOver } from '../../../../src/core/delivery/session-book.ts'
+import { MyceliumError } from '../../../../src/core/errors.ts'
 import type { DeviceId, GatewayId } from '../../../../src/core/ids.ts'
+import { limits } from '../../../../src/core/limits.ts'
 import { openMemoryStore } from '../../../support/memory-store.ts'
 import { pair as sessionPair, seededRandom } from '../../session/support.ts'
 import { account, contact, pair as deskPair } from './support.ts'
@@ -45,7 +47,14 @@ const introduction = (queues: readonly GivenQueue[], by = signing): Introduction
 })
 
 function setUp() {
-  const ambient = { clock: { nowMs: () => nowMs, monotonicMs: () => nowMs }, random: systemRandom, log: silentLog }
+  const time = { ms: nowMs }
+  const left: string[] = []
+  const flights = { made: 0, isRelayUp: true }
+  const ambient = {
+    clock: { nowMs: () => time.ms, monotonicMs: () => time.ms },
+    random: systemRandom,
+    log: silentLog,
+  }
   const store = openMemoryStore()
   const book = new RelayBook(store)
   const sessions = new SessionBook(store, ambient)
@@ -61,15 +70,29 @@ function setUp() {
       contact: () => peer,
       meet: () => peer,
     } as unknown as Keyring,
-    firstContact: () => ({}) as FirstContact,
+    firstContact: () =>
+      ({
+        flightFor: () => ({
+          session: sessionPair(seededRandom(`flight ${(flights.made += 1)}`)).alice,
+          request: Buffer.from(`flight ${flights.made}`),
+        }),
+      }) as unknown as FirstContact,
     here: () => ({ gateway: 'self' as GatewayId, locators: [] }),
-    given: () => [],
-    depositor: () => ({}) as Depositor,
+    given: () => [queueAt('ours')],
+    depositor: () =>
+      ({
+        leave: async (content: BodyContent) => {
+          // it may be on the disk though nobody says so
+          if (content.kind === 'flight') left.push(Buffer.from(content.request).toString())
+          if (!flights.isRelayUp) throw new MyceliumError('unreachable')
+          return await Promise.resolve(1)
+        },
+      }) as unknown as Depositor,
     carrierFor: () => undefined,
     isHidden: false,
   })
   const relaysOf = (): readonly string[] => (book.out(pair)?.queues ?? []).map(({ relay }) => relay.gateway as string)
-  return { introducer, relaysOf, store, sessions }
+  return { introducer, relaysOf, store, sessions, time, left, flights }
 }
 
 test('whoever holds a link and somebody’s bundle cannot say where mail for them is to go', async () => {
@@ -88,4 +111,22 @@ test('where there is a session, an old introduction changes nothing about queues
   await store.write((tx) => sessions.replace(tx, takeOver(undefined, pair, alice, { nowMs, reset: false })))
   await introducer.introduced(account, introduction([queueAt('before')]))
   expect(relaysOf()).toEqual(['now'])
+})
+
+test('a flight that is left again is the same one, whichever copy is answered; it is a new one when it is too old', async () => {
+  const { introducer, time, left, flights, sessions, store } = setUp()
+  const { signal } = new AbortController()
+  flights.isRelayUp = false
+  await introducer.offer(pair, signal)
+  // nobody knows whether it lies there: its session is kept
+  expect(store.read((tx) => sessions.offered(tx, pair))).toBeDefined()
+  flights.isRelayUp = true
+  await introducer.offer(pair, signal)
+  await introducer.offer(pair, signal)
+  time.ms += limits.relayLeaveAgainMs
+  await introducer.offer(pair, signal)
+  expect(left).toEqual(['flight 1', 'flight 1', 'flight 1'])
+  time.ms += limits.messageExpiryMs
+  await introducer.offer(pair, signal)
+  expect(left.at(-1)).toBe('flight 2')
 })

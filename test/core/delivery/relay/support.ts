@@ -43,6 +43,7 @@ export function openDesk(options: {
   readonly store?: Store
   readonly memory?: MemoryRelays
   readonly time?: { wallMs: number }
+  readonly onOutletFailed?: () => void
 }): TestDesk {
   const time = options.time ?? { wallMs: Date.UTC(2026, 10, 30) }
   const clock = { nowMs: () => time.wallMs, monotonicMs: () => time.wallMs }
@@ -89,7 +90,7 @@ export function openDesk(options: {
     say: (_, item) => void said.push(item),
     onFresh: () => {},
     onRelayBack: () => {},
-    onOutletFailed: () => {},
+    onOutletFailed: options.onOutletFailed ?? ((): void => {}),
   })
   const settle = async (): Promise<void> => {
     for (let turn = 0; turn < 60; turn += 1) await new Promise((resolve) => setImmediate(resolve))
