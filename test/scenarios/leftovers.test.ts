@@ -32,7 +32,12 @@ function movedClock() {
 const rows = ({ knowledge: { store } }: TestGateway, table: Table): number =>
   store.read((tx) => [...tx.keys(table, {})].length)
 
-function settlerOf({ knowledge }: TestGateway, ambient: Ambient, devices: readonly DeviceId[] = []): Settler {
+function settlerOf(
+  { knowledge }: TestGateway,
+  ambient: Ambient,
+  devices: readonly DeviceId[] = [],
+  isLeft = false,
+): Settler {
   const runClock = new RunClock(knowledge.store, ambient)
   const tombstones = new Tombstones({ store: knowledge.store, ambient, runClock })
   const parts = {
@@ -52,6 +57,7 @@ function settlerOf({ knowledge }: TestGateway, ambient: Ambient, devices: readon
     blobSource: new BlobSource(parts),
     hasAccount: (account) => knowledge.people.isOwn(account),
     devicesOf: () => devices,
+    isLeft: () => isLeft,
   })
 }
 
@@ -73,6 +79,22 @@ test('one reference that cannot be reported keeps no other from its end', async 
   await settler.sweep()
   expect(rows(bob, tables.outbox)).toBe(0)
   expect((await bob.read()).join()).toMatch(/could not be reached for 21 days/)
+})
+
+test('mail that was left at relays and never confirmed is not said to be undelivered', async () => {
+  const { moved, ambient } = movedClock()
+  await using world = await openWorld(ambient)
+  const bob = await world.gateway('bob')
+  await forge({ ...bob, knowledge: withDeviceOf(bob) }, '5'.repeat(64) as Identity, {
+    content: inline('x'),
+    notify: ['failure'],
+  })
+  const settler = settlerOf(bob, ambient, [], true)
+  moved.wallMs = moved.runMs = days(22)
+  await settler.sweep()
+  const report = (await bob.read()).join()
+  expect(report).toMatch(/left at relays/)
+  expect(report).toMatch(/may have arrived/)
 })
 
 test('a sender who asked to hear of delay hears of it once, and until when it is tried', async () => {

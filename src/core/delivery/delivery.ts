@@ -152,6 +152,7 @@ class RunningDelivery implements Delivery {
       runClock: this.#runClock,
       hasAccount: (account) => directory.isOwn(account),
       devicesOf: (account, contact) => this.#switchboard.devicesOf(account, contact),
+      isLeft: ({ seq, ref }) => this.#atRelays(seq, ref) !== undefined,
     })
     this.#arrivals = new Arrivals({
       ...parts,

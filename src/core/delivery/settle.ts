@@ -27,6 +27,8 @@ interface SettleParts {
   readonly hasAccount: (account: Identity) => boolean
   /** Devices of a contact that are to get a copy. */
   readonly devicesOf: (account: Identity, contact: Identity) => readonly DeviceId[]
+  /** Was it left at relays for the recipient? Then it may have arrived, though nobody could say so. */
+  readonly isLeft: (queued: QueuedRef) => boolean
 }
 
 /** What a person reads when a message could not be delivered, and its code (RFC 3463). */
@@ -117,7 +119,9 @@ export class Settler {
       this.#report(tx, ref, {
         action: 'failed',
         status: '4.4.7',
-        reason: `The recipient's gateway could not be reached for ${days} days. The message was not delivered; send it again when they are back.`,
+        reason: this.#parts.isLeft({ seq, ref })
+          ? `The message was left at relays for the recipient, but their gateway has not confirmed it in ${days} days. It may have arrived: ask them, or send it again.`
+          : `The recipient's gateway could not be reached for ${days} days. The message was not delivered; send it again when they are back.`,
       })
     }
     this.#end(tx, seq, ref)
