@@ -81,6 +81,7 @@ export class RelayDesk implements AsyncDisposable {
   readonly #introducer: RelayIntroducer
   readonly #depositors = new Map<string, Depositor>()
   readonly #resting = new Map<GatewayId, number>()
+  readonly #lateOctets = { now: 0 }
   /** Pairs for which nothing could be left lately: how often in a row, and until when they rest (monotonic). */
   readonly #failures = new Map<string, { readonly count: number; readonly untilMs: number }>()
   readonly #opening = new Set<string>()
@@ -456,6 +457,7 @@ export class RelayDesk implements AsyncDisposable {
       book: this.#book,
       carrierFor: ({ relay }) => this.#carrier(relay.gateway),
       resting: this.#resting,
+      lateOctets: this.#lateOctets,
       isHidden: this.#parts.settings.isHidden,
     })
     this.#depositors.set(name, made)

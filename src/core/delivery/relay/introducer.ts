@@ -125,10 +125,7 @@ export class RelayIntroducer {
   }
 
   /** Somebody accepted an invitation of ours: good once, and for one identity. */
-  async introduced(
-    account: Identity,
-    content: Extract<BodyContent, { kind: 'introduction' }>,
-  ): Promise<void> {
+  async introduced(account: Identity, content: Extract<BodyContent, { kind: 'introduction' }>): Promise<void> {
     const { store, keyring, book, sessions, ambient } = this.#parts
     const { identity, capability, bundle, queues } = content
     const isKnown = keyring.contact(account, identity)?.state === 'active'

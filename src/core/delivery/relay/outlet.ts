@@ -87,7 +87,8 @@ export class RelayOutlet implements Outlet {
     const expiresAtMs = Math.min(latest === 0 ? Infinity : latest, nowMs + limits.messageExpiryMs)
     try {
       await this.#count(frames.length)
-      for (const items of pieces(tag, frames, units)) await depositor.leave({ kind: 'frames', items }, { expiresAtMs, signal })
+      for (const items of pieces(tag, frames, units))
+        await depositor.leave({ kind: 'frames', items }, { expiresAtMs, signal })
       this.#hasLeft = true
       this.#parts.onLeft()
       for (const { root } of sent) if (root !== undefined) await this.#leaveBlob(root, expiresAtMs)

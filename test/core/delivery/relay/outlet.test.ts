@@ -26,7 +26,13 @@ test('no item lies in two bodies, everything lies in one, and a body of several 
         frame.writeUInt32BE(index)
         return frame
       })
-      const all = [...pieces(tag, frames, items.map((item) => item.length))]
+      const all = [
+        ...pieces(
+          tag,
+          frames,
+          items.map((item) => item.length),
+        ),
+      ]
       expect(all.flatMap(namesIn)).toEqual(frames.map((_, index) => index))
       let at = 0
       const ends = new Set(items.map((item) => (at += item.length)))

@@ -132,8 +132,7 @@ test('whatever happens, what nobody has acknowledged lies at a relay since three
       const work: Record<Step['kind'], (one: Step) => Promise<void>> = {
         submit: async (one) => await world.submit('count' in one ? one.count : 1),
         acknowledged: async (one) => await run.settle('which' in one ? one.which : 0, 'all'),
-        'taken by this device': async (one) =>
-          await run.settle('which' in one ? one.which : 0, world.pair.peerDevice),
+        'taken by this device': async (one) => await run.settle('which' in one ? one.which : 0, world.pair.peerDevice),
         minute: run.minute,
         crash: async (one) => {
           await turns('afterTurns' in one ? one.afterTurns : 0)
