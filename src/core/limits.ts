@@ -118,6 +118,7 @@ export const limits = {
   relayLookBackRefs: 512, // ours: of the oldest that wait for a contact, how many are looked at for those of one device
   relayIntroduceMs: 24 * 3600_000, // ours: an introduction that nobody has answered is left once more
   relayLateCopiesMax: 64, // ours: copies of one pair that wait in memory for their relay
+  relayLateBytesMax: 32 * 1024 * 1024, // ours: of all pairs together
   relayLateCopyMs: 12 * 3600_000, // ours: and how long
   relayBlobBytesMax: 32 * 1024 * 1024, // ours: larger contents wait for a direct link
   attemptMs: 30_000, // ours: one attempt to reach a contact

@@ -88,7 +88,8 @@ function settleLate(
   ids: readonly MessageId[],
   end: (queued: QueuedRef) => void,
 ): void {
-  if (ids.length === 0) return
+  // over a link everything goes once more, and its answer with it: nothing need be looked for
+  if (ids.length === 0 || switchboard.channel(pair).way === 'link') return
   for (const queued of outbox.find(tx, pair.account, pair.peer, new Set(ids))) {
     end(queued)
     tx.afterCommit(() => switchboard.channel(pair).settled(queued.seq))

@@ -65,7 +65,9 @@ export class Switchboard implements AsyncDisposable {
   minute(): void {
     for (const channel of this.#channels.values()) {
       const { pair, way } = channel
-      const isAway = way === undefined && this.courierOf(pair.account, pair.peer)?.state === 'waiting'
+      const state = this.courierOf(pair.account, pair.peer)?.state
+      // of a contact who is connected with one device, others may be away
+      const isAway = way === undefined && (state === 'waiting' || state === 'connected')
       if (isAway || (way === 'relay' && this.#parts.relays()?.isOverdue(pair) === true)) this.unreached(pair)
     }
   }

@@ -24,6 +24,8 @@ export interface DepositorParts {
   readonly carrierFor: (queue: OutQueue) => GatewayAddress | undefined
   /** Relays that did not answer, until when they are left alone (monotonic); shared by all pairs. */
   readonly resting: Map<GatewayId, number>
+  /** What waits in memory for its relay, of all pairs together. */
+  readonly lateOctets: { now: number }
   /** Never go to a queue's relay ourselves: it would learn where we are. */
   readonly isHidden: boolean
 }
@@ -83,18 +85,21 @@ export class Depositor {
   /** Once a minute: the copies that are still missing. */
   async tick(signal: AbortSignal): Promise<void> {
     const nowMs = this.#parts.ambient.clock.nowMs()
-    const due = this.#late.filter(({ untilMs }) => untilMs > nowMs)
+    const due = this.#late
     this.#late = []
     for (const late of due) {
-      if (signal.aborted) return
       const queue = this.#parts.book.out(this.pair)?.queues.find((one) => nameOf(one) === late.queue)
-      if (queue === undefined) continue
-      if ((await this.#place(queue, late.leaving, signal)) === 'later') this.#late.push(late)
+      const isOver = queue === undefined || late.untilMs <= nowMs || signal.aborted
+      if (!isOver && (await this.#place(queue, late.leaving, signal)) === 'later') this.#late.push(late)
+      else this.#parts.lateOctets.now -= octetsOf(late.leaving)
     }
   }
 
   #keepLate(queue: OutQueue, leaving: Leaving, nowMs: number): void {
-    if (this.#late.length >= limits.relayLateCopiesMax) return
+    const octets = octetsOf(leaving)
+    const { lateOctets } = this.#parts
+    if (this.#late.length >= limits.relayLateCopiesMax || lateOctets.now + octets > limits.relayLateBytesMax) return
+    lateOctets.now += octets
     const untilMs = Math.min(leaving.expiresAtMs, nowMs + limits.relayLateCopyMs)
     this.#late.push({ leaving, queue: nameOf(queue), untilMs })
   }
@@ -130,10 +135,18 @@ export class Depositor {
       return outcome === 'stored' ? 'stored' : outcome === 'throttled' || outcome === 'full' ? 'later' : 'never'
     } catch (error) {
       const code = error instanceof MyceliumError ? error.code : 'unexpected'
-      if (!signal.aborted) resting.set(current.relay.gateway, ambient.clock.monotonicMs() + limits.relayRestMs)
+      if (!signal.aborted) this.#rest(current.relay.gateway)
       ambient.log.debug('relay.not-reached', { relay: short(current.relay.gateway.slice(-8)), code })
       return 'later'
     }
+  }
+
+  /** Contacts name relays, also ones that never were: those whose rest is over are forgotten. */
+  #rest(gateway: GatewayId): void {
+    const { resting, ambient } = this.#parts
+    const nowMs = ambient.clock.monotonicMs()
+    for (const [one, untilMs] of resting) if (untilMs <= nowMs) resting.delete(one)
+    resting.set(gateway, nowMs + limits.relayRestMs)
   }
 
   /** Through a relay of our own where there is one; straight only when that does not work and nothing forbids it. */
@@ -174,3 +187,5 @@ export class Depositor {
 }
 
 const nameOf = ({ sendSeed }: OutQueue): string => toHex(sendSeed)
+const octetsOf = ({ content }: Leaving): number =>
+  content.kind === 'frames' ? content.items.length : content.kind === 'chunk' ? content.answer.length : 0

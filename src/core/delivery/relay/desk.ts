@@ -81,6 +81,7 @@ export class RelayDesk implements AsyncDisposable {
   readonly #introducer: RelayIntroducer
   readonly #depositors = new Map<string, Depositor>()
   readonly #resting = new Map<GatewayId, number>()
+  readonly #lateOctets = { now: 0 }
   /** Pairs for which nothing could be left lately: how often in a row, and until when they rest (monotonic). */
   readonly #failures = new Map<string, { readonly count: number; readonly untilMs: number }>()
   readonly #opening = new Set<string>()
@@ -183,7 +184,7 @@ export class RelayDesk implements AsyncDisposable {
    */
   async outletFor(pair: Pair): Promise<RelayOutlet | undefined> {
     const name = pairName(pair)
-    const queues = this.#book.out(pair)?.queues ?? []
+    const queues = this.#isAccepted(pair) ? (this.#book.out(pair)?.queues ?? []) : []
     const nowMs = this.#parts.ambient.clock.monotonicMs()
     const isResting = (this.#failures.get(name)?.untilMs ?? 0) > nowMs
     if (queues.length === 0 || isResting || this.#opening.has(name) || this.#stop.signal.aborted) return undefined
@@ -323,7 +324,7 @@ export class RelayDesk implements AsyncDisposable {
 
   /** The peer has answered: its session is no longer ahead of it. */
   heard(tx: WriteTx, pair: Pair): void {
-    const row = this.#book.out(pair) === undefined ? undefined : this.#book.readOut(tx, pair)
+    const row = (this.#book.out(pair)?.framesOut ?? 0) === 0 ? undefined : this.#book.readOut(tx, pair)
     if (row !== undefined && row.framesOut > 0) this.#book.putOut(tx, { ...row, framesOut: 0 })
   }
 
@@ -433,10 +434,18 @@ export class RelayDesk implements AsyncDisposable {
       link.send(items).catch(() => {})
       return
     }
+    // a stranger who waits is not called, at whatever relay it names either
+    if (!this.#isAccepted(pair)) return
     const expiresAtMs = this.#parts.ambient.clock.nowMs() + limits.messageExpiryMs
     void this.#guarded(
       this.#depositor(pair).leave({ kind: 'frames', items }, { expiresAtMs, signal: this.#stop.signal }),
     )
+  }
+
+  /** A contact, also one who is to hear that it is blocked. */
+  #isAccepted({ account, peer }: Pair): boolean {
+    const state = this.#parts.keyring.contact(account, peer)?.state
+    return state !== undefined && state !== 'request'
   }
 
   #depositor(pair: Pair): Depositor {
@@ -448,6 +457,7 @@ export class RelayDesk implements AsyncDisposable {
       book: this.#book,
       carrierFor: ({ relay }) => this.#carrier(relay.gateway),
       resting: this.#resting,
+      lateOctets: this.#lateOctets,
       isHidden: this.#parts.settings.isHidden,
     })
     this.#depositors.set(name, made)

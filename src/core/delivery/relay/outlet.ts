@@ -75,7 +75,11 @@ export class RelayOutlet implements Outlet {
     this.#parts.onFailed()
   }
 
-  async send({ tag, frames, units, sent }: SentFrames): Promise<void> {
+  async send(sealed: SentFrames): Promise<void> {
+    await orAborted(this.#send(sealed), this.#ended.signal)
+  }
+
+  async #send({ tag, frames, units, sent }: SentFrames): Promise<void> {
     const { depositor } = this.#parts
     const signal = this.#ended.signal
     const nowMs = this.#parts.nowMs()
@@ -119,10 +123,23 @@ export class RelayOutlet implements Outlet {
     const to = Math.min(Math.max(...sent.map(({ queued }) => queued.seq)), nowMs * seqsPerMs - 1)
     await store.write((tx) => {
       const row = book.readOut(tx, depositor.pair)
-      if (row === undefined || this.#restarts !== this.#parts.restarts()) return
+      if (row === undefined || this.#ended.signal.aborted || this.#restarts !== this.#parts.restarts()) return
       const sinceMs = isAnswered(tx, outbox, row) ? nowMs : row.sinceMs
       book.putOut(tx, { ...row, depositedTo: to, sinceMs })
     })
+  }
+}
+
+/** Who has another way does not wait for a relay that takes its time. */
+async function orAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  let end = (): void => {}
+  const aborted = new Promise<void>((resolve) => (end = resolve))
+  signal.addEventListener('abort', end, { once: true })
+  if (signal.aborted) end()
+  try {
+    await Promise.race([work, aborted])
+  } finally {
+    signal.removeEventListener('abort', end)
   }
 }
 

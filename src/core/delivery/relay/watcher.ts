@@ -126,6 +126,7 @@ export class RelayWatcher implements AsyncDisposable {
   }
 
   async #pause({ retiredAtMs }: RelayChoice): Promise<void> {
+    if (this.#stop.signal.aborted) return
     const { random } = this.#parts.ambient
     const jitter = 0.5 + random.bytes(1)[0]! / 256
     const growing = limits.relayWatchRetryMsMin * 2 ** Math.min(this.#failures - 1, 16)

@@ -191,3 +191,17 @@ test('mail for one of two devices is left once, though the other has not answere
   expect([...run.left.values()].map(({ times }) => times)).toEqual([1])
   await run.dispose()
 })
+
+test('a link does not wait for a relay that takes its time', async () => {
+  const run = await openWatermarkWorld()
+  const { world, memory } = run
+  await run.minute()
+  memory.relays.deposit = async () => await new Promise(() => {})
+  await world.submit(3)
+  await turns()
+  const link = world.way('link')
+  world.channel.opened(link.outlet)
+  await turns()
+  expect(link.sent).toEqual([0, 1, 2])
+  await run.dispose()
+})

@@ -1,0 +1,56 @@
+/** Copies that their relay did not take. */
+import { expect, test } from 'vitest'
+import { silentLog, systemRandom } from '../../../../src/core/ambient.ts'
+import { RelayBook } from '../../../../src/core/delivery/relay/book.ts'
+import { Depositor } from '../../../../src/core/delivery/relay/depositor.ts'
+import type { Relays } from '../../../../src/core/delivery/relay-ports.ts'
+import type { GatewayId } from '../../../../src/core/ids.ts'
+import { limits } from '../../../../src/core/limits.ts'
+import { openMemoryStore } from '../../../support/memory-store.ts'
+import { pair } from './support.ts'
+
+test('copies for relays that are away are kept in memory up to a bound over all pairs, and placed when they are back', async () => {
+  const time = { ms: Date.UTC(2026, 10, 30) }
+  const clock = { nowMs: () => time.ms, monotonicMs: () => time.ms }
+  const store = openMemoryStore()
+  const book = new RelayBook(store)
+  const queues = ['up', 'away'].map((gateway, index) => ({
+    relay: { gateway: gateway as GatewayId, locators: [] },
+    sealKey: Buffer.alloc(32, 1),
+    sendSeed: Buffer.alloc(32, index),
+    bodyKey: Buffer.alloc(32, 3),
+  }))
+  await store.write((tx) => book.given(tx, pair, queues))
+  const placed: string[] = []
+  const away = new Set(['away'])
+  const lateOctets = { now: 0 }
+  const depositor = new Depositor(pair, {
+    store,
+    book,
+    relays: {
+      deposit: async ({ relay }: Parameters<Relays['deposit']>[0]) => {
+        if (away.has(relay.gateway)) return await Promise.resolve('full' as const)
+        placed.push(relay.gateway)
+        return 'stored' as const
+      },
+    } as unknown as Relays,
+    ambient: { clock, random: systemRandom, log: silentLog },
+    carrierFor: () => undefined,
+    resting: new Map(),
+    lateOctets,
+    isHidden: false,
+  })
+  const { signal } = new AbortController()
+  const bytes = 1024 * 1024 - 4096
+  const count = Math.floor(limits.relayLateBytesMax / bytes)
+  for (let one = 0; one < count + 4; one += 1)
+    await depositor.leave(
+      { kind: 'frames', items: new Uint8Array(bytes) },
+      { expiresAtMs: time.ms + limits.messageExpiryMs, signal },
+    )
+  expect(lateOctets.now).toBe(count * bytes)
+  away.clear()
+  await depositor.tick(signal)
+  expect(placed.filter((gateway) => gateway === 'away')).toHaveLength(count)
+  expect(lateOctets.now).toBe(0)
+})
