@@ -142,7 +142,7 @@ export async function openChannelWorld(): Promise<ChannelWorld> {
   }
 }
 
-export const numberOf = ({ message }: Pick<OutboxRef, 'message'>): number => parseInt(message, 16)
+const numberOf = ({ message }: Pick<OutboxRef, 'message'>): number => parseInt(message, 16)
 
 const refTo = (number: number, nowMs: number): Omit<OutboxRef, 'alone'> => ({
   account,

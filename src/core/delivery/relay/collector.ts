@@ -94,7 +94,8 @@ export class RelayCollector {
       case 'flight':
         if (pair.peer !== pair.account) await onFlight(pair, content)
         return true
-      default:
+      case 'frames':
+      case 'probe':
         return true
     }
   }
