@@ -84,20 +84,12 @@ export class RelayCollector {
   /** What is not frames; false for what a copy of it may yet be good for. */
   async #takeOther({ pair, body: { content } }: Opened): Promise<boolean> {
     const { arrivals, onIntroduction, onFlight } = this.#parts
-    switch (content.kind) {
-      case 'chunk':
-        // at another relay its descriptor may lie before it
-        return await arrivals.takeChunk(pair.account, pair.peer, content)
-      case 'introduction':
-        if (isOfInvitation(pair, content.capability)) await onIntroduction(pair.account, content)
-        return true
-      case 'flight':
-        if (pair.peer !== pair.account) await onFlight(pair, content)
-        return true
-      case 'frames':
-      case 'probe':
-        return true
-    }
+    // at another relay its descriptor may lie before it
+    if (content.kind === 'chunk') return await arrivals.takeChunk(pair.account, pair.peer, content)
+    if (content.kind === 'introduction' && isOfInvitation(pair, content.capability))
+      await onIntroduction(pair.account, content)
+    if (content.kind === 'flight' && pair.peer !== pair.account) await onFlight(pair, content)
+    return true
   }
 
   /** `undefined` for what is in none of our queues or nobody can read: it is worthless. */
