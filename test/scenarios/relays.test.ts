@@ -115,7 +115,10 @@ test('a relay that does not give back what it took is noticed and replaced', { t
   await using world = await openWorld()
   const relays = await Promise.all(['r1', 'r2', 'r3', 'r4'].map((name) => world.gateway(name, { relay: friendly })))
   const [r1, r2, r3, r4] = relays as [TestGateway, TestGateway, TestGateway, TestGateway]
-  const alice = await world.gateway('alice', { relays: [r1, r2, r3] })
+  const senders = [
+    await world.gateway('alice', { relays: [r1, r2, r3] }),
+    await world.gateway('carol', { relays: [r1, r2, r3] }),
+  ]
   let dropped = 0
   /** The first relay loses each second entry. */
   const losing = (overlay: Overlay): Overlay =>
@@ -137,20 +140,24 @@ test('a relay that does not give back what it took is noticed and replaced', { t
         ),
     }))
   const bob = await world.gateway('bob', { relays: [r1, r2, r3, r4], wrap: losing })
-  await world.introduce(alice, bob)
-  await alice.submit(bob.address, 'first').catch(() => {})
-  await expect.poll(() => knowsQueues(alice, bob, 3), within).toBe(true)
-  world.network.partition('alice', 'bob')
-  const texts = Array.from({ length: 12 }, (_, index) => `mail ${index}`)
-  for (const text of texts) {
-    await alice.submit(bob.address, text)
-    await expect.poll(() => bob.read(), within).toContain(text)
-  }
   const inUse = (): readonly string[] =>
     bob.node.delivery
       .relays!.inUse(bob.account)
       .filter(({ choice }) => choice.retiredAtMs === 0)
       .map(({ choice }) => choice.relay.gateway)
+  for (const sender of senders) {
+    await world.introduce(sender, bob)
+    await expect.poll(() => knowsQueues(sender, bob, 3), within).toBe(true)
+    world.network.partition(sender.name, 'bob')
+  }
+  for (const sender of senders) {
+    for (const text of Array.from({ length: 8 }, (_, index) => `mail ${index} of ${sender.name}`)) {
+      await sender.submit(bob.address, text)
+      await expect.poll(() => bob.read(), within).toContain(text)
+    }
+    // the word of one contact is not enough
+    if (sender === senders[0]) expect(inUse()).toContain(r1.node.overlay.self)
+  }
   await expect.poll(inUse, within).not.toContain(r1.node.overlay.self)
   expect(inUse()).toContain(r4.node.overlay.self)
 })

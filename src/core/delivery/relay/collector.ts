@@ -4,7 +4,7 @@
  */
 import type { Ambient } from '../../ambient.ts'
 import { toHex } from '../../bytes.ts'
-import { MyceliumError, unreachable } from '../../errors.ts'
+import { MyceliumError } from '../../errors.ts'
 import type { Identity } from '../../ids.ts'
 import { limits } from '../../limits.ts'
 import { ItemCursor } from '../../session/items.ts'
@@ -32,7 +32,8 @@ interface CollectorParts {
   readonly onAnswers: (pair: Pair, tag: Uint8Array, frames: readonly Uint8Array[]) => void
   /** A contact's device left something just now: its gateway may be there. */
   readonly onFresh: (pair: Pair) => void
-  readonly onFault: (choice: RelayChoice, fault: Fault) => void
+  /** @param of whose queue showed it */
+  readonly onFault: (choice: RelayChoice, fault: Fault, of: Pair) => void
   /** Somebody accepted an invitation of this account. @throws nothing but failures of the store */
   readonly onIntroduction: (account: Identity, content: Extract<BodyContent, { kind: 'introduction' }>) => Promise<void>
   /** A contact's first flight. */
@@ -84,22 +85,12 @@ export class RelayCollector {
   /** What is not frames; false for what a copy of it may yet be good for. */
   async #takeOther({ pair, body: { content } }: Opened): Promise<boolean> {
     const { arrivals, onIntroduction, onFlight } = this.#parts
-    switch (content.kind) {
-      case 'chunk':
-        // at another relay its descriptor may lie before it
-        return await arrivals.takeChunk(pair.account, pair.peer, content)
-      case 'introduction':
-        if (isOfInvitation(pair, content.capability)) await onIntroduction(pair.account, content)
-        return true
-      case 'flight':
-        if (pair.peer !== pair.account) await onFlight(pair, content)
-        return true
-      case 'frames':
-      case 'probe':
-        return true
-      default:
-        return unreachable(content)
-    }
+    // at another relay its descriptor may lie before it
+    if (content.kind === 'chunk') return await arrivals.takeChunk(pair.account, pair.peer, content)
+    if (content.kind === 'introduction' && isOfInvitation(pair, content.capability))
+      await onIntroduction(pair.account, content)
+    if (content.kind === 'flight' && pair.peer !== pair.account) await onFlight(pair, content)
+    return true
   }
 
   /** `undefined` for what is in none of our queues or nobody can read: it is worthless. */
@@ -114,13 +105,13 @@ export class RelayCollector {
     const { pair, queue } = found
     const seed = toHex(queue.sendSeed)
     const highest = progress.get(seed)?.highest ?? queue.highest
-    if (gapBefore(body.number, highest, watching.awayMs)) onFault(choice, 'gap')
+    if (gapBefore(body.number, highest, watching.awayMs)) onFault(choice, 'gap', pair)
     progress.set(seed, { pair, highest: Math.max(highest, body.number) })
     const firstAtMs = this.#taken.get(nameOf(pair, body))
     const nowMs = ambient.clock.nowMs()
     const { heldSinceMs } = entry
     if (firstAtMs !== undefined && isHeldBack({ nowMs, firstAtMs, heldSinceMs, watchedSinceMs: watching.sinceMs }))
-      onFault(choice, 'held-back')
+      onFault(choice, 'held-back', pair)
     return { pair, body }
   }
 

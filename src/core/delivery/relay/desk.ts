@@ -85,6 +85,8 @@ export class RelayDesk implements AsyncDisposable {
   /** Pairs for which nothing could be left lately: how often in a row, and until when they rest (monotonic). */
   readonly #failures = new Map<string, { readonly count: number; readonly untilMs: number }>()
   readonly #opening = new Set<string>()
+  /** Contacts in whose queues a relay was caught at something. */
+  readonly #accusers = new Map<string, Set<Identity>>()
   /** How often the session of a pair was replaced since start. */
   readonly #restarts = new Map<string, number>()
   /** The place that a pair's peer hears of with what is left next. */
@@ -126,7 +128,9 @@ export class RelayDesk implements AsyncDisposable {
         await this.#introducer.flew(pair, content, (to, tag, frames) => this.#answer(to, tag, frames)),
       onAnswers: (pair, tag, frames) => this.#answer(pair, tag, frames),
       onFresh: parts.onFresh,
-      onFault: (choice, fault) => this.#caught(choice, fault),
+      onFault: (choice, fault, { peer }) => {
+        if (this.#isNews(choice, peer)) this.#caught(choice, fault)
+      },
       onProbe: (choice, id) => this.#prober.returned(choice, id),
     })
   }
@@ -415,6 +419,16 @@ export class RelayDesk implements AsyncDisposable {
   #tell(pair: Pair): void {
     const item = this.queuesFor(pair)
     if (item !== undefined && pair.peer !== pair.account) this.#parts.say(pair, item)
+  }
+
+  /** Numbers are a sender's word: of one contact they count once, or it could have a good relay replaced by its own. */
+  #isNews({ account, relay }: RelayChoice, accuser: Identity): boolean {
+    const name = account + relay.gateway
+    const known = this.#accusers.get(name) ?? new Set()
+    this.#accusers.set(name, known)
+    if (known.has(accuser)) return false
+    known.add(accuser)
+    return true
   }
 
   #caught(choice: RelayChoice, fault: Fault): void {

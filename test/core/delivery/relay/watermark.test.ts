@@ -133,7 +133,7 @@ test('whatever happens, what nobody has acknowledged lies at a relay since three
         submit: async (one) => await world.submit('count' in one ? one.count : 1),
         acknowledged: async (one) => await run.settle('which' in one ? one.which : 0, 'all'),
         'taken by this device': async (one) => await run.settle('which' in one ? one.which : 0, world.pair.peerDevice),
-        minute: run.minute,
+        minute: async () => await run.minute(),
         crash: async (one) => {
           await turns('afterTurns' in one ? one.afterTurns : 0)
           await run.restart()
@@ -158,7 +158,7 @@ test('whatever happens, what nobody has acknowledged lies at a relay since three
           time.wallMs -= 2 * day
           await run.restart()
         },
-        'another session': run.newSession,
+        'another session': async () => await run.newSession(),
       }
       for (const one of steps) await work[one.kind](one)
 
