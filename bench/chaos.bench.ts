@@ -6,7 +6,7 @@
 import type { Bench } from '../scripts/bench.ts'
 import { runChaos } from './support/chaos/chaos-run.ts'
 import { runDeadSender } from './support/chaos/dead-sender.ts'
-import { heldMb } from './support/chaos/held-memory.ts'
+import { heldMb } from '../test/support/held-memory.ts'
 
 export const bench: Bench = async ({ quick, say }) => {
   const seed = Number(process.env['CHAOS_SEED'] ?? Date.now() % 1_000_000)
