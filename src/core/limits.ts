@@ -467,8 +467,9 @@ export const limits = {
   relayAsksMax: 24, // ours: answered at once for strangers, and as many for contacts and those that watch; each holds up to 4 MB
   relayAsksPerPeerMax: 4, // ours: at once, in each direction
   relayAskReadMs: 15_000, // ours: for a request to arrive, and a second more for each 16 KB of it
-  relayForwardsMax: 16, // ours: at once, over all who ask
-  relayForwardsPerPeerMax: 2, // ours
+  relayForwardsMax: 32, // ours: at once, over all who ask
+  relayForwardsPerPeerMax: 3, // ours: one less than its asks
+  relayForwardSilenceMs: 10_000, // ours: after it a relay that has said nothing is left alone for a while
   relayQueueChangesMax: 128, // ours: queues made, and removed, in one request
   relayClockSkewMs: 10 * 60_000, // ours: how far a signed request's time may be off
   relayHoldMsMax: 21 * 24 * 3600_000, // as messageExpiryMs

@@ -92,6 +92,8 @@ export class RelayServer implements AsyncDisposable {
   readonly #depositBytes = rates(depositBytesRate)
   readonly #queueDeposits = rates(queueRate)
   readonly #vainForwards = rates(vainForwardRate)
+  /** Relays that did not answer when they were asked for others, until when they are not asked (monotonic). */
+  readonly #resting = new Map<GatewayId, number>()
   readonly #forwards = new Gate({ perGateway: limits.relayForwardsPerPeerMax, total: limits.relayForwardsMax })
   /** Owners closed a moment ago: a copy of an older request does not open them again. */
   readonly #closed = new Map<string, number>()
@@ -286,8 +288,10 @@ export class RelayServer implements AsyncDisposable {
     if (!this.#isAcquainted(from)) return refused('not-offered')
     const gateway = parseGatewayId(request.gateway)
     if (gateway === undefined || gateway === this.#parts.self) return refused('unreachable')
+    if (this.#isResting(gateway)) return refused('unreachable')
     const isWithin = this.#mayDeposit(from, request.sealed) && this.#vainForwards.has(from, this.#nowMs())
     if (!isWithin || !this.#forwards.tryEnter(from)) return refused('throttled')
+    const startedMs = this.#nowMs()
     try {
       using deadline = new Deadline(limits.relayForwardMsMax, signal, this.#stopping.signal)
       const bounded = deadline.signal
@@ -295,6 +299,8 @@ export class RelayServer implements AsyncDisposable {
       const asked = this.#parts.ask({ gateway, locators: request.locators }, deposit, { signal: bounded })
       return await untilAborted(asked, bounded)
     } catch (error) {
+      // the asker may have left because the other relay says nothing
+      if (!signal.aborted || this.#nowMs() - startedMs >= limits.relayForwardSilenceMs) this.#rest(gateway)
       signal.throwIfAborted()
       this.#vainForwards.take(from, this.#nowMs())
       this.#parts.ambient.log.debug('relay.not-forwarded', {
@@ -304,6 +310,17 @@ export class RelayServer implements AsyncDisposable {
     } finally {
       this.#forwards.leave(from)
     }
+  }
+
+  /** One that did not answer is left alone for a while: those who ask for it must not use up what others may ask. */
+  #rest(gateway: GatewayId): void {
+    this.#resting.delete(gateway)
+    this.#resting.set(gateway, this.#nowMs() + limits.relayRestMs)
+    if (this.#resting.size > limits.relayRateKeysMax) this.#resting.delete(this.#resting.keys().next().value!)
+  }
+
+  #isResting(gateway: GatewayId): boolean {
+    return (this.#resting.get(gateway) ?? 0) > this.#nowMs()
   }
 
   async #sweep(): Promise<void> {

@@ -366,10 +366,26 @@ describe('forwarding', () => {
     expect(reasons.slice(8)).toEqual(Array.from({ length: 12 }, () => refused('throttled')))
   })
 
+  test('a relay that did not answer is left alone for a minute, whoever asks, and costs nobody a dial', async () => {
+    let dials = 0
+    const ask = async (): Promise<never> => {
+      dials += 1
+      return await Promise.reject(new Error('nobody there'))
+    }
+    relay = await directRelay({ store, ambient: ambientWith(clock), known, ask })
+    const away = newGateway()
+    for (let count = 0; count < 20; count += 1)
+      expect(await relay.ask(forward(away), bob)).toEqual(refused('unreachable'))
+    expect(dials).toBe(1)
+    clock.advance(limits.relayRestMs + 1)
+    expect(await relay.ask(forward(away), bob)).toEqual(refused('unreachable'))
+    expect(dials).toBe(2)
+  })
+
   test('a relay that never answers holds few of the asks of one gateway, and none of others', async () => {
     const never = async (): Promise<never> => await new Promise(() => {})
     relay = await directRelay({ store, ambient: ambientWith(clock), known, ask: never })
-    const pending = [relay.pipe(bob, 'ask'), relay.pipe(bob, 'ask')]
+    const pending = Array.from({ length: limits.relayForwardsPerPeerMax }, () => relay.pipe(bob, 'ask'))
     for (const pipe of pending) {
       const request = forward(newGateway())
       pipe.write(Buffer.concat([Buffer.from([0, 0, 0, request.length >> 8, request.length].slice(1)), request]))

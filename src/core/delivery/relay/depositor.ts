@@ -157,10 +157,14 @@ export class Depositor {
   ): Promise<DepositOutcome> {
     const { relays, carrierFor, isHidden } = this.#parts
     const through = carrierFor(queue)
-    const bounded = (): AbortSignal => AbortSignal.any([signal, AbortSignal.timeout(limits.relayAskMs)])
+    // a second more for each 16 KB
+    const askMs = limits.relayAskMs + Math.ceil(entry.body.length / 16)
+    const bounded = (): AbortSignal => AbortSignal.any([signal, AbortSignal.timeout(askMs)])
     if (through !== undefined) {
       try {
-        return await relays.deposit(queue, entry, { through, signal: bounded() })
+        const outcome = await relays.deposit(queue, entry, { through, signal: bounded() })
+        // it may be the carrier that has enough to carry
+        if (outcome !== 'throttled' || isHidden) return outcome
       } catch (error) {
         if (isHidden || signal.aborted) throw error
       }

@@ -54,3 +54,35 @@ test('copies for relays that are away are kept in memory up to a bound over all 
   expect(placed.filter((gateway) => gateway === 'away')).toHaveLength(count)
   expect(lateOctets.now).toBe(0)
 })
+
+test('a carrier that has enough to carry does not keep a copy from its relay, unless hiding asks for it', async () => {
+  const outcomes = async (isHidden: boolean): Promise<readonly (string | undefined)[]> => {
+    const clock = { nowMs: () => 1, monotonicMs: () => 1 }
+    const store = openMemoryStore()
+    const book = new RelayBook(store)
+    const relay = { gateway: 'theirs' as GatewayId, locators: [] }
+    const keys = { sealKey: Buffer.alloc(32), sendSeed: Buffer.alloc(32, 1), bodyKey: Buffer.alloc(32, 2) }
+    await store.write((tx) => book.given(tx, pair, [{ relay, ...keys }]))
+    const ways: (string | undefined)[] = []
+    const depositor = new Depositor(pair, {
+      store,
+      book,
+      relays: {
+        deposit: async (...[, , { through }]: Parameters<Relays['deposit']>) => {
+          ways.push(through?.gateway)
+          return await Promise.resolve(through === undefined ? ('stored' as const) : ('throttled' as const))
+        },
+      } as unknown as Relays,
+      ambient: { clock, random: systemRandom, log: silentLog },
+      carrierFor: () => ({ gateway: 'mine' as GatewayId, locators: [] }),
+      resting: new Map(),
+      lateOctets: { now: 0 },
+      isHidden,
+    })
+    const { signal } = new AbortController()
+    await depositor.leave({ kind: 'probe' }, { expiresAtMs: 1000, signal }).catch(() => {})
+    return ways
+  }
+  expect(await outcomes(false)).toEqual(['mine', undefined])
+  expect(await outcomes(true)).toEqual(['mine'])
+})
