@@ -18,6 +18,7 @@ export const blake2bInto = (out: Uint8Array, input: Uint8Array, key: Uint8Array)
 export function labelledHash(label: string, ...parts: readonly Uint8Array[]): Uint8Array {
   let length = Buffer.byteLength(label) + 1
   for (const part of parts) length += 4 + part.length
+  if (length > copiedBytesMax) return labelledHashOfLong(label, parts)
   // one call over one buffer: each `update` would cost more than the copy
   const input = Buffer.allocUnsafe(length)
   let at = input.write(label)
@@ -29,6 +30,19 @@ export function labelledHash(label: string, ...parts: readonly Uint8Array[]): Ui
     at += part.length
   }
   return hash('sha256', input, 'buffer')
+}
+
+/** Above it the copy costs more than the calls. */
+const copiedBytesMax = 16 * 1024
+
+function labelledHashOfLong(label: string, parts: readonly Uint8Array[]): Uint8Array {
+  const sum = createHash('sha256').update(`${label}\0`)
+  const length = Buffer.alloc(4)
+  for (const part of parts) {
+    length.writeUInt32BE(part.length)
+    sum.update(length).update(part)
+  }
+  return sum.digest()
 }
 
 /** For SCRAM-SHA-1 only (RFC 5802). */
