@@ -99,6 +99,7 @@ export const limits = {
   relayQueueKeepMs: 60 * 24 * 3600_000, // ours: a contact that was away that long may still leave mail in an old one
   relayRetiredKeepMs: 30 * 24 * 3600_000, // ours: a relay that was replaced is emptied for this long; mail lives 21 days
   relayAskMs: 20_000, // ours: one question to a relay, also through another one
+  relayMissingMs: 3600_000, // ours: a queue that its relay does not know is tried again after it
   relayRestMs: 60_000, // ours: a relay that did not answer is left alone for this long
   relayFreshMs: 60_000, // ours: between two attempts to reach somebody whose mail lay at a relay
   relayMaintainMs: 15 * 60_000, // ours: looking for relays and making queues, without a reason to do it sooner

@@ -49,11 +49,18 @@ export class Depositor {
   readonly #parts: DepositorParts
   /** Deposits to one queue follow each other, so that its numbers ascend as they were taken. */
   readonly #turns = new Map<string, Promise<unknown>>()
+  /** Queues that their relay does not know, until when they are not tried (monotonic). */
+  readonly #missing = new Map<string, number>()
   #late: Late[] = []
 
   constructor(pair: Pair, parts: DepositorParts) {
     this.pair = pair
     this.#parts = parts
+  }
+
+  /** Is there a queue that may take something now? */
+  get hasWay(): boolean {
+    return (this.#parts.book.out(this.pair)?.queues ?? []).some((queue) => !this.#isResting(queue))
   }
 
   /** No copy is being placed now. */
@@ -121,7 +128,7 @@ export class Depositor {
     if (signal.aborted) return 'later'
     const current = book.out(this.pair)?.queues.find((one) => nameOf(one) === nameOf(queue))
     if (current === undefined) return 'never'
-    if ((resting.get(current.relay.gateway) ?? 0) > ambient.clock.monotonicMs()) return 'later'
+    if (this.#isResting(current)) return 'later'
     const { id: leavingId, leftAtMs, content, expiresAtMs } = leaving
     const number = current.left + 1
     const body = sealBody(current.bodyKey, { number, leavingId, leftAtMs, content }, ambient.random)
@@ -129,13 +136,16 @@ export class Depositor {
       const outcome = await this.#deposit(current, { id: ambient.random.bytes(16), body, expiresAtMs }, signal)
       resting.delete(current.relay.gateway)
       if (outcome === 'stored') await this.#count(current, number)
-      if (outcome === 'no-such-queue') await this.#forget(current)
+      // a relay that lost its queues gets them again from their owner
+      if (outcome === 'no-such-queue')
+        this.#missing.set(nameOf(current), ambient.clock.monotonicMs() + limits.relayMissingMs)
       if (outcome !== 'stored')
         ambient.log.info('relay.not-left', { relay: short(current.relay.gateway.slice(-8)), outcome })
-      return outcome === 'stored' ? 'stored' : outcome === 'throttled' || outcome === 'full' ? 'later' : 'never'
+      return outcome === 'stored' ? 'stored' : outcome === 'refused' ? 'never' : 'later'
     } catch (error) {
       const code = error instanceof MyceliumError ? error.code : 'unexpected'
       if (!signal.aborted) this.#rest(current.relay.gateway)
+      if (code === 'peer-misbehaved') await this.#askForSealKey(current, signal)
       ambient.log.debug('relay.not-reached', { relay: short(current.relay.gateway.slice(-8)), code })
       return 'later'
     }
@@ -177,8 +187,22 @@ export class Depositor {
     await this.#change((queues) => queues.map((one) => (nameOf(one) === nameOf(queue) ? { ...one, left } : one)))
   }
 
-  async #forget(queue: OutQueue): Promise<void> {
-    await this.#change((queues) => queues.filter((one) => nameOf(one) !== nameOf(queue)))
+  /** A relay that lost its disk has another seal key, and cannot open what is sealed to the one before. */
+  async #askForSealKey(queue: OutQueue, signal: AbortSignal): Promise<void> {
+    const bounded = AbortSignal.any([signal, AbortSignal.timeout(limits.relayAskMs)])
+    const offer = this.#parts.isHidden
+      ? undefined
+      : await this.#parts.relays.describe(queue.relay, { signal: bounded }).catch(() => undefined)
+    if (offer === undefined || Buffer.compare(offer.sealKey, queue.sealKey) === 0) return
+    const sealKey = Uint8Array.from(offer.sealKey)
+    await this.#change((queues) => queues.map((one) => (nameOf(one) === nameOf(queue) ? { ...one, sealKey } : one)))
+    this.#parts.resting.delete(queue.relay.gateway)
+  }
+
+  #isResting(queue: OutQueue): boolean {
+    const nowMs = this.#parts.ambient.clock.monotonicMs()
+    const isMissing = (this.#missing.get(nameOf(queue)) ?? 0) > nowMs
+    return isMissing || (this.#parts.resting.get(queue.relay.gateway) ?? 0) > nowMs
   }
 
   async #change(change: (queues: readonly OutQueue[]) => readonly OutQueue[]): Promise<void> {

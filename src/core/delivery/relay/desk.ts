@@ -194,7 +194,7 @@ export class RelayDesk implements AsyncDisposable {
     if (queues.length === 0 || isResting || this.#opening.has(name) || this.#stop.signal.aborted) return undefined
     this.#opening.add(name)
     try {
-      if (!(await this.#isAnyoneThere(queues))) {
+      if (!this.#depositor(pair).hasWay || !(await this.#isAnyoneThere(queues))) {
         this.#noteFailure(name)
         return undefined
       }

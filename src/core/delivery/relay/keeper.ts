@@ -154,8 +154,13 @@ export class RelayKeeper {
   /** It has forgotten the owner: everything there is made anew. */
   async forgotten(choice: RelayChoice, signal: AbortSignal): Promise<void> {
     const { store, book, relays } = this.#parts
+    const offer = await relays.describe(choice.relay, { signal })
     await relays.open(choice.relay, book.owner(choice), { capability: choice.capability, signal })
     await store.write((tx) => {
+      // what forgot us may have forgotten its own keys
+      const now = book.choice(choice.account, choice.relay.gateway)
+      if (offer !== undefined && now !== undefined)
+        book.putChoice(tx, { ...now, sealKey: Uint8Array.from(offer.sealKey) })
       for (const { pair } of book.inRows()) {
         if (pair.account !== choice.account) continue
         const { queues } = book.readIn(tx, pair)

@@ -4,6 +4,7 @@ import { silentLog, systemRandom } from '../../../../src/core/ambient.ts'
 import { RelayBook } from '../../../../src/core/delivery/relay/book.ts'
 import { Depositor } from '../../../../src/core/delivery/relay/depositor.ts'
 import type { Relays } from '../../../../src/core/delivery/relay-ports.ts'
+import { MyceliumError } from '../../../../src/core/errors.ts'
 import type { GatewayId } from '../../../../src/core/ids.ts'
 import { limits } from '../../../../src/core/limits.ts'
 import { openMemoryStore } from '../../../support/memory-store.ts'
@@ -85,4 +86,43 @@ test('a carrier that has enough to carry does not keep a copy from its relay, un
   }
   expect(await outcomes(false)).toEqual(['mine', undefined])
   expect(await outcomes(true)).toEqual(['mine'])
+})
+
+test('a relay that lost its disk is left mail again: its new seal key is asked for, and its queue comes back', async () => {
+  const time = { ms: 1_000_000 }
+  const clock = { nowMs: () => time.ms, monotonicMs: () => time.ms }
+  const store = openMemoryStore()
+  const book = new RelayBook(store)
+  const relay = { gateway: 'wiped' as GatewayId, locators: [] }
+  const keys = { sealKey: Buffer.alloc(32, 9), sendSeed: Buffer.alloc(32, 1), bodyKey: Buffer.alloc(32, 2) }
+  await store.write((tx) => book.given(tx, pair, [{ relay, ...keys }]))
+  const newKey = Buffer.alloc(32, 10)
+  let knowsQueue = false
+  const depositor = new Depositor(pair, {
+    store,
+    book,
+    relays: {
+      describe: async () => await Promise.resolve({ sealKey: newKey }),
+      deposit: async ({ sealKey }: Parameters<Relays['deposit']>[0]) => {
+        if (Buffer.compare(sealKey, newKey) !== 0) throw new MyceliumError('peer-misbehaved', { reason: 'signature' })
+        return await Promise.resolve(knowsQueue ? ('stored' as const) : ('no-such-queue' as const))
+      },
+    } as unknown as Relays,
+    ambient: { clock, random: systemRandom, log: silentLog },
+    carrierFor: () => undefined,
+    resting: new Map(),
+    lateOctets: { now: 0 },
+    isHidden: false,
+  })
+  const { signal } = new AbortController()
+  const leave = async (): Promise<number> =>
+    await depositor.leave({ kind: 'probe' }, { expiresAtMs: time.ms + 1e9, signal }).catch(() => 0)
+  expect(await leave()).toBe(0) // sealed to the old key
+  expect(depositor.hasWay).toBe(true)
+  expect(await leave()).toBe(0) // its owner has not been there yet
+  expect(depositor.hasWay).toBe(false)
+  knowsQueue = true
+  time.ms += limits.relayMissingMs + 1
+  expect(depositor.hasWay).toBe(true)
+  expect(await leave()).toBe(1)
 })
