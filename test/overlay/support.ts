@@ -4,6 +4,7 @@ import { silentLog, systemClock, systemRandom } from '../../src/core/ambient.ts'
 import type { AskHandler, AskTopic, GatewayAddress, Link, Overlay } from '../../src/core/delivery/ports.ts'
 import type { Transport } from '../../src/overlay/dial-policy.ts'
 import { newGatewayKey } from '../../src/overlay/gateway-key.ts'
+import { Libp2pNetwork } from '../../src/overlay/libp2p-network.ts'
 import { memoryNetwork } from '../../src/overlay/memory-overlay.ts'
 import { openOverlay } from '../../src/overlay/overlay.ts'
 import type { OverlayConfig } from '../../src/overlay/overlay.ts'
@@ -89,6 +90,22 @@ export async function openPeer(options: PeerOptions = {}): Promise<Peer> {
     ...(options.isKnown === undefined ? {} : { isKnown: options.isKnown }),
   })
   return observe(overlay, options)
+}
+
+/** A network of one gateway on loopback over TCP, nothing above it yet. */
+export function openNetwork(key: Uint8Array): Libp2pNetwork {
+  return new Libp2pNetwork({
+    key,
+    host: '127.0.0.1',
+    port: 0,
+    webSocketPort: 0,
+    transports: ['tcp'],
+    mdns: false,
+    announce: [],
+    allowLoopback: true,
+    bootstrap: [],
+    ambient,
+  })
 }
 
 /** Opens peers one after another: `join` makes the next. */

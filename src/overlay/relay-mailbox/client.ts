@@ -10,6 +10,7 @@ import { limits } from '../../core/limits.ts'
 import type { Pipe } from '../network.ts'
 import { untilAborted } from '../until-aborted.ts'
 import {
+  type AskRelay,
   decodeRelayAnswer,
   encodeRelayRequest,
   type OpenProof,
@@ -25,12 +26,7 @@ import { findWork } from './work.ts'
 export interface RelayTransport {
   readonly self: GatewayId
   readonly ambient: Ambient
-  /** @throws `unreachable`, `peer-misbehaved` */
-  readonly ask: (
-    to: GatewayAddress,
-    request: Uint8Array,
-    options: { readonly signal: AbortSignal },
-  ) => Promise<Uint8Array>
+  readonly ask: AskRelay
   /** A stream for watching. @throws `unreachable` */
   readonly openWatch: (to: GatewayAddress, options: { readonly signal: AbortSignal }) => Promise<Pipe>
 }

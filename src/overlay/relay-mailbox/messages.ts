@@ -17,9 +17,17 @@ import {
 import { fromUtf8 } from '../../core/bytes.ts'
 import { labelledHash } from '../../core/crypto/kdf.ts'
 import { signatureBytes, type SigningKey, signRaw, verifyRaw } from '../../core/crypto/sign.ts'
+import type { GatewayAddress } from '../../core/delivery/ports.ts'
 import { MyceliumError } from '../../core/errors.ts'
 import type { GatewayId } from '../../core/ids.ts'
 import { limits } from '../../core/limits.ts'
+
+/** Asks a relay. @throws `unreachable`, `peer-misbehaved` */
+export type AskRelay = (
+  to: GatewayAddress,
+  request: Uint8Array,
+  options: { readonly signal: AbortSignal },
+) => Promise<Uint8Array>
 
 export const keyBytes = 32
 export const receiveIdBytes = 16

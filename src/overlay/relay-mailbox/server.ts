@@ -6,7 +6,6 @@ import type { Ambient } from '../../core/ambient.ts'
 import { fromUtf8, toHex } from '../../core/bytes.ts'
 import { dhKeyBytes, type DhKeyPair, dhKeyPair } from '../../core/crypto/dh.ts'
 import { relayBodySizes } from '../../core/delivery/relay-ports.ts'
-import type { GatewayAddress } from '../../core/delivery/ports.ts'
 import { hasCode, MyceliumError, unreachable } from '../../core/errors.ts'
 import type { GatewayId } from '../../core/ids.ts'
 import { limits } from '../../core/limits.ts'
@@ -22,6 +21,7 @@ import { relayAskBounds } from '../protocols.ts'
 import { untilAborted } from '../until-aborted.ts'
 import { seenKeyOf, storeEntry } from './entries.ts'
 import {
+  type AskRelay,
   decodeRelayRequest,
   encodeRelayAnswer,
   encodeRelayRequest,
@@ -53,12 +53,7 @@ export interface RelayHost {
 export interface RelayParts extends RelayHost {
   readonly self: GatewayId
   readonly ambient: Ambient
-  /** Asks another relay. @throws `unreachable`, `peer-misbehaved` */
-  readonly ask: (
-    to: GatewayAddress,
-    request: Uint8Array,
-    options: { readonly signal: AbortSignal },
-  ) => Promise<Uint8Array>
+  readonly ask: AskRelay
 }
 
 interface AskContext {

@@ -1,9 +1,7 @@
-import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { expect, test } from 'vitest'
 import { encode, u32 } from '../../../src/core/codec.ts'
 import type { ContentId, Identity } from '../../../src/core/ids.ts'
@@ -11,22 +9,10 @@ import { openBlobs } from '../../../src/core/store/blobs.ts'
 import { verifyRows } from '../../../src/core/store/integrity.ts'
 import { openStore } from '../../../src/core/store/lmdb-store.ts'
 import { tables } from '../../../src/core/store/tables.ts'
+import { killAtWork } from '../../support/kill-at-work.ts'
 import { ambient, homeKey } from './support.ts'
 
 const program = join(import.meta.dirname, 'writer-process.ts')
-
-/** Lines that the writer printed until it died: it is killed at its work once it has said `linesMin`, or ends by itself. */
-async function runAndKill(args: readonly string[], linesMin: number): Promise<readonly string[]> {
-  const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
-  const lines: string[] = []
-  const ended = new Promise<void>((resolve) => void child.on('close', () => resolve()))
-  createInterface({ input: child.stdout }).on('line', (line) => {
-    lines.push(line)
-    if (lines.length >= linesMin) child.kill('SIGKILL')
-  })
-  await ended
-  return lines
-}
 
 test('whatever was acknowledged before a kill is there, whole, and nothing is there in part', async () => {
   const root = mkdtempSync(join(tmpdir(), 'mycelium-crash-'))
@@ -34,7 +20,8 @@ test('whatever was acknowledged before a kill is there, whole, and nothing is th
     let next = 0
     const acknowledged = new Set<number>()
     for (let round = 0; round < 6; round += 1) {
-      for (const line of await runAndKill(['rows', root, String(next)], 1 + round * 37)) acknowledged.add(Number(line))
+      for (const line of await killAtWork(program, ['rows', root, String(next)], 1 + round * 37))
+        acknowledged.add(Number(line))
       await using store = await openStore({ path: join(root, 'store'), key: homeKey() }, ambient)
       store.read((tx) => {
         const rows = [0, 1, 2].map(
@@ -68,7 +55,11 @@ test('an incoming blob goes on after kills with what was acknowledged', async ()
     const put = new Set<number>()
     let content: string | undefined
     for (let round = 0; round < 30 && content === undefined; round += 1) {
-      for (const line of await runAndKill(['incoming', root, String(count)], round < 4 ? 1 + round : count + 2)) {
+      for (const line of await killAtWork(
+        program,
+        ['incoming', root, String(count)],
+        round < 4 ? 1 + round : count + 2,
+      )) {
         if (line.startsWith('done ')) content = line.slice(5)
         else {
           // At most the chunk whose acknowledgement the kill cut off comes twice.

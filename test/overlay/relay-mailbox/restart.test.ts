@@ -1,30 +1,17 @@
-import { spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { expect, test } from 'vitest'
 import { systemClock, systemRandom } from '../../../src/core/ambient.ts'
 import { signingKey } from '../../../src/core/crypto/sign.ts'
 import { heldByRelay } from '../../../src/overlay/relay-mailbox/grants.ts'
 import { encodeWatchMessage } from '../../../src/overlay/relay-mailbox/watch-messages.ts'
+import { killAtWork } from '../../support/kill-at-work.ts'
 import { directRelay, newGateway, ownerWithQueue } from './direct.ts'
 import { ambientWith, openRelayStore } from './support.ts'
 
 const program = join(import.meta.dirname, 'relay-process.ts')
 const ambient = ambientWith(systemClock)
-
-async function runAndKill(args: readonly string[], linesMin: number): Promise<readonly string[]> {
-  const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
-  const lines: string[] = []
-  const ended = new Promise<void>((resolve) => void child.on('close', () => resolve()))
-  createInterface({ input: child.stdout }).on('line', (line) => {
-    lines.push(line)
-    if (lines.length >= linesMin) child.kill('SIGKILL')
-  })
-  await ended
-  return lines
-}
 
 test('what was acknowledged before a kill is there, once, in order', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'mycelium-relay-'))
@@ -34,7 +21,7 @@ test('what was acknowledged before a kill is there, once, in order', async () =>
   const acknowledged = new Set<number>()
   for (let round = 0; round < 3; round += 1) {
     const args = [folder, self, gateway, hex(ownerSeed), hex(sendSeed), String(round * 1000)]
-    for (const line of await runAndKill(args, 1 + round * 40)) acknowledged.add(Number(line))
+    for (const line of await killAtWork(program, args, 1 + round * 40)) acknowledged.add(Number(line))
   }
   await using store = await openRelayStore(folder, ambient)
   await using relay = await directRelay({ store, ambient, self, known: new Set([gateway]) })

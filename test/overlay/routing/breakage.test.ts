@@ -4,12 +4,11 @@ import { signingKey } from '../../../src/core/crypto/sign.ts'
 import { systemRandom } from '../../../src/core/ambient.ts'
 import { newGatewayKey } from '../../../src/overlay/gateway-key.ts'
 import { GatewayOverlay } from '../../../src/overlay/gateway-overlay.ts'
-import { Libp2pNetwork } from '../../../src/overlay/libp2p-network.ts'
 import type { DirectNetwork, Pipe } from '../../../src/overlay/network.ts'
 import { PipeReader } from '../../../src/overlay/pipe-reader.ts'
 import { pathProtocol } from '../../../src/overlay/protocols.ts'
 import { encodePathAnswer, pathRequestBytes } from '../../../src/overlay/routing/path-messages.ts'
-import { ambient, observe, openPeer, text, within } from '../support.ts'
+import { ambient, observe, openNetwork, openPeer, text, within } from '../support.ts'
 import type { Peer } from '../support.ts'
 
 const patience = { timeout: 5_000, interval: 5 }
@@ -81,18 +80,7 @@ function swallowing(network: DirectNetwork): DirectNetwork {
 
 async function openSwallower(): Promise<Peer> {
   const key = newGatewayKey(systemRandom)
-  const network = new Libp2pNetwork({
-    key,
-    host: '127.0.0.1',
-    port: 0,
-    webSocketPort: 0,
-    transports: ['tcp'],
-    mdns: false,
-    announce: [],
-    allowLoopback: true,
-    bootstrap: [],
-    ambient,
-  })
+  const network = openNetwork(key)
   const overlay = new GatewayOverlay(swallowing(network), { ambient, key: signingKey(key), serves: () => true })
   await overlay.start()
   return observe(overlay, {})

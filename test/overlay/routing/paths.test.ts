@@ -3,7 +3,6 @@ import { fromUtf8 } from '../../../src/core/bytes.ts'
 import { systemRandom } from '../../../src/core/ambient.ts'
 import { limits } from '../../../src/core/limits.ts'
 import { newGatewayKey } from '../../../src/overlay/gateway-key.ts'
-import { Libp2pNetwork } from '../../../src/overlay/libp2p-network.ts'
 import { PipeReader } from '../../../src/overlay/pipe-reader.ts'
 import { pathProtocol } from '../../../src/overlay/protocols.ts'
 import {
@@ -14,7 +13,7 @@ import {
 } from '../../../src/overlay/routing/path-messages.ts'
 import type { PathVerdict } from '../../../src/overlay/routing/path-messages.ts'
 import { viaLocator } from '../../../src/overlay/dial-policy.ts'
-import { ambient, openPeer, text, within } from '../support.ts'
+import { openNetwork, openPeer, text, within } from '../support.ts'
 import type { Peer } from '../support.ts'
 
 const patience = { timeout: 5_000, interval: 5 }
@@ -75,18 +74,7 @@ test('a neighbour that asks for many paths, or twice for one, is told no', async
   await using bob = await openPeer()
   await bob.overlay.link(carrier.address, within(5_000))
   const key = newGatewayKey(systemRandom)
-  await using greedy = new Libp2pNetwork({
-    key,
-    host: '127.0.0.1',
-    port: 0,
-    webSocketPort: 0,
-    transports: ['tcp'],
-    mdns: false,
-    announce: [],
-    allowLoopback: true,
-    bootstrap: [],
-    ambient,
-  })
+  await using greedy = openNetwork(key)
   const nothing = (): void => {}
   await greedy.start({
     onConnected: nothing,
