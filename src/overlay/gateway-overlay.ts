@@ -36,6 +36,7 @@ import {
 import { RelayClient } from './relay-mailbox/client.ts'
 import { openRelayServer, type RelayHost, type RelayParts, type RelayServer } from './relay-mailbox/server.ts'
 import { RoutedNetwork } from './routing/routed-network.ts'
+import { reasonOf } from './reason.ts'
 
 export interface GatewayOverlayOptions {
   readonly ambient: Ambient
@@ -298,10 +299,4 @@ export class GatewayOverlay implements Overlay {
       return error
     return new MyceliumError('unreachable', { reason: 'connection lost' }, { cause: error })
   }
-}
-
-/** A word or two that may be shown: our own reasons, or the kind of a foreign error. */
-function reasonOf(error: unknown): string {
-  if (error instanceof MyceliumError) return String(error.details['reason'] ?? error.code)
-  return error instanceof Error ? error.name : 'unknown'
 }

@@ -21,6 +21,7 @@ import type { Proposal } from './opening.ts'
 import { PipeReader } from './pipe-reader.ts'
 import { linkProtocol } from './protocols.ts'
 import { untilAborted } from './until-aborted.ts'
+import { reasonOf } from './reason.ts'
 
 /** What is known of one gateway's links. Kept while anything is live, and then for the id of the last link. */
 interface Entry {
@@ -92,7 +93,7 @@ export class Links {
       await this.#agree(entry, { gateway, pipe, after: held.id }, signal)
     } catch (error) {
       // the link stays where it is
-      this.#parts.ambient.log.debug('overlay.link-not-moved', { gateway: shortId(gateway), error: String(error) })
+      this.#parts.ambient.log.debug('overlay.link-not-moved', { gateway: shortId(gateway), error: reasonOf(error) })
     }
   }
 
@@ -114,7 +115,7 @@ export class Links {
     } catch (error) {
       if (hasCode(error, 'peer-misbehaved')) this.#parts.onTrouble(from, 'garbled link stream')
       pipe.abort('no proposal')
-      this.#parts.ambient.log.debug('overlay.proposal-failed', { gateway: shortId(from), error: String(error) })
+      this.#parts.ambient.log.debug('overlay.proposal-failed', { gateway: shortId(from), error: reasonOf(error) })
     } finally {
       entry.openings -= 1
     }

@@ -13,6 +13,7 @@ import type { Mapper, MappingRequest } from './mapping.ts'
 import { natPmp } from './nat-pmp.ts'
 import { nonceBytes, pcp } from './pcp.ts'
 import { upnp } from './upnp.ts'
+import { reasonOf } from '../reason.ts'
 
 export const mappers = { pcp, 'nat-pmp': natPmp, upnp } as const
 export type MappingProtocol = keyof typeof mappers
@@ -144,6 +145,3 @@ export class PortMapping implements AsyncDisposable {
     if (this.locators().join(' ') !== before) this.#parts.onChanged()
   }
 }
-
-const reasonOf = (error: unknown): string =>
-  error instanceof MyceliumError ? String(error.details['reason'] ?? error.code) : 'unknown'

@@ -18,6 +18,7 @@ import { Forwarder } from './forwarder.ts'
 import { encodeProbe, openProbe, probeKey, sessionBytes, type Side } from './probe.ts'
 import { decodeOffer, encodeOffer, go, type Offer, offerBytesMax, secretBytes } from './punch-messages.ts'
 import type { PunchSocket } from './punch-socket.ts'
+import { reasonOf } from '../reason.ts'
 
 export interface PunchingParts {
   readonly ambient: Ambient
@@ -325,6 +326,3 @@ async function offerIn(reader: PipeReader, signal: AbortSignal): Promise<Offer> 
   if (octets > offerBytesMax) throw new MyceliumError('too-large', { octets })
   return decodeOffer(await reader.exactly(octets, signal))
 }
-
-const reasonOf = (error: unknown): string =>
-  error instanceof MyceliumError ? String(error.details['reason'] ?? error.code) : 'connection lost'

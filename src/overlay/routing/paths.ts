@@ -24,6 +24,7 @@ import {
 } from './path-messages.ts'
 import type { PathAnswer, PathRequest, PathVerdict } from './path-messages.ts'
 import { splice } from './splice.ts'
+import { reasonOf } from '../reason.ts'
 
 export interface PathsParts {
   readonly network: DirectNetwork
@@ -88,7 +89,7 @@ export class Paths {
           return this.#parts.onSuccess(destination, via)
         } catch (error) {
           failure = error
-          if (!signal.aborted) this.#parts.onFailure(destination, via, reasonOf(error))
+          if (!signal.aborted) this.#parts.onFailure(destination, via, reasonOf(error, 'connection lost'))
         }
       }
     } finally {
@@ -110,7 +111,10 @@ export class Paths {
       else await this.#carry({ pipe, reader }, request, from)
     } catch (error) {
       pipe.abort('no path')
-      this.#parts.ambient.log.debug('overlay.path-failed', { gateway: shortId(from), reason: reasonOf(error) })
+      this.#parts.ambient.log.debug('overlay.path-failed', {
+        gateway: shortId(from),
+        reason: reasonOf(error, 'connection lost'),
+      })
     } finally {
       if (isTaken) this.#carried.leave(from)
     }
@@ -209,7 +213,7 @@ export class Paths {
         open.pipe.end()
         this.#parts.onFailure(destination, via, `path: ${open.answer.verdict}`)
       } catch (error) {
-        if (!near.closed.aborted) this.#parts.onFailure(destination, via, reasonOf(error))
+        if (!near.closed.aborted) this.#parts.onFailure(destination, via, reasonOf(error, 'connection lost'))
       }
     }
     return undefined
@@ -236,6 +240,3 @@ const pipeAfter = (pipe: Pipe, reader: PipeReader): Pipe => ({
   end: () => pipe.end(),
   abort: (reason) => pipe.abort(reason),
 })
-
-const reasonOf = (error: unknown): string =>
-  error instanceof MyceliumError ? String(error.details['reason'] ?? error.code) : 'connection lost'
