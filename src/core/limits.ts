@@ -5,6 +5,14 @@ export const limits = {
   storedInlineBytesMax: 24 * 1024, // ours: such content with what a gateway writes around it, in one row
   messagePartsMax: 64, // ours
   messageParentsMax: 64, // ours
+  messageRelationsMax: 2, // ours: an answer inside a thread
+  messageHtmlBytesMax: 32 * 1024, // ours: HTML takes more octets than the text that it says
+  fileNameOctetsMax: 255, // ours; POSIX NAME_MAX
+  mediaTypeOctetsMax: 127 * 2 + 1, // RFC 6838 §4.2: 127 characters on each side of the slash
+  thumbnailBytesMax: 8 * 1024, // ours: so that a file and its thumbnail fit one item
+  reactionOctetsMax: 64, // ours: an emoji of several code points, or a short word
+  reactionsMax: 16, // ours: of one person to one message
+  groupPayloadBytesMax: 56 * 1024, // ours: one item, without what surrounds it
   messageExpiryMs: 21 * 24 * 3600_000, // ours: submission + 21 days
   mailBytesMax: 50 * 1024 * 1024, // ours: announced as SIZE and APPENDLIMIT
   holdMsMax: 90 * 24 * 3600_000, // ours: how far ahead a mail may be handed over (RFC 4865)

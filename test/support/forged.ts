@@ -4,7 +4,8 @@ import { Outbox } from '../../src/core/delivery/outbox.ts'
 import type { DsnNotify } from '../../src/core/delivery/submission.ts'
 import type { Address, Identity } from '../../src/core/ids.ts'
 import { limits } from '../../src/core/limits.ts'
-import { type Content, encodeMessage, messageIdOf } from '../../src/core/message/message.ts'
+import type { Content } from '../../src/core/message/content.ts'
+import { encodeMessage, messageIdOf } from '../../src/core/message/message.ts'
 import type { TestGateway } from './world.ts'
 
 export interface Forged {
@@ -28,7 +29,9 @@ export async function forge(
     nonce: randomBytes(16),
     sentAtMs: nowMs,
     expiresAtMs: nowMs + limits.messageExpiryMs,
+    place: undefined,
     parents: [],
+    relations: [],
     parts: [{ kind: 'mail', from: (from ?? address) as Address, content }],
   })
   const message = messageIdOf(encoded)

@@ -24,7 +24,8 @@ import type { Address, BlobRoot, ContentId, DeviceId, Identity, MessageId } from
 import { short } from '../ids.ts'
 import { limits } from '../limits.ts'
 import type { Mailboxes, StoredContent } from '../mailbox/mailbox.ts'
-import type { Content, ReversePath } from '../message/message.ts'
+import type { BlobContent } from '../message/content.ts'
+import type { ReversePath } from '../message/part.ts'
 import type { Blobs } from '../store/blobs.ts'
 import type { IncomingBlob } from '../store/incoming.ts'
 import type { ReadTx, Store, WriteTx } from '../store/store.ts'
@@ -45,8 +46,6 @@ import { type Reportable, reportedHead } from './reports.ts'
 import { reconnectDelayMs } from './retry.ts'
 import type { RunClock } from './run-clock.ts'
 import type { ReceivedMessage } from './tombstones.ts'
-
-type BlobContent = Extract<Content, { readonly kind: 'blob' }>
 
 interface ArrivingMail extends ReceivedMessage {
   readonly from: ReversePath

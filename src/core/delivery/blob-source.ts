@@ -9,7 +9,7 @@ import { hasCode } from '../errors.ts'
 import type { BlobRoot, ContentId, Identity } from '../ids.ts'
 import { limits } from '../limits.ts'
 import type { Mailboxes, StoredContent } from '../mailbox/mailbox.ts'
-import type { Content } from '../message/message.ts'
+import type { BlobContent } from '../message/content.ts'
 import type { ReadTx, Store, WriteTx } from '../store/store.ts'
 import { tables } from '../store/tables.ts'
 import {
@@ -42,7 +42,7 @@ const servedCodec = record<ServedBlob>({
 })
 
 export interface PreparedBlob {
-  readonly content: Extract<Content, { readonly kind: 'blob' }>
+  readonly content: BlobContent
   readonly served: ServedBlob
 }
 

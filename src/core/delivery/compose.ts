@@ -2,7 +2,7 @@
 import { concat, fromLatin1, fromUtf8, toHex } from '../bytes.ts'
 import type { Address } from '../ids.ts'
 import { domainOf } from '../message/address.ts'
-import type { ReversePath } from '../message/message.ts'
+import type { ReversePath } from '../message/part.ts'
 
 export interface ComposeContext {
   readonly nowMs: number

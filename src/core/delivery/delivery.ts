@@ -7,6 +7,7 @@ import { hasCode, MyceliumError } from '../errors.ts'
 import type { Identity } from '../ids.ts'
 import { limits } from '../limits.ts'
 import type { Mailboxes } from '../mailbox/mailbox.ts'
+import { sizeOfContent } from '../message/content.ts'
 import { decodeMessage } from '../message/message.ts'
 import type { Blobs } from '../store/blobs.ts'
 import type { Store, WriteTx } from '../store/store.ts'
@@ -452,5 +453,5 @@ function waitingHeld(held: HeldMail): readonly Waiting[] {
 function sizeOf(outgoing: OutgoingMessage | undefined): number {
   const part = outgoing && decodeMessage(outgoing.encoded).parts[0]
   if (part?.kind !== 'mail') return 0
-  return part.content.kind === 'inline' ? part.content.bytes.length : part.content.size
+  return sizeOfContent(part.content)
 }

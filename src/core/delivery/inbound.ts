@@ -6,7 +6,8 @@ import type { Ambient } from '../ambient.ts'
 import { MyceliumError } from '../errors.ts'
 import { type Identity, type MessageId, short } from '../ids.ts'
 import { limits } from '../limits.ts'
-import { decodeMessage, type Message, messageIdOf, type Part } from '../message/message.ts'
+import { decodeMessage, type Message, messageIdOf } from '../message/message.ts'
+import type { BlobContent } from '../message/content.ts'
 import { payloadBytesMax } from '../session/frame.ts'
 import { Session } from '../session/session.ts'
 import type { Store, WriteTx } from '../store/store.ts'
@@ -225,11 +226,7 @@ export class Inbound {
     return undefined
   }
 
-  #blobRefusal(
-    tx: WriteTx,
-    pair: Pair,
-    { size, chunkBytes }: Extract<Extract<Part, { kind: 'mail' }>['content'], { kind: 'blob' }>,
-  ): Refusal | undefined {
+  #blobRefusal(tx: WriteTx, pair: Pair, { size, chunkBytes }: BlobContent): Refusal | undefined {
     if (size > limits.mailBytesMax + limits.mailHeaderBytesMax) return 'message-too-large'
     if (size < 1 || chunkBytes !== chunkBytesFor(size)) return 'malformed'
     // each one is fetched by itself, however small it says it is

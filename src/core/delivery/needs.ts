@@ -2,7 +2,7 @@
 import type { Address, DeviceId, Identity } from '../ids.ts'
 import type { SigningKey } from '../crypto/sign.ts'
 import type { Prekey } from '../identity/prekeys.ts'
-import type { ReversePath } from '../message/message.ts'
+import type { ReversePath } from '../message/part.ts'
 import type { Tier } from '../identity/trust.ts'
 import type { Party, PrekeySecrets } from '../session/handshake.ts'
 import type { ReadTx, WriteTx } from '../store/store.ts'

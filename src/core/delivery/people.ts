@@ -9,7 +9,7 @@ import { MyceliumError, unreachable } from '../errors.ts'
 import type { Address, DeviceId, Identity } from '../ids.ts'
 import { verifyBundle } from '../identity/bundle.ts'
 import { entryHash } from '../identity/log-entry.ts'
-import type { ReversePath } from '../message/message.ts'
+import type { ReversePath } from '../message/part.ts'
 import type { ReadTx, WriteTx } from '../store/store.ts'
 import type {
   Directory,

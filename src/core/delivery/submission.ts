@@ -1,7 +1,7 @@
 /** What a mail client hands over and what it is told: the seam between SMTP and the delivery path. */
 import type { ErrorCode } from '../errors.ts'
 import type { Address, Identity, MessageId } from '../ids.ts'
-import type { ReversePath } from '../message/message.ts'
+import type { ReversePath } from '../message/part.ts'
 
 export type DsnNotify = 'never' | 'success' | 'failure' | 'delay'
 

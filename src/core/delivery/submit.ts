@@ -8,7 +8,9 @@ import { MyceliumError } from '../errors.ts'
 import type { Address, Identity, MessageId } from '../ids.ts'
 import { limits } from '../limits.ts'
 import type { Mailboxes, StoredContent } from '../mailbox/mailbox.ts'
-import { type Content, encodeMessage, type Message, messageIdOf, type ReversePath } from '../message/message.ts'
+import type { Content } from '../message/content.ts'
+import { encodeMessage, type Message, messageIdOf } from '../message/message.ts'
+import type { ReversePath } from '../message/part.ts'
 import type { WriteTx } from '../store/store.ts'
 import type { Arrivals, Reporting } from './arrivals.ts'
 import type { BlobSource } from './blob-source.ts'
@@ -88,7 +90,9 @@ async function submit(
     nonce: random.bytes(16),
     sentAtMs,
     expiresAtMs: sentAtMs + limits.messageExpiryMs,
+    place: undefined,
     parents: [],
+    relations: [],
     parts: [{ kind: 'mail', from: submission.from, content }],
   }
   const encoded = encodeMessage(message)

@@ -8,7 +8,8 @@ import { packItem } from '../../../src/core/delivery/items.ts'
 import { type Pair, SessionBook, takeOver } from '../../../src/core/delivery/session-book.ts'
 import type { Address, BlobRoot, Identity } from '../../../src/core/ids.ts'
 import { limits } from '../../../src/core/limits.ts'
-import { type Content, encodeMessage } from '../../../src/core/message/message.ts'
+import type { Content } from '../../../src/core/message/content.ts'
+import { encodeMessage } from '../../../src/core/message/message.ts'
 import { payloadBytesMax } from '../../../src/core/session/frame.ts'
 import { openMemoryStore } from '../../support/memory-store.ts'
 import { pair as sessionPair, seededRandom } from '../session/support.ts'
@@ -56,7 +57,9 @@ async function taken(dayBytesMax: number, contents: readonly Content[], mayMeet 
       nonce: systemRandom.bytes(16),
       sentAtMs: moment.nowMs,
       expiresAtMs: moment.nowMs + limits.messageExpiryMs,
+      place: undefined,
       parents: [],
+      relations: [],
       parts: [{ kind: 'mail', from: 'bob@example.org' as Address, content }],
     })
     return packItem({ kind: 'message', encoded }, payloadBytesMax(4096), () => systemRandom.bytes(16)).map((payload) =>
