@@ -8,6 +8,8 @@ import { type Contacts, openContacts } from './core/account/contacts.ts'
 import { type Invitations, openInvitations } from './core/account/invitations.ts'
 import { Quotas } from './core/account/quotas.ts'
 import type { Ambient } from './core/ambient.ts'
+import { Conversations } from './core/conversation/conversations.ts'
+import { onlyOwn } from './core/conversation/history.ts'
 import type { Secret } from './core/crypto/secret.ts'
 import { Confirmations } from './core/delivery/confirmations.ts'
 import { type Delivery, openDelivery } from './core/delivery/delivery.ts'
@@ -36,6 +38,7 @@ export interface Knowledge extends AsyncDisposable {
   readonly quotas: Quotas
   readonly people: People
   readonly requests: Requests
+  readonly conversations: Conversations
 }
 
 export interface KnowledgeOptions {
@@ -88,6 +91,7 @@ export async function openKnowledge(options: KnowledgeOptions, ambient: Ambient)
   const invitations = openInvitations(store, ambient)
   const logins = await openLogins(store, ambient, accounts)
   const requests = new Requests({ store, contacts, mailboxes, ambient })
+  const conversations = new Conversations({ store, ambient, judge: onlyOwn })
   const people = new People({ accounts, contacts, invitations, requests, ambient })
   const owned = scope.move()
   return {
@@ -102,6 +106,7 @@ export async function openKnowledge(options: KnowledgeOptions, ambient: Ambient)
     quotas,
     people,
     requests,
+    conversations,
     [Symbol.asyncDispose]: async () => await owned.disposeAsync(),
   }
 }

@@ -64,6 +64,7 @@ const lines: Record<ErrorCode, Line> = {
   'no-such-mailbox': 'no such mailbox',
   'mailbox-exists': 'a mailbox has this name already',
   'mailbox-reserved': 'this mailbox cannot be changed',
+  'not-yours': 'these are the words of somebody else: only their author can change them',
   'no-such-message': 'no such message',
   'connection-closed': 'the connection was closed',
   blocked: 'this contact is blocked',

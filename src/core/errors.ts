@@ -60,6 +60,8 @@ export const errorCodes = [
   'no-such-message',
   'blocked',
   'expired',
+  // conversations
+  'not-yours', // an edit or redaction of somebody else's words
   // store and overlay
   'store-corrupt',
   'disk-full',

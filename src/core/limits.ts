@@ -22,6 +22,13 @@ export const limits = {
   mailRecipientsMax: 1000, // ours; RFC 5321 §4.5.3.1.8 asks for ≥ 100
   tombstoneMs: 60 * 24 * 3600_000, // ours: duplicates are recognised for this long, through expunge
 
+  // conversations
+  conversationHeadsMax: 256, // ours: kept; a message cites the latest 64 of them
+  conversationWaitingMax: 1000, // ours: messages of one conversation that wait for one that they cite
+  parentWaitMs: 24 * 3600_000, // ours: then a message is shown without what it cites
+  parentAskMs: 3_000, // ours: a missing message that does not come by itself is asked for after this
+  messagesAskedMax: 64, // ours: missing messages in one question
+
   // identity
   displayNameOctetsMax: 256, // ours
   addressOctetsMax: 320, // RFC 5321 §4.5.3.1: 64 + 1 + 255

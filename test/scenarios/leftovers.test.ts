@@ -58,6 +58,7 @@ function settlerOf(
     hasAccount: (account) => knowledge.people.isOwn(account),
     devicesOf: () => devices,
     isLeft: () => isLeft,
+    onChatEnded: () => {},
   })
 }
 

@@ -50,6 +50,7 @@ const answers: Record<ErrorCode, Tagged> = {
   'mailbox-exists': no('A mailbox of that name exists', 'ALREADYEXISTS'),
   'mailbox-reserved': no('This name cannot be used', 'CANNOT'),
   'invalid-address': no('This name cannot be used', 'CANNOT'),
+  'not-yours': no('These are the words of somebody else', 'CANNOT'),
   'no-such-message': no('The message is gone', 'EXPUNGEISSUED'),
   'store-corrupt': no('A part of the store is damaged: run doctor', 'CORRUPTION'),
   'disk-full': no('The disk is full', 'OVERQUOTA'),

@@ -139,6 +139,7 @@ const replyFor: Readonly<Record<ErrorCode, Reply>> = {
   'no-such-mailbox': ours,
   'mailbox-exists': ours,
   'mailbox-reserved': ours,
+  'not-yours': ours,
   'no-such-message': ours,
   unreachable: ours,
   'peer-misbehaved': ours,

@@ -3,6 +3,7 @@
  * between. Opens every piece in order and closes in reverse; the pieces know each other only through this file.
  */
 import type { Ambient } from '../ambient.ts'
+import type { Conversations } from '../conversation/conversations.ts'
 import { hasCode, MyceliumError } from '../errors.ts'
 import type { Identity } from '../ids.ts'
 import { limits } from '../limits.ts'
@@ -13,6 +14,7 @@ import type { Blobs } from '../store/blobs.ts'
 import type { Store, WriteTx } from '../store/store.ts'
 import { Arrivals } from './arrivals.ts'
 import { BlobSource } from './blob-source.ts'
+import { Chats } from './chats.ts'
 import type { CourierStatus } from './courier.ts'
 import { type DeliveryCounts, newDeliveryCounts } from './counts.ts'
 import { Deliverer } from './deliver.ts'
@@ -48,6 +50,7 @@ export interface DeliveryParts {
   readonly directory: Directory
   readonly keyring: Keyring
   readonly requests: Requests
+  readonly conversations: Conversations
   readonly ambient: Ambient
   /** A step of an online confirmation arrived inside a contact's session. */
   readonly onConfirmation: (account: Identity, contact: Identity, step: Uint8Array) => void
@@ -72,6 +75,7 @@ export interface Waiting {
 export interface Delivery extends AsyncDisposable {
   readonly submitter: Submitter
   readonly sentCopies: SentCopies
+  readonly chats: Chats
   readonly counts: Readonly<DeliveryCounts>
   /** The relays through which accounts can be reached while this gateway is away; absent on a network without them. */
   readonly relays:
@@ -107,6 +111,7 @@ export async function openDelivery(parts: DeliveryParts): Promise<Delivery> {
 class RunningDelivery implements Delivery {
   readonly submitter: Submitter
   readonly sentCopies: SentCopies
+  readonly chats: Chats
   readonly counts = newDeliveryCounts()
   readonly #parts: DeliveryParts
   readonly #outbox = new Outbox()
@@ -154,6 +159,15 @@ class RunningDelivery implements Delivery {
       hasAccount: (account) => directory.isOwn(account),
       devicesOf: (account, contact) => this.#switchboard.devicesOf(account, contact),
       isLeft: ({ seq, ref }) => this.#atRelays(seq, ref) !== undefined,
+      onChatEnded: (tx, ref, outcome) => this.chats.ended(tx, ref, outcome),
+    })
+    this.chats = new Chats({
+      ...parts,
+      outbox: this.#outbox,
+      runClock: this.#runClock,
+      onQueued: (queued) => this.#switchboard.queued(queued),
+      say: (account, contact, item) => this.#switchboard.say(account, contact, item),
+      sayTo: (pair, item) => this.#switchboard.channel(pair).say(item),
     })
     this.#arrivals = new Arrivals({
       ...parts,
@@ -183,8 +197,10 @@ class RunningDelivery implements Delivery {
       deliverer,
       book: this.#book,
       arrivals: this.#arrivals,
+      chats: this.chats,
       handlers: itemHandlers({
         ...parts,
+        chats: this.chats,
         outbox: this.#outbox,
         settler: this.#settler,
         switchboard: this.#switchboard,
@@ -388,6 +404,7 @@ class RunningDelivery implements Delivery {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer)
+    this.chats[Symbol.dispose]()
     await this.relays?.[Symbol.asyncDispose]()
     await this.#releases[Symbol.asyncDispose]()
     await this.#switchboard[Symbol.asyncDispose]()
@@ -409,6 +426,7 @@ class RunningDelivery implements Delivery {
     this.#switchboard.minute()
     await this.relays?.tick()
     await this.#settler.sweep()
+    await this.chats.minute()
     this.#longReports.writeAll()
     await this.#tombstones.sweepSome()
     await this.#runClock.save()
@@ -452,6 +470,6 @@ function waitingHeld(held: HeldMail): readonly Waiting[] {
 
 function sizeOf(outgoing: OutgoingMessage | undefined): number {
   const part = outgoing && decodeMessage(outgoing.encoded).parts[0]
-  if (part?.kind !== 'mail') return 0
+  if (part?.kind !== 'mail') return outgoing?.encoded.length ?? 0
   return sizeOfContent(part.content)
 }

@@ -9,11 +9,13 @@ import { limits } from '../limits.ts'
 import { decodeMessage, type Message, messageIdOf } from '../message/message.ts'
 import type { BlobContent } from '../message/content.ts'
 import { payloadBytesMax } from '../session/frame.ts'
+import type { Arriving } from '../conversation/history.ts'
 import { Session } from '../session/session.ts'
 import type { Store, WriteTx } from '../store/store.ts'
 import type { Arrivals } from './arrivals.ts'
 import { Assembler, type AssemblerDraft } from './assembler.ts'
 import { chunkBytesFor } from './blob-chunks.ts'
+import type { Chats } from './chats.ts'
 import type { Delivered, Deliverer } from './deliver.ts'
 import { decodeItem, type Item, packItem, type Refusal, unpackPayload } from './items.ts'
 import type { GivenQueue } from './relay/queues.ts'
@@ -34,6 +36,8 @@ export interface ItemHandlers {
   readonly queues: (tx: WriteTx, pair: Pair, queues: readonly GivenQueue[]) => void
   /** The session works in both directions. */
   readonly welcome: (tx: WriteTx, pair: Pair) => void
+  readonly wanted: (tx: WriteTx, pair: Pair, ids: readonly MessageId[]) => void
+  readonly absent: (tx: WriteTx, pair: Pair, ids: readonly MessageId[]) => void
 }
 
 interface InboundParts {
@@ -41,6 +45,7 @@ interface InboundParts {
   readonly book: SessionBook
   readonly deliverer: Deliverer
   readonly arrivals: Arrivals
+  readonly chats: Pick<Chats, 'received'>
   readonly handlers: ItemHandlers
   readonly ambient: Ambient
   /** Is this a device of a contact of an account of ours, as of now? */
@@ -195,15 +200,31 @@ export class Inbound {
         return
       case 'welcome':
         handlers.welcome(tx, pair)
+        return
+      case 'wanted':
+        this.#checkPace(`wanted ${pairName(pair)}`)
+        handlers.wanted(tx, pair, item.ids)
+        return
+      case 'absent':
+        handlers.absent(tx, pair, item.ids)
     }
   }
 
   #takeMessage(tx: WriteTx, pair: Pair, encoded: Uint8Array, answers: Answers): void {
     const id = messageIdOf(encoded)
     const message = readMessage(encoded, pair.peer)
-    const outcome = this.#settle(tx, pair, id, message)
+    const outcome =
+      message?.place === undefined
+        ? this.#settle(tx, pair, id, message)
+        : this.#settleChat(tx, pair, { id, encoded, message })
     if (outcome?.kind === 'refused') answers.refused.push({ id, reason: outcome.reason })
     else if (outcome !== undefined) answers.received.push(id)
+  }
+
+  #settleChat(tx: WriteTx, pair: Pair, arriving: Arriving): Delivered | undefined {
+    // a copy costs nothing, or somebody over the limit would have it sent again for ever
+    const isOver = this.#isOverQuota(tx, pair, Math.max(arriving.encoded.length, limits.mailCountedBytesMin))
+    return isOver ? { kind: 'refused', reason: 'mailbox-full' } : this.#parts.chats.received(tx, pair, arriving)
   }
 
   /** `undefined` while its content is still to be fetched. */
@@ -262,7 +283,7 @@ export class Inbound {
   /** Its contact is gone. */
   forget(pair: Pair): void {
     this.#assemblers.delete(pairName(pair))
-    for (const kind of ['bundle', 'queues']) this.#announcements.delete(`${kind} ${pairName(pair)}`)
+    for (const kind of ['bundle', 'queues', 'wanted']) this.#announcements.delete(`${kind} ${pairName(pair)}`)
   }
 
   #assembler(pair: Pair): Assembler {

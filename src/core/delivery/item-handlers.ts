@@ -4,6 +4,7 @@
  */
 import type { Identity, MessageId } from '../ids.ts'
 import type { WriteTx } from '../store/store.ts'
+import type { Chats } from './chats.ts'
 import type { ItemHandlers } from './inbound.ts'
 import type { Keyring } from './needs.ts'
 import type { Outbox, QueuedRef } from './outbox.ts'
@@ -17,6 +18,7 @@ interface HandlerParts {
   readonly settler: Settler
   readonly switchboard: Switchboard
   readonly keyring: Keyring
+  readonly chats: Pick<Chats, 'wanted' | 'absent'>
   /** A step of an online confirmation arrived inside a contact's session. */
   readonly onConfirmation: (account: Identity, contact: Identity, step: Uint8Array) => void
   /** Where the pair's peer is to be left what it should find. */
@@ -56,6 +58,8 @@ export function itemHandlers(parts: HandlerParts): ItemHandlers {
       tx.afterCommit(() => parts.onConfirmation(pair.account, pair.peer, copy))
     },
     welcome: () => {},
+    wanted: (tx, pair, ids) => parts.chats.wanted(tx, pair, ids),
+    absent: (tx, pair, ids) => parts.chats.absent(tx, pair, ids),
   }
 }
 

@@ -9,7 +9,7 @@ import { limits } from '../limits.ts'
 import { type GivenQueue, givenQueuesCodec } from './relay/queues.ts'
 
 /** Why a device will not take a message, for good: the sender reports it instead of trying again. */
-export const refusals = ['mailbox-full', 'message-too-large', 'blocked', 'malformed'] as const
+export const refusals = ['mailbox-full', 'message-too-large', 'blocked', 'malformed', 'clock-off'] as const
 export type Refusal = (typeof refusals)[number]
 
 export type Item =
@@ -29,6 +29,10 @@ export type Item =
   | { readonly kind: 'queues'; readonly queues: readonly GivenQueue[] }
   /** First answer to a handshake: the session works in both directions. */
   | { readonly kind: 'welcome' }
+  /** Messages that others cite and that the sender does not have. */
+  | { readonly kind: 'wanted'; readonly ids: readonly MessageId[] }
+  /** Of those that were wanted: not here either. */
+  | { readonly kind: 'absent'; readonly ids: readonly MessageId[] }
 
 const refusalCodec: Codec<Refusal> = {
   write: (out, value) => out.u8(refusals.indexOf(value)),
@@ -58,6 +62,8 @@ const itemCodec: Codec<Item> = union<Item>({
     }),
   },
   queues: { tag: 7, codec: record({ kind: literal('queues'), queues: givenQueuesCodec }) },
+  wanted: { tag: 9, codec: record({ kind: literal('wanted'), ids: array(messageId, limits.messagesAskedMax) }) },
+  absent: { tag: 10, codec: record({ kind: literal('absent'), ids: array(messageId, limits.messagesAskedMax) }) },
 })
 
 const encodeItem = (item: Item): Uint8Array => encode(itemCodec, item)

@@ -29,6 +29,8 @@ export interface Directory {
   isOwn(account: Identity): boolean
   /** The first address: where reports to this account go. */
   primaryAddress(account: Identity): Address
+  /** What a contact, or another account of this gateway, is called in lists: its first address. */
+  addressOf(account: Identity, contact: Identity): Address
   deviceOf(account: Identity): DeviceId
   route(account: Identity, address: Address): Route
   standing(tx: ReadTx, account: Identity, author: Identity, from: ReversePath): SenderStanding

@@ -61,6 +61,12 @@ export class People implements Directory, Keyring {
     return this.#accounts.get(account).address
   }
 
+  addressOf(account: Identity, contact: Identity): Address {
+    if (this.#accounts.has(contact)) return this.#accounts.get(contact).address
+    const known = this.#contacts.byIdentity(account, contact)?.addresses[0]?.address
+    return known ?? (`${contact.slice(0, 16)}@identity.invalid` as Address)
+  }
+
   deviceOf(account: Identity): DeviceId {
     return this.#accounts.deviceSecrets(account).id
   }

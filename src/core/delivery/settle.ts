@@ -29,6 +29,8 @@ interface SettleParts {
   readonly devicesOf: (account: Identity, contact: Identity) => readonly DeviceId[]
   /** Was it left at relays for the recipient? Then it may have arrived, though nobody could say so. */
   readonly isLeft: (queued: QueuedRef) => boolean
+  /** A copy of a message of a conversation has come to its end. */
+  readonly onChatEnded: (tx: WriteTx, ref: OutboxRef, outcome: 'delivered' | 'failed') => void
 }
 
 /** What a person reads when a message could not be delivered, and its code (RFC 3463). */
@@ -36,8 +38,12 @@ export const refusalTexts: Record<Refusal, { readonly status: string; readonly r
   'mailbox-full': { status: '5.2.2', reason: 'The recipient has no room left for it.' },
   'message-too-large': { status: '5.3.4', reason: 'It is larger than the recipient accepts.' },
   blocked: { status: '5.7.1', reason: 'The recipient does not accept messages from you.' },
+  'clock-off': { status: '5.6.0', reason: 'Your clock is wrong: it is dated more than a day ahead of theirs.' },
   malformed: { status: '5.6.0', reason: "The recipient's gateway could not read it. It may be of an older version." },
 }
+
+/** Nobody is to be told by mail; a mail of which that is so says `never`. */
+const isOfChat = ({ notify }: OutboxRef): boolean => notify.length === 0
 
 export class Settler {
   readonly #parts: SettleParts
@@ -51,6 +57,7 @@ export class Settler {
     if (ref.ackedBy.includes(device)) return
     const next = { ...ref, ackedBy: [...ref.ackedBy, device] }
     if (ref.ackedBy.length === 0) tx.afterCommit(() => (this.#parts.counts.delivered += 1))
+    if (ref.ackedBy.length === 0 && isOfChat(ref)) this.#parts.onChatEnded(tx, ref, 'delivered')
     if (ref.ackedBy.length === 0 && ref.notify.includes('success')) {
       this.#report(tx, next, { action: 'delivered', status: '2.0.0', reason: 'It has arrived at the recipient.' })
     }
@@ -63,7 +70,7 @@ export class Settler {
     const next = { ...ref, refusedBy: [...ref.refusedBy, device] }
     if (next.ackedBy.length === 0 && !this.#isWaiting(next)) {
       this.#report(tx, next, { action: 'failed', ...refusalTexts[reason] })
-      this.#countFailed(tx)
+      this.#failed(tx, next)
     }
     this.#keepOrEnd(tx, seq, next)
   }
@@ -114,7 +121,7 @@ export class Settler {
 
   #expire(tx: WriteTx, seq: number, ref: OutboxRef): void {
     if (ref.ackedBy.length === 0) {
-      this.#countFailed(tx)
+      this.#failed(tx, ref)
       const days = Math.round((ref.expiresAtMs - ref.submittedAtMs) / (24 * 3600_000))
       this.#report(tx, ref, {
         action: 'failed',
@@ -127,8 +134,9 @@ export class Settler {
     this.#end(tx, seq, ref)
   }
 
-  #countFailed(tx: WriteTx): void {
+  #failed(tx: WriteTx, ref: OutboxRef): void {
     tx.afterCommit(() => (this.#parts.counts.failed += 1))
+    if (isOfChat(ref)) this.#parts.onChatEnded(tx, ref, 'failed')
   }
 
   #delay(tx: WriteTx, seq: number, ref: OutboxRef): void {

@@ -67,6 +67,18 @@ export const tables = {
   relayFlights: table(74, 'relay-flights'), // opaque(own device ‖ peer device) → session of a first flight that was left for the peer
   relayOutQueues: table(72, 'relay-out-queues'), // opaque(own device ‖ peer device) → queues it gave us, how far was deposited
 
+  // core/conversation. Keys begin with opaque(account); conversation and message ids are hashes and stand as they are
+  conversations: table(90, 'conversations'), // account ‖ conversation → partner, heads, counts, read mark
+  conversationMessages: table(91, 'conversation-messages'), // account ‖ message id → state, places in both orders, canonical message
+  conversationNumbers: table(92, 'conversation-numbers'), // account ‖ conversation ‖ u64 number → message id
+  conversationRanks: table(93, 'conversation-ranks'), // account ‖ conversation ‖ u64 rank ‖ message id → u64 number
+  conversationWaiting: table(94, 'conversation-waiting'), // account ‖ missing message id ‖ message id that cites it → since when
+  conversationAbout: table(95, 'conversation-about'), // account ‖ target message id ‖ u64 number → id of what is said about it
+  conversationFeed: table(96, 'conversation-feed'), // account ‖ u64 number → step
+  conversationMarks: table(97, 'conversation-marks'), // account ‖ conversation ‖ opaque(identity) → how far it has read
+  conversationMails: table(98, 'conversation-mails'), // account ‖ message id → mailbox and uid in which mail programs see it
+  conversationSettings: table(99, 'conversation-settings'), // account → where chats are shown in mail, receipts
+
   // core/delivery, again
   heldMail: table(73, 'held-mail'), // u64 ms of release ‖ message id → mail that is to leave then, and its recipients
 } as const

@@ -33,6 +33,7 @@ test('of a burst the last bundle counts, and of many bursts the first few in a m
     book,
     ambient,
     deliverer: {} as unknown as Deliverer,
+    chats: { received: () => undefined },
     arrivals: {} as unknown as Arrivals,
     handlers: {
       received: nothing,
@@ -41,6 +42,8 @@ test('of a burst the last bundle counts, and of many bursts the first few in a m
       queues: nothing,
       confirmation: nothing,
       welcome: nothing,
+      wanted: nothing,
+      absent: nothing,
     },
     mayMeet: () => true,
     onSession: () => {},

@@ -1,0 +1,372 @@
+/**
+ * Messages become history, in the caller's transaction: each is shown after all that it cites, once, and gets the next
+ * number of its account. What cites something that is not here waits for it. Who may say what is settled before
+ * (delivery); what an edit, a reaction or a redaction means is told when it is read (view.ts).
+ */
+import type { Clock } from '../ambient.ts'
+import { decode, encode, u64 } from '../codec.ts'
+import { MyceliumError } from '../errors.ts'
+import type { ContentId, ConversationId, Identity, MessageId } from '../ids.ts'
+import { limits } from '../limits.ts'
+import { conversationOf } from '../message/conversation.ts'
+import { decodeMessage, encodeMessage, type Message } from '../message/message.ts'
+import type { Part } from '../message/part.ts'
+import type { ReadTx, WriteTx } from '../store/store.ts'
+import { tables } from '../store/tables.ts'
+import { byRank, rankOf } from './rank.ts'
+import {
+  conversationCodec,
+  ConversationKeys,
+  type ConversationRow,
+  type FeedEvent,
+  feedCodec,
+  idAtEnd,
+  type MessageRow,
+  messageCodec,
+  numberOf,
+  type Partner,
+} from './rows.ts'
+
+/** A message whose author is known to be its author, and who may write here. */
+export interface Arriving {
+  readonly id: MessageId
+  readonly encoded: Uint8Array
+  readonly message: Message
+}
+
+export type Taken =
+  | { readonly kind: 'shown' }
+  /** These are missing; they are asked for when they do not come by themselves. */
+  | { readonly kind: 'waiting'; readonly for: readonly MessageId[] }
+  | { readonly kind: 'duplicate' }
+  /** Dated so far ahead that it would push everything after it. */
+  | { readonly kind: 'refused'; readonly reason: 'clock-off' | 'malformed' }
+
+/** What is said about an earlier message. */
+export type About = Extract<Part, { readonly kind: 'edit' | 'reaction' | 'redaction' }>
+
+export const aboutOf = ({ parts }: Message): About | undefined =>
+  parts.find((part): part is About => part.kind === 'edit' || part.kind === 'reaction' || part.kind === 'redaction')
+
+export const hasBody = ({ parts }: Message): boolean =>
+  parts.some(({ kind }) => kind === 'text' || kind === 'file' || kind === 'call' || kind === 'mail')
+
+/** Whether what `message` says about another one of `targetAuthor` counts. */
+export type Judge = (tx: ReadTx, account: Identity, message: Message, targetAuthor: Identity) => boolean
+
+/** Somebody's own words are theirs; anybody reacts to anything. */
+export const onlyOwn: Judge = (_tx, _account, message, targetAuthor) =>
+  aboutOf(message)?.kind === 'reaction' || message.author === targetAuthor
+
+export interface HistoryEvents {
+  /** In the transaction: a message has got its number. */
+  readonly onShown?: (tx: WriteTx, account: Identity, row: MessageRow, arriving: Arriving) => void
+  /** After the commit. */
+  readonly onFeed?: (account: Identity, number: number, conversation: ConversationId, event: FeedEvent) => void
+}
+
+const raw = (hex: string): Uint8Array => Buffer.from(hex, 'hex')
+const nothing = new Uint8Array()
+
+export class History {
+  readonly keys = new ConversationKeys()
+  readonly #clock: Clock
+  readonly #judge: Judge
+  readonly #events: HistoryEvents
+
+  constructor(parts: { readonly clock: Clock; readonly judge: Judge; readonly events: HistoryEvents }) {
+    this.#clock = parts.clock
+    this.#judge = parts.judge
+    this.#events = parts.events
+  }
+
+  message(tx: ReadTx, account: Identity, id: MessageId): MessageRow | undefined {
+    const value = tx.get(tables.conversationMessages, this.keys.message(tx, account, id))
+    return value === undefined ? undefined : decode(messageCodec, value)
+  }
+
+  conversation(tx: ReadTx, account: Identity, id: ConversationId): ConversationRow | undefined {
+    const value = tx.get(tables.conversations, this.keys.conversation(tx, account, id))
+    return value === undefined ? undefined : decode(conversationCodec, value)
+  }
+
+  /** As it is, or empty. */
+  begin(tx: ReadTx, account: Identity, id: ConversationId, partner: Partner): ConversationRow {
+    const nowMs = this.#clock.nowMs()
+    return (
+      this.conversation(tx, account, id) ?? {
+        id,
+        partner,
+        heads: [],
+        shown: 0,
+        unread: 0,
+        readTo: 0,
+        waiting: 0,
+        createdAtMs: nowMs,
+        lastAtMs: nowMs,
+      }
+    )
+  }
+
+  put(tx: WriteTx, account: Identity, row: ConversationRow): void {
+    const key = this.keys.conversation(tx, account, row.id)
+    tx.put(tables.conversations, key, encode(conversationCodec, { version: 1, ...row }))
+  }
+
+  /** What a new message of this account cites: the latest heads, and their ranks. */
+  citable(
+    tx: ReadTx,
+    account: Identity,
+    row: ConversationRow,
+  ): { readonly heads: readonly MessageId[]; readonly ranks: readonly number[] } {
+    const ranked = row.heads.map((id) => ({ id, rank: this.message(tx, account, id)?.rank ?? 0 })).sort(byRank)
+    const latest = ranked.slice(-limits.messageParentsMax)
+    return { heads: latest.map(({ id }) => id), ranks: latest.map(({ rank }) => rank) }
+  }
+
+  /** @param partner of the conversation that it belongs to, which `arriving.message.place` names */
+  take(tx: WriteTx, account: Identity, partner: Partner, arriving: Arriving): Taken {
+    const { id, message } = arriving
+    if (message.place === undefined || message.parents.includes(id)) return { kind: 'refused', reason: 'malformed' }
+    const known = this.message(tx, account, id)
+    if (known !== undefined && known.state !== 'absent') return { kind: 'duplicate' }
+    const nowMs = this.#clock.nowMs()
+    if (message.sentAtMs > nowMs + limits.clockSkewMs) return { kind: 'refused', reason: 'clock-off' }
+    const row = this.begin(tx, account, conversationOf(message.author, message.place), partner)
+    const missing = this.#missing(tx, account, message)
+    if (missing.length > 0 && row.waiting < limits.conversationWaitingMax) {
+      this.#wait(tx, account, row, arriving, missing)
+      return { kind: 'waiting', for: missing }
+    }
+    this.#showAll(tx, account, row, [{ arriving, hasGap: missing.length > 0 }])
+    return { kind: 'shown' }
+  }
+
+  /**
+   * Nobody will bring this any more, or it lies before what this account may see: what waits for it is shown.
+   * @param rank where it would stand, when that is known
+   */
+  giveUp(tx: WriteTx, account: Identity, id: MessageId, conversation: ConversationId, rank = 0): void {
+    const known = this.message(tx, account, id)
+    if (known !== undefined) return
+    const absent: MessageRow = {
+      state: 'absent',
+      conversation,
+      number: 0,
+      rank,
+      receivedAtMs: this.#clock.nowMs(),
+      hasGap: false,
+      encoded: nothing,
+      file: undefined,
+    }
+    this.#putMessage(tx, account, id, absent)
+    const row = this.conversation(tx, account, conversation)
+    if (row !== undefined) this.#showAll(tx, account, row, [], [id])
+  }
+
+  /** Missing messages for which others wait since before `beforeMs`. */
+  missingSince(
+    tx: ReadTx,
+    account: Identity,
+    beforeMs: number,
+    limit: number,
+  ): readonly { readonly id: MessageId; readonly conversation: ConversationId; readonly citedBy: Identity }[] {
+    const found = new Map<MessageId, { id: MessageId; conversation: ConversationId; citedBy: Identity }>()
+    for (const { key, value } of tx.range(tables.conversationWaiting, { prefix: this.keys.account(tx, account) })) {
+      if (found.size >= limit) break
+      if (decode(u64, value) > beforeMs) continue
+      const id = Buffer.from(key.subarray(key.length - 64, key.length - 32)).toString('hex') as MessageId
+      const child = this.message(tx, account, idAtEnd(key))
+      if (child === undefined || found.has(id)) continue
+      found.set(id, { id, conversation: child.conversation, citedBy: decodeMessage(child.encoded).author })
+    }
+    return [...found.values()]
+  }
+
+  /** One step in the account's order. @returns its number */
+  step(tx: WriteTx, account: Identity, conversation: ConversationId, event: FeedEvent): number {
+    const number = this.lastNumber(tx, account) + 1
+    tx.put(
+      tables.conversationFeed,
+      this.keys.feed(tx, account, number),
+      encode(feedCodec, { version: 1, conversation, event }),
+    )
+    tx.afterCommit(() => this.#events.onFeed?.(account, number, conversation, event))
+    return number
+  }
+
+  lastNumber(tx: ReadTx, account: Identity): number {
+    const prefix = this.keys.account(tx, account)
+    for (const key of tx.keys(tables.conversationFeed, { prefix, reverse: true, limit: 1 })) return numberOf(key)
+    return 0
+  }
+
+  /** Ids of what was said about a message, in the order in which it came. */
+  about(tx: ReadTx, account: Identity, target: MessageId): readonly MessageId[] {
+    const prefix = this.keys.about(tx, account, target, undefined)
+    return [...tx.range(tables.conversationAbout, { prefix })].map(
+      ({ value }) => Buffer.from(value).toString('hex') as MessageId,
+    )
+  }
+
+  /** What it said goes; that it was, and whose it was, stays. @returns the content of its file, which the caller lets go of */
+  strip(tx: WriteTx, account: Identity, id: MessageId): ContentId | undefined {
+    const row = this.message(tx, account, id)
+    if (row === undefined || row.encoded.length === 0) return undefined
+    const encoded = encodeMessage({ ...decodeMessage(row.encoded), parts: [] })
+    this.#putMessage(tx, account, id, { ...row, encoded, file: undefined })
+    return row.file
+  }
+
+  /** The content of its file is here. */
+  setFile(tx: WriteTx, account: Identity, id: MessageId, file: ContentId): void {
+    const row = this.message(tx, account, id)
+    if (row === undefined || row.encoded.length === 0) throw new MyceliumError('no-such-message')
+    this.#putMessage(tx, account, id, { ...row, file })
+    this.step(tx, account, row.conversation, { kind: 'file', message: id })
+  }
+
+  #missing(tx: ReadTx, account: Identity, { parents }: Message): readonly MessageId[] {
+    return [...new Set(parents)].filter((parent) => {
+      const row = this.message(tx, account, parent)
+      return row === undefined || row.state === 'waiting'
+    })
+  }
+
+  #wait(
+    tx: WriteTx,
+    account: Identity,
+    row: ConversationRow,
+    { id, encoded }: Arriving,
+    missing: readonly MessageId[],
+  ): void {
+    const nowMs = this.#clock.nowMs()
+    this.#putMessage(tx, account, id, {
+      state: 'waiting',
+      conversation: row.id,
+      number: 0,
+      rank: 0,
+      receivedAtMs: nowMs,
+      hasGap: false,
+      encoded,
+      file: undefined,
+    })
+    for (const parent of missing)
+      tx.put(tables.conversationWaiting, this.keys.waiting(tx, account, parent, id), encode(u64, nowMs))
+    this.put(tx, account, { ...row, waiting: row.waiting + 1 })
+  }
+
+  /** Shows these and whatever waited for them or for `settled`, each after what it cites. */
+  #showAll(
+    tx: WriteTx,
+    account: Identity,
+    begun: ConversationRow,
+    ready: readonly { readonly arriving: Arriving; readonly hasGap: boolean }[],
+    settled: readonly MessageId[] = [],
+  ): void {
+    let row = begun
+    const queue = [...ready]
+    const here = [...settled]
+    for (;;) {
+      for (let id = here.shift(); id !== undefined; id = here.shift())
+        for (const child of this.#released(tx, account, id)) {
+          row = { ...row, waiting: Math.max(0, row.waiting - 1) }
+          queue.push(child)
+        }
+      const next = queue.shift()
+      if (next === undefined) break
+      row = this.#show(tx, account, row, next)
+      here.push(next.arriving.id)
+    }
+    this.put(tx, account, row)
+  }
+
+  /** Those that waited for this one and now for nothing more. */
+  #released(
+    tx: WriteTx,
+    account: Identity,
+    parent: MessageId,
+  ): readonly { readonly arriving: Arriving; readonly hasGap: boolean }[] {
+    const prefix = this.keys.waiting(tx, account, parent, undefined)
+    const released = []
+    const keys = [...tx.keys(tables.conversationWaiting, { prefix })]
+    for (const key of keys) {
+      tx.remove(tables.conversationWaiting, key)
+      const id = idAtEnd(key)
+      const waiting = this.message(tx, account, id)
+      if (waiting?.state !== 'waiting') continue
+      const message = decodeMessage(waiting.encoded)
+      if (this.#missing(tx, account, message).length > 0) continue
+      const hasGap = message.parents.some((one) => this.message(tx, account, one)?.state === 'absent')
+      released.push({ arriving: { id, encoded: waiting.encoded, message }, hasGap })
+    }
+    return released
+  }
+
+  #show(
+    tx: WriteTx,
+    account: Identity,
+    row: ConversationRow,
+    { arriving, hasGap }: { readonly arriving: Arriving; readonly hasGap: boolean },
+  ): ConversationRow {
+    const { id, message, encoded } = arriving
+    const parentRanks = message.parents.map((parent) => this.message(tx, account, parent)?.rank ?? 0)
+    const rank = rankOf(message.sentAtMs, parentRanks)
+    const event = this.#eventOf(tx, account, row.id, id, message)
+    const nowMs = this.#clock.nowMs()
+    const number = event === undefined ? 0 : this.step(tx, account, row.id, event)
+    const shown: MessageRow = {
+      state: event === undefined ? 'quiet' : 'shown',
+      conversation: row.id,
+      number,
+      rank,
+      receivedAtMs: nowMs,
+      hasGap,
+      encoded,
+      file: undefined,
+    }
+    this.#putMessage(tx, account, id, shown)
+    if (number > 0) tx.put(tables.conversationNumbers, this.keys.numbered(tx, account, row.id, number), raw(id))
+    const isBody = event?.kind === 'message'
+    if (isBody)
+      tx.put(tables.conversationRanks, this.keys.ranked(tx, account, row.id, { rank, id }), encode(u64, number))
+    if (event?.kind === 'about')
+      tx.put(tables.conversationAbout, this.keys.about(tx, account, event.target, number), raw(id))
+    this.#events.onShown?.(tx, account, shown, arriving)
+    const cited = new Set(message.parents)
+    const isOthers = isBody && message.author !== account
+    return {
+      ...row,
+      heads: [...row.heads.filter((head) => !cited.has(head)), id].slice(-limits.conversationHeadsMax),
+      shown: row.shown + (isBody ? 1 : 0),
+      unread: row.unread + (isOthers ? 1 : 0),
+      lastAtMs: isBody ? Math.max(row.lastAtMs, nowMs) : row.lastAtMs,
+    }
+  }
+
+  /** `undefined` when there is nothing to show: it says something about a message that it has no right to, or that is not here. */
+  #eventOf(
+    tx: ReadTx,
+    account: Identity,
+    conversation: ConversationId,
+    id: MessageId,
+    message: Message,
+  ): FeedEvent | undefined {
+    const about = aboutOf(message)
+    if (about === undefined) return hasBody(message) ? { kind: 'message', message: id } : undefined
+    const target = this.message(tx, account, about.target)
+    if (target?.state !== 'shown' || target.conversation !== conversation || target.encoded.length === 0)
+      return undefined
+    const { author } = decodeMessage(target.encoded)
+    if (!this.#judge(tx, account, message, author)) return undefined
+    return { kind: 'about', message: id, target: about.target }
+  }
+
+  #putMessage(tx: WriteTx, account: Identity, id: MessageId, row: MessageRow): void {
+    tx.put(
+      tables.conversationMessages,
+      this.keys.message(tx, account, id),
+      encode(messageCodec, { version: 1, ...row }),
+    )
+  }
+}

@@ -1,0 +1,283 @@
+/**
+ * Messages of conversations on their way: what a client says becomes history, a copy for every recipient and the place
+ * in the order in one transaction; what arrives becomes history in the transaction that acknowledges it. What a message
+ * cites and is not here is asked for.
+ */
+import type { Ambient } from '../ambient.ts'
+import type { Conversations } from '../conversation/conversations.ts'
+import { idOfPartner } from '../conversation/conversations.ts'
+import { aboutOf, type Arriving } from '../conversation/history.ts'
+import { stampAfter } from '../conversation/rank.ts'
+import type { Partner } from '../conversation/rows.ts'
+import { MyceliumError, unreachable } from '../errors.ts'
+import type { ConversationId, Identity, MessageId } from '../ids.ts'
+import { limits } from '../limits.ts'
+import { encodeMessage, type Message, messageIdOf, type Place, type Relation } from '../message/message.ts'
+import type { Part } from '../message/part.ts'
+import type { Store, WriteTx } from '../store/store.ts'
+import type { Delivered } from './deliver.ts'
+import type { Item } from './items.ts'
+import type { Directory, Keyring } from './needs.ts'
+import type { Outbox, OutboxRef, QueuedRef } from './outbox.ts'
+import type { RunClock } from './run-clock.ts'
+import type { Pair } from './session-book.ts'
+
+export interface ChatParts {
+  readonly store: Store
+  readonly conversations: Conversations
+  readonly outbox: Outbox
+  readonly directory: Directory
+  readonly keyring: Keyring
+  readonly runClock: RunClock
+  readonly ambient: Ambient
+  /** Called after the commit: there is something to send. */
+  readonly onQueued: (queued: QueuedRef) => void
+  readonly say: (account: Identity, contact: Identity, item: Item) => void
+  readonly sayTo: (pair: Pair, item: Item) => void
+}
+
+export interface Draft {
+  readonly parts: readonly Part[]
+  readonly relations?: readonly Relation[]
+}
+
+export interface Said {
+  readonly id: MessageId
+  readonly conversation: ConversationId
+}
+
+export class Chats implements Disposable {
+  readonly #parts: ChatParts
+  readonly #timers = new Set<NodeJS.Timeout>()
+
+  constructor(parts: ChatParts) {
+    this.#parts = parts
+  }
+
+  /**
+   * @returns once it is durable here with a copy queued for its recipient
+   * @throws `no-such-contact`, `blocked`, `key-changed`; `no-such-message` when what it is about is not here;
+   *   `not-yours` when it edits or takes back the words of another
+   */
+  async say(account: Identity, peer: Identity, draft: Draft): Promise<Said> {
+    const standing = this.#whom(account, peer)
+    return await this.#parts.store.write((tx) => {
+      const arriving = this.#compose(tx, account, { kind: 'direct', peer }, { kind: 'direct', with: peer }, draft)
+      this.#own(tx, account, { kind: 'direct', peer }, arriving)
+      if (standing === 'local') this.#takeHere(tx, peer, account, arriving)
+      else if (standing === 'contact') this.queue(tx, account, arriving, [peer])
+      return { id: arriving.id, conversation: idOfPartner(account, { kind: 'direct', peer }) }
+    })
+  }
+
+  /** What this account has read, for itself and, where it lets others know, for them. */
+  async markRead(account: Identity, conversation: ConversationId, upTo: MessageId): Promise<void> {
+    const { conversations, store } = this.#parts
+    const row = conversations.get(account, conversation)
+    if (row === undefined) throw new MyceliumError('no-such-message')
+    await store.write((tx) => {
+      const isNews = conversations.mark(tx, account, account, [upTo])
+      if (!isNews || !conversations.settingsIn(tx, account).tellsRead || row.partner.kind !== 'direct') return
+      const { peer } = row.partner
+      if (peer === account) return
+      const parts: readonly Part[] = [{ kind: 'receipt', what: 'read', heads: [upTo] }]
+      const receipt = this.#stamped(account, { kind: 'direct', with: peer }, { parts }, { parents: [], ranks: [] })
+      if (this.#parts.directory.isOwn(peer)) this.#takeHere(tx, peer, account, receipt)
+      else if (this.#parts.keyring.contact(account, peer)?.mayMail === true) this.queue(tx, account, receipt, [peer])
+    })
+  }
+
+  /** A message of a conversation came inside a session. `undefined` keeps it unanswered. */
+  received(tx: WriteTx, pair: Pair, arriving: Arriving): Delivered | undefined {
+    const { message } = arriving
+    if (message.place?.kind !== 'direct') return { kind: 'refused', reason: 'malformed' }
+    if (message.place.with !== pair.account || message.author !== pair.peer)
+      return { kind: 'refused', reason: 'malformed' }
+    if (this.#parts.keyring.contact(pair.account, pair.peer)?.state === 'blocked')
+      return { kind: 'refused', reason: 'blocked' }
+    return this.#take(tx, pair.account, { kind: 'direct', peer: pair.peer }, arriving)
+  }
+
+  /** A contact lacks these: it gets what we ourselves said to it, and hears what is not here. */
+  wanted(tx: WriteTx, pair: Pair, ids: readonly MessageId[]): void {
+    const { conversations, outbox } = this.#parts
+    const conversation = idOfPartner(pair.account, { kind: 'direct', peer: pair.peer })
+    const found: Uint8Array[] = []
+    const absent: MessageId[] = []
+    for (const id of ids) {
+      const row = conversations.history.message(tx, pair.account, id)
+      const isTheirs = row?.conversation === conversation && row.state !== 'absent' && messageIdOf(row.encoded) === id
+      if (isTheirs) found.push(row.encoded)
+      // what is still to be sent comes by itself
+      else if (outbox.find(tx, pair.account, pair.peer, new Set([id])).length === 0) absent.push(id)
+    }
+    tx.afterCommit(() => {
+      for (const encoded of found) this.#parts.sayTo(pair, { kind: 'message', encoded })
+      if (absent.length > 0) this.#parts.sayTo(pair, { kind: 'absent', ids: absent })
+    })
+  }
+
+  /** A contact does not have these (any more): nothing waits for them. */
+  absent(tx: WriteTx, pair: Pair, ids: readonly MessageId[]): void {
+    const conversation = idOfPartner(pair.account, { kind: 'direct', peer: pair.peer })
+    for (const id of ids) this.#parts.conversations.history.giveUp(tx, pair.account, id, conversation)
+  }
+
+  /** A copy of a message has come to its end at a recipient. */
+  ended(tx: WriteTx, { account, message, recipient }: OutboxRef, outcome: 'delivered' | 'failed'): void {
+    const row = this.#parts.conversations.history.message(tx, account, message)
+    if (row?.state === 'shown')
+      this.#parts.conversations.history.step(tx, account, row.conversation, { kind: outcome, message, to: recipient })
+  }
+
+  /** Once a minute: asks again for what is missing, and no longer than a day. */
+  async minute(): Promise<void> {
+    const nowMs = this.#parts.ambient.clock.nowMs()
+    for (const account of this.#parts.keyring.accounts()) {
+      this.#askFor(account, nowMs - limits.parentAskMs)
+      const { history } = this.#parts.conversations
+      const over = this.#parts.store.read((tx) =>
+        history.missingSince(tx, account, nowMs - limits.parentWaitMs, limits.messagesAskedMax),
+      )
+      if (over.length === 0) continue
+      await this.#parts.store.write((tx) => {
+        for (const { id, conversation } of over) history.giveUp(tx, account, id, conversation)
+      })
+    }
+  }
+
+  [Symbol.dispose](): void {
+    for (const timer of this.#timers) clearTimeout(timer)
+    this.#timers.clear()
+  }
+
+  /** One copy for each recipient, from this commit on. */
+  queue(tx: WriteTx, account: Identity, { id, encoded, message }: Arriving, recipients: readonly Identity[]): void {
+    if (recipients.length === 0) return
+    const { outbox, directory, runClock, ambient } = this.#parts
+    const outgoing = {
+      encoded,
+      envelopeId: undefined,
+      returned: 'headers',
+      root: undefined,
+      head: new Uint8Array(),
+    } as const
+    const refs = recipients.map((recipient) => ({
+      account,
+      recipient,
+      message: id,
+      address: directory.addressOf(account, recipient),
+      notify: [],
+      originalRecipient: undefined,
+      submittedAtMs: ambient.clock.nowMs(),
+      submittedRunMs: runClock.runMs(),
+      expiresAtMs: message.expiresAtMs,
+      ackedBy: [],
+      refusedBy: [],
+      delayReported: true,
+    }))
+    const queued = outbox.add(tx, id, outgoing, refs)
+    tx.afterCommit(() => {
+      for (const one of queued) this.#parts.onQueued(one)
+    })
+  }
+
+  #whom(account: Identity, peer: Identity): 'self' | 'local' | 'contact' {
+    if (peer === account) return 'self'
+    if (this.#parts.directory.isOwn(peer)) return 'local'
+    const contact = this.#parts.keyring.contact(account, peer)
+    if (contact === undefined || contact.state === 'request') throw new MyceliumError('no-such-contact')
+    if (contact.state === 'blocked') throw new MyceliumError('blocked')
+    if (!contact.mayMail) throw new MyceliumError('key-changed')
+    return 'contact'
+  }
+
+  #compose(tx: WriteTx, account: Identity, partner: Partner, place: Place, draft: Draft): Arriving {
+    const { history } = this.#parts.conversations
+    const row = history.begin(tx, account, idOfPartner(account, partner), partner)
+    const { heads, ranks } = history.citable(tx, account, row)
+    return this.#stamped(account, place, draft, { parents: heads, ranks })
+  }
+
+  #stamped(
+    account: Identity,
+    place: Place,
+    { parts, relations = [] }: Draft,
+    { parents, ranks }: { readonly parents: readonly MessageId[]; readonly ranks: readonly number[] },
+  ): Arriving {
+    const { ambient, directory } = this.#parts
+    const sentAtMs = stampAfter(ambient.clock.nowMs(), ranks)
+    const message: Message = {
+      author: account,
+      device: directory.deviceOf(account),
+      nonce: ambient.random.bytes(16),
+      sentAtMs,
+      expiresAtMs: sentAtMs + limits.messageExpiryMs,
+      place,
+      parents,
+      relations,
+      parts,
+    }
+    const encoded = encodeMessage(message)
+    return { id: messageIdOf(encoded), encoded, message }
+  }
+
+  /** Into the author's own history. @throws `no-such-message`, `not-yours` */
+  #own(tx: WriteTx, account: Identity, partner: Partner, arriving: Arriving): void {
+    const { conversations } = this.#parts
+    const taken = conversations.take(tx, account, partner, arriving)
+    if (taken.kind !== 'shown') throw new MyceliumError('malformed', { taken: taken.kind })
+    const about = aboutOf(arriving.message)
+    if (about === undefined || conversations.history.message(tx, account, arriving.id)?.state === 'shown') return
+    const target = conversations.history.message(tx, account, about.target)
+    throw new MyceliumError(target?.state === 'shown' ? 'not-yours' : 'no-such-message')
+  }
+
+  /** To another account of this gateway. */
+  #takeHere(tx: WriteTx, account: Identity, peer: Identity, arriving: Arriving): void {
+    if (this.#parts.keyring.contact(account, peer)?.state === 'blocked') throw new MyceliumError('blocked')
+    this.#take(tx, account, { kind: 'direct', peer }, arriving)
+  }
+
+  #take(tx: WriteTx, account: Identity, partner: Partner, arriving: Arriving): Delivered {
+    const { conversations } = this.#parts
+    const receipt = arriving.message.parts.find((part) => part.kind === 'receipt')
+    if (receipt !== undefined) {
+      if (receipt.what === 'read') conversations.mark(tx, account, arriving.message.author, receipt.heads)
+      return { kind: 'accepted' }
+    }
+    const taken = conversations.take(tx, account, partner, arriving)
+    switch (taken.kind) {
+      case 'refused':
+        return { kind: 'refused', reason: taken.reason }
+      case 'duplicate':
+        return { kind: 'duplicate' }
+      case 'waiting':
+        tx.afterCommit(() => this.#askSoon(account))
+        return { kind: 'accepted' }
+      case 'shown':
+        return { kind: 'accepted' }
+      default:
+        return unreachable(taken)
+    }
+  }
+
+  #askSoon(account: Identity): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer)
+      this.#askFor(account, this.#parts.ambient.clock.nowMs() - limits.parentAskMs)
+    }, limits.parentAskMs + 50)
+    timer.unref()
+    this.#timers.add(timer)
+  }
+
+  /** Whoever cites a message has it, or had it. */
+  #askFor(account: Identity, beforeMs: number): void {
+    const { store, conversations } = this.#parts
+    const missing = store.read((tx) =>
+      conversations.history.missingSince(tx, account, beforeMs, limits.messagesAskedMax),
+    )
+    for (const [citedBy, of] of Map.groupBy(missing, (one) => one.citedBy))
+      if (citedBy !== account) this.#parts.say(account, citedBy, { kind: 'wanted', ids: of.map(({ id }) => id) })
+  }
+}
