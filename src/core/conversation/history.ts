@@ -61,6 +61,8 @@ export const onlyOwn: Judge = (_tx, _account, message, targetAuthor) =>
 export interface HistoryEvents {
   /** In the transaction: a message has got its number. */
   readonly onShown?: (tx: WriteTx, account: Identity, row: MessageRow, arriving: Arriving) => void
+  /** In the transaction: a file that a message held is of no use any more. */
+  readonly onFileGone?: (tx: WriteTx, account: Identity, file: ContentId) => void
   /** After the commit. */
   readonly onFeed?: (account: Identity, number: number, conversation: ConversationId, event: FeedEvent) => void
 }
@@ -209,15 +211,6 @@ export class History {
     )
   }
 
-  /** What it said goes; that it was, and whose it was, stays. @returns the content of its file, which the caller lets go of */
-  strip(tx: WriteTx, account: Identity, id: MessageId): ContentId | undefined {
-    const row = this.message(tx, account, id)
-    if (row === undefined || row.encoded.length === 0) return undefined
-    const encoded = encodeMessage({ ...decodeMessage(row.encoded), parts: [] })
-    this.#putMessage(tx, account, id, { ...row, encoded, file: undefined })
-    return row.file
-  }
-
   /** The content of its file is here. */
   setFile(tx: WriteTx, account: Identity, id: MessageId, file: ContentId): void {
     const row = this.message(tx, account, id)
@@ -332,6 +325,7 @@ export class History {
       tx.put(tables.conversationRanks, this.keys.ranked(tx, account, row.id, { rank, id }), encode(u64, number))
     if (event?.kind === 'about')
       tx.put(tables.conversationAbout, this.keys.about(tx, account, event.target, number), raw(id))
+    if (event?.kind === 'about' && aboutOf(message)?.kind === 'redaction') this.#strip(tx, account, event.target)
     this.#events.onShown?.(tx, account, shown, arriving)
     const cited = new Set(message.parents)
     const isOthers = isBody && message.author !== account
@@ -360,6 +354,23 @@ export class History {
     const { author } = decodeMessage(target.encoded)
     if (!this.#judge(tx, account, message, author)) return undefined
     return { kind: 'about', message: id, target: about.target }
+  }
+
+  /** What it said goes, and what it was edited to; that it was, whose it was and who reacted stays. */
+  #strip(tx: WriteTx, account: Identity, target: MessageId): void {
+    for (const id of [target, ...this.about(tx, account, target)]) {
+      const row = this.message(tx, account, id)
+      if (row === undefined) continue
+      const message = decodeMessage(row.encoded)
+      const kept = message.parts.filter(({ kind }) => kind === 'reaction' || kind === 'redaction')
+      if (kept.length === message.parts.length) continue
+      this.#putMessage(tx, account, id, {
+        ...row,
+        encoded: encodeMessage({ ...message, parts: kept }),
+        file: undefined,
+      })
+      if (row.file !== undefined) this.#events.onFileGone?.(tx, account, row.file)
+    }
   }
 
   #putMessage(tx: WriteTx, account: Identity, id: MessageId, row: MessageRow): void {
