@@ -325,7 +325,7 @@ export class History {
       tx.put(tables.conversationRanks, this.keys.ranked(tx, account, row.id, { rank, id }), encode(u64, number))
     if (event?.kind === 'about')
       tx.put(tables.conversationAbout, this.keys.about(tx, account, event.target, number), raw(id))
-    if (event?.kind === 'about' && aboutOf(message)?.kind === 'redaction') this.#strip(tx, account, event.target)
+    if (event?.kind === 'about' && this.#isTakenBack(tx, account, event.target)) this.#strip(tx, account, event.target)
     this.#events.onShown?.(tx, account, shown, arriving)
     const cited = new Set(message.parents)
     const isOthers = isBody && message.author !== account
@@ -354,6 +354,13 @@ export class History {
     const { author } = decodeMessage(target.encoded)
     if (!this.#judge(tx, account, message, author)) return undefined
     return { kind: 'about', message: id, target: about.target }
+  }
+
+  #isTakenBack(tx: ReadTx, account: Identity, target: MessageId): boolean {
+    return this.about(tx, account, target).some((id) => {
+      const row = this.message(tx, account, id)
+      return row !== undefined && aboutOf(decodeMessage(row.encoded))?.kind === 'redaction'
+    })
   }
 
   /** What it said goes, and what it was edited to; that it was, whose it was and who reacted stays. */

@@ -81,7 +81,7 @@ function viewRow(tx: ReadTx, history: History, account: Identity, id: MessageId,
     html: ofKind('html')?.html,
     file: file === undefined ? undefined : { part: file, stored: row.file },
     call: isRedacted ? undefined : ofKind('call', message.parts),
-    editedAtMs: edit?.sentAtMs,
+    editedAtMs: isRedacted ? undefined : edit?.sentAtMs,
     isRedacted,
     reactions: [...reactions]
       .filter(([, given]) => given.length > 0)
