@@ -12,6 +12,7 @@ import { accountOperations, createAccount } from './operations/accounts.ts'
 import { administrationOperations } from './operations/administration.ts'
 import { audited } from './operations/audited.ts'
 import { backupOperations } from './operations/backup.ts'
+import { chatOperations } from './operations/chats.ts'
 import { contactOperations } from './operations/contacts.ts'
 import type { OperationParts } from './operations/context.ts'
 import { mailOperations } from './operations/mail.ts'
@@ -30,6 +31,7 @@ export function operationsOver(parts: OperationParts): Operations {
     ...administrationOperations(parts),
     ...contactOperations(parts),
     ...backupOperations(parts),
+    ...chatOperations(parts),
     ...mailOperations(parts),
     ...queueOperations(parts),
     ...relayOperations(parts),

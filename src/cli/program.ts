@@ -4,6 +4,7 @@ import { ConfigError } from '../config.ts'
 import { addAccount } from './account.ts'
 import { addAudit } from './audit.ts'
 import { addBackup } from './backup.ts'
+import { addChat } from './chat.ts'
 import { addContact } from './contact.ts'
 import type { Environment } from './context.ts'
 import { lineFor, UsageError } from './errors.ts'
@@ -48,6 +49,7 @@ function buildProgram(environment: Environment): Command {
     addPassword,
     addInvite,
     addContact,
+    addChat,
     addQueue,
     addRelay,
     addTransfer,

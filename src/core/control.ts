@@ -15,6 +15,9 @@ const account = z.string().min(1).max(limits.addressOctetsMax).optional()
 const contact = z.string().min(1).max(limits.addressOctetsMax)
 /** A reference to one message for one recipient, as `queue list` shows it. */
 const queueId = z.string().min(1).max(limits.controlIdCharsMax)
+/** A message of a conversation: its id (64 hex digits), or an unambiguous beginning of at least 8. */
+const messageName = z.string().regex(/^[\da-f]{8,64}$/)
+const chatText = z.string().min(1).max(limits.messageInlineBytesMax)
 const nothing = z.strictObject({})
 const byAccount = z.strictObject({ account })
 const byContact = z.strictObject({ account, contact })
@@ -73,6 +76,40 @@ export const operationParams = {
   contactRemove: byContact,
   contactRequests: byAccount,
   contactAccept: byContact,
+
+  /** `to` is a contact, or a group by name or address. */
+  chatSend: z.strictObject({ account, to: contact, text: chatText, replyTo: messageName.optional() }),
+  /** Another text in the place of one's own. */
+  chatEdit: z.strictObject({ account, message: messageName, text: chatText }),
+  chatDelete: z.strictObject({ account, message: messageName }),
+  /** All that one says of a message; none takes earlier ones back. */
+  chatReact: z.strictObject({
+    account,
+    message: messageName,
+    reactions: z.array(z.string().min(1).max(limits.reactionOctetsMax)).max(limits.reactionsMax),
+  }),
+  chatList: byAccount,
+  chatShow: z.strictObject({
+    account,
+    with: contact,
+    limit: z.int().min(1).max(limits.chatShowMax).default(50),
+    before: messageName.optional(),
+  }),
+  /** Marks as read, up to a message or all. */
+  chatRead: z.strictObject({ account, with: contact, upTo: messageName.optional() }),
+  /** Writes each `ChatEvent` as a line of JSON to `output` until the caller hangs up. */
+  chatTail: z.strictObject({
+    account,
+    with: contact.optional(),
+    /** Number of the last event that is known; without it, what comes from now on. */
+    after: z.int().min(0).optional(),
+  }),
+  chatSettings: z.strictObject({
+    account,
+    readReceipts: z.boolean().optional(),
+    presence: z.boolean().optional(),
+    inInbox: z.boolean().optional(),
+  }),
 
   queueList: byAccount,
   queueShow: z.strictObject({ account, id: queueId }),
@@ -357,6 +394,66 @@ export interface Endpoint {
   readonly port: number
 }
 
+export interface ChatPerson {
+  readonly identity: string
+  /** As this account calls them. */
+  readonly name: string
+  readonly own: boolean
+}
+
+export interface ChatMessageView {
+  readonly id: string
+  /** 64 hex digits, the same on every gateway. */
+  readonly conversation: string
+  readonly author: ChatPerson
+  /** Place in the order in which this gateway came to show things. */
+  readonly number: number
+  /** By the author's clock. */
+  readonly sentAtMs: number
+  readonly receivedAtMs: number
+  readonly text: string | undefined
+  readonly html: string | undefined
+  /** `here`: its content is stored on this gateway. */
+  readonly file:
+    | { readonly name: string; readonly mediaType: string; readonly size: number; readonly here: boolean }
+    | undefined
+  readonly replyTo: string | undefined
+  readonly editedAtMs: number | undefined
+  readonly deleted: boolean
+  readonly reactions: readonly { readonly who: ChatPerson; readonly reactions: readonly string[] }[]
+  /** Of an own message between two people. */
+  readonly state: 'on-its-way' | 'delivered' | 'failed' | undefined
+  /** Something that it answers was never here. */
+  readonly gap: boolean
+}
+
+export interface ConversationView {
+  readonly conversation: string
+  readonly kind: 'direct' | 'group'
+  readonly name: string
+  readonly messages: number
+  readonly unread: number
+  readonly lastAtMs: number
+}
+
+/** One step, as `chat tail` shows it. */
+export interface ChatEvent {
+  readonly number: number
+  readonly conversation: string
+  /** What the conversation is called here. */
+  readonly with: string
+  readonly kind: 'message' | 'about' | 'read' | 'delivered' | 'failed' | 'file' | 'group'
+  /** As it is now. */
+  readonly message?: ChatMessageView | undefined
+  readonly who?: ChatPerson | undefined
+}
+
+export interface ChatSettingsView {
+  readonly readReceipts: boolean
+  readonly presence: boolean
+  readonly inInbox: boolean
+}
+
 export interface DoctorCheck {
   readonly name: string
   readonly state: 'ok' | 'warning' | 'problem'
@@ -428,6 +525,16 @@ export interface Results {
   readonly contactRemove: { readonly removed: string }
   readonly contactRequests: readonly ContactRequestView[]
   readonly contactAccept: ContactView
+
+  readonly chatSend: ChatMessageView
+  readonly chatEdit: ChatMessageView
+  readonly chatDelete: ChatMessageView
+  readonly chatReact: ChatMessageView
+  readonly chatList: readonly ConversationView[]
+  readonly chatShow: readonly ChatMessageView[]
+  readonly chatRead: ConversationView
+  readonly chatTail: { readonly events: number }
+  readonly chatSettings: ChatSettingsView
 
   readonly queueList: readonly QueueItem[]
   readonly queueShow: QueueItem & {

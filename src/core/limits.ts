@@ -27,6 +27,8 @@ export const limits = {
   conversationWaitingMax: 1000, // ours: messages of one conversation that wait for one that they cite
   parentWaitMs: 24 * 3600_000, // ours: then a message is shown without what it cites
   parentAskMs: 3_000, // ours: a missing message that does not come by itself is asked for after this
+  chatShowMax: 1000, // ours: messages shown at once
+  chatTailBatch: 200, // ours: events read at once
   messagesAskedMax: 64, // ours: missing messages in one question
 
   // identity

@@ -160,6 +160,7 @@ export class History {
       hasGap: false,
       encoded: nothing,
       file: undefined,
+      fate: 'open',
     }
     this.#putMessage(tx, account, id, absent)
     const row = this.conversation(tx, account, conversation)
@@ -211,6 +212,16 @@ export class History {
     )
   }
 
+  /** What has become of an own message at its recipient. */
+  setFate(tx: WriteTx, account: Identity, id: MessageId, to: Identity, fate: 'delivered' | 'failed'): void {
+    const row = this.message(tx, account, id)
+    if (row?.state !== 'shown') return
+    const isDirect = this.conversation(tx, account, row.conversation)?.partner.kind === 'direct'
+    // a group's message has as many fates as members: only what went wrong is told
+    if (isDirect) this.#putMessage(tx, account, id, { ...row, fate })
+    if (isDirect || fate === 'failed') this.step(tx, account, row.conversation, { kind: fate, message: id, to })
+  }
+
   /** The content of its file is here. */
   setFile(tx: WriteTx, account: Identity, id: MessageId, file: ContentId): void {
     const row = this.message(tx, account, id)
@@ -243,6 +254,7 @@ export class History {
       hasGap: false,
       encoded,
       file: undefined,
+      fate: 'open',
     })
     for (const parent of missing)
       tx.put(tables.conversationWaiting, this.keys.waiting(tx, account, parent, id), encode(u64, nowMs))
@@ -317,6 +329,7 @@ export class History {
       hasGap,
       encoded,
       file: undefined,
+      fate: 'open',
     }
     this.#putMessage(tx, account, id, shown)
     if (number > 0) tx.put(tables.conversationNumbers, this.keys.numbered(tx, account, row.id, number), raw(id))

@@ -125,9 +125,7 @@ export class Chats implements Disposable {
 
   /** A copy of a message has come to its end at a recipient. */
   ended(tx: WriteTx, { account, message, recipient }: OutboxRef, outcome: 'delivered' | 'failed'): void {
-    const row = this.#parts.conversations.history.message(tx, account, message)
-    if (row?.state === 'shown')
-      this.#parts.conversations.history.step(tx, account, row.conversation, { kind: outcome, message, to: recipient })
+    this.#parts.conversations.history.setFate(tx, account, message, recipient, outcome)
   }
 
   /** Once a minute: asks again for what is missing, and no longer than a day. */
