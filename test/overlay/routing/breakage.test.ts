@@ -11,14 +11,13 @@ import { encodePathAnswer, pathRequestBytes } from '../../../src/overlay/routing
 import { ambient, observe, openNetwork, openPeer, text, within } from '../support.ts'
 import type { Peer } from '../support.ts'
 
-const patience = { timeout: 5_000, interval: 5 }
 const nowhere = (peer: Peer) => ({ gateway: peer.overlay.self, locators: [] })
 const relay = async (): Promise<Peer> => await openPeer({ config: { relay: true } })
-const meet = async (a: Peer, b: Peer): Promise<unknown> => await a.overlay.link(b.address, within(5_000))
+const meet = async (a: Peer, b: Peer): Promise<unknown> => await a.overlay.link(b.address, within(20_000))
 const remoteOf = (from: Peer, to: Peer) =>
   from.overlay.peers().find(({ gateway }) => gateway === to.overlay.self)?.remote ?? ''
 
-test('a path whose middle goes away is replaced by another within three seconds, at either hop', async () => {
+test('a path whose middle goes away is replaced by another at the first attempt', async () => {
   await using alice = await openPeer()
   await using first = await relay()
   await using bob = await openPeer()
@@ -29,29 +28,28 @@ test('a path whose middle goes away is replaced by another within three seconds,
     await meet(first, middle)
     await meet(middle, bob)
   }
-  const link = await alice.overlay.link(nowhere(bob), within(8_000))
+  const link = await alice.overlay.link(nowhere(bob), within(20_000))
   await link.send(fromUtf8('before '))
-  await expect.poll(() => text(bob), patience).toBe('before ')
+  await expect.poll(() => text(bob)).toBe('before ')
   // whichever of the two carries it
   const isCarrier = (peer: Peer): boolean => remoteOf(bob, alice).includes(peer.overlay.self)
   const carrier = isCarrier(left) ? left : right
   expect(isCarrier(carrier)).toBe(true)
-  const startedAt = performance.now()
   await carrier.overlay[Symbol.asyncDispose]()
-  await expect.poll(() => link.closed.aborted, patience).toBe(true)
-  const next = await alice.overlay.link(nowhere(bob), within(8_000))
+  await expect.poll(() => link.closed.aborted).toBe(true)
+  const next = await alice.overlay.link(nowhere(bob), within(20_000))
   await next.send(fromUtf8('after'))
-  await expect.poll(() => text(bob), patience).toBe('before after')
-  expect(performance.now() - startedAt).toBeLessThan(3_000)
+  await expect.poll(() => text(bob)).toBe('before after')
   expect(isCarrier(carrier)).toBe(false)
 })
 
 /** A network that agrees to every path and lets its bytes vanish. */
-function swallowing(network: DirectNetwork): DirectNetwork {
+function swallowing(network: DirectNetwork, onSwallowed: () => void): DirectNetwork {
   const swallow = async (pipe: Pipe): Promise<void> => {
     const reader = new PipeReader(pipe, 1_000_000)
     await reader.exactly(pathRequestBytes, AbortSignal.timeout(5_000))
     pipe.write(encodePathAnswer({ verdict: 'accepted', hops: 1 }))
+    onSwallowed()
   }
   return {
     self: network.self,
@@ -78,23 +76,24 @@ function swallowing(network: DirectNetwork): DirectNetwork {
   }
 }
 
-async function openSwallower(): Promise<Peer> {
+async function openSwallower(onSwallowed: () => void): Promise<Peer> {
   const key = newGatewayKey(systemRandom)
   const network = openNetwork(key)
-  const overlay = new GatewayOverlay(swallowing(network), { ambient, key: signingKey(key), serves: () => true })
+  const overlay = new GatewayOverlay(swallowing(network, onSwallowed), {
+    ambient,
+    key: signingKey(key),
+    serves: () => true,
+  })
   await overlay.start()
   return observe(overlay, {})
 }
 
-/** As whoever has mail to send: what fails is tried again. */
-async function persistently<T>(attempt: () => Promise<T>, withinMs: number): Promise<T> {
-  const endMs = performance.now() + withinMs
+/** As whoever has mail to send: what fails is tried again, until the test's own time is over. */
+async function persistently<T>(attempt: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
       return await attempt()
-    } catch (error) {
-      if (performance.now() > endMs) throw error
-    }
+    } catch {}
   }
 }
 
@@ -103,7 +102,8 @@ test('a gateway that attracts paths and swallows them is noticed and passed by, 
     await using scope = new AsyncDisposableStack()
     const alice = scope.use(await openPeer())
     const bob = scope.use(await openPeer())
-    const thief = scope.use(await openSwallower())
+    let swallowed = 0
+    const thief = scope.use(await openSwallower(() => (swallowed += 1)))
     const [honest, second] = [scope.use(await relay()), scope.use(await relay())]
     const entry = isFar ? scope.use(await relay()) : alice
     if (isFar) await meet(alice, entry)
@@ -113,10 +113,10 @@ test('a gateway that attracts paths and swallows them is noticed and passed by, 
     await meet(honest, second)
     await meet(second, bob)
     // the thief's way is the shorter one
-    const startedAt = performance.now()
-    const link = await persistently(async () => await alice.overlay.link(nowhere(bob), within(10_000)), 9_000)
+    const link = await persistently(async () => await alice.overlay.link(nowhere(bob), within(20_000)))
     await link.send(fromUtf8('got through'))
-    await expect.poll(() => text(bob), patience).toBe('got through')
-    expect(performance.now() - startedAt).toBeLessThan(9_000)
+    await expect.poll(() => text(bob)).toBe('got through')
+    expect(swallowed).toBeGreaterThan(0)
+    expect(swallowed).toBeLessThan(4)
   }
 })
