@@ -1,4 +1,5 @@
 /** Every number of a gateway that /metrics shows beside those of the process. docs/metrics.md lists them; a test compares. */
+import { isChosen } from './core/account/contact.ts'
 import { statfsSync } from 'node:fs'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Metric, Sample } from './adapters/http/metrics.ts'
@@ -86,7 +87,7 @@ function deliveryMetrics({ node: { overlay, delivery }, knowledge }: MetricSourc
       const states = accounts.list().flatMap(({ identity }) =>
         contacts
           .list(identity)
-          .filter(({ state }) => state !== 'request')
+          .filter(isChosen)
           .map((contact) => delivery.courierOf(identity, contact.identity)?.state),
       )
       const connected = states.filter((state) => state === 'connected').length

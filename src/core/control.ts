@@ -265,7 +265,7 @@ export interface ContactView {
    * `pending`: invited, first contact not made; `request`: a stranger who waits; `key-changed`: nothing is sent until it
    * is verified again.
    */
-  readonly state: 'pending' | 'active' | 'request' | 'blocked' | 'key-changed'
+  readonly state: 'pending' | 'active' | 'request' | 'fellow' | 'blocked' | 'key-changed'
   readonly devices: number
   readonly connected: boolean
   readonly lastSeenMs: number | undefined

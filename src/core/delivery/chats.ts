@@ -184,7 +184,8 @@ export class Chats implements Disposable {
     if (peer === account) return 'self'
     if (this.#parts.directory.isOwn(peer)) return 'local'
     const contact = this.#parts.keyring.contact(account, peer)
-    if (contact === undefined || contact.state === 'request') throw new MyceliumError('no-such-contact')
+    if (contact === undefined || contact.state === 'request' || contact.state === 'fellow')
+      throw new MyceliumError('no-such-contact')
     if (contact.state === 'blocked') throw new MyceliumError('blocked')
     if (!contact.mayMail) throw new MyceliumError('key-changed')
     return 'contact'

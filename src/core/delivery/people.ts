@@ -1,13 +1,13 @@
 /** Accounts, contacts and invitations as the delivery path asks of them (needs.ts). */
 import type { Accounts } from '../account/accounts.ts'
-import type { Contact } from '../account/contact.ts'
+import { type Contact, isChosen } from '../account/contact.ts'
 import type { Contacts } from '../account/contacts.ts'
 import type { Invitations } from '../account/invitations.ts'
 import type { Ambient } from '../ambient.ts'
 import { equalConstantTime } from '../bytes.ts'
 import { MyceliumError, unreachable } from '../errors.ts'
 import type { Address, DeviceId, Identity } from '../ids.ts'
-import { verifyBundle } from '../identity/bundle.ts'
+import { encodeBundle, verifyBundle } from '../identity/bundle.ts'
 import { entryHash } from '../identity/log-entry.ts'
 import type { ReversePath } from '../message/part.ts'
 import type { ReadTx, WriteTx } from '../store/store.ts'
@@ -80,9 +80,9 @@ export class People implements Directory, Keyring {
       case 'self':
         return { kind: 'local', account }
       case 'contact':
-        return this.#contacts.byIdentity(account, found.identity)?.state === 'request'
-          ? { kind: 'refused', code: 'no-such-recipient' }
-          : { kind: 'contact', contact: found.identity }
+        return this.#isChosen(account, found.identity)
+          ? { kind: 'contact', contact: found.identity }
+          : { kind: 'refused', code: 'no-such-recipient' }
       case 'unknown':
         return { kind: 'refused', code: 'no-such-recipient' }
       case 'conflict':
@@ -96,6 +96,11 @@ export class People implements Directory, Keyring {
     }
   }
 
+  #isChosen(account: Identity, identity: Identity): boolean {
+    const contact = this.#contacts.byIdentity(account, identity)
+    return contact !== undefined && isChosen(contact)
+  }
+
   standing(_tx: ReadTx, account: Identity, author: Identity, from: ReversePath): SenderStanding {
     if (this.#accounts.has(author))
       return from !== '' && this.#accounts.ownsAddress(author, from)
@@ -105,7 +110,7 @@ export class People implements Directory, Keyring {
     if (contact === undefined || contact.blocked) return { kind: 'blocked' }
     if (from === '' || this.#accounts.byUser(from) !== undefined) return { kind: 'false' }
     const claim = contact.addresses.find(({ address }) => address === from)
-    if (contact.state === 'request') return claim === undefined ? { kind: 'false' } : { kind: 'request' }
+    if (!isChosen(contact)) return claim === undefined ? { kind: 'false' } : { kind: 'request' }
     // an address that several claim and nobody vouches for proves nothing about its sender
     if (claim === undefined || claim.conflicting) return { kind: 'false' }
     // what stood behind the address stood behind the key before
@@ -179,6 +184,24 @@ export class People implements Directory, Keyring {
       tx.afterCommit(() => this.clocks.saw(from, issuedAtMs, nowMs))
     if (keyChanged || fork !== undefined)
       this.#ambient.log.warn('contact.key-changed', { contact: from.slice(0, 8), fork: fork !== undefined })
+  }
+
+  learnFellow(tx: WriteTx, account: Identity, bundle: Uint8Array): Identity | undefined {
+    const verified = verifyBundle(bundle, undefined, this.#ambient.clock.nowMs())
+    const { identity } = verified
+    if (identity === account || this.#accounts.has(identity)) return undefined
+    const writer = this.#contacts.using(tx)
+    const { contact } = writer.learn(account, verified, { stateIfNew: 'fellow' })
+    if (contact.state === 'request') writer.fellow(account, identity)
+    return identity
+  }
+
+  bundleOf(account: Identity, identity: Identity, here: GatewayAddress): Uint8Array | undefined {
+    if (this.#accounts.has(identity)) return this.#accounts.introduction(identity, here)
+    const contact = this.#contacts.record(account, identity)
+    if (contact === undefined || contact.entries.length === 0) return undefined
+    const devices = contact.devices.map((records) => ({ ...records, prekeys: records.prekeys.slice(0, 2) }))
+    return encodeBundle({ entries: contact.entries, devices, names: [] })
   }
 
   meet(tx: WriteTx, account: Identity, { introduction, claimed, capability, source, flight }: Introduced): PeerContact {

@@ -226,7 +226,7 @@ export class Switchboard implements AsyncDisposable {
    */
   #tell(channel: Channel): void {
     const { overlay, keyring } = this.#parts
-    if (!this.isAccepted(channel.pair)) return
+    if (this.#parts.keyring.contact(channel.pair.account, channel.pair.peer)?.state === 'request') return
     channel.say({
       kind: 'bundle',
       bundle: keyring.bundle(channel.pair.account, { gateway: overlay.self, locators: overlay.locators() }),
