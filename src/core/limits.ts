@@ -29,6 +29,11 @@ export const limits = {
   parentAskMs: 3_000, // ours: a missing message that does not come by itself is asked for after this
   chatShowMax: 1000, // ours: messages shown at once
   chatTailBatch: 200, // ours: events read at once
+  signalsMax: 32, // ours: in one item
+  signalsKnownMax: 10_000, // ours: conversations in which somebody types
+  presenceEveryMs: 60_000, // ours: how often it is said who is there; three rounds without it say that they are not
+  typingEveryMs: 5_000, // ours: the same is not said again sooner
+  typingMembersMax: 50, // ours: of a large group not everybody hears who types
   messagesAskedMax: 64, // ours: missing messages in one question
 
   // identity

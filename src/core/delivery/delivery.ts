@@ -36,6 +36,7 @@ import { RunClock } from './run-clock.ts'
 import { SentCopies } from './sent-copies.ts'
 import { type Pair, SessionBook } from './session-book.ts'
 import { refusalTexts, Settler } from './settle.ts'
+import { Signals } from './signals.ts'
 import { SharedWrite } from './shared-write.ts'
 import type { Submitter } from './submission.ts'
 import { submitter, type SubmitParts } from './submit.ts'
@@ -76,6 +77,7 @@ export interface Delivery extends AsyncDisposable {
   readonly submitter: Submitter
   readonly sentCopies: SentCopies
   readonly chats: Chats
+  readonly signals: Signals
   readonly counts: Readonly<DeliveryCounts>
   /** The relays through which accounts can be reached while this gateway is away; absent on a network without them. */
   readonly relays:
@@ -112,6 +114,7 @@ class RunningDelivery implements Delivery {
   readonly submitter: Submitter
   readonly sentCopies: SentCopies
   readonly chats: Chats
+  readonly signals: Signals
   readonly counts = newDeliveryCounts()
   readonly #parts: DeliveryParts
   readonly #outbox = new Outbox()
@@ -169,6 +172,11 @@ class RunningDelivery implements Delivery {
       say: (account, contact, item) => this.#switchboard.say(account, contact, item),
       sayTo: (pair, item) => this.#switchboard.channel(pair).say(item),
     })
+    this.signals = new Signals({
+      ...parts,
+      membersOf: () => [],
+      whisper: (account, contact, item) => this.#switchboard.whisper(account, contact, item),
+    })
     this.#arrivals = new Arrivals({
       ...parts,
       deliverer,
@@ -201,6 +209,7 @@ class RunningDelivery implements Delivery {
       handlers: itemHandlers({
         ...parts,
         chats: this.chats,
+        signals: this.signals,
         outbox: this.#outbox,
         settler: this.#settler,
         switchboard: this.#switchboard,
@@ -405,6 +414,7 @@ class RunningDelivery implements Delivery {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer)
     this.chats[Symbol.dispose]()
+    this.signals[Symbol.dispose]()
     await this.relays?.[Symbol.asyncDispose]()
     await this.#releases[Symbol.asyncDispose]()
     await this.#switchboard[Symbol.asyncDispose]()
