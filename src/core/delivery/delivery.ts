@@ -14,6 +14,7 @@ import type { Blobs } from '../store/blobs.ts'
 import type { Store, WriteTx } from '../store/store.ts'
 import { Arrivals } from './arrivals.ts'
 import { BlobSource } from './blob-source.ts'
+import { ChatPost } from './chat-post.ts'
 import { Chats } from './chats.ts'
 import type { CourierStatus } from './courier.ts'
 import { type DeliveryCounts, newDeliveryCounts } from './counts.ts'
@@ -164,11 +165,16 @@ class RunningDelivery implements Delivery {
       isLeft: ({ seq, ref }) => this.#atRelays(seq, ref) !== undefined,
       onChatEnded: (tx, ref, outcome) => this.chats.ended(tx, ref, outcome),
     })
-    this.chats = new Chats({
+    const post = new ChatPost({
       ...parts,
       outbox: this.#outbox,
       runClock: this.#runClock,
       onQueued: (queued) => this.#switchboard.queued(queued),
+    })
+    this.chats = new Chats({
+      ...parts,
+      outbox: this.#outbox,
+      post,
       say: (account, contact, item) => this.#switchboard.say(account, contact, item),
       sayTo: (pair, item) => this.#switchboard.channel(pair).say(item),
     })
