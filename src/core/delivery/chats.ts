@@ -211,9 +211,9 @@ export class Chats implements Disposable {
   /** Whoever cites a message has it, or had it. */
   #askFor(account: Identity, beforeMs: number): void {
     const { store, conversations } = this.#parts
-    const missing = store.read((tx) =>
-      conversations.history.missingSince(tx, account, beforeMs, limits.messagesAskedMax),
-    )
+    const missing = store
+      .read((tx) => conversations.history.missingSince(tx, account, beforeMs, limits.messagesAskedMax))
+      .filter(({ conversation }) => conversations.get(account, conversation)?.partner.kind === 'direct')
     for (const [citedBy, of] of Map.groupBy(missing, (one) => one.citedBy))
       if (citedBy !== account) this.#parts.say(account, citedBy, { kind: 'wanted', ids: of.map(({ id }) => id) })
   }
