@@ -9,7 +9,8 @@ import { type Invitations, openInvitations } from './core/account/invitations.ts
 import { Quotas } from './core/account/quotas.ts'
 import type { Ambient } from './core/ambient.ts'
 import { Conversations } from './core/conversation/conversations.ts'
-import { onlyOwn } from './core/conversation/history.ts'
+import { GroupBook } from './core/conversation/group-book.ts'
+import { groupJudge } from './core/conversation/group-judge.ts'
 import type { Secret } from './core/crypto/secret.ts'
 import { Confirmations } from './core/delivery/confirmations.ts'
 import { type Delivery, openDelivery } from './core/delivery/delivery.ts'
@@ -39,6 +40,7 @@ export interface Knowledge extends AsyncDisposable {
   readonly people: People
   readonly requests: Requests
   readonly conversations: Conversations
+  readonly groupBook: GroupBook
 }
 
 export interface KnowledgeOptions {
@@ -91,7 +93,11 @@ export async function openKnowledge(options: KnowledgeOptions, ambient: Ambient)
   const invitations = openInvitations(store, ambient)
   const logins = await openLogins(store, ambient, accounts)
   const requests = new Requests({ store, contacts, mailboxes, ambient })
-  const conversations = new Conversations({ store, ambient, judge: onlyOwn })
+  const groupBook: GroupBook = new GroupBook({
+    store,
+    devicesOf: (...whose) => people.devicesInLog(...whose),
+  })
+  const conversations = new Conversations({ store, ambient, judge: groupJudge(groupBook) })
   const people = new People({ accounts, contacts, invitations, requests, ambient })
   const owned = scope.move()
   return {
@@ -107,6 +113,7 @@ export async function openKnowledge(options: KnowledgeOptions, ambient: Ambient)
     people,
     requests,
     conversations,
+    groupBook,
     [Symbol.asyncDispose]: async () => await owned.disposeAsync(),
   }
 }

@@ -12,7 +12,15 @@ export const limits = {
   thumbnailBytesMax: 8 * 1024, // ours: so that a file and its thumbnail fit one item
   reactionOctetsMax: 64, // ours: an emoji of several code points, or a short word
   reactionsMax: 16, // ours: of one person to one message
-  groupPayloadBytesMax: 56 * 1024, // ours: one item, without what surrounds it
+  groupHistoryMessages: 500, // ours: told to somebody who joins, where the rules share history
+  groupTendMs: 200, // ours: until operations that wait are looked at again
+  groupsMax: 1000, // ours: of one account
+  groupAskedMax: 3, // ours: members of whom missing keys are asked at once
+  groupOpsPerItemMax: 128, // ours; and no more than fit an item
+  groupStatementsMax: 64, // ours: in one message between members
+  groupStatementOpsMax: 64, // ours: in one statement
+  groupWaitingEnvelopesMax: 2000, // ours: of one group, for which keys are missing
+  groupPartBytesMax: 60 * 1024, // ours: one item, without what surrounds it
   messageExpiryMs: 21 * 24 * 3600_000, // ours: submission + 21 days
   mailBytesMax: 50 * 1024 * 1024, // ours: announced as SIZE and APPENDLIMIT
   holdMsMax: 90 * 24 * 3600_000, // ours: how far ahead a mail may be handed over (RFC 4865)
@@ -235,6 +243,22 @@ export const limits = {
   sessionBytesMax: 256 * 1024, // ours: a stored session with 2,000 skipped secrets takes 96 KB
   receiveOnlyMs: 7 * 24 * 3600_000, // DESIGN §5: a session that a newer one replaced
   resetMsMin: 6 * 3600_000, // DESIGN §5: at most one reset per device pair in this time
+
+  // groups
+  groupMembersMax: 1000, // ours: nobody is added beyond it here; what others add is taken
+  groupOpsMax: 20_000, // ours: operations of one group over its whole life
+  groupOpBytesMax: 48 * 1024, // ours: a checkpoint with 256 signatures takes 36 KB
+  groupParentsMax: 64, // ours
+  groupNameOctetsMax: 256, // ours
+  groupSignersMax: 256, // ours: other admins who sign one checkpoint
+  groupWaitingOpsMax: 1000, // ours: operations whose parents, or whose author's log, are not here yet; the oldest goes
+  groupWaitingBytesMax: 4 * 1024 * 1024, // ours: and their octets
+  groupStatesKept: 64, // ours: states of one group kept in memory, by heads
+  groupEpochsMax: 8, // ours: epochs under which messages are taken at one moment
+  groupEnvelopeBytesMax: 48 * 1024, // ours: less than an item inside a session
+  groupPayloadBytesMax: 44 * 1024, // ours
+  groupSkippedKeysMax: 2000, // ours: message secrets kept for late messages, per sender device and epoch; the jump, too
+  groupGrantChainsMax: 600, // ours: chain heads in one item; a larger group takes several
 
   // store
   storeKeyBytesMax: 500, // ours: below LMDB's 1978 for 4 KB pages

@@ -211,6 +211,23 @@ export class History {
     return 0
   }
 
+  /** The last `limit` messages that have a number, oldest first, with their ids. */
+  latest(
+    tx: ReadTx,
+    account: Identity,
+    conversation: ConversationId,
+    limit: number,
+  ): readonly { readonly id: MessageId; readonly row: MessageRow }[] {
+    const prefix = this.keys.conversation(tx, account, conversation)
+    return [...tx.range(tables.conversationNumbers, { prefix, reverse: true, limit })]
+      .toReversed()
+      .flatMap(({ value }) => {
+        const id = Buffer.from(value).toString('hex') as MessageId
+        const row = this.message(tx, account, id)
+        return row === undefined ? [] : [{ id, row }]
+      })
+  }
+
   /** Ids of what was said about a message, in the order in which it came. */
   about(tx: ReadTx, account: Identity, target: MessageId): readonly MessageId[] {
     const prefix = this.keys.about(tx, account, target, undefined)

@@ -9,7 +9,7 @@ import { idOfPartner } from '../conversation/conversations.ts'
 import { aboutOf, type Arriving } from '../conversation/history.ts'
 import type { Partner } from '../conversation/rows.ts'
 import { MyceliumError, unreachable } from '../errors.ts'
-import type { ConversationId, Identity, MessageId } from '../ids.ts'
+import type { ConversationId, GroupId, Identity, MessageId } from '../ids.ts'
 import { limits } from '../limits.ts'
 import { messageIdOf, type Place } from '../message/message.ts'
 import type { Part } from '../message/part.ts'
@@ -20,6 +20,7 @@ import type { Item } from './items.ts'
 import type { Directory, Keyring } from './needs.ts'
 import type { Outbox, OutboxRef } from './outbox.ts'
 import type { Pair } from './session-book.ts'
+import { Soon } from './soon.ts'
 
 export interface ChatParts {
   readonly store: Store
@@ -31,6 +32,14 @@ export interface ChatParts {
   readonly ambient: Ambient
   readonly say: (account: Identity, contact: Identity, item: Item) => void
   readonly sayTo: (pair: Pair, item: Item) => void
+  /** What a member of a group says about it. */
+  readonly takeOfGroup: (
+    tx: WriteTx,
+    account: Identity,
+    from: Identity,
+    group: GroupId,
+    payload: Uint8Array,
+  ) => Delivered
 }
 
 export interface Said {
@@ -40,7 +49,7 @@ export interface Said {
 
 export class Chats implements Disposable {
   readonly #parts: ChatParts
-  readonly #timers = new Set<NodeJS.Timeout>()
+  readonly #soon = new Soon()
 
   constructor(parts: ChatParts) {
     this.#parts = parts
@@ -83,12 +92,21 @@ export class Chats implements Disposable {
   /** A message of a conversation came inside a session. `undefined` keeps it unanswered. */
   received(tx: WriteTx, pair: Pair, arriving: Arriving): Delivered | undefined {
     const { message } = arriving
+    if (message.place?.kind === 'group') return this.#receivedOfGroup(tx, pair, arriving)
     if (message.place?.kind !== 'direct') return { kind: 'refused', reason: 'malformed' }
     if (message.place.with !== pair.account || message.author !== pair.peer)
       return { kind: 'refused', reason: 'malformed' }
     if (this.#parts.keyring.contact(pair.account, pair.peer)?.state === 'blocked')
       return { kind: 'refused', reason: 'blocked' }
     return this.#take(tx, pair.account, { kind: 'direct', peer: pair.peer }, arriving)
+  }
+
+  #receivedOfGroup(tx: WriteTx, pair: Pair, { message }: Arriving): Delivered {
+    const [part] = message.parts
+    if (message.place?.kind !== 'group' || part?.kind !== 'group') return { kind: 'refused', reason: 'malformed' }
+    if (this.#parts.keyring.contact(pair.account, pair.peer)?.state === 'blocked')
+      return { kind: 'refused', reason: 'blocked' }
+    return this.#parts.takeOfGroup(tx, pair.account, pair.peer, message.place.group, part.payload)
   }
 
   /** A contact lacks these: it gets what we ourselves said to it, and hears what is not here. */
@@ -138,8 +156,7 @@ export class Chats implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const timer of this.#timers) clearTimeout(timer)
-    this.#timers.clear()
+    this.#soon[Symbol.dispose]()
   }
 
   #whom(account: Identity, peer: Identity): 'self' | 'local' | 'contact' {
@@ -200,12 +217,9 @@ export class Chats implements Disposable {
   }
 
   #askSoon(account: Identity): void {
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer)
-      this.#askFor(account, this.#parts.ambient.clock.nowMs() - limits.parentAskMs)
-    }, limits.parentAskMs + 50)
-    timer.unref()
-    this.#timers.add(timer)
+    this.#soon.run(account, limits.parentAskMs + 50, () =>
+      this.#askFor(account, this.#parts.ambient.clock.nowMs() - limits.parentAskMs),
+    )
   }
 
   /** Whoever cites a message has it, or had it. */

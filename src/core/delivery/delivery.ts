@@ -4,6 +4,7 @@
  */
 import type { Ambient } from '../ambient.ts'
 import type { Conversations } from '../conversation/conversations.ts'
+import type { GroupBook } from '../conversation/group-book.ts'
 import { hasCode, MyceliumError } from '../errors.ts'
 import type { Identity } from '../ids.ts'
 import { limits } from '../limits.ts'
@@ -23,6 +24,10 @@ import { FirstContact } from './first-contact.ts'
 import { allHeld, type HeldMail, heldNow, keepHeld, nextRelease, removeHeld, waitingOf } from './held.ts'
 import { Inbound } from './inbound.ts'
 import { itemHandlers } from './item-handlers.ts'
+import { GroupInbox } from './groups/group-inbox.ts'
+import { GroupPost } from './groups/group-post.ts'
+import { GroupVault } from './groups/group-vault.ts'
+import { Groups } from './groups/groups.ts'
 import type { Item } from './items.ts'
 import { LinkHub } from './link-hub.ts'
 import { LongReports } from './long-reports.ts'
@@ -53,6 +58,7 @@ export interface DeliveryParts {
   readonly keyring: Keyring
   readonly requests: Requests
   readonly conversations: Conversations
+  readonly groupBook: GroupBook
   readonly ambient: Ambient
   /** A step of an online confirmation arrived inside a contact's session. */
   readonly onConfirmation: (account: Identity, contact: Identity, step: Uint8Array) => void
@@ -78,6 +84,7 @@ export interface Delivery extends AsyncDisposable {
   readonly submitter: Submitter
   readonly sentCopies: SentCopies
   readonly chats: Chats
+  readonly groups: Groups
   readonly signals: Signals
   readonly counts: Readonly<DeliveryCounts>
   /** The relays through which accounts can be reached while this gateway is away; absent on a network without them. */
@@ -115,7 +122,9 @@ class RunningDelivery implements Delivery {
   readonly submitter: Submitter
   readonly sentCopies: SentCopies
   readonly chats: Chats
+  readonly groups: Groups
   readonly signals: Signals
+  readonly #groupInbox: GroupInbox
   readonly counts = newDeliveryCounts()
   readonly #parts: DeliveryParts
   readonly #outbox = new Outbox()
@@ -177,10 +186,27 @@ class RunningDelivery implements Delivery {
       post,
       say: (account, contact, item) => this.#switchboard.say(account, contact, item),
       sayTo: (pair, item) => this.#switchboard.channel(pair).say(item),
+      takeOfGroup: (tx, ...statement) => this.#groupInbox.take(tx, ...statement),
     })
+    const vault = new GroupVault({
+      book: parts.groupBook,
+      ambient,
+      devicesOf: keyring.devicesInLog.bind(keyring),
+    })
+    const groupPost = new GroupPost({
+      post,
+      directory,
+      takeHere: (tx, account, from, group, payload) => void this.#groupInbox.take(tx, account, from, group, payload),
+    })
+    const grouped = { ...parts, book: parts.groupBook, vault, post, groupPost }
+    this.groups = new Groups({
+      ...grouped,
+      here: () => ({ gateway: overlay.self, locators: overlay.locators() }),
+    })
+    this.#groupInbox = new GroupInbox({ ...grouped, groups: this.groups })
     this.signals = new Signals({
       ...parts,
-      membersOf: () => [],
+      membersOf: (account, conversation) => this.groups.others(account, conversation),
       whisper: (account, contact, item) => this.#switchboard.whisper(account, contact, item),
     })
     this.#arrivals = new Arrivals({
@@ -420,6 +446,7 @@ class RunningDelivery implements Delivery {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer)
     this.chats[Symbol.dispose]()
+    this.#groupInbox[Symbol.dispose]()
     this.signals[Symbol.dispose]()
     await this.relays?.[Symbol.asyncDispose]()
     await this.#releases[Symbol.asyncDispose]()
@@ -443,6 +470,7 @@ class RunningDelivery implements Delivery {
     await this.relays?.tick()
     await this.#settler.sweep()
     await this.chats.minute()
+    await this.#groupInbox.minute()
     this.#longReports.writeAll()
     await this.#tombstones.sweepSome()
     await this.#runClock.save()
