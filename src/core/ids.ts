@@ -8,6 +8,10 @@ export type Identity = Brand<string, 'Identity'>
 /** A device's Ed25519 public key. */
 export type DeviceId = Brand<string, 'DeviceId'>
 export type MessageId = Brand<string, 'MessageId'>
+/** Hash of a group's first operation. */
+export type GroupId = Brand<string, 'GroupId'>
+/** Hash of one signed operation of a group. */
+export type GroupOpId = Brand<string, 'GroupOpId'>
 /** Local address of stored content, unique: random for inline content, a keyed hash of the plaintext for blobs. */
 export type ContentId = Brand<string, 'ContentId'>
 /** Merkle root over the encrypted chunks of a blob as it travels. */

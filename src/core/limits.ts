@@ -214,6 +214,22 @@ export const limits = {
   receiveOnlyMs: 7 * 24 * 3600_000, // DESIGN §5: a session that a newer one replaced
   resetMsMin: 6 * 3600_000, // DESIGN §5: at most one reset per device pair in this time
 
+  // groups
+  groupMembersMax: 1000, // ours: nobody is added beyond it here; what others add is taken
+  groupOpsMax: 20_000, // ours: operations of one group over its whole life
+  groupOpBytesMax: 48 * 1024, // ours: a checkpoint with 256 signatures takes 36 KB
+  groupParentsMax: 64, // ours
+  groupNameOctetsMax: 256, // ours
+  groupSignersMax: 256, // ours: other admins who sign one checkpoint
+  groupWaitingOpsMax: 1000, // ours: operations whose parents, or whose author's log, are not here yet; the oldest goes
+  groupWaitingBytesMax: 4 * 1024 * 1024, // ours: and their octets
+  groupStatesKept: 64, // ours: states of one group kept in memory, by heads
+  groupEpochsMax: 8, // ours: epochs under which messages are taken at one moment
+  groupEnvelopeBytesMax: 48 * 1024, // ours: less than an item inside a session
+  groupPayloadBytesMax: 44 * 1024, // ours
+  groupSkippedKeysMax: 2000, // ours: message secrets kept for late messages, per sender device and epoch; the jump, too
+  groupGrantChainsMax: 600, // ours: chain heads in one item; a larger group takes several
+
   // store
   storeKeyBytesMax: 500, // ours: below LMDB's 1978 for 4 KB pages
   storeValueBytesMax: 8 * 1024 * 1024, // ours
