@@ -386,8 +386,8 @@ export const limits = {
   linkQuietMs: 10_000, // ours: silence after which the peer is asked for a sign of life
   linkPingMsMax: 10_000, // ours: how long it may take to give one
   linkProbeMsMax: 1_500, // ours: the same when there is reason to believe that it is gone
-  pathLinkQuietMs: 1_000, // ours: the same over a path, where more may fail
-  pathLinkPingMsMax: 2_000, // ours
+  pathLinkQuietMs: 600, // ours: the same over a path, where more may fail: another one has its place within 3 s
+  pathLinkPingMsMax: 1_600, // ours
   linkOpenMsMax: 8_000, // ours: agreeing on a link over an open connection
   linkOpeningsPerPeerMax: 4, // ours: link streams of one peer not yet agreed on
   dialMsMax: 6_000, // ours: all locators of one gateway together
@@ -486,6 +486,7 @@ export const limits = {
   routeSearchMs: 60_000, // ours: between two searches for better routes while one is used
   routeSequenceMs: 30_000, // ours: between two sequence numbers of an asked-for destination
   routeSequenceMsMin: 1_000, // ours: the same when somebody asks for one
+  routeHoldBackMs: 1_000, // ours: how long news of a way that led nowhere wait for those of another
   routeRequestMsMin: 1_000, // ours: between two requests for a destination without a route, doubling
   routeRequestMsMax: 30_000, // ours
   routeRequestsPerSecondMax: 20, // ours: taken from one neighbour
