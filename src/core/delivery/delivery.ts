@@ -14,6 +14,9 @@ import type { Blobs } from '../store/blobs.ts'
 import type { Store, WriteTx } from '../store/store.ts'
 import { Arrivals } from './arrivals.ts'
 import { BlobSource } from './blob-source.ts'
+import { ChatMail } from './chat-mail/chat-mail.ts'
+import { type ChatGroups, noGroups } from './chat-mail/groups.ts'
+import { ReadMarks } from './chat-mail/read-marks.ts'
 import { Chats } from './chats.ts'
 import type { CourierStatus } from './courier.ts'
 import { type DeliveryCounts, newDeliveryCounts } from './counts.ts'
@@ -52,6 +55,8 @@ export interface DeliveryParts {
   readonly keyring: Keyring
   readonly requests: Requests
   readonly conversations: Conversations
+  /** None where absent. */
+  readonly groups?: ChatGroups | undefined
   readonly ambient: Ambient
   /** A step of an online confirmation arrived inside a contact's session. */
   readonly onConfirmation: (account: Identity, contact: Identity, step: Uint8Array) => void
@@ -128,6 +133,8 @@ class RunningDelivery implements Delivery {
   readonly #runClock: RunClock
   readonly #tombstones: Tombstones
   readonly #releases: Releases
+  readonly #chatMail: ChatMail
+  readonly #readMarks: ReadMarks
   readonly #switchboard: Switchboard
   readonly relays: RelayDesk | undefined
   readonly #timers: NodeJS.Timeout[] = []
@@ -164,8 +171,15 @@ class RunningDelivery implements Delivery {
       isLeft: ({ seq, ref }) => this.#atRelays(seq, ref) !== undefined,
       onChatEnded: (tx, ref, outcome) => this.chats.ended(tx, ref, outcome),
     })
+    this.#chatMail = new ChatMail({
+      ...parts,
+      deliverer,
+      groups: parts.groups ?? noGroups,
+      onRendered: (account) => this.#readMarks.watch(account),
+    })
     this.chats = new Chats({
       ...parts,
+      hasRoom: (tx, account, arriving) => this.#chatMail.hasRoom(tx, account, arriving),
       outbox: this.#outbox,
       runClock: this.#runClock,
       onQueued: (queued) => this.#switchboard.queued(queued),
@@ -176,6 +190,11 @@ class RunningDelivery implements Delivery {
       ...parts,
       membersOf: () => [],
       whisper: (account, contact, item) => this.#switchboard.whisper(account, contact, item),
+    })
+    this.#readMarks = new ReadMarks({
+      ...parts,
+      log: ambient.log,
+      markRead: async (...read) => await this.chats.markRead(...read),
     })
     this.#arrivals = new Arrivals({
       ...parts,
@@ -305,6 +324,7 @@ class RunningDelivery implements Delivery {
       },
     })
     this.#arrivals.start()
+    for (const account of this.#parts.keyring.accounts()) this.#readMarks.watch(account)
     this.#longReports.writeAll()
     this.#every(limits.resendTickMs, () => this.#switchboard.tick())
     this.#every(60_000, () => this.#guarded('sweep', this.#minute()))
@@ -413,6 +433,7 @@ class RunningDelivery implements Delivery {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer)
+    await this.#readMarks[Symbol.asyncDispose]()
     this.chats[Symbol.dispose]()
     this.signals[Symbol.dispose]()
     await this.relays?.[Symbol.asyncDispose]()

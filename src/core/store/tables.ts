@@ -79,6 +79,8 @@ export const tables = {
   conversationMails: table(98, 'conversation-mails'), // account ‖ message id → mailbox and uid in which mail programs see it
   conversationSettings: table(99, 'conversation-settings'), // account → where chats are shown in mail, receipts
 
+  conversationFolders: table(110, 'conversation-folders'), // account ‖ conversation → mailbox in which mail programs see it
+
   // core/delivery, again
   heldMail: table(73, 'held-mail'), // u64 ms of release ‖ message id → mail that is to leave then, and its recipients
 } as const
