@@ -49,6 +49,9 @@ export const errorCodes = [
   'decryption-failed',
   'replayed',
   'jump-too-far',
+  // groups
+  'not-a-member', // the author does not belong to the group at this point
+  'not-permitted', // a member, but what it did is for admins, or not allowed by the group's policy
   // mail
   'no-such-recipient',
   'not-your-address',
@@ -60,6 +63,7 @@ export const errorCodes = [
   'no-such-message',
   'blocked',
   'expired',
+  'not-held', // mail to a group leaves at once
   // conversations
   'not-yours', // an edit or redaction of somebody else's words
   // store and overlay

@@ -4,6 +4,8 @@ export const limits = {
   messageInlineBytesMax: 16 * 1024, // DESIGN: longer content travels as a blob
   storedInlineBytesMax: 24 * 1024, // ours: such content with what a gateway writes around it, in one row
   storedRowBytesMax: 160 * 1024, // ours: a message of a conversation as a mail, with its HTML and its file, in one row
+  chatFilesOfMailMax: 16, // ours: files of a mail that is said in a chat, each a message of its own
+  chatFromMailBytesMax: 512 * 1024, // ours: a mail that is looked at as an answer to a chat
   chatMailDigestOctetsMax: 2048, // ours: reactions to one message, as its mail tells them
   chatMailHtmlCharsMax: 48 * 1024, // ours: HTML of a chat, written anew for mail; what is longer is shown as its text
   messagePartsMax: 64, // ours

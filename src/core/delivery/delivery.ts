@@ -14,6 +14,7 @@ import type { Blobs } from '../store/blobs.ts'
 import type { Store, WriteTx } from '../store/store.ts'
 import { Arrivals } from './arrivals.ts'
 import { BlobSource } from './blob-source.ts'
+import { Answers } from './chat-mail/answers.ts'
 import { ChatMail } from './chat-mail/chat-mail.ts'
 import { type ChatGroups, noGroups } from './chat-mail/groups.ts'
 import { ReadMarks } from './chat-mail/read-marks.ts'
@@ -140,7 +141,7 @@ class RunningDelivery implements Delivery {
   readonly #timers: NodeJS.Timeout[] = []
 
   constructor(parts: DeliveryParts) {
-    const { store, ambient, overlay, keyring, directory, mailboxes, requests } = parts
+    const { store, ambient, overlay, keyring, directory, mailboxes, requests, groups = noGroups } = parts
     this.#parts = parts
     this.#book = new SessionBook(store, ambient)
     this.#runClock = new RunClock(store, ambient)
@@ -174,7 +175,7 @@ class RunningDelivery implements Delivery {
     this.#chatMail = new ChatMail({
       ...parts,
       deliverer,
-      groups: parts.groups ?? noGroups,
+      groups,
       onRendered: (account) => this.#readMarks.watch(account),
     })
     this.chats = new Chats({
@@ -300,6 +301,10 @@ class RunningDelivery implements Delivery {
       arrivals: this.#arrivals,
       reports,
       runClock: this.#runClock,
+      answers: new Answers({ ...parts, groups }),
+      chats: this.chats,
+      groups,
+      onSaidAsMail: (arriving) => this.#chatMail.cameAsMail(arriving),
       onQueued: (queued) => this.#switchboard.queued(queued),
       onHeld: () => this.#releases.nudge(),
     }

@@ -18,7 +18,7 @@ import type { Directory, Keyring } from '../needs.ts'
 import { isCallStart } from './calls.ts'
 import { freeName, safeLevel } from './folder-names.ts'
 import type { ChatGroups } from './groups.ts'
-import { type Correspondent, renderChat, type RenderInput } from './rendering.ts'
+import { type Correspondent, directSubject, renderChat, type RenderInput } from './rendering.ts'
 
 export interface ChatMailParts {
   readonly mailboxes: Mailboxes
@@ -247,7 +247,7 @@ export class ChatMail {
     switch (partner.kind) {
       case 'direct': {
         const other = this.#author(tx, account, partner.peer, partner).who
-        return { to: isOwn ? other : own, subject: `Chat with ${other.name}` }
+        return { to: isOwn ? other : own, subject: directSubject(other.name) }
       }
       case 'group': {
         const { group } = partner

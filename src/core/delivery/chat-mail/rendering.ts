@@ -40,6 +40,9 @@ export interface RenderInput {
   readonly nameOf: (identity: Identity) => string
 }
 
+/** Of a conversation between two people. @param name of the other */
+export const directSubject = (name: string): string => `Chat with ${name}`
+
 /** Line before what the gateway says about a message: mail programs leave out what follows when they quote (RFC 3676 §4.3). */
 const delimiter = '-- '
 
@@ -98,7 +101,7 @@ const listFields = (group: RenderedGroup): readonly string[] => [
 function words(input: RenderInput): string {
   const { message } = input
   const notes = notesOf(input)
-  const said = message.text ?? statedOf(message)
+  const said = statedWords(message)
   const text = notes.length === 0 ? said : `${said}\n\n${delimiter}\n${notes.join('\n')}`
   const plain = textPart('plain', textBody(text))
   const html = message.html === undefined ? undefined : htmlOf(message.html, notes)
@@ -113,7 +116,9 @@ function htmlOf(html: string, notes: readonly string[]): string | undefined {
   return `<!DOCTYPE html>\n<html><head><meta charset="utf-8"></head><body>\n${safe}${below}\n</body></html>`
 }
 
-/** What stands where the author's words would, when there are none. */
+/** The author's words; what stands in their place when there are none. */
+export const statedWords = (message: ShownMessage): string => message.text ?? statedOf(message)
+
 function statedOf({ isRedacted, call, file }: ShownMessage): string {
   if (isRedacted) return 'This message was taken back.'
   if (call !== undefined) return 'A call.'
