@@ -137,7 +137,7 @@ export class History {
     const nowMs = this.#clock.nowMs()
     if (message.sentAtMs > nowMs + limits.clockSkewMs) return { kind: 'refused', reason: 'clock-off' }
     const row = this.begin(tx, account, conversationOf(message.author, message.place), partner)
-    const missing = this.#missing(tx, account, message)
+    const missing = this.#missing(tx, account, row.id, message)
     if (missing.length > 0 && row.waiting < limits.conversationWaitingMax) {
       this.#wait(tx, account, row, arriving, missing)
       return { kind: 'waiting', for: missing }
@@ -147,17 +147,17 @@ export class History {
   }
 
   /**
-   * Nobody will bring this any more, or it lies before what this account may see: what waits for it is shown.
-   * @param rank where it would stand, when that is known
+   * Nobody will bring this any more: what waits for it in this conversation is shown.
+   * @param rank where it stands, of what lies before all that this account may see; others may cite it from now on
    */
-  giveUp(tx: WriteTx, account: Identity, id: MessageId, conversation: ConversationId, rank = 0): void {
+  giveUp(tx: WriteTx, account: Identity, id: MessageId, conversation: ConversationId, rank?: number): void {
     const known = this.message(tx, account, id)
-    if (known !== undefined) return
+    if (known !== undefined || (rank === undefined && !this.#isMissed(tx, account, id, conversation))) return
     const absent: MessageRow = {
       state: 'absent',
       conversation,
       number: 0,
-      rank,
+      rank: rank ?? 0,
       receivedAtMs: this.#clock.nowMs(),
       hasGap: false,
       encoded: nothing,
@@ -167,6 +167,13 @@ export class History {
     this.#putMessage(tx, account, id, absent)
     const row = this.conversation(tx, account, conversation)
     if (row !== undefined) this.#showAll(tx, account, row, [], [id])
+  }
+
+  #isMissed(tx: ReadTx, account: Identity, id: MessageId, conversation: ConversationId): boolean {
+    const prefix = this.keys.waiting(tx, account, id, undefined)
+    return [...tx.keys(tables.conversationWaiting, { prefix })].some(
+      (key) => this.message(tx, account, idAtEnd(key))?.conversation === conversation,
+    )
   }
 
   /** Missing messages for which others wait since before `beforeMs`. */
@@ -236,10 +243,11 @@ export class History {
     this.step(tx, account, row.conversation, { kind: 'file', message: id })
   }
 
-  #missing(tx: ReadTx, account: Identity, { parents }: Message): readonly MessageId[] {
+  #missing(tx: ReadTx, account: Identity, conversation: ConversationId, { parents }: Message): readonly MessageId[] {
     return [...new Set(parents)].filter((parent) => {
       const row = this.message(tx, account, parent)
-      return row === undefined || row.state === 'waiting'
+      // nobody in one conversation says what is missing in another
+      return row === undefined || row.state === 'waiting' || row.conversation !== conversation
     })
   }
 
@@ -307,7 +315,7 @@ export class History {
       const waiting = this.message(tx, account, id)
       if (waiting?.state !== 'waiting') continue
       const message = decodeMessage(waiting.encoded)
-      if (this.#missing(tx, account, message).length > 0) continue
+      if (this.#missing(tx, account, waiting.conversation, message).length > 0) continue
       const hasGap = message.parents.some((one) => this.message(tx, account, one)?.state === 'absent')
       released.push({ arriving: { id, encoded: waiting.encoded, message }, hasGap })
     }

@@ -7,19 +7,18 @@ import type { Ambient } from '../ambient.ts'
 import type { Conversations } from '../conversation/conversations.ts'
 import { idOfPartner } from '../conversation/conversations.ts'
 import { aboutOf, type Arriving } from '../conversation/history.ts'
-import { stampAfter } from '../conversation/rank.ts'
 import type { Partner } from '../conversation/rows.ts'
 import { MyceliumError, unreachable } from '../errors.ts'
 import type { ConversationId, Identity, MessageId } from '../ids.ts'
 import { limits } from '../limits.ts'
-import { encodeMessage, type Message, messageIdOf, type Place, type Relation } from '../message/message.ts'
+import { messageIdOf, type Place } from '../message/message.ts'
 import type { Part } from '../message/part.ts'
 import type { Store, WriteTx } from '../store/store.ts'
+import { type ChatPost, type Draft, nothingCited } from './chat-post.ts'
 import type { Delivered } from './deliver.ts'
 import type { Item } from './items.ts'
 import type { Directory, Keyring } from './needs.ts'
-import type { Outbox, OutboxRef, QueuedRef } from './outbox.ts'
-import type { RunClock } from './run-clock.ts'
+import type { Outbox, OutboxRef } from './outbox.ts'
 import type { Pair } from './session-book.ts'
 
 export interface ChatParts {
@@ -28,19 +27,12 @@ export interface ChatParts {
   readonly outbox: Outbox
   readonly directory: Directory
   readonly keyring: Keyring
-  readonly runClock: RunClock
+  readonly post: ChatPost
   readonly ambient: Ambient
-  /** Called after the commit: there is something to send. */
-  readonly onQueued: (queued: QueuedRef) => void
   /** Is there room for it where mail programs see it? */
   readonly hasRoom: (tx: WriteTx, account: Identity, arriving: Arriving) => boolean
   readonly say: (account: Identity, contact: Identity, item: Item) => void
   readonly sayTo: (pair: Pair, item: Item) => void
-}
-
-export interface Draft {
-  readonly parts: readonly Part[]
-  readonly relations?: readonly Relation[]
 }
 
 export interface Said {
@@ -78,7 +70,7 @@ export class Chats implements Disposable {
     onComposed(arriving)
     this.#own(tx, account, { kind: 'direct', peer }, arriving)
     if (standing === 'local') this.#takeHere(tx, peer, account, arriving)
-    else if (standing === 'contact') this.queue(tx, account, arriving, [peer])
+    else if (standing === 'contact') this.#parts.post.queue(tx, account, arriving, [peer])
     return { id: arriving.id, conversation: idOfPartner(account, { kind: 'direct', peer }) }
   }
 
@@ -93,9 +85,10 @@ export class Chats implements Disposable {
       const { peer } = row.partner
       if (peer === account) return
       const parts: readonly Part[] = [{ kind: 'receipt', what: 'read', heads: [upTo] }]
-      const receipt = this.#stamped(account, { kind: 'direct', with: peer }, { parts }, { parents: [], ranks: [] })
+      const receipt = this.#parts.post.stamped(account, { kind: 'direct', with: peer }, { parts }, nothingCited)
       if (this.#parts.directory.isOwn(peer)) this.#takeHere(tx, peer, account, receipt)
-      else if (this.#parts.keyring.contact(account, peer)?.mayMail === true) this.queue(tx, account, receipt, [peer])
+      else if (this.#parts.keyring.contact(account, peer)?.mayMail === true)
+        this.#parts.post.queue(tx, account, receipt, [peer])
     })
   }
 
@@ -161,37 +154,6 @@ export class Chats implements Disposable {
     this.#timers.clear()
   }
 
-  /** One copy for each recipient, from this commit on. */
-  queue(tx: WriteTx, account: Identity, { id, encoded, message }: Arriving, recipients: readonly Identity[]): void {
-    if (recipients.length === 0) return
-    const { outbox, directory, runClock, ambient } = this.#parts
-    const outgoing = {
-      encoded,
-      envelopeId: undefined,
-      returned: 'headers',
-      root: undefined,
-      head: new Uint8Array(),
-    } as const
-    const refs = recipients.map((recipient) => ({
-      account,
-      recipient,
-      message: id,
-      address: directory.addressOf(account, recipient),
-      notify: [],
-      originalRecipient: undefined,
-      submittedAtMs: ambient.clock.nowMs(),
-      submittedRunMs: runClock.runMs(),
-      expiresAtMs: message.expiresAtMs,
-      ackedBy: [],
-      refusedBy: [],
-      delayReported: true,
-    }))
-    const queued = outbox.add(tx, id, outgoing, refs)
-    tx.afterCommit(() => {
-      for (const one of queued) this.#parts.onQueued(one)
-    })
-  }
-
   #whom(account: Identity, peer: Identity): 'self' | 'local' | 'contact' {
     if (peer === account) return 'self'
     if (this.#parts.directory.isOwn(peer)) return 'local'
@@ -206,31 +168,7 @@ export class Chats implements Disposable {
   #compose(tx: WriteTx, account: Identity, partner: Partner, place: Place, draft: Draft): Arriving {
     const { history } = this.#parts.conversations
     const row = history.begin(tx, account, idOfPartner(account, partner), partner)
-    const { heads, ranks } = history.citable(tx, account, row)
-    return this.#stamped(account, place, draft, { parents: heads, ranks })
-  }
-
-  #stamped(
-    account: Identity,
-    place: Place,
-    { parts, relations = [] }: Draft,
-    { parents, ranks }: { readonly parents: readonly MessageId[]; readonly ranks: readonly number[] },
-  ): Arriving {
-    const { ambient, directory } = this.#parts
-    const sentAtMs = stampAfter(ambient.clock.nowMs(), ranks)
-    const message: Message = {
-      author: account,
-      device: directory.deviceOf(account),
-      nonce: ambient.random.bytes(16),
-      sentAtMs,
-      expiresAtMs: sentAtMs + limits.messageExpiryMs,
-      place,
-      parents,
-      relations,
-      parts,
-    }
-    const encoded = encodeMessage(message)
-    return { id: messageIdOf(encoded), encoded, message }
+    return this.#parts.post.stamped(account, place, draft, history.citable(tx, account, row))
   }
 
   /** Into the author's own history. @throws `no-such-message`, `not-yours`, `mailbox-full` */
@@ -291,9 +229,9 @@ export class Chats implements Disposable {
   /** Whoever cites a message has it, or had it. */
   #askFor(account: Identity, beforeMs: number): void {
     const { store, conversations } = this.#parts
-    const missing = store.read((tx) =>
-      conversations.history.missingSince(tx, account, beforeMs, limits.messagesAskedMax),
-    )
+    const missing = store
+      .read((tx) => conversations.history.missingSince(tx, account, beforeMs, limits.messagesAskedMax))
+      .filter(({ conversation }) => conversations.get(account, conversation)?.partner.kind === 'direct')
     for (const [citedBy, of] of Map.groupBy(missing, (one) => one.citedBy))
       if (citedBy !== account) this.#parts.say(account, citedBy, { kind: 'wanted', ids: of.map(({ id }) => id) })
   }

@@ -18,6 +18,7 @@ import { Answers } from './chat-mail/answers.ts'
 import { ChatMail } from './chat-mail/chat-mail.ts'
 import { type ChatGroups, noGroups } from './chat-mail/groups.ts'
 import { ReadMarks } from './chat-mail/read-marks.ts'
+import { ChatPost } from './chat-post.ts'
 import { Chats } from './chats.ts'
 import type { CourierStatus } from './courier.ts'
 import { type DeliveryCounts, newDeliveryCounts } from './counts.ts'
@@ -178,12 +179,17 @@ class RunningDelivery implements Delivery {
       groups,
       onRendered: (account) => this.#readMarks.watch(account),
     })
+    const post = new ChatPost({
+      ...parts,
+      outbox: this.#outbox,
+      runClock: this.#runClock,
+      onQueued: (queued) => this.#switchboard.queued(queued),
+    })
     this.chats = new Chats({
       ...parts,
       hasRoom: (tx, account, arriving) => this.#chatMail.hasRoom(tx, account, arriving),
       outbox: this.#outbox,
-      runClock: this.#runClock,
-      onQueued: (queued) => this.#switchboard.queued(queued),
+      post,
       say: (account, contact, item) => this.#switchboard.say(account, contact, item),
       sayTo: (pair, item) => this.#switchboard.channel(pair).say(item),
     })

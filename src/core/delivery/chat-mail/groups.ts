@@ -1,7 +1,7 @@
 /** What mail needs of the groups that an account is in. */
 import type { Address, GroupId, Identity, MessageId } from '../../ids.ts'
 import type { WriteTx } from '../../store/store.ts'
-import type { Draft } from '../chats.ts'
+import type { Draft } from '../chat-post.ts'
 
 export interface GroupMember {
   readonly identity: Identity
