@@ -207,6 +207,18 @@ test('what a chat cannot hold, is to others too, or is about something else, sta
   expect(history(bob, alice)).toHaveLength(1)
 })
 
+test('an answer that nobody takes comes back to its author as a report, like a mail', async () => {
+  await using scope = await asked()
+  const { alice, bob, answering } = scope
+  await bob.knowledge.store.write((tx) => bob.knowledge.contacts.using(tx).block(bob.account, alice.account))
+  await write(alice, { to: [bob.address], fields: answering, body: 'yes, at six\r\n' })
+  await inbox(alice).toEqual([expect.stringMatching(/^Chat with /), 'Not delivered'])
+  const report = (await mailsIn(alice, 'INBOX'))[1]
+  expect(report?.source).toContain(`Final-Recipient: rfc822; ${bob.address}`)
+  expect(report?.source).toContain('The recipient does not accept messages from you.')
+  expect(report?.source).toContain('yes, at six')
+})
+
 const hikes: KnownGroup = {
   group: '12'.repeat(32) as GroupId,
   name: 'Our/hikes',

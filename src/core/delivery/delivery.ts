@@ -31,11 +31,11 @@ import type { Item } from './items.ts'
 import { LinkHub } from './link-hub.ts'
 import { LongReports } from './long-reports.ts'
 import type { Directory, Keyring } from './needs.ts'
-import { Outbox, type OutgoingMessage, type QueuedRef } from './outbox.ts'
+import { Outbox, type OutboxRef, type OutgoingMessage, type QueuedRef } from './outbox.ts'
 import type { Overlay } from './ports.ts'
 import { RelayDesk, type RelaySettings } from './relay/desk.ts'
 import { release, Releases } from './releases.ts'
-import { deliveredHere, Reports } from './reports.ts'
+import { deliveredHere, type Outcome, Reports } from './reports.ts'
 import type { Requests } from './requests.ts'
 import { RunClock } from './run-clock.ts'
 import { SentCopies } from './sent-copies.ts'
@@ -171,7 +171,10 @@ class RunningDelivery implements Delivery {
       hasAccount: (account) => directory.isOwn(account),
       devicesOf: (account, contact) => this.#switchboard.devicesOf(account, contact),
       isLeft: ({ seq, ref }) => this.#atRelays(seq, ref) !== undefined,
-      onChatEnded: (tx, ref, outcome) => this.chats.ended(tx, ref, outcome),
+      onChatEnded: (tx, ref, outcome) => {
+        this.chats.ended(tx, ref, outcome === 'delivered' ? 'delivered' : 'failed')
+        if (outcome !== 'delivered') this.#reportOfChat(tx, ref, outcome, reports)
+      },
     })
     this.#chatMail = new ChatMail({
       ...parts,
@@ -454,6 +457,18 @@ class RunningDelivery implements Delivery {
     await this.#longReports[Symbol.asyncDispose]()
     // a full disk must not keep the rest from closing: at worst some running time is not counted
     await this.#runClock.save().catch((error: unknown) => this.#failed('run-clock', error))
+  }
+
+  /** Who has only mail programs hears of a chat that nobody took as of a mail. */
+  #reportOfChat(tx: WriteTx, ref: OutboxRef, outcome: Outcome, reports: Reports): void {
+    const bytes = this.#chatMail.returned(tx, ref.account, ref.message)
+    if (bytes === undefined) return
+    const about = { ...ref, notify: ['failure'], envelopeId: undefined, mail: { kind: 'inline', bytes } } as const
+    reports.report(
+      tx,
+      { ...about, returned: bytes.length > limits.messageInlineBytesMax ? 'headers' : 'full' },
+      outcome,
+    )
   }
 
   #rolledBack(pair: Pair, who: 'self-rolled-back' | 'peer-rolled-back'): void {

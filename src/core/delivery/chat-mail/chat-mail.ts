@@ -69,11 +69,14 @@ export class ChatMail {
     this.#fromMail.add(arriving)
   }
 
-  /** An own or foreign message as a mail, as it is now. */
-  render(tx: ReadTx, account: Identity, id: MessageId): Uint8Array | undefined {
-    const message = viewMessage(tx, this.#parts.conversations.history, account, id)
+  /** What a report of a chat that nobody took returns; `undefined` where a chat program shows that, or nobody could. */
+  returned(tx: ReadTx, account: Identity, id: MessageId): Uint8Array | undefined {
+    const { conversations } = this.#parts
+    if (conversations.settingsIn(tx, account).hasChatClient) return undefined
+    const message = viewMessage(tx, conversations.history, account, id)
     const partner = message && this.#partnerOf(tx, account, message.conversation)
-    return message && partner && this.#render(tx, account, partner, message).bytes
+    const hasWords = message?.text !== undefined || message?.file !== undefined
+    return hasWords && partner?.kind === 'direct' ? this.#render(tx, account, partner, message).bytes : undefined
   }
 
   #shown(tx: WriteTx, account: Identity, { state }: MessageRow, arriving: Arriving): void {
