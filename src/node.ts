@@ -12,6 +12,7 @@ import { Conversations } from './core/conversation/conversations.ts'
 import { GroupBook } from './core/conversation/group-book.ts'
 import { groupJudge } from './core/conversation/group-judge.ts'
 import type { Secret } from './core/crypto/secret.ts'
+import type { ChatGroups } from './core/delivery/chat-mail/groups.ts'
 import { Confirmations } from './core/delivery/confirmations.ts'
 import { type Delivery, openDelivery } from './core/delivery/delivery.ts'
 import { People } from './core/delivery/people.ts'
@@ -128,6 +129,8 @@ const prekeysEveryMs = 24 * 3600_000
 
 export interface NodeOptions {
   readonly relays?: RelaySettings
+  /** Groups of its accounts, as mail programs see them. */
+  readonly groups?: ChatGroups
 }
 
 /** Takes ownership of the overlay. */
@@ -135,7 +138,7 @@ export async function openNode(
   knowledge: Knowledge,
   overlay: Overlay,
   ambient: Ambient,
-  { relays }: NodeOptions = {},
+  { relays, groups }: NodeOptions = {},
 ): Promise<Node> {
   const { accounts, contacts, people } = knowledge
   await using scope = new AsyncDisposableStack()
@@ -163,6 +166,7 @@ export async function openNode(
     onConfirmation: (account, contact, step) => confirmations.received(account, contact, step),
     onRolledBack: (account) => void startAnew(knowledge, delivery, account, ambient),
     ...(relays === undefined ? {} : { relaySettings: relays }),
+    groups,
   })
   scope.use(delivery)
   scope.defer(contacts.watch((account, contact) => delivery.contactChanged(account, contact)))

@@ -66,6 +66,7 @@ const lines: Record<ErrorCode, Line> = {
   'past-cut': 'this was sent after its author had been removed from the group',
   'epoch-stale': 'this was encrypted for members who have left since',
   'group-key-missing': 'the key for this message of the group is not here yet',
+  'not-held': 'mail to a group leaves at once',
   'no-such-recipient': 'no contact has this address; exchange an invitation first',
   'not-your-address': 'this address is not one of the account',
   'message-too-large': 'the message is too large',

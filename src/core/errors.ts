@@ -69,6 +69,7 @@ export const errorCodes = [
   'no-such-message',
   'blocked',
   'expired',
+  'not-held', // mail to a group leaves at once
   // conversations
   'no-such-group',
   'not-yours', // an edit or redaction of somebody else's words

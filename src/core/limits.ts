@@ -3,6 +3,11 @@ export const limits = {
   // canonical message
   messageInlineBytesMax: 16 * 1024, // DESIGN: longer content travels as a blob
   storedInlineBytesMax: 24 * 1024, // ours: such content with what a gateway writes around it, in one row
+  storedRowBytesMax: 160 * 1024, // ours: a message of a conversation as a mail, with its HTML and its file, in one row
+  chatFilesOfMailMax: 16, // ours: files of a mail that is said in a chat, each a message of its own
+  chatFromMailBytesMax: 512 * 1024, // ours: a mail that is looked at as an answer to a chat
+  chatMailDigestOctetsMax: 2048, // ours: reactions to one message, as its mail tells them
+  chatMailHtmlCharsMax: 48 * 1024, // ours: HTML of a chat, written anew for mail; what is longer is shown as its text
   messagePartsMax: 64, // ours
   messageParentsMax: 64, // ours
   messageRelationsMax: 2, // ours: an answer inside a thread
@@ -43,6 +48,8 @@ export const limits = {
   typingEveryMs: 5_000, // ours: the same is not said again sooner
   typingMembersMax: 50, // ours: of a large group not everybody hears who types
   messagesAskedMax: 64, // ours: missing messages in one question
+  chatReadMarksMs: 200, // ours: how long what mail programs mark as read is gathered
+  chatReadMarksPage: 100, // ours
 
   // identity
   displayNameOctetsMax: 256, // ours

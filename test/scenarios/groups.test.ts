@@ -225,3 +225,21 @@ test('where the rules share history, who joins shows what was said before, with 
   await say(carol, group, 'three')
   await texts(bob, group).toEqual(['one', undefined, 'two', 'three'])
 })
+
+test('what is said in a group to which a stranger added somebody waits in Requests, with one notice', async () => {
+  await using world = await openWorld()
+  const [alice, bob, carol] = (await star(world, ['alice', 'bob', 'carol'])) as [TestGateway, TestGateway, TestGateway]
+  await groupOf([alice, bob, carol])
+  await expect
+    .poll(() => bob.knowledge.contacts.byIdentity(bob.account, carol.account)?.state, patience)
+    .toBe('fellow')
+  const second = await bob.node.delivery.groups.create(bob.account, 'another')
+  await bob.node.delivery.groups.add(bob.account, second, [carol.account])
+  await say(bob, second, 'buy this')
+  await say(bob, second, 'and this')
+  await expect.poll(async () => (await carol.read('Requests')).length, patience).toBe(2)
+  expect(await carol.read()).toHaveLength(1)
+  await carol.node.delivery.groups.accept(carol.account, second)
+  await say(bob, second, 'thank you')
+  await expect.poll(async () => (await carol.read('Groups/another')).length, patience).toBe(1)
+})

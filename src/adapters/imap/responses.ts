@@ -102,6 +102,7 @@ const answers: Record<ErrorCode, Tagged> = {
   'past-cut': internal,
   'epoch-stale': internal,
   'group-key-missing': internal,
+  'not-held': internal,
   'no-such-recipient': internal,
   'not-your-address': internal,
   blocked: internal,

@@ -145,6 +145,7 @@ const replyFor: Readonly<Record<ErrorCode, Reply>> = {
   'past-cut': ours,
   'epoch-stale': ours,
   'group-key-missing': ours,
+  'not-held': reply(550, '5.3.3', 'Mail to a group leaves at once: send it when it is to arrive'),
   'no-such-mailbox': ours,
   'mailbox-exists': ours,
   'mailbox-reserved': ours,

@@ -109,6 +109,11 @@ export class GroupBook {
     return this.#store.read((tx) => this.group(tx, account, id))
   }
 
+  /** For showing: as it is in memory, also while what changed it is being committed. */
+  groupSeen(account: Identity, id: GroupId): Group | undefined {
+    return this.#loaded.get(account + id)?.group ?? this.groupNow(account, id)
+  }
+
   /** Begins a group with its first operation. @throws what `Group.open` throws */
   open(tx: WriteTx, account: Identity, first: SignedGroupOp): Group {
     this.#tx = tx

@@ -61,6 +61,8 @@ export const onlyOwn: Judge = (_tx, _account, message, targetAuthor) =>
 export interface HistoryEvents {
   /** In the transaction: a message has got its number. */
   readonly onShown?: (tx: WriteTx, account: Identity, row: MessageRow, arriving: Arriving) => void
+  /** In the transaction: a message looks different, though nobody has said anything about it. */
+  readonly onChanged?: (tx: WriteTx, account: Identity, id: MessageId) => void
   /** In the transaction: a file that a message held is of no use any more. */
   readonly onFileGone?: (tx: WriteTx, account: Identity, file: ContentId) => void
   /** After the commit. */
@@ -242,7 +244,10 @@ export class History {
     if (row?.state !== 'shown') return
     const isDirect = this.conversation(tx, account, row.conversation)?.partner.kind === 'direct'
     // a group's message has as many fates as members: only what went wrong is told
-    if (isDirect) this.#putMessage(tx, account, id, { ...row, fate })
+    if (isDirect) {
+      this.#putMessage(tx, account, id, { ...row, fate })
+      if (fate === 'failed') this.#events.onChanged?.(tx, account, id)
+    }
     if (isDirect || fate === 'failed') this.step(tx, account, row.conversation, { kind: fate, message: id, to })
   }
 
@@ -251,6 +256,7 @@ export class History {
     const row = this.message(tx, account, id)
     if (row === undefined || row.encoded.length === 0) throw new MyceliumError('no-such-message')
     this.#putMessage(tx, account, id, { ...row, file })
+    this.#events.onChanged?.(tx, account, id)
     this.step(tx, account, row.conversation, { kind: 'file', message: id })
   }
 

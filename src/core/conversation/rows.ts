@@ -167,6 +167,8 @@ export const renderingCodec = record<RenderingRow>({
   uid: u32 as unknown as Codec<Uid>,
 })
 
+export const folderCodec = hexId<MailboxId>(16)
+
 const raw = (hex: string): Uint8Array => Buffer.from(hex, 'hex')
 
 /** Keys of one account's conversations. Opaque beginnings are remembered: they cost more than the rest of a key. */

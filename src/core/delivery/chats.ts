@@ -30,6 +30,8 @@ export interface ChatParts {
   readonly keyring: Keyring
   readonly post: ChatPost
   readonly ambient: Ambient
+  /** Is there room for it where mail programs see it? */
+  readonly hasRoom: (tx: WriteTx, account: Identity, arriving: Arriving) => boolean
   readonly say: (account: Identity, contact: Identity, item: Item) => void
   readonly sayTo: (pair: Pair, item: Item) => void
   /** What a member of a group says about it. */
@@ -57,18 +59,28 @@ export class Chats implements Disposable {
 
   /**
    * @returns once it is durable here with a copy queued for its recipient
-   * @throws `no-such-contact`, `blocked`, `key-changed`; `no-such-message` when what it is about is not here;
-   *   `not-yours` when it edits or takes back the words of another
+   * @throws `no-such-contact`, `blocked`, `key-changed`, `mailbox-full`; `no-such-message` when what it is about is not
+   *   here; `not-yours` when it edits or takes back the words of another
    */
   async say(account: Identity, peer: Identity, draft: Draft): Promise<Said> {
+    return await this.#parts.store.write((tx) => this.sayIn(tx, account, peer, draft))
+  }
+
+  /** The same in the caller's transaction. @param onComposed hears of it before it becomes history */
+  sayIn(
+    tx: WriteTx,
+    account: Identity,
+    peer: Identity,
+    draft: Draft,
+    onComposed: (arriving: Arriving) => void = () => {},
+  ): Said {
     const standing = this.#whom(account, peer)
-    return await this.#parts.store.write((tx) => {
-      const arriving = this.#compose(tx, account, { kind: 'direct', peer }, { kind: 'direct', with: peer }, draft)
-      this.#own(tx, account, { kind: 'direct', peer }, arriving)
-      if (standing === 'local') this.#takeHere(tx, peer, account, arriving)
-      else if (standing === 'contact') this.#parts.post.queue(tx, account, arriving, [peer])
-      return { id: arriving.id, conversation: idOfPartner(account, { kind: 'direct', peer }) }
-    })
+    const arriving = this.#compose(tx, account, { kind: 'direct', peer }, { kind: 'direct', with: peer }, draft)
+    onComposed(arriving)
+    this.#own(tx, account, { kind: 'direct', peer }, arriving)
+    if (standing === 'local') this.#takeHere(tx, peer, account, arriving)
+    else if (standing === 'contact') this.#parts.post.queue(tx, account, arriving, [peer])
+    return { id: arriving.id, conversation: idOfPartner(account, { kind: 'direct', peer }) }
   }
 
   /** What this account has read, for itself and, where it lets others know, for them. */
@@ -176,9 +188,10 @@ export class Chats implements Disposable {
     return this.#parts.post.stamped(account, place, draft, history.citable(tx, account, row))
   }
 
-  /** Into the author's own history. @throws `no-such-message`, `not-yours` */
+  /** Into the author's own history. @throws `no-such-message`, `not-yours`, `mailbox-full` */
   #own(tx: WriteTx, account: Identity, partner: Partner, arriving: Arriving): void {
-    const { conversations } = this.#parts
+    const { conversations, hasRoom } = this.#parts
+    if (!hasRoom(tx, account, arriving)) throw new MyceliumError('mailbox-full')
     const taken = conversations.take(tx, account, partner, arriving)
     if (taken.kind !== 'shown') throw new MyceliumError('malformed', { taken: taken.kind })
     const about = aboutOf(arriving.message)
@@ -190,7 +203,9 @@ export class Chats implements Disposable {
   /** To another account of this gateway. */
   #takeHere(tx: WriteTx, account: Identity, peer: Identity, arriving: Arriving): void {
     if (this.#parts.keyring.contact(account, peer)?.state === 'blocked') throw new MyceliumError('blocked')
-    this.#take(tx, account, { kind: 'direct', peer }, arriving)
+    const taken = this.#take(tx, account, { kind: 'direct', peer }, arriving)
+    if (taken.kind === 'refused')
+      throw new MyceliumError(taken.reason === 'mailbox-full' ? 'mailbox-full' : 'malformed')
   }
 
   #take(tx: WriteTx, account: Identity, partner: Partner, arriving: Arriving): Delivered {
@@ -200,6 +215,9 @@ export class Chats implements Disposable {
       if (receipt.what === 'read') conversations.mark(tx, account, arriving.message.author, receipt.heads)
       return { kind: 'accepted' }
     }
+    const known = conversations.history.message(tx, account, arriving.id)
+    const isNew = known === undefined || known.state === 'absent'
+    if (isNew && !this.#parts.hasRoom(tx, account, arriving)) return { kind: 'refused', reason: 'mailbox-full' }
     const taken = conversations.take(tx, account, partner, arriving)
     switch (taken.kind) {
       case 'refused':

@@ -15,6 +15,11 @@ import type { Blobs } from '../store/blobs.ts'
 import type { Store, WriteTx } from '../store/store.ts'
 import { Arrivals } from './arrivals.ts'
 import { BlobSource } from './blob-source.ts'
+import { Answers } from './chat-mail/answers.ts'
+import { ChatMail } from './chat-mail/chat-mail.ts'
+import type { ChatGroups } from './chat-mail/groups.ts'
+import { groupsInMail } from './chat-mail/groups-in-mail.ts'
+import { ReadMarks } from './chat-mail/read-marks.ts'
 import { ChatPost } from './chat-post.ts'
 import { Chats } from './chats.ts'
 import type { CourierStatus } from './courier.ts'
@@ -32,11 +37,11 @@ import type { Item } from './items.ts'
 import { LinkHub } from './link-hub.ts'
 import { LongReports } from './long-reports.ts'
 import type { Directory, Keyring } from './needs.ts'
-import { Outbox, type OutgoingMessage, type QueuedRef } from './outbox.ts'
+import { Outbox, type OutboxRef, type OutgoingMessage, type QueuedRef } from './outbox.ts'
 import type { Overlay } from './ports.ts'
 import { RelayDesk, type RelaySettings } from './relay/desk.ts'
 import { release, Releases } from './releases.ts'
-import { deliveredHere, Reports } from './reports.ts'
+import { deliveredHere, type Outcome, Reports } from './reports.ts'
 import type { Requests } from './requests.ts'
 import { RunClock } from './run-clock.ts'
 import { SentCopies } from './sent-copies.ts'
@@ -59,6 +64,8 @@ export interface DeliveryParts {
   readonly requests: Requests
   readonly conversations: Conversations
   readonly groupBook: GroupBook
+  /** Groups as mail programs see them; the accounts' own where absent. */
+  readonly groups?: ChatGroups | undefined
   readonly ambient: Ambient
   /** A step of an online confirmation arrived inside a contact's session. */
   readonly onConfirmation: (account: Identity, contact: Identity, step: Uint8Array) => void
@@ -138,12 +145,15 @@ class RunningDelivery implements Delivery {
   readonly #runClock: RunClock
   readonly #tombstones: Tombstones
   readonly #releases: Releases
+  readonly #chatMail: ChatMail
+  readonly #readMarks: ReadMarks
   readonly #switchboard: Switchboard
   readonly relays: RelayDesk | undefined
   readonly #timers: NodeJS.Timeout[] = []
 
   constructor(parts: DeliveryParts) {
     const { store, ambient, overlay, keyring, directory, mailboxes, requests } = parts
+    const groups = parts.groups ?? groupsInMail({ ...parts, book: parts.groupBook, groups: () => this.groups })
     this.#parts = parts
     this.#book = new SessionBook(store, ambient)
     this.#runClock = new RunClock(store, ambient)
@@ -172,7 +182,16 @@ class RunningDelivery implements Delivery {
       hasAccount: (account) => directory.isOwn(account),
       devicesOf: (account, contact) => this.#switchboard.devicesOf(account, contact),
       isLeft: ({ seq, ref }) => this.#atRelays(seq, ref) !== undefined,
-      onChatEnded: (tx, ref, outcome) => this.chats.ended(tx, ref, outcome),
+      onChatEnded: (tx, ref, outcome) => {
+        this.chats.ended(tx, ref, outcome === 'delivered' ? 'delivered' : 'failed')
+        if (outcome !== 'delivered') this.#reportOfChat(tx, ref, outcome, reports)
+      },
+    })
+    this.#chatMail = new ChatMail({
+      ...parts,
+      deliverer,
+      groups,
+      onRendered: (account) => this.#readMarks.watch(account),
     })
     const post = new ChatPost({
       ...parts,
@@ -182,6 +201,7 @@ class RunningDelivery implements Delivery {
     })
     this.chats = new Chats({
       ...parts,
+      hasRoom: (tx, account, arriving) => this.#chatMail.hasRoom(tx, account, arriving),
       outbox: this.#outbox,
       post,
       say: (account, contact, item) => this.#switchboard.say(account, contact, item),
@@ -208,6 +228,11 @@ class RunningDelivery implements Delivery {
       ...parts,
       membersOf: (account, conversation) => this.groups.others(account, conversation),
       whisper: (account, contact, item) => this.#switchboard.whisper(account, contact, item),
+    })
+    this.#readMarks = new ReadMarks({
+      ...parts,
+      log: ambient.log,
+      markRead: async (...read) => await this.chats.markRead(...read),
     })
     this.#arrivals = new Arrivals({
       ...parts,
@@ -313,6 +338,10 @@ class RunningDelivery implements Delivery {
       arrivals: this.#arrivals,
       reports,
       runClock: this.#runClock,
+      answers: new Answers({ ...parts, groups }),
+      chats: this.chats,
+      groups,
+      onSaidAsMail: (arriving) => this.#chatMail.cameAsMail(arriving),
       onQueued: (queued) => this.#switchboard.queued(queued),
       onHeld: () => this.#releases.nudge(),
     }
@@ -337,6 +366,7 @@ class RunningDelivery implements Delivery {
       },
     })
     this.#arrivals.start()
+    for (const account of this.#parts.keyring.accounts()) this.#readMarks.watch(account)
     this.#longReports.writeAll()
     this.#every(limits.resendTickMs, () => this.#switchboard.tick())
     this.#every(60_000, () => this.#guarded('sweep', this.#minute()))
@@ -445,6 +475,7 @@ class RunningDelivery implements Delivery {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer)
+    await this.#readMarks[Symbol.asyncDispose]()
     this.chats[Symbol.dispose]()
     this.#groupInbox[Symbol.dispose]()
     this.signals[Symbol.dispose]()
@@ -455,6 +486,18 @@ class RunningDelivery implements Delivery {
     await this.#longReports[Symbol.asyncDispose]()
     // a full disk must not keep the rest from closing: at worst some running time is not counted
     await this.#runClock.save().catch((error: unknown) => this.#failed('run-clock', error))
+  }
+
+  /** Who has only mail programs hears of a chat that nobody took as of a mail. */
+  #reportOfChat(tx: WriteTx, ref: OutboxRef, outcome: Outcome, reports: Reports): void {
+    const bytes = this.#chatMail.returned(tx, ref.account, ref.message)
+    if (bytes === undefined) return
+    const about = { ...ref, notify: ['failure'], envelopeId: undefined, mail: { kind: 'inline', bytes } } as const
+    reports.report(
+      tx,
+      { ...about, returned: bytes.length > limits.messageInlineBytesMax ? 'headers' : 'full' },
+      outcome,
+    )
   }
 
   #rolledBack(pair: Pair, who: 'self-rolled-back' | 'peer-rolled-back'): void {

@@ -32,6 +32,8 @@ export interface Directory {
   primaryAddress(account: Identity): Address
   /** What a contact, or another account of this gateway, is called in lists: its first address. */
   addressOf(account: Identity, contact: Identity): Address
+  /** What the account calls a contact or itself, or another account of this gateway calls itself; `undefined` of others. */
+  nameOf(account: Identity, identity: Identity): string | undefined
   deviceOf(account: Identity): DeviceId
   route(account: Identity, address: Address): Route
   standing(tx: ReadTx, account: Identity, author: Identity, from: ReversePath): SenderStanding

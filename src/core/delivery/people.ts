@@ -69,6 +69,15 @@ export class People implements Directory, Keyring {
     return known ?? (`${contact.slice(0, 16)}@identity.invalid` as Address)
   }
 
+  nameOf(account: Identity, identity: Identity): string | undefined {
+    if (this.#accounts.has(identity)) {
+      const { displayName, localName } = this.#accounts.get(identity)
+      return displayName === '' ? localName : displayName
+    }
+    const contact = this.#contacts.byIdentity(account, identity)
+    return contact === undefined || contact.displayName === '' ? undefined : contact.displayName
+  }
+
   deviceOf(account: Identity): DeviceId {
     return this.#accounts.deviceSecrets(account).id
   }

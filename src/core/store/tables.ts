@@ -78,6 +78,7 @@ export const tables = {
   conversationMarks: table(97, 'conversation-marks'), // account ‖ conversation ‖ opaque(identity) → how far it has read
   conversationMails: table(98, 'conversation-mails'), // account ‖ message id → mailbox and uid in which mail programs see it
   conversationSettings: table(99, 'conversation-settings'), // account → where chats are shown in mail, receipts
+  conversationFolders: table(118, 'conversation-folders'), // account ‖ conversation → mailbox in which mail programs see it
 
   // core/conversation, groups
   groups: table(110, 'groups'), // account ‖ group → whether this account is in it, and by whom

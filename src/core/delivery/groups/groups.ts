@@ -130,7 +130,12 @@ export class Groups {
    *   `not-yours` when it changes the words of another
    */
   async say(account: Identity, id: GroupId, draft: Draft): Promise<Said> {
-    return await this.#act(account, id, (tx, group) => {
+    return await this.#parts.store.write((tx) => this.sayIn(tx, account, id, draft))
+  }
+
+  /** The same in the caller's transaction. */
+  sayIn(tx: WriteTx, account: Identity, id: GroupId, draft: Draft): Said {
+    return this.#actIn(tx, account, id, (group) => {
       this.#checkMayWrite(tx, account, group)
       const { history } = this.#parts.conversations
       const partner = { kind: 'group', group: id } as const
@@ -142,6 +147,15 @@ export class Groups {
       this.seal(tx, account, group, arriving)
       return { id: arriving.id, conversation: row.id }
     })
+  }
+
+  /** As `say` would find it now. */
+  mayWrite(account: Identity, id: GroupId): 'yes' | 'not-a-member' | 'not-permitted' {
+    const group = this.#parts.book.groupNow(account, id)
+    if (group?.state.members.has(account) !== true) return 'not-a-member'
+    const isAsked = this.row(account, id)?.state === 'invited'
+    const isForAdmins = group.state.policy.post === 'admins' && !isAdmin(group.state, account)
+    return isAsked || isForAdmins ? 'not-permitted' : 'yes'
   }
 
   row(account: Identity, id: GroupId): GroupRow | undefined {
@@ -269,15 +283,17 @@ export class Groups {
   }
 
   async #act<T>(account: Identity, id: GroupId, use: (tx: WriteTx, group: Group) => T): Promise<T> {
-    return await this.#parts.store.write((tx) => {
-      const group = this.#parts.book.group(tx, account, id)
-      if (group === undefined || this.#parts.book.row(tx, account, id) === undefined)
-        throw new MyceliumError('no-such-group')
-      const before = group.heads.join()
-      const result = use(tx, group)
-      if (group.heads.join() !== before) this.changed(tx, account, id)
-      return result
-    })
+    return await this.#parts.store.write((tx) => this.#actIn(tx, account, id, (group) => use(tx, group)))
+  }
+
+  #actIn<T>(tx: WriteTx, account: Identity, id: GroupId, use: (group: Group) => T): T {
+    const group = this.#parts.book.group(tx, account, id)
+    if (group === undefined || this.#parts.book.row(tx, account, id) === undefined)
+      throw new MyceliumError('no-such-group')
+    const before = group.heads.join()
+    const result = use(group)
+    if (group.heads.join() !== before) this.changed(tx, account, id)
+    return result
   }
 
   async #doOne(account: Identity, id: GroupId, action: (group: Group) => GroupAction): Promise<void> {
