@@ -172,7 +172,7 @@ export class ChatMail {
     const conversation = idOfPartner(account, partner)
     if (partner.kind === 'group') {
       const group = this.#parts.groups.groupOf(account, partner.group)
-      if (group?.isAsked === true) {
+      if (this.#parts.groups.isAsked(tx, account, partner.group)) {
         deliverer.noticeOnce(tx, { account, author: arriving.message.author }, author.who.address)
         return deliverer.strangersMailbox(account).id
       }
