@@ -228,6 +228,7 @@ export const limits = {
   groupEnvelopeBytesMax: 48 * 1024, // ours: less than an item inside a session
   groupPayloadBytesMax: 44 * 1024, // ours
   groupSkippedKeysMax: 2000, // ours: message secrets kept for late messages, per sender device and epoch; the jump, too
+  groupOpsPerItemMax: 128, // ours; and no more than fit an item
   groupGrantChainsMax: 600, // ours: chain heads in one item; a larger group takes several
 
   // store

@@ -22,7 +22,7 @@ import {
   signGroupOp,
 } from './op.ts'
 import { resolve } from './resolve.ts'
-import { apply, draftOf, emptyDraft, type Draft, type Roster, standingOf } from './roster.ts'
+import { apply, type Draft, draftOf, emptyDraft, type Epoch, epochOf, type Roster, standingOf } from './roster.ts'
 import { WaitingOps } from './waiting-ops.ts'
 
 /** What a group needs to know of the world. */
@@ -146,9 +146,22 @@ export class Group {
       })
     )
   }
-  /** The time that an operation claims. */
-  atMs(id: GroupOpId): number | undefined {
-    return this.#entries.get(id)?.op.atMs
+  /** The latest time that any of these operations claims. */
+  latestMs(ids: readonly GroupOpId[]): number {
+    return ids.reduce((latest, id) => Math.max(latest, this.#entries.get(id)?.op.atMs ?? 0), 0)
+  }
+  epoch(id: GroupOpId): Epoch | undefined {
+    const action = this.#entries.get(id)?.op.action
+    return action?.kind === 'epoch' ? epochOf(id, action) : undefined
+  }
+  hasDevice(identity: Identity, device: DeviceId): boolean {
+    return this.#services.hasDevice(identity, device)
+  }
+  /** What is neither one of `heads` nor before one, parents first; heads that are not here count for nothing. */
+  beyond(heads: readonly GroupOpId[]): readonly SignedGroupOp[] {
+    const known = new Set(heads.flatMap((id) => this.#entries.get(id) ?? []))
+    for (const entry of known) for (const parent of entry.parents) known.add(parent) // a set's loop sees what is added
+    return [...this.#entries.values()].filter((entry) => !known.has(entry)).map(({ id }) => this.#signed.get(id)!)
   }
 
   /** Takes an operation from anybody. Nothing changes unless the result is `added`, or `waiting`. */

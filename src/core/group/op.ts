@@ -24,7 +24,7 @@ import { labelledHash } from '../crypto/kdf.ts'
 import { sign, type SigningKey, verify } from '../crypto/sign.ts'
 import { MyceliumError } from '../errors.ts'
 import { verifyKeyOf } from '../identity/device.ts'
-import type { DeviceId, GroupId, GroupOpId, Identity } from '../ids.ts'
+import type { DeviceId, GroupEnvelopeId, GroupId, GroupOpId, Identity } from '../ids.ts'
 import { limits } from '../limits.ts'
 
 export interface GroupPolicy {
@@ -37,13 +37,13 @@ export interface GroupPolicy {
 }
 
 /**
- * How far a device's messages go: the first `count` of them stand, and `hash` is that of the last one (32 zero bytes
- * when there is none). As every message names the hash of the one before, this settles all of them.
+ * How far a device's messages go: the first `count` of them stand, and `last` is the last one (64 zeros when there
+ * is none). As every message names the hash of the one before, this settles all of them.
  */
 export interface Cut {
   readonly device: DeviceId
   readonly count: number
-  readonly hash: Uint8Array
+  readonly last: GroupEnvelopeId
 }
 
 /** Another admin's agreement to a checkpoint. */
@@ -132,6 +132,7 @@ export const identityId = hexId<Identity>(32)
 export const deviceId = hexId<DeviceId>(32)
 export const groupId = hexId<GroupId>(32)
 export const groupOpId = hexId<GroupOpId>(32)
+export const envelopeId = hexId<GroupEnvelopeId>(32)
 export const headsCodec = ascending(groupOpId, limits.groupParentsMax, (id) => id)
 
 const nameText = text(limits.groupNameOctetsMax)
@@ -150,7 +151,7 @@ export const policyCodec = record<GroupPolicy>({
   sharesHistory: bool,
   readReceipts: bool,
 })
-const cutCodec = record<Cut>({ device: deviceId, count: u32, hash: fixed(32) })
+const cutCodec = record<Cut>({ device: deviceId, count: u32, last: envelopeId })
 export const cutsCodec = ascending(cutCodec, limits.devicesMax, ({ device }) => device)
 const signerCodec = record<CheckpointSigner>({ identity: identityId, device: deviceId, signature: fixed(64) })
 

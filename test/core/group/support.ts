@@ -13,10 +13,10 @@ import {
   type SignedGroupOp,
 } from '../../../src/core/group/op.ts'
 import { adminsOf, encodeRoster, type Roster } from '../../../src/core/group/roster.ts'
-import type { DeviceId, GroupOpId, Identity } from '../../../src/core/ids.ts'
+import type { DeviceId, GroupEnvelopeId, GroupOpId, Identity } from '../../../src/core/ids.ts'
 
 export const startMs = Date.UTC(2026, 0, 1)
-export const noHash = new Uint8Array(32)
+const noMessage = '0'.repeat(64) as GroupEnvelopeId
 export const policy: GroupPolicy = { post: 'members', add: 'admins', sharesHistory: false, readReceipts: true }
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
@@ -54,7 +54,7 @@ export const services: GroupServices = {
   isSigned: isSignedOnce,
 }
 
-export const idOf = (op: SignedGroupOp): GroupOpId => readGroupOp(op).id
+const idOf = (op: SignedGroupOp): GroupOpId => readGroupOp(op).id
 
 /** One replica, and short ways to write on it. */
 export class Side {
@@ -111,7 +111,11 @@ export class Side {
   }
 }
 
-export const adding = (name: string): GroupAction => ({ kind: 'add', member: identityOf(name), logHead: noHash })
+export const adding = (name: string): GroupAction => ({
+  kind: 'add',
+  member: identityOf(name),
+  logHead: new Uint8Array(32),
+})
 export const removing = (name: string, cuts: readonly Cut[] = []): GroupAction => ({
   kind: 'remove',
   member: identityOf(name),
@@ -121,10 +125,10 @@ export const granting = (name: string): GroupAction => ({ kind: 'grant', member:
 export const revoking = (name: string): GroupAction => ({ kind: 'revoke', member: identityOf(name) })
 export const leaving: GroupAction = { kind: 'leave', cuts: [] }
 export const renaming = (name: string): GroupAction => ({ kind: 'rename', name })
-export const retiring = (name: string, index: number, count = 0, hash = noHash): GroupAction => ({
+export const retiring = (name: string, index: number, count = 0, last = noMessage): GroupAction => ({
   kind: 'retire',
   member: identityOf(name),
-  cut: { device: deviceOf(name, index).device, count, hash },
+  cut: { device: deviceOf(name, index).device, count, last },
 })
 export const newEpoch = (state: Roster, text = 'seed'): GroupAction => ({
   kind: 'epoch',
