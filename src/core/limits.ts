@@ -21,7 +21,6 @@ export const limits = {
   groupTendMs: 200, // ours: until operations that wait are looked at again
   groupsMax: 1000, // ours: of one account
   groupAskedMax: 3, // ours: members of whom missing keys are asked at once
-  groupOpsPerItemMax: 128, // ours; and no more than fit an item
   groupStatementsMax: 64, // ours: in one message between members
   groupStatementOpsMax: 64, // ours: in one statement
   groupWaitingEnvelopesMax: 2000, // ours: of one group, for which keys are missing
@@ -265,6 +264,7 @@ export const limits = {
   groupEnvelopeBytesMax: 48 * 1024, // ours: less than an item inside a session
   groupPayloadBytesMax: 44 * 1024, // ours
   groupSkippedKeysMax: 2000, // ours: message secrets kept for late messages, per sender device and epoch; the jump, too
+  groupOpsPerItemMax: 128, // ours; and no more than fit an item
   groupGrantChainsMax: 600, // ours: chain heads in one item; a larger group takes several
 
   // store
