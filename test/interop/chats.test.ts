@@ -55,7 +55,7 @@ test('imapflow shows a chat in INBOX, nodemailer answers it, and Bob sees an ans
     to: bob.address,
     subject: 'Re: Chat with bob',
     inReplyTo: mail.messageId,
-    references: [...(shown.references ?? []), mail.messageId],
+    references: [shown.references ?? [], mail.messageId].flat(),
     text: 'At six.\n\nOn 1 Dec 2026, bob wrote:\n> Grüße! Shall we meet?\n',
     attachments: [{ filename: 'Wegbeschreibung für dich.txt', content: 'left, then right' }],
   })

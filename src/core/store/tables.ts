@@ -82,5 +82,6 @@ export const tables = {
   conversationFolders: table(110, 'conversation-folders'), // account ‖ conversation → mailbox in which mail programs see it
 
   // core/delivery, again
+  chatFileMails: table(111, 'chat-file-mails'), // opaque(account) ‖ message id → account: its file is here, and not yet in its mail
   heldMail: table(73, 'held-mail'), // u64 ms of release ‖ message id → mail that is to leave then, and its recipients
 } as const
