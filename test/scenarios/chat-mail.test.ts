@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest'
 import { idOfPartner } from '../../src/core/conversation/conversations.ts'
 import type { BlobRoot, MessageId } from '../../src/core/ids.ts'
+import { limits } from '../../src/core/limits.ts'
 import type { Part } from '../../src/core/message/part.ts'
 import { mailsIn } from '../support/mailbox-mails.ts'
 import { hearOf } from '../support/strangers.ts'
@@ -239,4 +240,21 @@ test('a long file is announced, and is in the mail once it is here, also when so
   })
   await say(bob, alice, [{ kind: 'redaction', target: id }])
   await words(alice, 'Chats/bob').toEqual(['hello', 'This message was taken back.'])
+})
+
+test('a folder that has all the keywords that there may be shows chats without them', async () => {
+  await using scope = await friends()
+  const { alice, bob } = scope
+  await words(alice, 'Chats/bob').toEqual(['hello'])
+  const uid = (await mailsIn(alice, 'Chats/bob'))[0]!.uid
+  const { mailboxes } = alice.knowledge
+  const flags = Array.from({ length: limits.keywordsMax }, (_, index) => `own-${index}`)
+  const { id } = mailboxes.byName(alice.account, 'Chats/bob')!
+  for (let at = 0; at < flags.length; at += 5)
+    await mailboxes
+      .setFlags(alice.account, id, [uid as never], { mode: 'replace', flags: flags.slice(at, at + 5) })
+      .catch(() => undefined)
+  const said = await say(bob, alice, 'still here?')
+  await say(bob, alice, [{ kind: 'edit', target: said, body: [{ kind: 'text', text: 'still here' }] }])
+  await words(alice, 'Chats/bob').toEqual(['hello', 'still here'])
 })

@@ -10,7 +10,7 @@ import { aboutOf, type Arriving, hasBody } from '../../conversation/history.ts'
 import type { MessageRow, Partner, RenderingRow } from '../../conversation/rows.ts'
 import { type ShownMessage, viewMessage } from '../../conversation/view.ts'
 import { hasCode, unreachable } from '../../errors.ts'
-import type { Address, ContentId, ConversationId, Identity, MailboxId, MessageId } from '../../ids.ts'
+import type { Address, ContentId, ConversationId, Identity, MailboxId, MessageId, Uid } from '../../ids.ts'
 import { limits } from '../../limits.ts'
 import type { AppendItem, Flag, Mailboxes, StoredContent } from '../../mailbox/mailbox.ts'
 import type { Message } from '../../message/message.ts'
@@ -174,9 +174,12 @@ export class ChatMail {
   }
 
   #append(tx: WriteTx, account: Identity, id: MessageId, mailbox: MailboxId, item: AppendItem): void {
-    // whether there is room was asked before the message was taken
-    const [uid] = this.#parts.mailboxes.append(tx, account, mailbox, [item], { beyondQuota: true })
-    this.#parts.conversations.setRendering(tx, account, id, { mailbox, uid: uid! })
+    const { mailboxes, conversations } = this.#parts
+    const append = (flags: readonly Flag[]): readonly Uid[] | undefined =>
+      unlessTooMany(() => mailboxes.append(tx, account, mailbox, [{ ...item, flags }], { beyondQuota: true }))
+    // whether there is room was asked before the message was taken; a mailbox with too many keywords has it without
+    const [uid] = append(item.flags) ?? append(item.flags.filter((flag) => flag.startsWith('\\'))) ?? append([]) ?? []
+    if (uid !== undefined) conversations.setRendering(tx, account, id, { mailbox, uid })
   }
 
   /** What the account has read in a chat program is read in mail. */
@@ -191,13 +194,10 @@ export class ChatMail {
       .numbered(tx, account, conversation, read)
       .flatMap((id) => conversations.rendering(tx, account, id) ?? [])
     const inside = mailboxes.inside(tx, account)
-    for (const [mailbox, of] of Map.groupBy(places, (place) => place.mailbox))
-      if (inside.has(mailbox))
-        inside.setFlags(
-          mailbox,
-          of.map(({ uid }) => uid),
-          { mode: 'add', flags: ['\\Seen'] },
-        )
+    for (const [mailbox, of] of Map.groupBy(places, (place) => place.mailbox)) {
+      const uids = of.map(({ uid }) => uid)
+      if (inside.has(mailbox)) unlessTooMany(() => inside.setFlags(mailbox, uids, { mode: 'add', flags: ['\\Seen'] }))
+    }
   }
 
   /** `undefined` where mail has it already. */
@@ -246,20 +246,10 @@ export class ChatMail {
     const made =
       there !== undefined && !others.has(there)
         ? there
-        : this.#create(tx, account, freeName(parent, level, new Set(names.keys())))
+        : unlessTooMany(() => inside.create(freeName(parent, level, new Set(names.keys()))))
     if (made === undefined) return mailboxes.byName(account, 'INBOX')?.id
     conversations.setFolder(tx, account, conversation, made)
     return made
-  }
-
-  /** `undefined` when there may be no more. */
-  #create(tx: WriteTx, account: Identity, name: string): MailboxId | undefined {
-    try {
-      return this.#parts.mailboxes.inside(tx, account).create(name)
-    } catch (error) {
-      if (hasCode(error, 'too-large')) return undefined
-      throw error
-    }
   }
 
   #partnerOf(tx: ReadTx, account: Identity, conversation: ConversationId): Partner | undefined {
@@ -349,6 +339,16 @@ export class ChatMail {
       this.#member(account, identity, partner)?.name ??
       identity.slice(0, 16)
     )
+  }
+}
+
+/** `undefined` where the account has as many mailboxes, keywords or combinations of them as it may. */
+function unlessTooMany<T>(change: () => T): T | undefined {
+  try {
+    return change()
+  } catch (error) {
+    if (hasCode(error, 'too-large')) return undefined
+    throw error
   }
 }
 
