@@ -4,8 +4,10 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     setupFiles: ['test/support/seed.ts'],
-    testTimeout: 30_000,
+    // What bounds a test that hangs, and nothing else: machines are shared, and slow at times.
+    testTimeout: 60_000,
     hookTimeout: 60_000,
+    expect: { poll: { timeout: 20_000, interval: 10 } },
     pool: 'forks',
     maxWorkers: 2,
   },

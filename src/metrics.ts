@@ -1,4 +1,5 @@
 /** Every number of a gateway that /metrics shows beside those of the process. docs/metrics.md lists them; a test compares. */
+import { isChosen } from './core/account/contact.ts'
 import { statfsSync } from 'node:fs'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Metric, Sample } from './adapters/http/metrics.ts'
@@ -9,6 +10,8 @@ import { usedBytes } from './core/store/tree-file.ts'
 import type { LoginCounts } from './counted-logins.ts'
 import type { HomePaths } from './home.ts'
 import type { Knowledge, Node } from './node.ts'
+import { relaysNow } from './operations/relays.ts'
+import { heldByRelay } from './overlay/relay-mailbox/grants.ts'
 
 /** Seconds: from a commit that a cache took to a disk that is in trouble. */
 const commitBounds = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]
@@ -53,6 +56,7 @@ export function gatewayMetrics(sources: MetricSources, lag: LagMonitor): readonl
       { labels: { version: sources.version, node: process.versions.node }, value: 1 },
     ]),
     ...deliveryMetrics(sources),
+    ...reachMetrics(sources),
     ...clientMetrics(sources),
     ...accountMetrics(sources),
     ...storeMetrics(sources),
@@ -86,7 +90,7 @@ function deliveryMetrics({ node: { overlay, delivery }, knowledge }: MetricSourc
       const states = accounts.list().flatMap(({ identity }) =>
         contacts
           .list(identity)
-          .filter(({ state }) => state !== 'request')
+          .filter(isChosen)
           .map((contact) => delivery.courierOf(identity, contact.identity)?.state),
       )
       const connected = states.filter((state) => state === 'connected').length
@@ -108,6 +112,29 @@ function deliveryMetrics({ node: { overlay, delivery }, knowledge }: MetricSourc
     ),
     counter('mycelium_failed_total', 'Messages given up: refused, or too old.', () => delivery.counts.failed),
     counter('mycelium_received_total', 'Mails put into mailboxes here.', () => delivery.counts.received),
+  ]
+}
+
+/** By which ways others are reached, and what is kept for them. */
+function reachMetrics({ node: { overlay, delivery }, knowledge: { store } }: MetricSources): readonly Metric[] {
+  const held = (): ReturnType<typeof heldByRelay> => heldByRelay(store)
+  return [
+    gauge('mycelium_peer_paths', 'Gateways connected now, straight or by way of others.', () => {
+      const connected = overlay.peers().filter(({ state }) => state === 'connected')
+      const count = (way: 'direct' | 'relayed'): number => connected.filter(({ how }) => how === way).length
+      return by('how', { direct: count('direct'), relayed: count('relayed') })
+    }),
+    gauge('mycelium_routes', 'Gateways to which a way through others is known or looked for.', () => {
+      const routes = overlay.routes?.() ?? []
+      const found = routes.filter(({ nextHop }) => nextHop !== undefined).length
+      return by('state', { found, missing: routes.length - found })
+    }),
+    gauge('mycelium_relays_used', 'Relays of all accounts, by whether they are watched now.', () => {
+      const { current, watched } = relaysNow(delivery.relays?.inUse() ?? [])
+      return by('state', { watched: watched.length, away: current.length - watched.length })
+    }),
+    gauge('mycelium_relay_held_entries', 'Entries held for others.', () => held().entries),
+    gauge('mycelium_relay_held_bytes', 'Bytes held for others, as they count.', () => held().bytes),
   ]
 }
 

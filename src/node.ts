@@ -9,8 +9,10 @@ import { type Invitations, openInvitations } from './core/account/invitations.ts
 import { Quotas } from './core/account/quotas.ts'
 import type { Ambient } from './core/ambient.ts'
 import { Conversations } from './core/conversation/conversations.ts'
-import { onlyOwn } from './core/conversation/history.ts'
+import { GroupBook } from './core/conversation/group-book.ts'
+import { groupJudge } from './core/conversation/group-judge.ts'
 import type { Secret } from './core/crypto/secret.ts'
+import type { ChatGroups } from './core/delivery/chat-mail/groups.ts'
 import { Confirmations } from './core/delivery/confirmations.ts'
 import { type Delivery, openDelivery } from './core/delivery/delivery.ts'
 import { People } from './core/delivery/people.ts'
@@ -39,6 +41,7 @@ export interface Knowledge extends AsyncDisposable {
   readonly people: People
   readonly requests: Requests
   readonly conversations: Conversations
+  readonly groupBook: GroupBook
 }
 
 export interface KnowledgeOptions {
@@ -91,7 +94,11 @@ export async function openKnowledge(options: KnowledgeOptions, ambient: Ambient)
   const invitations = openInvitations(store, ambient)
   const logins = await openLogins(store, ambient, accounts)
   const requests = new Requests({ store, contacts, mailboxes, ambient })
-  const conversations = new Conversations({ store, ambient, judge: onlyOwn })
+  const groupBook: GroupBook = new GroupBook({
+    store,
+    devicesOf: (...whose) => people.devicesInLog(...whose),
+  })
+  const conversations = new Conversations({ store, ambient, judge: groupJudge(groupBook) })
   const people = new People({ accounts, contacts, invitations, requests, ambient })
   const owned = scope.move()
   return {
@@ -107,6 +114,7 @@ export async function openKnowledge(options: KnowledgeOptions, ambient: Ambient)
     people,
     requests,
     conversations,
+    groupBook,
     [Symbol.asyncDispose]: async () => await owned.disposeAsync(),
   }
 }
@@ -121,6 +129,8 @@ const prekeysEveryMs = 24 * 3600_000
 
 export interface NodeOptions {
   readonly relays?: RelaySettings
+  /** Groups of its accounts, as mail programs see them. */
+  readonly groups?: ChatGroups
 }
 
 /** Takes ownership of the overlay. */
@@ -128,7 +138,7 @@ export async function openNode(
   knowledge: Knowledge,
   overlay: Overlay,
   ambient: Ambient,
-  { relays }: NodeOptions = {},
+  { relays, groups }: NodeOptions = {},
 ): Promise<Node> {
   const { accounts, contacts, people } = knowledge
   await using scope = new AsyncDisposableStack()
@@ -156,6 +166,7 @@ export async function openNode(
     onConfirmation: (account, contact, step) => confirmations.received(account, contact, step),
     onRolledBack: (account) => void startAnew(knowledge, delivery, account, ambient),
     ...(relays === undefined ? {} : { relaySettings: relays }),
+    groups,
   })
   scope.use(delivery)
   scope.defer(contacts.watch((account, contact) => delivery.contactChanged(account, contact)))

@@ -12,8 +12,10 @@ import { accountOperations, createAccount } from './operations/accounts.ts'
 import { administrationOperations } from './operations/administration.ts'
 import { audited } from './operations/audited.ts'
 import { backupOperations } from './operations/backup.ts'
+import { chatOperations } from './operations/chats.ts'
 import { contactOperations } from './operations/contacts.ts'
 import type { OperationParts } from './operations/context.ts'
+import { groupOperations } from './operations/groups.ts'
 import { mailOperations } from './operations/mail.ts'
 import { queueOperations } from './operations/queue.ts'
 import { relayHostOperations } from './operations/relay-host.ts'
@@ -30,6 +32,8 @@ export function operationsOver(parts: OperationParts): Operations {
     ...administrationOperations(parts),
     ...contactOperations(parts),
     ...backupOperations(parts),
+    ...chatOperations(parts),
+    ...groupOperations(parts),
     ...mailOperations(parts),
     ...queueOperations(parts),
     ...relayOperations(parts),

@@ -18,6 +18,7 @@ const coreOrder = [
   'crypto',
   'identity',
   'session',
+  'group',
   'message',
   'store',
   'account',

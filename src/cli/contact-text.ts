@@ -7,6 +7,7 @@ const stateTexts: Readonly<Record<ContactView['state'], string>> = {
   pending: 'invited; their gateway was not reached yet',
   active: 'contact',
   request: 'waits to be accepted: contact accept, or contact block',
+  fellow: 'in a group with you; contact accept makes them a contact',
   blocked: 'blocked; contact unblock ends it',
   'key-changed': 'their key changed: nothing is sent until digits are compared again (contact verify)',
 }

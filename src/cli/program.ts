@@ -4,9 +4,11 @@ import { ConfigError } from '../config.ts'
 import { addAccount } from './account.ts'
 import { addAudit } from './audit.ts'
 import { addBackup } from './backup.ts'
+import { addChat } from './chat.ts'
 import { addContact } from './contact.ts'
 import type { Environment } from './context.ts'
 import { lineFor, UsageError } from './errors.ts'
+import { addGroup } from './group.ts'
 import { addInit } from './init.ts'
 import { addInvite } from './invite.ts'
 import { addPassword } from './password.ts'
@@ -48,6 +50,8 @@ function buildProgram(environment: Environment): Command {
     addPassword,
     addInvite,
     addContact,
+    addChat,
+    addGroup,
     addQueue,
     addRelay,
     addTransfer,

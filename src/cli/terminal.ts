@@ -36,12 +36,12 @@ export function createTerminal({ stdin, stdout, stderr }: Streams, stop: AbortSi
         lines.close()
       }
     },
-    async readStdin() {
+    async readStdin(bytesMax = stdinBytesMax) {
       const chunks: Buffer[] = []
       let bytes = 0
       for await (const chunk of stdin as AsyncIterable<Buffer>) {
         bytes += chunk.length
-        if (bytes > stdinBytesMax) throw new MyceliumError('too-large', { bytesMax: stdinBytesMax })
+        if (bytes > bytesMax) throw new MyceliumError('too-large', { bytesMax })
         chunks.push(chunk)
       }
       return Buffer.concat(chunks)

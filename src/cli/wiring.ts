@@ -57,8 +57,8 @@ export interface Terminal {
   /** A person is there: secrets may be shown and questions asked. */
   readonly interactive: boolean
   ask(question: string, options?: { readonly hidden?: boolean }): Promise<string>
-  /** All of standard input, without a final line break. @throws `too-large` */
-  readStdin(): Promise<string>
+  /** All of standard input, without a final line break; a secret, where no size is given. @throws `too-large` */
+  readStdin(bytesMax?: number): Promise<string>
   /** Aborts at the first SIGINT or SIGTERM. */
   readonly stop: AbortSignal
 }

@@ -15,6 +15,13 @@ const account = z.string().min(1).max(limits.addressOctetsMax).optional()
 const contact = z.string().min(1).max(limits.addressOctetsMax)
 /** A reference to one message for one recipient, as `queue list` shows it. */
 const queueId = z.string().min(1).max(limits.controlIdCharsMax)
+/** A message of a conversation: its id (64 hex digits), or an unambiguous beginning of at least 8. */
+const messageName = z.string().regex(/^[\da-f]{8,64}$/)
+const chatText = z.string().min(1).max(limits.messageInlineBytesMax)
+const groupName = z.string().trim().min(1).max(limits.groupNameOctetsMax)
+/** A group: its name, its address, or an unambiguous beginning of its id of at least 8 hex digits. */
+const byGroup = z.strictObject({ account, group: contact })
+const byMember = z.strictObject({ account, group: contact, member: contact })
 const nothing = z.strictObject({})
 const byAccount = z.strictObject({ account })
 const byContact = z.strictObject({ account, contact })
@@ -73,6 +80,69 @@ export const operationParams = {
   contactRemove: byContact,
   contactRequests: byAccount,
   contactAccept: byContact,
+
+  /** `to` is a contact, or a group by name or address. */
+  chatSend: z.strictObject({ account, to: contact, text: chatText, replyTo: messageName.optional() }),
+  /** Another text in the place of one's own. */
+  chatEdit: z.strictObject({ account, message: messageName, text: chatText }),
+  chatDelete: z.strictObject({ account, message: messageName }),
+  /** All that one says of a message; none takes earlier ones back. */
+  chatReact: z.strictObject({
+    account,
+    message: messageName,
+    reactions: z.array(z.string().min(1).max(limits.reactionOctetsMax)).max(limits.reactionsMax),
+  }),
+  chatList: byAccount,
+  chatShow: z.strictObject({
+    account,
+    with: contact,
+    limit: z.int().min(1).max(limits.chatShowMax).default(50),
+    before: messageName.optional(),
+  }),
+  /** Marks as read, up to a message or all. */
+  chatRead: z.strictObject({ account, with: contact, upTo: messageName.optional() }),
+  /** Writes each `ChatEvent` as a line of JSON to `output` until the caller hangs up. */
+  chatTail: z.strictObject({
+    account,
+    with: contact.optional(),
+    /** Number of the last event that is known; without it, what comes from now on. */
+    after: z.int().min(0).optional(),
+  }),
+  chatSettings: z.strictObject({
+    account,
+    readReceipts: z.boolean().optional(),
+    presence: z.boolean().optional(),
+    inInbox: z.boolean().optional(),
+  }),
+
+  groupCreate: z.strictObject({
+    account,
+    name: groupName,
+    members: z.array(contact).max(limits.groupMembersMax).default([]),
+  }),
+  groupList: byAccount,
+  groupShow: byGroup,
+  groupInvite: z.strictObject({
+    account,
+    group: contact,
+    members: z.array(contact).min(1).max(limits.groupMembersMax),
+  }),
+  groupRemove: byMember,
+  /** Makes an admin, and takes that back. */
+  groupGrant: byMember,
+  groupRevoke: byMember,
+  groupRename: z.strictObject({ account, group: contact, name: groupName }),
+  groupPolicy: z.strictObject({
+    account,
+    group: contact,
+    post: z.enum(['members', 'admins']).optional(),
+    add: z.enum(['members', 'admins']).optional(),
+    sharesHistory: z.boolean().optional(),
+    readReceipts: z.boolean().optional(),
+  }),
+  groupLeave: byGroup,
+  /** Takes part in a group to which somebody has added this account who is no contact. */
+  groupAccept: byGroup,
 
   queueList: byAccount,
   queueShow: z.strictObject({ account, id: queueId }),
@@ -228,7 +298,7 @@ export interface ContactView {
    * `pending`: invited, first contact not made; `request`: a stranger who waits; `key-changed`: nothing is sent until it
    * is verified again.
    */
-  readonly state: 'pending' | 'active' | 'request' | 'blocked' | 'key-changed'
+  readonly state: 'pending' | 'active' | 'request' | 'fellow' | 'blocked' | 'key-changed'
   readonly devices: number
   readonly connected: boolean
   readonly lastSeenMs: number | undefined
@@ -357,6 +427,87 @@ export interface Endpoint {
   readonly port: number
 }
 
+export interface GroupView {
+  /** 64 hex digits. */
+  readonly group: string
+  readonly name: string
+  /** Mail to it is said in the group. */
+  readonly address: string
+  /** `invited`: somebody who is no contact added this account; nothing is shown until it is accepted. */
+  readonly state: 'joined' | 'invited' | 'left'
+  readonly members: readonly (ChatPerson & { readonly admin: boolean })[]
+  readonly policy: {
+    readonly post: 'members' | 'admins' | 'anyone'
+    readonly add: 'members' | 'admins'
+    readonly sharesHistory: boolean
+    readonly readReceipts: boolean
+  }
+  /** How often the keys were made anew. */
+  readonly epoch: number
+  readonly messages: number
+  readonly unread: number
+}
+
+export interface ChatPerson {
+  readonly identity: string
+  /** As this account calls them. */
+  readonly name: string
+  readonly own: boolean
+}
+
+export interface ChatMessageView {
+  readonly id: string
+  /** 64 hex digits, the same on every gateway. */
+  readonly conversation: string
+  readonly author: ChatPerson
+  /** Place in the order in which this gateway came to show things. */
+  readonly number: number
+  /** By the author's clock. */
+  readonly sentAtMs: number
+  readonly receivedAtMs: number
+  readonly text: string | undefined
+  readonly html: string | undefined
+  /** `here`: its content is stored on this gateway. */
+  readonly file:
+    | { readonly name: string; readonly mediaType: string; readonly size: number; readonly here: boolean }
+    | undefined
+  readonly replyTo: string | undefined
+  readonly editedAtMs: number | undefined
+  readonly deleted: boolean
+  readonly reactions: readonly { readonly who: ChatPerson; readonly reactions: readonly string[] }[]
+  /** Of an own message between two people. */
+  readonly state: 'on-its-way' | 'delivered' | 'failed' | undefined
+  /** Something that it answers was never here. */
+  readonly gap: boolean
+}
+
+export interface ConversationView {
+  readonly conversation: string
+  readonly kind: 'direct' | 'group'
+  readonly name: string
+  readonly messages: number
+  readonly unread: number
+  readonly lastAtMs: number
+}
+
+/** One step, as `chat tail` shows it. */
+export interface ChatEvent {
+  readonly number: number
+  readonly conversation: string
+  /** What the conversation is called here. */
+  readonly with: string
+  readonly kind: 'message' | 'about' | 'read' | 'delivered' | 'failed' | 'file' | 'group'
+  /** As it is now. */
+  readonly message?: ChatMessageView | undefined
+  readonly who?: ChatPerson | undefined
+}
+
+export interface ChatSettingsView {
+  readonly readReceipts: boolean
+  readonly presence: boolean
+  readonly inInbox: boolean
+}
+
 export interface DoctorCheck {
   readonly name: string
   readonly state: 'ok' | 'warning' | 'problem'
@@ -428,6 +579,28 @@ export interface Results {
   readonly contactRemove: { readonly removed: string }
   readonly contactRequests: readonly ContactRequestView[]
   readonly contactAccept: ContactView
+
+  readonly chatSend: ChatMessageView
+  readonly chatEdit: ChatMessageView
+  readonly chatDelete: ChatMessageView
+  readonly chatReact: ChatMessageView
+  readonly chatList: readonly ConversationView[]
+  readonly chatShow: readonly ChatMessageView[]
+  readonly chatRead: ConversationView
+  readonly chatTail: { readonly events: number }
+  readonly chatSettings: ChatSettingsView
+
+  readonly groupCreate: GroupView
+  readonly groupList: readonly GroupView[]
+  readonly groupShow: GroupView
+  readonly groupInvite: GroupView
+  readonly groupRemove: GroupView
+  readonly groupGrant: GroupView
+  readonly groupRevoke: GroupView
+  readonly groupRename: GroupView
+  readonly groupPolicy: GroupView
+  readonly groupLeave: GroupView
+  readonly groupAccept: GroupView
 
   readonly queueList: readonly QueueItem[]
   readonly queueShow: QueueItem & {

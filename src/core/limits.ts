@@ -3,6 +3,11 @@ export const limits = {
   // canonical message
   messageInlineBytesMax: 16 * 1024, // DESIGN: longer content travels as a blob
   storedInlineBytesMax: 24 * 1024, // ours: such content with what a gateway writes around it, in one row
+  storedRowBytesMax: 160 * 1024, // ours: a message of a conversation as a mail, with its HTML and its file, in one row
+  chatFilesOfMailMax: 16, // ours: files of a mail that is said in a chat, each a message of its own
+  chatFromMailBytesMax: 512 * 1024, // ours: a mail that is looked at as an answer to a chat
+  chatMailDigestOctetsMax: 2048, // ours: reactions to one message, as its mail tells them
+  chatMailHtmlCharsMax: 48 * 1024, // ours: HTML of a chat, written anew for mail; what is longer is shown as its text
   messagePartsMax: 64, // ours
   messageParentsMax: 64, // ours
   messageRelationsMax: 2, // ours: an answer inside a thread
@@ -12,7 +17,15 @@ export const limits = {
   thumbnailBytesMax: 8 * 1024, // ours: so that a file and its thumbnail fit one item
   reactionOctetsMax: 64, // ours: an emoji of several code points, or a short word
   reactionsMax: 16, // ours: of one person to one message
-  groupPayloadBytesMax: 56 * 1024, // ours: one item, without what surrounds it
+  groupHistoryMessages: 500, // ours: told to somebody who joins, where the rules share history
+  groupTendMs: 200, // ours: until operations that wait are looked at again
+  groupsMax: 1000, // ours: of one account
+  groupAskedMax: 3, // ours: members of whom missing keys are asked at once
+  groupOpsPerItemMax: 128, // ours; and no more than fit an item
+  groupStatementsMax: 64, // ours: in one message between members
+  groupStatementOpsMax: 64, // ours: in one statement
+  groupWaitingEnvelopesMax: 2000, // ours: of one group, for which keys are missing
+  groupPartBytesMax: 60 * 1024, // ours: one item, without what surrounds it
   messageExpiryMs: 21 * 24 * 3600_000, // ours: submission + 21 days
   mailBytesMax: 50 * 1024 * 1024, // ours: announced as SIZE and APPENDLIMIT
   holdMsMax: 90 * 24 * 3600_000, // ours: how far ahead a mail may be handed over (RFC 4865)
@@ -27,7 +40,16 @@ export const limits = {
   conversationWaitingMax: 1000, // ours: messages of one conversation that wait for one that they cite
   parentWaitMs: 24 * 3600_000, // ours: then a message is shown without what it cites
   parentAskMs: 3_000, // ours: a missing message that does not come by itself is asked for after this
+  chatShowMax: 1000, // ours: messages shown at once
+  chatTailBatch: 200, // ours: events read at once
+  signalsMax: 32, // ours: in one item
+  signalsKnownMax: 10_000, // ours: conversations in which somebody types
+  presenceEveryMs: 60_000, // ours: how often it is said who is there; three rounds without it say that they are not
+  typingEveryMs: 5_000, // ours: the same is not said again sooner
+  typingMembersMax: 50, // ours: of a large group not everybody hears who types
   messagesAskedMax: 64, // ours: missing messages in one question
+  chatReadMarksMs: 200, // ours: how long what mail programs mark as read is gathered
+  chatReadMarksPage: 100, // ours
 
   // identity
   displayNameOctetsMax: 256, // ours
@@ -233,6 +255,22 @@ export const limits = {
   receiveOnlyMs: 7 * 24 * 3600_000, // DESIGN §5: a session that a newer one replaced
   resetMsMin: 6 * 3600_000, // DESIGN §5: at most one reset per device pair in this time
 
+  // groups
+  groupMembersMax: 1000, // ours: nobody is added beyond it here; what others add is taken
+  groupOpsMax: 20_000, // ours: operations of one group over its whole life
+  groupOpBytesMax: 48 * 1024, // ours: a checkpoint with 256 signatures takes 36 KB
+  groupParentsMax: 64, // ours
+  groupNameOctetsMax: 256, // ours
+  groupSignersMax: 256, // ours: other admins who sign one checkpoint
+  groupWaitingOpsMax: 1000, // ours: operations whose parents, or whose author's log, are not here yet; the oldest goes
+  groupWaitingBytesMax: 4 * 1024 * 1024, // ours: and their octets
+  groupStatesKept: 64, // ours: states of one group kept in memory, by heads
+  groupEpochsMax: 8, // ours: epochs under which messages are taken at one moment
+  groupEnvelopeBytesMax: 48 * 1024, // ours: less than an item inside a session
+  groupPayloadBytesMax: 44 * 1024, // ours
+  groupSkippedKeysMax: 2000, // ours: message secrets kept for late messages, per sender device and epoch; the jump, too
+  groupGrantChainsMax: 600, // ours: chain heads in one item; a larger group takes several
+
   // store
   storeKeyBytesMax: 500, // ours: below LMDB's 1978 for 4 KB pages
   storeValueBytesMax: 8 * 1024 * 1024, // ours
@@ -361,8 +399,8 @@ export const limits = {
   linkQuietMs: 10_000, // ours: silence after which the peer is asked for a sign of life
   linkPingMsMax: 10_000, // ours: how long it may take to give one
   linkProbeMsMax: 1_500, // ours: the same when there is reason to believe that it is gone
-  pathLinkQuietMs: 1_000, // ours: the same over a path, where more may fail
-  pathLinkPingMsMax: 2_000, // ours
+  pathLinkQuietMs: 600, // ours: the same over a path, where more may fail: another one has its place within 3 s
+  pathLinkPingMsMax: 1_600, // ours
   linkOpenMsMax: 8_000, // ours: agreeing on a link over an open connection
   linkOpeningsPerPeerMax: 4, // ours: link streams of one peer not yet agreed on
   dialMsMax: 6_000, // ours: all locators of one gateway together
@@ -461,6 +499,7 @@ export const limits = {
   routeSearchMs: 60_000, // ours: between two searches for better routes while one is used
   routeSequenceMs: 30_000, // ours: between two sequence numbers of an asked-for destination
   routeSequenceMsMin: 1_000, // ours: the same when somebody asks for one
+  routeHoldBackMs: 1_000, // ours: how long news of a way that led nowhere wait for those of another
   routeRequestMsMin: 1_000, // ours: between two requests for a destination without a route, doubling
   routeRequestMsMax: 30_000, // ours
   routeRequestsPerSecondMax: 20, // ours: taken from one neighbour

@@ -61,7 +61,7 @@ export async function createAccount(
 }
 
 async function removeAccount(
-  { store, accounts, contacts, invitations, logins, mailboxes }: Knowledge,
+  { store, accounts, contacts, invitations, logins, mailboxes, conversations, groupBook }: Knowledge,
   identity: Identity,
   ambient: Ambient,
 ): Promise<void> {
@@ -69,6 +69,8 @@ async function removeAccount(
     invitations.removeAll(tx, identity)
     const people = contacts.list(identity).map((contact) => contact.identity)
     forgetAccount(tx, identity, { store, mailboxes, ambient, contacts: people })
+    conversations.removeAccount(tx, identity)
+    groupBook.removeAccount(tx, identity)
     mailboxes.removeAccount(tx, identity)
   })
   await accounts.remove(identity)

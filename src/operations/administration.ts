@@ -1,4 +1,5 @@
 /** What an office does with the accounts of its box: looks at them, limits them, hands them to somebody else, reads the log. */
+import { isChosen } from '../core/account/contact.ts'
 import type { OwnAccount } from '../core/account/own-account.ts'
 import type { AccountDetails, Operations } from '../core/control.ts'
 import { limits } from '../core/limits.ts'
@@ -61,7 +62,7 @@ function detailsOf({ knowledge, live }: OperationParts, account: OwnAccount): Ac
     createdAtMs,
     lastLoginMs: lastUses.length === 0 ? undefined : Math.max(...lastUses),
     passwords: logins.list(identity).length,
-    contacts: contacts.list(identity).filter(({ state }) => state !== 'request').length,
+    contacts: contacts.list(identity).filter(isChosen).length,
     mailboxes: boxes.length,
     messages: boxes.reduce((sum, { messages }) => sum + messages, 0),
     queued: live?.node.delivery.waiting(identity).length,

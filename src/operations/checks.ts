@@ -1,4 +1,5 @@
 /** What `doctor` looks at: each check says what it found and what to do. */
+import { isChosen } from '../core/account/contact.ts'
 import { statfsSync, statSync } from 'node:fs'
 import { connect } from 'node:net'
 import type { DoctorCheck, Endpoint, Listeners } from '../core/control.ts'
@@ -147,7 +148,7 @@ function contactChecks({ node, knowledge }: LiveSources): readonly DoctorCheck[]
     const known = contacts.list(identity)
     const names = gatewayNames(known)
     return known
-      .filter(({ state, blocked }) => state !== 'request' && !blocked)
+      .filter((contact) => isChosen(contact) && !contact.blocked)
       .map((contact) => ({
         contact,
         reach: viewReach(node.delivery.courierOf(identity, contact.identity), peersOf(contact, peers), names),

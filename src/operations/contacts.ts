@@ -1,5 +1,5 @@
 /** Invitations, contacts, requests and verification. */
-import type { Contact } from '../core/account/contact.ts'
+import { type Contact, isChosen } from '../core/account/contact.ts'
 import type { ContactWriter } from '../core/account/contact-writer.ts'
 import type { OwnAccount } from '../core/account/own-account.ts'
 import type { ContactView, Operations } from '../core/control.ts'
@@ -124,7 +124,7 @@ export function contactOperations(parts: OperationParts): ContactOperations {
       const account = accountOf(parts, named)
       return contacts
         .list(account.identity)
-        .filter(({ state }) => state !== 'request')
+        .filter(isChosen)
         .map((contact) => viewContact(parts, account, contact))
     },
     async contactShow({ account: named, contact }) {

@@ -1,5 +1,5 @@
 /** What is running, who is connected, what is wrong. */
-import { gatewaysOfContact } from '../core/account/contact.ts'
+import { gatewaysOfContact, isChosen } from '../core/account/contact.ts'
 import type { GatewayId } from '../core/ids.ts'
 import type { ContactsReached, Listeners, Operations, RelaysReached, Results } from '../core/control.ts'
 import type { RelayInUse } from '../core/delivery/relay/desk.ts'
@@ -28,7 +28,7 @@ function reachedOf(parts: OperationParts): ContactsReached | undefined {
   const counts = { direct: 0, relayed: 0, unreachable: 0, idle: 0 }
   for (const { identity } of accounts.list()) {
     for (const contact of contacts.list(identity)) {
-      if (contact.state === 'request') continue
+      if (!isChosen(contact)) continue
       const reach = reachOf(parts, identity, contact)
       if (reach?.state === 'connected') counts[reach.how ?? 'direct'] += 1
       else counts[reach?.state === 'waiting' || reach?.problem !== undefined ? 'unreachable' : 'idle'] += 1
@@ -75,7 +75,7 @@ export function statusOperations(parts: OperationParts): StatusOperations {
           const requests = all.filter(({ state, blocked }) => state === 'request' && !blocked).length
           return {
             ...viewAccount(knowledge, account),
-            contacts: all.filter(({ state }) => state !== 'request').length,
+            contacts: all.filter(isChosen).length,
             requests,
           }
         }),

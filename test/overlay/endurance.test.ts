@@ -8,7 +8,7 @@ import { openPeer, text, within } from './support.ts'
 test('a hundred megabytes pass to a slow reader in bounded memory', async () => {
   await using alice = await openPeer()
   await using bob = await openPeer({ reads: 'leave' })
-  const link = await alice.overlay.link(bob.address, within(10_000))
+  const link = await alice.overlay.link(bob.address, within(20_000))
   const piece = new Uint8Array(50_000)
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('gc') as () => void
@@ -48,7 +48,7 @@ test('a hundred megabytes pass to a slow reader in bounded memory', async () => 
 test('a link outlives every time bound of its opening', async () => {
   await using alice = await openPeer({ transports: ['tcp', 'quic', 'ws'] })
   await using bob = await openPeer({ transports: ['tcp', 'quic', 'ws'] })
-  const link = await alice.overlay.link(bob.address, { signal: AbortSignal.timeout(2_000) })
+  const link = await alice.overlay.link(bob.address, { signal: AbortSignal.timeout(8_000) })
   await new Promise((resolve) => {
     setTimeout(resolve, Math.max(limits.dialMsMax, limits.linkOpenMsMax, limits.connectionUpgradeMsMax) + 500)
   })

@@ -20,8 +20,6 @@ import { systemRandom } from '../../src/core/ambient.ts'
 import { openPeer, text, within } from './support.ts'
 import type { Peer } from './support.ts'
 
-const patience = { timeout: 12_000, interval: 20 }
-
 let victim: Peer
 let friend: Peer
 let friendly: Link
@@ -36,7 +34,7 @@ beforeEach(async () => {
     isFamiliar: (gateway) => gateway !== hostile.peerId.toString() || isHostileFamiliar,
   })
   friend = await openPeer()
-  friendly = await friend.overlay.link(victim.address, within(10_000))
+  friendly = await friend.overlay.link(victim.address, within(20_000))
   hostile = await createLibp2p({
     privateKey: await generateKeyPair('Ed25519'),
     transports: [tcp()],
@@ -57,9 +55,9 @@ async function expectUndisturbed(): Promise<void> {
   expect(friendly.closed.aborted).toBe(false)
   const already = text(victim).length
   await friendly.send(fromUtf8('still here'))
-  await expect.poll(() => text(victim).length, { timeout: 1_000, interval: 5 }).toBe(already + 10)
+  await expect.poll(() => text(victim).length).toBe(already + 10)
   const answer = await friend.overlay.ask(victim.address, 'bundle', Uint8Array.of(1), {
-    ...within(3_000),
+    ...within(20_000),
     answerBytesMax: 9,
   })
   expect([...answer]).toEqual([1])
@@ -75,7 +73,7 @@ async function openRaw(connection: Connection, id = 1n): Promise<Stream> {
   const stream = await connection.newStream(linkProtocol)
   const linked = victim.links.length + 1
   stream.send(encodeProposal({ instance: 5n, id, after: 0n }))
-  await expect.poll(() => victim.links.length, patience).toBe(linked)
+  await expect.poll(() => victim.links.length).toBe(linked)
   return stream
 }
 
@@ -89,7 +87,7 @@ test('a thousand link streams are bounded, and the peer is named', async () => {
     ),
   )
   expect(opened.filter(({ status }) => status === 'fulfilled').length).toBeLessThan(200)
-  await expect.poll(lastError, patience).toMatch(/too many/)
+  await expect.poll(lastError).toMatch(/too many/)
   await expectUndisturbed()
 })
 
@@ -97,21 +95,21 @@ test('streams that never say which protocol they want hold a place for a few sec
   const connection = await dial()
   const muxer = (connection as unknown as { readonly muxer: { createStream(): Promise<Stream> } }).muxer
   for (let count = 0; count < 1_000; count += 1) await muxer.createStream()
-  await expect.poll(lastError, patience).toMatch(/too many open streams/)
-  await expect.poll(() => connection.status, patience).not.toBe('open')
+  await expect.poll(lastError).toMatch(/too many open streams/)
+  await expect.poll(() => connection.status).not.toBe('open')
   await expectUndisturbed()
   const again = await dial().catch(() => undefined)
-  await expect.poll(() => again?.status ?? 'refused', patience).not.toBe('open')
+  await expect.poll(() => again?.status ?? 'refused').not.toBe('open')
 })
 
 test('garbage instead of a proposal, and garbage on an accepted link, end that stream with a reason', async () => {
   const connection = await dial()
   const stream = await connection.newStream(linkProtocol)
   stream.send(new Uint8Array(100).fill(0xff))
-  await expect.poll(lastError, patience).toBe('garbled link stream')
+  await expect.poll(lastError).toBe('garbled link stream')
   const link = await openRaw(connection)
   link.send(new Uint8Array(100).fill(0xff))
-  await expect.poll(() => victim.links.at(-1)?.closed.aborted, patience).toBe(true)
+  await expect.poll(() => victim.links.at(-1)?.closed.aborted).toBe(true)
   expect(lastError()).toBe('sent what is no link stream')
   await expectUndisturbed()
 })
@@ -128,7 +126,7 @@ test('a peer that sends more than its credit loses the link, and what it sent is
       setImmediate(resolve)
     })
   }
-  await expect.poll(() => victim.links.at(-1)?.closed.aborted, patience).toBe(true)
+  await expect.poll(() => victim.links.at(-1)?.closed.aborted).toBe(true)
   expect(lastError()).toBe('sent more than its credit')
   let octets = 0
   for await (const piece of victim.links.at(-1)!.incoming) octets += piece.length
@@ -171,7 +169,7 @@ test('an oversize, half-open or endless ask ends with a reason', async () => {
   const connection = await dial()
   const oversize = await connection.newStream(askProtocol('bundle'))
   oversize.send(Uint8Array.of(0xff, 0xff, 0xff, 0xff))
-  await expect.poll(lastError, patience).toBe('bundle: request too large')
+  await expect.poll(lastError).toBe('bundle: request too large')
   const endless = await connection.newStream(askProtocol('bundle'))
   for (let sent = 0; sent < 100 && endless.status === 'open'; sent += 1) {
     endless.send(new Uint8Array(64 * 1024))
@@ -179,7 +177,7 @@ test('an oversize, half-open or endless ask ends with a reason', async () => {
       setImmediate(resolve)
     })
   }
-  await expect.poll(() => endless.status, patience).not.toBe('open')
+  await expect.poll(() => endless.status).not.toBe('open')
   for (let count = 0; count < 20; count += 1) {
     await connection.newStream(askProtocol('bundle'), { maxOutboundStreams: 100 }).catch(() => {})
   }
@@ -197,7 +195,7 @@ test('asks whose answers are never read are bounded for that peer alone', async 
     })
     stream.send(Uint8Array.of(0, 0, 0, 0))
   }
-  await expect.poll(() => answers.filter((outcome) => outcome === 2).length, patience).toBe(4)
+  await expect.poll(() => answers.filter((outcome) => outcome === 2).length).toBe(4)
   await expectUndisturbed()
 })
 
@@ -212,11 +210,11 @@ test('a thousand connections from one address are refused beyond a few, and othe
     socket.on('error', () => {})
     sockets.push(socket)
   }
-  await expect.poll(() => open, patience).toBeLessThanOrEqual(limits.connectionsPerAddressMax)
+  await expect.poll(() => open).toBeLessThanOrEqual(limits.connectionsPerAddressMax)
   await using late = await openPeer()
-  const link = await late.overlay.link(victim.address, within(5_000))
+  const link = await late.overlay.link(victim.address, within(20_000))
   await link.send(fromUtf8('late'))
-  await expect.poll(() => text(victim), patience).toContain('late')
+  await expect.poll(() => text(victim)).toContain('late')
   await expectUndisturbed()
   for (const socket of sockets) socket.destroy()
 })
@@ -229,7 +227,7 @@ test('a connection that says nothing, or garbage, is dropped', async () => {
   silent.on('error', () => {}).on('close', () => (closed.silent = true))
   garbled.on('error', () => {}).on('close', () => (closed.garbled = true))
   garbled.write('GET / HTTP/1.1\r\n\r\n')
-  await expect.poll(() => closed, patience).toEqual({ silent: true, garbled: true })
+  await expect.poll(() => closed).toEqual({ silent: true, garbled: true })
   await expectUndisturbed()
 })
 
@@ -261,7 +259,7 @@ test('a stranger that asks without pause is not read any more, then not connecte
   expect(answered).toBeGreaterThanOrEqual(limits.strangerAsksBurst)
   expect(answered).toBeLessThan(most)
   expect(outcomes).toContain(2)
-  await expect.poll(() => connection.status, patience).not.toBe('open')
+  await expect.poll(() => connection.status).not.toBe('open')
   await expectUndisturbed()
 })
 
@@ -285,7 +283,7 @@ test('strangers that hold every ask open leave places for contacts', async () =>
     isFamiliar: (gateway) => friends.has(gateway),
   })
   friends.add(friend.overlay.self)
-  friendly = await friend.overlay.link(victim.address, within(10_000))
+  friendly = await friend.overlay.link(victim.address, within(20_000))
   for (const stranger of strangers) {
     const connection = await stranger.dial(multiaddr(victim.overlay.listeners()[0]))
     for (let count = 0; count < limits.asksPerPeerMax; count += 1) {
@@ -307,17 +305,15 @@ test('locators that lead to somebody else’s server bring it a few connections 
   const { port } = bystander.address() as { readonly port: number }
   const locator = `/ip4/127.0.0.1/tcp/${port}`
   const to = { gateway: gatewayIdOf(newGatewayKey(systemRandom)), locators: Array.from({ length: 64 }, () => locator) }
-  const until = performance.now() + 3_000
-  let attempts = 0
-  while (performance.now() < until) {
-    await expect(victim.overlay.link(to, within(8_000))).rejects.toMatchObject({ code: 'unreachable' })
-    attempts += 1
+  for (let attempts = 0; attempts < 200; attempts += 1) {
+    await expect(victim.overlay.link(to, within(20_000))).rejects.toMatchObject({ code: 'unreachable' })
     await new Promise((resolve) => {
       setTimeout(resolve, 5)
     })
   }
-  expect(attempts).toBeGreaterThan(20)
-  expect(connections).toBeLessThanOrEqual(6) // after 0, 0.25, 0.75, 1.75 s
+  // after 0, 0.25, 0.75, 1.75, 3.75 s, and each 5 s from then on
+  expect(connections).toBeGreaterThan(1)
+  expect(connections).toBeLessThan(20)
   await new Promise((resolve) => {
     bystander.close(resolve)
   })

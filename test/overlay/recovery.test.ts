@@ -31,17 +31,17 @@ test('the link to a killed process closes at once, and a new one comes up when i
   let bob = await startOther(key, 0)
   const port = Number(/\/tcp\/(\d+)$/.exec(bob.address.locators[0]!)![1])
   for (let round = 0; round < 2; round += 1) {
-    const link = await alice.overlay.link(bob.address, within(10_000))
+    const link = await alice.overlay.link(bob.address, within(20_000))
     await link.send(fromUtf8('hello'))
     bob.process.kill('SIGKILL')
-    await expect.poll(() => link.closed.aborted, { timeout: 2_000, interval: 5 }).toBe(true)
-    await expect(alice.overlay.link(bob.address, within(3_000))).rejects.toMatchObject({ code: 'unreachable' })
+    await expect.poll(() => link.closed.aborted).toBe(true)
+    await expect(alice.overlay.link(bob.address, within(20_000))).rejects.toMatchObject({ code: 'unreachable' })
     bob = await startOther(key, port)
     await new Promise((resolve) => {
       setTimeout(resolve, limits.dialBackOffMsMin)
     })
   }
-  expect((await alice.overlay.link(bob.address, within(10_000))).closed.aborted).toBe(false)
+  expect((await alice.overlay.link(bob.address, within(20_000))).closed.aborted).toBe(false)
   bob.process.kill()
 })
 
@@ -65,7 +65,7 @@ test('a gateway of the configuration is connected without being asked for', asyn
     transports: ['tcp'],
   })
   await using alice = observe(overlay, {})
-  await expect.poll(() => bob.reachable.map(({ gateway }) => gateway), { timeout: 5_000 }).toEqual([alice.overlay.self])
+  await expect.poll(() => bob.reachable.map(({ gateway }) => gateway)).toEqual([alice.overlay.self])
   expect(parseBootstrap('/ip4/127.0.0.1/tcp/4001')).toBeUndefined()
   expect(
     parseBootstrap('/dns4/example.org/tcp/1/p2p/12D3KooWJPZNzQFjGrRR33HDdj9iJn7Dmi5Ph9HEzA4n6dKJzJdf'),
@@ -121,24 +121,24 @@ test('partition, move, restart and announcement behave as on a network', async (
   const network = memoryNetwork(ambient)
   await using alice = observe(await network.join('alice'), {})
   const bob = observe(await network.join('bob'), {})
-  const link = await alice.overlay.link(bob.address, within(1_000))
+  const link = await alice.overlay.link(bob.address, within(20_000))
   network.partition('alice', 'bob')
   expect([link.closed.aborted, bob.links[0]!.closed.aborted]).toEqual([true, true])
-  await expect(alice.overlay.link(bob.address, within(1_000))).rejects.toMatchObject({ code: 'unreachable' })
+  await expect(alice.overlay.link(bob.address, within(20_000))).rejects.toMatchObject({ code: 'unreachable' })
   network.heal('alice', 'bob')
-  await alice.overlay.link(bob.address, within(1_000))
+  await alice.overlay.link(bob.address, within(20_000))
   const old = bob.address
   network.disconnect('alice', 'bob')
   network.move('bob')
-  await expect(alice.overlay.link(old, within(1_000))).rejects.toMatchObject({ code: 'unreachable' })
+  await expect(alice.overlay.link(old, within(20_000))).rejects.toMatchObject({ code: 'unreachable' })
   network.announce('bob')
   expect(alice.reachable.at(-1)).toEqual(bob.address)
   // who knows no more than where it was, and has heard where it is, reaches it
-  await alice.overlay.link(old, within(1_000))
+  await alice.overlay.link(old, within(20_000))
   network.kill('bob')
   const again = observe(await network.join('bob'), {})
   expect(again.overlay.self).toBe(bob.overlay.self)
-  const second = await again.overlay.link(alice.address, within(1_000))
+  const second = await again.overlay.link(alice.address, within(20_000))
   await second.send(fromUtf8('back'))
   await expect.poll(() => text(alice)).toBe('back')
 })
@@ -149,7 +149,7 @@ test('a delayed network delivers in order', async () => {
   await using bob = observe(await network.join('bob'), {})
   network.setDelay(20)
   const startedAt = performance.now()
-  const link = await alice.overlay.link(bob.address, within(1_000))
+  const link = await alice.overlay.link(bob.address, within(20_000))
   for (let count = 0; count < 100; count += 1) {
     await link.send(fromUtf8(`${count} `))
     if (count % 10 === 0) await new Promise((resolve) => setTimeout(resolve, 1))

@@ -13,7 +13,7 @@ import { limits } from '../../src/core/limits.ts'
 import { askOf, freshFlight, targetOf } from '../support/strangers.ts'
 import { openWorld, type TestGateway } from '../support/world.ts'
 
-const inbox = (gateway: TestGateway) => expect.poll(() => gateway.read(), { timeout: 15_000 })
+const inbox = (gateway: TestGateway) => expect.poll(() => gateway.read())
 const testAmbient = { clock: systemClock, random: systemRandom, log: silentLog }
 const later = async (ms: number) => await new Promise((resolve) => setTimeout(resolve, ms))
 
@@ -145,7 +145,7 @@ test('a contact who says that our home is an old copy makes us a new device once
   const before = device()
   await lie(bob, alice)
   world.network.disconnect('alice', 'bob')
-  await expect.poll(device, { timeout: 10_000 }).not.toBe(before)
+  await expect.poll(device).not.toBe(before)
   const replaced = device()
   await bob.submit(alice.address, 'second')
   await inbox(alice).toEqual(['first', 'second'])
@@ -171,7 +171,7 @@ test('a stranger fills nobody’s disk', async () => {
   const { alice, bob } = await acquainted(world)
   await estrange(alice, bob)
   await bob.submit(alice.address, 'x'.repeat(limits.strangerDayBytesMax))
-  await expect.poll(async () => (await bob.read()).join(), { timeout: 15_000 }).toMatch(/no room left/)
+  await expect.poll(async () => (await bob.read()).join()).toMatch(/no room left/)
   expect(await alice.read('Requests')).toEqual([])
 })
 
@@ -194,7 +194,7 @@ test('the word of somebody who is not let in makes nobody a new device', async (
   expect(contacts.byIdentity(alice.account, bob.account)?.state).toBe('request')
   const before = accounts.get(alice.account).device.id
   await bob.submit(alice.address, 'let me in')
-  await expect.poll(() => alice.read('Requests'), { timeout: 10_000 }).toEqual(['let me in'])
+  await expect.poll(() => alice.read('Requests')).toEqual(['let me in'])
   await lie(bob, alice)
   world.network.disconnect('alice', 'bob')
   bob.node.delivery.retry()

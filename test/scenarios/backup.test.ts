@@ -15,7 +15,7 @@ import { openWorld, type TestGateway, type World } from '../support/world.ts'
 const ambient = { clock: systemClock, random: systemRandom, log: silentLog }
 const marker = { format: 'mycelium-gateway home', version: 1, createdAtMs: 1, keyStore: 'key-file', serviceDomain: 'x' }
 
-const inbox = (gateway: TestGateway) => expect.poll(() => gateway.read(), { timeout: 20_000 })
+const inbox = (gateway: TestGateway) => expect.poll(() => gateway.read())
 
 /** The stream that `backup create` encrypts, while the gateway goes on. */
 async function backUp({ folder, knowledge }: TestGateway, meanwhile = async () => {}): Promise<Uint8Array[]> {
@@ -64,7 +64,7 @@ test('a restored home keeps its mail, is a new device, and mail to it and from i
   await inbox(alice).toEqual(['one'])
   await alice.submit(bob.address, 'first')
   await alice.submit(bob.address, long)
-  await expect.poll(async () => (await bob.read()).length, { timeout: 20_000 }).toBe(2)
+  await expect.poll(async () => (await bob.read()).length).toBe(2)
   const before = bob.knowledge.mailboxes.byName(bob.account, 'INBOX')!.uidValidity
   const device = bob.knowledge.accounts.get(bob.account).device.id
 
@@ -82,21 +82,17 @@ test('a restored home keeps its mail, is a new device, and mail to it and from i
   expect(again.account).toBe(bob.account)
   expect(again.knowledge.accounts.get(again.account).device.id).not.toBe(device)
   expect(again.knowledge.mailboxes.byName(again.account, 'INBOX')!.uidValidity).toBeGreaterThan(before)
-  await expect
-    .poll(async () => (await again.read()).toSorted(), { timeout: 20_000 })
-    .toEqual([long, 'first', 'while away'].toSorted())
+  await expect.poll(async () => (await again.read()).toSorted()).toEqual([long, 'first', 'while away'].toSorted())
   await again.submit(alice.address, 'four')
   await inbox(alice).toEqual(['one', 'two', 'three', 'four'])
   await alice.submit(again.address, 'and back')
-  await expect
-    .poll(async () => (await again.read()).filter((text) => text === 'and back'), { timeout: 20_000 })
-    .toHaveLength(1)
+  await expect.poll(async () => (await again.read()).filter((text) => text === 'and back')).toHaveLength(1)
   expect((await again.read()).length).toBe(4)
 }, 180_000)
 
 /** Their beginnings, whatever their order. */
 const arrived = (gateway: TestGateway) =>
-  expect.poll(async () => (await gateway.read()).map((text) => text.slice(0, 7).trim()).toSorted(), { timeout: 20_000 })
+  expect.poll(async () => (await gateway.read()).map((text) => text.slice(0, 7).trim()).toSorted())
 
 test('what waited in the queue when the backup was made arrives once, whether the old gateway has sent it since or not', async () => {
   await using world = await openWorld()
@@ -125,10 +121,8 @@ test('what waited in the queue when the backup was made arrives once, whether th
   const again = await restore(world, bob, pieces)
   await arrived(carol).toEqual(['a long', 'hello', 'waiting'])
   await again.submit(alice.address, 'last')
-  await expect.poll(async () => (await alice.read()).includes('last'), { timeout: 20_000 }).toBe(true)
-  await expect
-    .poll(() => again.knowledge.store.read((tx) => [...tx.keys(tables.outbox, {})]).length, { timeout: 20_000 })
-    .toBe(0)
+  await expect.poll(async () => (await alice.read()).includes('last')).toBe(true)
+  await expect.poll(() => again.knowledge.store.read((tx) => [...tx.keys(tables.outbox, {})]).length).toBe(0)
   await arrived(alice).toEqual(['a long', 'hello', 'last', 'waiting'])
 }, 180_000)
 

@@ -4,9 +4,9 @@ import { unreliable } from '../support/unreliable-overlay.ts'
 import { openWorld, type TestGateway } from '../support/world.ts'
 
 async function settled(...gateways: readonly TestGateway[]): Promise<void> {
-  await expect.poll(() => gateways.every(({ node }) => node.delivery.isIdle()), { timeout: 20_000 }).toBe(true)
+  await expect.poll(() => gateways.every(({ node }) => node.delivery.isIdle())).toBe(true)
 }
-const inbox = (gateway: TestGateway) => expect.poll(() => gateway.read(), { timeout: 20_000 })
+const inbox = (gateway: TestGateway) => expect.poll(() => gateway.read())
 
 test('a mail of two megabytes travels as a blob and arrives byte for byte', async () => {
   await using world = await openWorld()
@@ -59,9 +59,7 @@ test('mail from a blocked contact is refused and reported to its sender', async 
   await inbox(alice).toEqual(['first'])
   await alice.knowledge.store.write((tx) => alice.knowledge.contacts.using(tx).block(alice.account, bob.account))
   await bob.submit(alice.address, 'second')
-  await expect
-    .poll(async () => (await bob.read()).join(), { timeout: 20_000 })
-    .toMatch(/does not accept messages from you/)
+  await expect.poll(async () => (await bob.read()).join()).toMatch(/does not accept messages from you/)
   expect(await alice.read()).toEqual(['first'])
 })
 
@@ -76,7 +74,7 @@ test('a restart in the middle of a burst loses nothing and doubles nothing', asy
   await bob.stop()
   const again = await world.gateway('bob')
   for (const text of texts.slice(30)) await again.submit(alice.address, text)
-  await expect.poll(async () => (await alice.read()).toSorted(), { timeout: 20_000 }).toEqual(texts)
+  await expect.poll(async () => (await alice.read()).toSorted()).toEqual(texts)
   await settled(again)
 })
 

@@ -52,7 +52,7 @@ test('links that end before any frame arrives do not wear a session out for good
   const bob = await world.gateway('bob', { wrap })
   await world.introduce(alice, bob)
   await bob.submit(alice.address, 'first')
-  await expect.poll(() => alice.read(), { timeout: 10_000 }).toEqual(['first'])
+  await expect.poll(() => alice.read()).toEqual(['first'])
   await expect.poll(() => bob.node.delivery.queued()).toBe(0)
   state.isBad = true
   // long enough that none shares a frame with another
@@ -75,12 +75,12 @@ test('a link that ends again and again is not opened without a pause', async () 
   const bob = await world.gateway('bob', { wrap })
   await world.introduce(alice, bob)
   await bob.submit(alice.address, 'first')
-  await expect.poll(() => alice.read(), { timeout: 10_000 }).toEqual(['first'])
+  await expect.poll(() => alice.read()).toEqual(['first'])
   state.isBad = true
   const before = state.links
   await bob.submit(alice.address, 'second')
   await new Promise((resolve) => setTimeout(resolve, 5000))
   expect(state.links - before).toBeLessThan(8)
   state.isBad = false
-  await expect.poll(() => alice.read(), { timeout: 15_000 }).toEqual(['first', 'second'])
+  await expect.poll(() => alice.read()).toEqual(['first', 'second'])
 })

@@ -4,7 +4,7 @@ import { forge, inline } from '../support/forged.ts'
 import { openWorld, type TestGateway } from '../support/world.ts'
 
 const settled = (...gateways: readonly TestGateway[]) =>
-  expect.poll(() => gateways.flatMap(({ node }) => node.delivery.waiting()), { timeout: 15_000 }).toEqual([])
+  expect.poll(() => gateways.flatMap(({ node }) => node.delivery.waiting())).toEqual([])
 
 async function raws({ knowledge: { mailboxes }, account }: TestGateway, name: string): Promise<readonly string[]> {
   const columns = mailboxes.columns(account, mailboxes.byName(account, name)!.id)

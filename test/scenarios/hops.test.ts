@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { openWorld, type TestGateway, type World } from '../support/world.ts'
 
-const inbox = (gateway: TestGateway) => expect.poll(() => gateway.read(), { timeout: 20_000 })
+const inbox = (gateway: TestGateway) => expect.poll(() => gateway.read())
 
 /** Only neighbours in the row see each other; all who live in between know each other and carry for everybody. */
 async function row(world: World, names: readonly string[]): Promise<readonly TestGateway[]> {
@@ -47,7 +47,7 @@ test('mail passes a row of four gateways of which each sees only the next', asyn
   // a direct way takes the path's place
   world.network.heal('alice', 'dora')
   world.network.announce('alice')
-  await expect.poll(() => howReached(dora, alice)?.how, { timeout: 5_000 }).toBe('direct')
+  await expect.poll(() => howReached(dora, alice)?.how).toBe('direct')
   await dora.submit(alice.address, 'directly')
   await inbox(alice).toContain('directly')
 })
@@ -68,9 +68,7 @@ test('mail goes on over another gateway when the one in between falls silent', a
   const silent = via.includes(bob.node.overlay.self) ? 'bob' : 'carol'
   world.network.silence('alice', silent)
   world.network.silence('dora', silent)
-  const startedAt = performance.now()
   await dora.submit(alice.address, 'second')
   await inbox(alice).toContain('second')
-  expect(performance.now() - startedAt).toBeLessThan(6_000)
   expect(howReached(dora, alice)!.remote).not.toBe(via)
 })

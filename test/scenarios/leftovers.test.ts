@@ -159,20 +159,17 @@ test('a blob whose sender never sends it is given up after the life of a message
   const content = { kind: 'blob', root: 'ab'.repeat(32) as never, key: new Uint8Array(32), size: 100_000 } as const
   await forge(bob, alice.account, { content: { ...content, chunkBytes: 64 * 1024 } })
   await world.introduce(alice, bob)
-  await expect.poll(() => rows(alice, tables.partials), { timeout: 10_000 }).toBe(1)
+  await expect.poll(() => rows(alice, tables.partials)).toBe(1)
   moved.wallMs = days(22)
   alice.node.delivery.retry()
   await new Promise((resolve) => setTimeout(resolve, 300))
   expect(rows(alice, tables.partials)).toBe(1)
   moved.runMs = days(22)
   await expect
-    .poll(
-      () => {
-        alice.node.delivery.retry()
-        return rows(alice, tables.partials)
-      },
-      { timeout: 10_000 },
-    )
+    .poll(() => {
+      alice.node.delivery.retry()
+      return rows(alice, tables.partials)
+    })
     .toBe(0)
 })
 
@@ -182,7 +179,7 @@ test('an account that is removed leaves nothing on the way', async () => {
   const bob = await world.gateway('bob')
   await world.introduce(alice, bob)
   await bob.submit(alice.address, 'first')
-  await expect.poll(() => alice.read(), { timeout: 10_000 }).toEqual(['first'])
+  await expect.poll(() => alice.read()).toEqual(['first'])
   await expect.poll(() => bob.node.delivery.queued()).toBe(0)
   world.network.kill('alice')
   await alice.stop()

@@ -49,12 +49,12 @@ async function blockedPair(world: Awaited<ReturnType<typeof openWorld>>) {
   const bob = await world.gateway('bob')
   await world.introduce(alice, bob)
   await bob.submit(alice.address, 'first')
-  await expect.poll(() => alice.read(), { timeout: 10_000 }).toEqual(['first'])
+  await expect.poll(() => alice.read()).toEqual(['first'])
   await alice.knowledge.store.write((tx) => alice.knowledge.contacts.using(tx).block(alice.account, bob.account))
   return { alice, bob }
 }
 
-const isIdle = ({ node }: TestGateway) => expect.poll(() => node.delivery.isIdle(), { timeout: 15_000 }).toBe(true)
+const isIdle = ({ node }: TestGateway) => expect.poll(() => node.delivery.isIdle()).toBe(true)
 const long = Array.from({ length: 4000 }, (_, line) => `line ${line} of a long letter`).join('\r\n')
 
 test.each([
@@ -75,7 +75,7 @@ test.each([
       text,
     })
     const reports = async () => (await inbox(bob)).toSorted()
-    await expect.poll(async () => (await reports()).length, { timeout: 15_000 }).toBe(2)
+    await expect.poll(async () => (await reports()).length).toBe(2)
     for (const address of [alice.address, carol]) {
       const report = (await reports()).find((one) => one.includes(`Final-Recipient: rfc822; ${address}\r\n`))!
       expect(report).toContain('Return-Path: <>\r\n')
@@ -114,13 +114,13 @@ test('long mail comes back whole when that was asked for, and as its header sect
   await using world = await openWorld()
   const { alice, bob } = await blockedPair(world)
   await submit(bob, [asking(alice.address, 'failure')], { returned: 'full', text: long })
-  await expect.poll(async () => (await inbox(bob)).length, { timeout: 15_000 }).toBe(1)
+  await expect.poll(async () => (await inbox(bob)).length).toBe(1)
   const whole = await simpleParser((await inbox(bob))[0]!)
   const returned = whole.attachments.find(({ contentType }) => contentType === 'message/rfc822')!
   expect((await simpleParser(returned.content)).text?.trim()).toBe(long.replaceAll('\r\n', '\n'))
 
   await submit(bob, [asking(alice.address, 'failure')], { text: long })
-  await expect.poll(async () => (await inbox(bob)).length, { timeout: 15_000 }).toBe(2)
+  await expect.poll(async () => (await inbox(bob)).length).toBe(2)
   expect((await inbox(bob))[1]).toContain('Content-Type: text/rfc822-headers\r\n')
   expect((await inbox(bob))[1]!.length).toBeLessThan(3000)
   await isIdle(bob)
@@ -134,7 +134,7 @@ test('mail over the bound comes back as its header section', async () => {
     await using world = await openWorld()
     const { alice, bob } = await blockedPair(world)
     await submit(bob, [asking(alice.address, 'failure')], { returned: 'full', text: long })
-    await expect.poll(async () => (await inbox(bob)).length, { timeout: 15_000 }).toBe(1)
+    await expect.poll(async () => (await inbox(bob)).length).toBe(1)
     expect((await inbox(bob))[0]).toContain('Content-Type: text/rfc822-headers\r\n')
   } finally {
     adjustable.reportReturnedBytesMax = reportReturnedBytesMax

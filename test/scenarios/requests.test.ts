@@ -12,8 +12,7 @@ import { tables } from '../../src/core/store/tables.ts'
 import { askOf, freshFlight, hearOf, targetOf } from '../support/strangers.ts'
 import { openWorld, type TestGateway, type World } from '../support/world.ts'
 
-const patience = { timeout: 20_000 }
-const texts = (gateway: TestGateway, mailbox?: string) => expect.poll(() => gateway.read(mailbox), patience)
+const texts = (gateway: TestGateway, mailbox?: string) => expect.poll(() => gateway.read(mailbox))
 const later = async (ms: number) => await new Promise((resolve) => setTimeout(resolve, ms))
 const change = async (
   { knowledge: { contacts, store }, account }: TestGateway,
@@ -196,7 +195,7 @@ test('strangers who work for it get in, and of one that is gone nothing stays', 
   const before = known.requests(alice.account)
   const gone = before[0]!.identity
   await store.write((tx) => known.using(tx).remove(alice.account, gone))
-  await expect.poll(() => rows(alice)[1], patience).toBe(taken - 1)
+  await expect.poll(() => rows(alice)[1]).toBe(taken - 1)
   expect(list.count(alice.account)).toBe(taken - 1)
 })
 
@@ -208,7 +207,7 @@ test('many strangers bring a few notices and then one for all others', async () 
     const stranger = await world.gateway(`stranger-${number}`)
     await hearOf(stranger, alice)
     await stranger.submit(alice.address, `from ${number}`)
-    await expect.poll(async () => (await alice.read('Requests')).length, patience).toBe(number + 1)
+    await expect.poll(async () => (await alice.read('Requests')).length).toBe(number + 1)
     await stranger.stop()
   }
   const notices = await alice.read()
@@ -220,7 +219,7 @@ test('what a stranger may send before it is let in is bounded in number and size
   await using world = await openWorld()
   const { alice, carol } = await aliceAndStranger(world)
   for (let number = 1; number < limits.strangerMailsMax + 2; number += 1) await carol.submit(alice.address, `${number}`)
-  await expect.poll(async () => (await carol.read()).join(), patience).toMatch(/no room left/)
+  await expect.poll(async () => (await carol.read()).join()).toMatch(/no room left/)
   expect(await alice.read('Requests')).toHaveLength(limits.strangerMailsMax)
   expect(await alice.read()).toHaveLength(1)
 }, 40_000)

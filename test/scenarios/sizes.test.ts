@@ -3,7 +3,7 @@ import { limits } from '../../src/core/limits.ts'
 import { openWorld, type TestGateway } from '../support/world.ts'
 
 const settled = (...gateways: readonly TestGateway[]) =>
-  expect.poll(() => gateways.flatMap(({ node }) => node.delivery.waiting()), { timeout: 15_000 }).toEqual([])
+  expect.poll(() => gateways.flatMap(({ node }) => node.delivery.waiting())).toEqual([])
 
 test('mail of every size around the one that travels in line arrives, at a contact and at home', async () => {
   await using world = await openWorld()
@@ -14,8 +14,8 @@ test('mail of every size around the one that travels in line arrives, at a conta
   for (const size of sizes) await bob.submit([alice.address, bob.address], 'x'.repeat(size))
   const byLength = async (gateway: TestGateway): Promise<readonly number[]> =>
     (await gateway.read()).map(({ length }) => length).toSorted((a, b) => a - b)
-  await expect.poll(() => byLength(alice), { timeout: 15_000 }).toEqual(sizes)
-  await expect.poll(() => byLength(bob), { timeout: 15_000 }).toEqual(sizes)
+  await expect.poll(() => byLength(alice)).toEqual(sizes)
+  await expect.poll(() => byLength(bob)).toEqual(sizes)
   await settled(bob)
 })
 
@@ -25,9 +25,9 @@ test('a report about mail as long as travels in line reaches its sender and ends
   const bob = await world.gateway('bob')
   await world.introduce(alice, bob)
   await bob.submit(alice.address, 'first')
-  await expect.poll(() => alice.read(), { timeout: 10_000 }).toEqual(['first'])
+  await expect.poll(() => alice.read()).toEqual(['first'])
   await alice.knowledge.store.write((tx) => alice.knowledge.contacts.using(tx).block(alice.account, bob.account))
   await bob.submit(alice.address, 'short text', `X-Long: ${'h '.repeat(7900)}\r\n`)
-  await expect.poll(async () => (await bob.read()).join(), { timeout: 10_000 }).toMatch(/does not accept/)
+  await expect.poll(async () => (await bob.read()).join()).toMatch(/does not accept/)
   await settled(bob)
 })

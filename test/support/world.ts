@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Ambient, silentLog, systemClock, systemRandom } from '../../src/core/ambient.ts'
 import { Secret } from '../../src/core/crypto/secret.ts'
+import type { ChatGroups } from '../../src/core/delivery/chat-mail/groups.ts'
 import type { GatewayAddress, Overlay } from '../../src/core/delivery/ports.ts'
 import type { Address, Identity } from '../../src/core/ids.ts'
 import { parseInvitation } from '../../src/core/identity/invitation.ts'
@@ -36,6 +37,8 @@ export interface TestGatewayOptions {
   readonly isRelay?: boolean
   /** Relays of its configuration. */
   readonly relays?: readonly TestGateway[]
+  /** Made once its account exists. */
+  readonly groups?: (knowledge: Knowledge, account: Identity) => ChatGroups
   /** Never straight to a contact's relay (`overlay.hideFromRelays`). */
   readonly isHidden?: boolean
 }
@@ -72,6 +75,7 @@ export async function openWorld(ambient: Ambient = testAmbient): Promise<World> 
       })
       const node = await openNode(knowledge, wrap(joined), ambient, {
         relays: { relays: relays.map(addressOf), isHidden },
+        ...(options.groups === undefined ? {} : { groups: options.groups(knowledge, account) }),
       })
       const made: TestGateway = {
         name,

@@ -22,7 +22,14 @@ import { addClaim, type Claim, dropClaim, isStronger, strongerOf, type Tier } fr
 import { domainOf, localPartOf, parseAddress } from '../message/address.ts'
 import type { WriteTx } from '../store/store.ts'
 import { tables } from '../store/tables.ts'
-import { addressClaimsCodec, type Contact, type ContactRecord, decodeContact, encodeContact } from './contact.ts'
+import {
+  addressClaimsCodec,
+  type Contact,
+  type ContactRecord,
+  decodeContact,
+  encodeContact,
+  isChosen,
+} from './contact.ts'
 import { claimsKey, contactKey, readClaims, readContact } from './contact-rows.ts'
 import { mergeDevices, mergeKnownLog } from './learned.ts'
 
@@ -43,7 +50,7 @@ export interface LearnOptions {
   /** What vouches for the addresses beside the zone's signatures in the bundle; `claimed` when nothing does. */
   readonly tier?: Exclude<Tier, 'verified'> | undefined
   /** What a contact becomes that was unknown; `request` by default. A known one keeps its state, `pending` ends. */
-  readonly stateIfNew?: 'active' | 'request' | undefined
+  readonly stateIfNew?: 'active' | 'request' | 'fellow' | undefined
 }
 
 export interface LearnReport {
@@ -203,7 +210,7 @@ export class ContactWriter {
 
   /** Accepts the key as it is now and binds every present address in person. */
   #verified(account: Identity, contact: ContactRecord, fingerprint: string): Contact {
-    const state = contact.state === 'request' ? 'active' : contact.state
+    const state = isChosen(contact) ? contact.state : 'active'
     const isTheirs = (address: Address): boolean =>
       !certifiesItself(address) || this.#hasZoned(account, contact.identity, address)
     this.#claim(account, contact.identity, contact.addresses.filter(isTheirs), 'verified', true)
@@ -214,8 +221,14 @@ export class ContactWriter {
   accept(account: Identity, identity: Identity): Contact {
     const contact = this.#existing(account, identity)
     this.#claim(account, identity, contact.addresses, 'claimed', true)
-    const state = contact.state === 'request' ? 'active' : contact.state
+    const state = isChosen(contact) ? contact.state : 'active'
     return this.#put(account, { ...contact, state, blocked: false })
+  }
+
+  /** A group that both are in vouches that it is there; a stranger who waited need not wait for that. */
+  fellow(account: Identity, identity: Identity): Contact {
+    const contact = this.#existing(account, identity)
+    return this.#put(account, { ...contact, state: isChosen(contact) ? contact.state : 'fellow' })
   }
 
   /** The inviter's gateway took the capability: it need not be shown again. */

@@ -27,9 +27,16 @@ import { type ForkProof, forkProofCodec } from '../identity/log-merge.ts'
 import { type Prekey, readPrekey } from '../identity/prekeys.ts'
 import { type Claim, isConflicting, strongerOf, type Tier, tiers } from '../identity/trust.ts'
 
-/** `pending`: invited, first contact not made. `request`: a stranger who wrote first and waits to be accepted. */
-export const contactStates = ['pending', 'active', 'request'] as const
+/**
+ * `pending`: invited, first contact not made. `request`: a stranger who wrote first and waits to be accepted. `fellow`:
+ * known through a group that both are in, and no further: what it writes outside the group is a stranger's.
+ */
+export const contactStates = ['pending', 'active', 'request', 'fellow'] as const
 export type ContactState = (typeof contactStates)[number]
+
+/** Somebody whom a person chose to know. */
+export const isChosen = ({ state }: { readonly state: ContactState }): boolean =>
+  state === 'active' || state === 'pending'
 
 export interface ContactRecord {
   readonly identity: Identity

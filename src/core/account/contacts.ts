@@ -7,8 +7,8 @@ import type { Address, Identity } from '../ids.ts'
 import { bindingOf, type Claim } from '../identity/trust.ts'
 import type { Store, WriteTx } from '../store/store.ts'
 import { tables } from '../store/tables.ts'
-import { type Contact, decodeContact } from './contact.ts'
-import { readClaims, readContact } from './contact-rows.ts'
+import { type Contact, type ContactRecord, decodeContact } from './contact.ts'
+import { contactKey, readClaims, readContact } from './contact-rows.ts'
 import { ContactWriter, type OwnAddresses } from './contact-writer.ts'
 
 /** Where an address leads from an account. */
@@ -69,7 +69,13 @@ export class Contacts {
     return found
   }
 
-  /** Requests and blocked ones too, in order of their arrival. */
+  /** With its signed records as they were learnt: what can be handed on. */
+  record(account: Identity, identity: Identity): ContactRecord | undefined {
+    const value = this.#store.read((tx) => tx.get(tables.contacts, contactKey(tx, account, identity)))
+    return value && decodeContact(value)
+  }
+
+  /** Requests, fellows and blocked ones too, in order of their arrival. */
   list(account: Identity): readonly Contact[] {
     const cached = this.#of(account)
     cached.listed ??= this.#listed(account, cached)

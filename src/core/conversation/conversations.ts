@@ -7,7 +7,7 @@ import type { Ambient } from '../ambient.ts'
 import { concat } from '../bytes.ts'
 import { bool, decode, encode, record } from '../codec.ts'
 import { MyceliumError } from '../errors.ts'
-import type { ConversationId, Identity, MessageId } from '../ids.ts'
+import type { ConversationId, Identity, MailboxId, MessageId } from '../ids.ts'
 import { directConversation, groupConversation } from '../message/conversation.ts'
 import { decodeMessage } from '../message/message.ts'
 import type { ReadTx, Store, WriteTx } from '../store/store.ts'
@@ -18,6 +18,7 @@ import {
   type ConversationRow,
   type FeedEvent,
   feedCodec,
+  folderCodec,
   idAtEnd,
   type MarkRow,
   markCodec,
@@ -53,6 +54,16 @@ const settingsCodec = record<ConversationSettings>({ hasChatClient: bool, tellsR
 /** A shown message, in the transaction that shows it. */
 export type ShownListener = (tx: WriteTx, account: Identity, row: MessageRow, arriving: Arriving) => void
 
+/** A message that looks different now, in the transaction in which it does. */
+export type ChangedListener = (tx: WriteTx, account: Identity, id: MessageId) => void
+/** How far the account itself has read, in the transaction that says so: messages up to a number, that one included. */
+export type ReadListener = (
+  tx: WriteTx,
+  account: Identity,
+  conversation: ConversationId,
+  read: { readonly from: number; readonly to: number },
+) => void
+
 export const idOfPartner = (account: Identity, partner: Partner): ConversationId =>
   partner.kind === 'direct' ? directConversation(account, partner.peer) : groupConversation(partner.group)
 
@@ -62,6 +73,8 @@ export class Conversations {
   readonly #ambient: Ambient
   readonly #listeners = new Set<FeedListener>()
   readonly #shown = new Set<ShownListener>()
+  readonly #changed = new Set<ChangedListener>()
+  readonly #read = new Set<ReadListener>()
 
   constructor(parts: { readonly store: Store; readonly ambient: Ambient; readonly judge: Judge }) {
     this.#store = parts.store
@@ -72,6 +85,9 @@ export class Conversations {
       events: {
         onShown: (...shown) => {
           for (const listener of this.#shown) listener(...shown)
+        },
+        onChanged: (...changed) => {
+          for (const listener of this.#changed) listener(...changed)
         },
         onFeed: (account, number, conversation, event) => {
           for (const listener of this.#listeners) listener(account, { number, conversation, event })
@@ -173,6 +189,14 @@ export class Conversations {
     this.#shown.add(listener)
   }
 
+  whenChanged(listener: ChangedListener): void {
+    this.#changed.add(listener)
+  }
+
+  whenRead(listener: ReadListener): void {
+    this.#read.add(listener)
+  }
+
   take(tx: WriteTx, account: Identity, partner: Partner, arriving: Arriving): Taken {
     return this.history.take(tx, account, partner, arriving)
   }
@@ -217,6 +241,7 @@ export class Conversations {
       if (message.author !== account && hasBody(message)) unread += 1
     }
     this.history.put(tx, account, { ...row, unread, readTo: Math.max(row.readTo, readTo) })
+    for (const listener of this.#read) listener(tx, account, id, { from: row.readTo + 1, to: readTo })
   }
 
   settings(account: Identity): ConversationSettings {
@@ -243,6 +268,37 @@ export class Conversations {
     tx.put(tables.conversationMails, this.history.keys.message(tx, account, id), encode(renderingCodec, row))
   }
 
+  /** Ids of messages by number, both ends included. */
+  numbered(
+    tx: ReadTx,
+    account: Identity,
+    id: ConversationId,
+    { from, to }: { readonly from: number; readonly to: number },
+  ): readonly MessageId[] {
+    const { keys } = this.history
+    const range = { from: keys.numbered(tx, account, id, from), to: keys.numbered(tx, account, id, to + 1) }
+    const prefix = keys.conversation(tx, account, id)
+    return [...tx.range(tables.conversationNumbers, { prefix, ...range })].map(
+      ({ value }) => Buffer.from(value).toString('hex') as MessageId,
+    )
+  }
+
+  /** The mailbox of a conversation, wherever its person has moved it; it may be gone. */
+  folder(tx: ReadTx, account: Identity, id: ConversationId): MailboxId | undefined {
+    const value = tx.get(tables.conversationFolders, this.history.keys.conversation(tx, account, id))
+    return value === undefined ? undefined : decode(folderCodec, value)
+  }
+
+  /** Of every conversation that has one. */
+  folders(tx: ReadTx, account: Identity): ReadonlySet<MailboxId> {
+    const prefix = this.history.keys.account(tx, account)
+    return new Set([...tx.range(tables.conversationFolders, { prefix })].map(({ value }) => decode(folderCodec, value)))
+  }
+
+  setFolder(tx: WriteTx, account: Identity, id: ConversationId, mailbox: MailboxId): void {
+    tx.put(tables.conversationFolders, this.history.keys.conversation(tx, account, id), encode(folderCodec, mailbox))
+  }
+
   /** Everything of an account that is going. */
   removeAccount(tx: WriteTx, account: Identity): void {
     const prefix = this.history.keys.account(tx, account)
@@ -264,4 +320,5 @@ const accountTables = [
   tables.conversationMarks,
   tables.conversationMails,
   tables.conversationSettings,
+  tables.conversationFolders,
 ]

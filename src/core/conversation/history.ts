@@ -61,6 +61,8 @@ export const onlyOwn: Judge = (_tx, _account, message, targetAuthor) =>
 export interface HistoryEvents {
   /** In the transaction: a message has got its number. */
   readonly onShown?: (tx: WriteTx, account: Identity, row: MessageRow, arriving: Arriving) => void
+  /** In the transaction: a message looks different, though nobody has said anything about it. */
+  readonly onChanged?: (tx: WriteTx, account: Identity, id: MessageId) => void
   /** In the transaction: a file that a message held is of no use any more. */
   readonly onFileGone?: (tx: WriteTx, account: Identity, file: ContentId) => void
   /** After the commit. */
@@ -135,7 +137,7 @@ export class History {
     const nowMs = this.#clock.nowMs()
     if (message.sentAtMs > nowMs + limits.clockSkewMs) return { kind: 'refused', reason: 'clock-off' }
     const row = this.begin(tx, account, conversationOf(message.author, message.place), partner)
-    const missing = this.#missing(tx, account, message)
+    const missing = this.#missing(tx, account, row.id, message)
     if (missing.length > 0 && row.waiting < limits.conversationWaitingMax) {
       this.#wait(tx, account, row, arriving, missing)
       return { kind: 'waiting', for: missing }
@@ -145,25 +147,33 @@ export class History {
   }
 
   /**
-   * Nobody will bring this any more, or it lies before what this account may see: what waits for it is shown.
-   * @param rank where it would stand, when that is known
+   * Nobody will bring this any more: what waits for it in this conversation is shown.
+   * @param rank where it stands, of what lies before all that this account may see; others may cite it from now on
    */
-  giveUp(tx: WriteTx, account: Identity, id: MessageId, conversation: ConversationId, rank = 0): void {
+  giveUp(tx: WriteTx, account: Identity, id: MessageId, conversation: ConversationId, rank?: number): void {
     const known = this.message(tx, account, id)
-    if (known !== undefined) return
+    if (known !== undefined || (rank === undefined && !this.#isMissed(tx, account, id, conversation))) return
     const absent: MessageRow = {
       state: 'absent',
       conversation,
       number: 0,
-      rank,
+      rank: rank ?? 0,
       receivedAtMs: this.#clock.nowMs(),
       hasGap: false,
       encoded: nothing,
       file: undefined,
+      fate: 'open',
     }
     this.#putMessage(tx, account, id, absent)
     const row = this.conversation(tx, account, conversation)
     if (row !== undefined) this.#showAll(tx, account, row, [], [id])
+  }
+
+  #isMissed(tx: ReadTx, account: Identity, id: MessageId, conversation: ConversationId): boolean {
+    const prefix = this.keys.waiting(tx, account, id, undefined)
+    return [...tx.keys(tables.conversationWaiting, { prefix })].some(
+      (key) => this.message(tx, account, idAtEnd(key))?.conversation === conversation,
+    )
   }
 
   /** Missing messages for which others wait since before `beforeMs`. */
@@ -203,6 +213,23 @@ export class History {
     return 0
   }
 
+  /** The last `limit` messages that have a number, oldest first, with their ids. */
+  latest(
+    tx: ReadTx,
+    account: Identity,
+    conversation: ConversationId,
+    limit: number,
+  ): readonly { readonly id: MessageId; readonly row: MessageRow }[] {
+    const prefix = this.keys.conversation(tx, account, conversation)
+    return [...tx.range(tables.conversationNumbers, { prefix, reverse: true, limit })]
+      .toReversed()
+      .flatMap(({ value }) => {
+        const id = Buffer.from(value).toString('hex') as MessageId
+        const row = this.message(tx, account, id)
+        return row === undefined ? [] : [{ id, row }]
+      })
+  }
+
   /** Ids of what was said about a message, in the order in which it came. */
   about(tx: ReadTx, account: Identity, target: MessageId): readonly MessageId[] {
     const prefix = this.keys.about(tx, account, target, undefined)
@@ -211,18 +238,33 @@ export class History {
     )
   }
 
+  /** What has become of an own message at its recipient. */
+  setFate(tx: WriteTx, account: Identity, id: MessageId, to: Identity, fate: 'delivered' | 'failed'): void {
+    const row = this.message(tx, account, id)
+    if (row?.state !== 'shown') return
+    const isDirect = this.conversation(tx, account, row.conversation)?.partner.kind === 'direct'
+    // a group's message has as many fates as members: only what went wrong is told
+    if (isDirect) {
+      this.#putMessage(tx, account, id, { ...row, fate })
+      if (fate === 'failed') this.#events.onChanged?.(tx, account, id)
+    }
+    if (isDirect || fate === 'failed') this.step(tx, account, row.conversation, { kind: fate, message: id, to })
+  }
+
   /** The content of its file is here. */
   setFile(tx: WriteTx, account: Identity, id: MessageId, file: ContentId): void {
     const row = this.message(tx, account, id)
     if (row === undefined || row.encoded.length === 0) throw new MyceliumError('no-such-message')
     this.#putMessage(tx, account, id, { ...row, file })
+    this.#events.onChanged?.(tx, account, id)
     this.step(tx, account, row.conversation, { kind: 'file', message: id })
   }
 
-  #missing(tx: ReadTx, account: Identity, { parents }: Message): readonly MessageId[] {
+  #missing(tx: ReadTx, account: Identity, conversation: ConversationId, { parents }: Message): readonly MessageId[] {
     return [...new Set(parents)].filter((parent) => {
       const row = this.message(tx, account, parent)
-      return row === undefined || row.state === 'waiting'
+      // nobody in one conversation says what is missing in another
+      return row === undefined || row.state === 'waiting' || row.conversation !== conversation
     })
   }
 
@@ -243,6 +285,7 @@ export class History {
       hasGap: false,
       encoded,
       file: undefined,
+      fate: 'open',
     })
     for (const parent of missing)
       tx.put(tables.conversationWaiting, this.keys.waiting(tx, account, parent, id), encode(u64, nowMs))
@@ -289,7 +332,7 @@ export class History {
       const waiting = this.message(tx, account, id)
       if (waiting?.state !== 'waiting') continue
       const message = decodeMessage(waiting.encoded)
-      if (this.#missing(tx, account, message).length > 0) continue
+      if (this.#missing(tx, account, waiting.conversation, message).length > 0) continue
       const hasGap = message.parents.some((one) => this.message(tx, account, one)?.state === 'absent')
       released.push({ arriving: { id, encoded: waiting.encoded, message }, hasGap })
     }
@@ -317,6 +360,7 @@ export class History {
       hasGap,
       encoded,
       file: undefined,
+      fate: 'open',
     }
     this.#putMessage(tx, account, id, shown)
     if (number > 0) tx.put(tables.conversationNumbers, this.keys.numbered(tx, account, row.id, number), raw(id))
@@ -325,7 +369,7 @@ export class History {
       tx.put(tables.conversationRanks, this.keys.ranked(tx, account, row.id, { rank, id }), encode(u64, number))
     if (event?.kind === 'about')
       tx.put(tables.conversationAbout, this.keys.about(tx, account, event.target, number), raw(id))
-    if (event?.kind === 'about' && aboutOf(message)?.kind === 'redaction') this.#strip(tx, account, event.target)
+    if (event?.kind === 'about' && this.#isTakenBack(tx, account, event.target)) this.#strip(tx, account, event.target)
     this.#events.onShown?.(tx, account, shown, arriving)
     const cited = new Set(message.parents)
     const isOthers = isBody && message.author !== account
@@ -354,6 +398,13 @@ export class History {
     const { author } = decodeMessage(target.encoded)
     if (!this.#judge(tx, account, message, author)) return undefined
     return { kind: 'about', message: id, target: about.target }
+  }
+
+  #isTakenBack(tx: ReadTx, account: Identity, target: MessageId): boolean {
+    return this.about(tx, account, target).some((id) => {
+      const row = this.message(tx, account, id)
+      return row !== undefined && aboutOf(decodeMessage(row.encoded))?.kind === 'redaction'
+    })
   }
 
   /** What it said goes, and what it was edited to; that it was, whose it was and who reacted stays. */

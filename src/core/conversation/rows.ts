@@ -50,6 +50,10 @@ export interface ConversationRow {
 export const messageStates = ['waiting', 'shown', 'quiet', 'absent'] as const
 export type MessageState = (typeof messageStates)[number]
 
+/** What has become of the account's own message: on its way, taken by the recipient, or by nobody. */
+export const fates = ['open', 'delivered', 'failed'] as const
+export type Fate = (typeof fates)[number]
+
 export interface MessageRow {
   readonly state: MessageState
   readonly conversation: ConversationId
@@ -63,6 +67,8 @@ export interface MessageRow {
   readonly encoded: Uint8Array
   /** The content of its file part, once that is stored here. */
   readonly file: ContentId | undefined
+  /** Of an own one between two people; in a group it stays open. */
+  readonly fate: Fate
 }
 
 /** One step of an account's conversations, in the order in which this gateway came to show it. */
@@ -137,6 +143,7 @@ export const messageCodec = record<MessageRow & { readonly version: 1 }>({
   hasGap: bool,
   encoded: bytes(limits.itemBytesMax),
   file: optional(hexId<ContentId>(32)),
+  fate: oneOf(fates),
 })
 
 export const feedCodec = record<FeedRow & { readonly version: 1 }>({
@@ -159,6 +166,8 @@ export const renderingCodec = record<RenderingRow>({
   mailbox: hexId<MailboxId>(16),
   uid: u32 as unknown as Codec<Uid>,
 })
+
+export const folderCodec = hexId<MailboxId>(16)
 
 const raw = (hex: string): Uint8Array => Buffer.from(hex, 'hex')
 

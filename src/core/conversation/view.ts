@@ -8,7 +8,7 @@ import type { BodyPart, FilePart, Part } from '../message/part.ts'
 import type { ReadTx } from '../store/store.ts'
 import { aboutOf, type History } from './history.ts'
 import { byRank } from './rank.ts'
-import type { MessageRow } from './rows.ts'
+import type { Fate, MessageRow } from './rows.ts'
 
 export interface Reaction {
   readonly who: Identity
@@ -36,6 +36,7 @@ export interface ShownMessage {
   readonly reactions: readonly Reaction[]
   /** Something that it answers was never here. */
   readonly hasGap: boolean
+  readonly fate: Fate
 }
 
 /** `undefined` when there is no such message with a body, or its bytes are not here any more and nothing says whose it was. */
@@ -81,11 +82,12 @@ function viewRow(tx: ReadTx, history: History, account: Identity, id: MessageId,
     html: ofKind('html')?.html,
     file: file === undefined ? undefined : { part: file, stored: row.file },
     call: isRedacted ? undefined : ofKind('call', message.parts),
-    editedAtMs: edit?.sentAtMs,
+    editedAtMs: isRedacted ? undefined : edit?.sentAtMs,
     isRedacted,
     reactions: [...reactions]
       .filter(([, given]) => given.length > 0)
       .map(([who, given]) => ({ who, reactions: given })),
     hasGap: row.hasGap,
+    fate: row.fate,
   }
 }

@@ -7,20 +7,20 @@ import type { Ambient } from '../ambient.ts'
 import type { Conversations } from '../conversation/conversations.ts'
 import { idOfPartner } from '../conversation/conversations.ts'
 import { aboutOf, type Arriving } from '../conversation/history.ts'
-import { stampAfter } from '../conversation/rank.ts'
 import type { Partner } from '../conversation/rows.ts'
 import { MyceliumError, unreachable } from '../errors.ts'
-import type { ConversationId, Identity, MessageId } from '../ids.ts'
+import type { ConversationId, GroupId, Identity, MessageId } from '../ids.ts'
 import { limits } from '../limits.ts'
-import { encodeMessage, type Message, messageIdOf, type Place, type Relation } from '../message/message.ts'
+import { messageIdOf, type Place } from '../message/message.ts'
 import type { Part } from '../message/part.ts'
 import type { Store, WriteTx } from '../store/store.ts'
+import { type ChatPost, type Draft, nothingCited } from './chat-post.ts'
 import type { Delivered } from './deliver.ts'
 import type { Item } from './items.ts'
 import type { Directory, Keyring } from './needs.ts'
-import type { Outbox, OutboxRef, QueuedRef } from './outbox.ts'
-import type { RunClock } from './run-clock.ts'
+import type { Outbox, OutboxRef } from './outbox.ts'
 import type { Pair } from './session-book.ts'
+import { Soon } from './soon.ts'
 
 export interface ChatParts {
   readonly store: Store
@@ -28,17 +28,20 @@ export interface ChatParts {
   readonly outbox: Outbox
   readonly directory: Directory
   readonly keyring: Keyring
-  readonly runClock: RunClock
+  readonly post: ChatPost
   readonly ambient: Ambient
-  /** Called after the commit: there is something to send. */
-  readonly onQueued: (queued: QueuedRef) => void
+  /** Is there room for it where mail programs see it? */
+  readonly hasRoom: (tx: WriteTx, account: Identity, arriving: Arriving) => boolean
   readonly say: (account: Identity, contact: Identity, item: Item) => void
   readonly sayTo: (pair: Pair, item: Item) => void
-}
-
-export interface Draft {
-  readonly parts: readonly Part[]
-  readonly relations?: readonly Relation[]
+  /** What a member of a group says about it. */
+  readonly takeOfGroup: (
+    tx: WriteTx,
+    account: Identity,
+    from: Identity,
+    group: GroupId,
+    payload: Uint8Array,
+  ) => Delivered
 }
 
 export interface Said {
@@ -48,7 +51,7 @@ export interface Said {
 
 export class Chats implements Disposable {
   readonly #parts: ChatParts
-  readonly #timers = new Set<NodeJS.Timeout>()
+  readonly #soon = new Soon()
 
   constructor(parts: ChatParts) {
     this.#parts = parts
@@ -56,18 +59,28 @@ export class Chats implements Disposable {
 
   /**
    * @returns once it is durable here with a copy queued for its recipient
-   * @throws `no-such-contact`, `blocked`, `key-changed`; `no-such-message` when what it is about is not here;
-   *   `not-yours` when it edits or takes back the words of another
+   * @throws `no-such-contact`, `blocked`, `key-changed`, `mailbox-full`; `no-such-message` when what it is about is not
+   *   here; `not-yours` when it edits or takes back the words of another
    */
   async say(account: Identity, peer: Identity, draft: Draft): Promise<Said> {
+    return await this.#parts.store.write((tx) => this.sayIn(tx, account, peer, draft))
+  }
+
+  /** The same in the caller's transaction. @param onComposed hears of it before it becomes history */
+  sayIn(
+    tx: WriteTx,
+    account: Identity,
+    peer: Identity,
+    draft: Draft,
+    onComposed: (arriving: Arriving) => void = () => {},
+  ): Said {
     const standing = this.#whom(account, peer)
-    return await this.#parts.store.write((tx) => {
-      const arriving = this.#compose(tx, account, { kind: 'direct', peer }, { kind: 'direct', with: peer }, draft)
-      this.#own(tx, account, { kind: 'direct', peer }, arriving)
-      if (standing === 'local') this.#takeHere(tx, peer, account, arriving)
-      else if (standing === 'contact') this.queue(tx, account, arriving, [peer])
-      return { id: arriving.id, conversation: idOfPartner(account, { kind: 'direct', peer }) }
-    })
+    const arriving = this.#compose(tx, account, { kind: 'direct', peer }, { kind: 'direct', with: peer }, draft)
+    onComposed(arriving)
+    this.#own(tx, account, { kind: 'direct', peer }, arriving)
+    if (standing === 'local') this.#takeHere(tx, peer, account, arriving)
+    else if (standing === 'contact') this.#parts.post.queue(tx, account, arriving, [peer])
+    return { id: arriving.id, conversation: idOfPartner(account, { kind: 'direct', peer }) }
   }
 
   /** What this account has read, for itself and, where it lets others know, for them. */
@@ -81,21 +94,31 @@ export class Chats implements Disposable {
       const { peer } = row.partner
       if (peer === account) return
       const parts: readonly Part[] = [{ kind: 'receipt', what: 'read', heads: [upTo] }]
-      const receipt = this.#stamped(account, { kind: 'direct', with: peer }, { parts }, { parents: [], ranks: [] })
+      const receipt = this.#parts.post.stamped(account, { kind: 'direct', with: peer }, { parts }, nothingCited)
       if (this.#parts.directory.isOwn(peer)) this.#takeHere(tx, peer, account, receipt)
-      else if (this.#parts.keyring.contact(account, peer)?.mayMail === true) this.queue(tx, account, receipt, [peer])
+      else if (this.#parts.keyring.contact(account, peer)?.mayMail === true)
+        this.#parts.post.queue(tx, account, receipt, [peer])
     })
   }
 
   /** A message of a conversation came inside a session. `undefined` keeps it unanswered. */
   received(tx: WriteTx, pair: Pair, arriving: Arriving): Delivered | undefined {
     const { message } = arriving
+    if (message.place?.kind === 'group') return this.#receivedOfGroup(tx, pair, arriving)
     if (message.place?.kind !== 'direct') return { kind: 'refused', reason: 'malformed' }
     if (message.place.with !== pair.account || message.author !== pair.peer)
       return { kind: 'refused', reason: 'malformed' }
     if (this.#parts.keyring.contact(pair.account, pair.peer)?.state === 'blocked')
       return { kind: 'refused', reason: 'blocked' }
     return this.#take(tx, pair.account, { kind: 'direct', peer: pair.peer }, arriving)
+  }
+
+  #receivedOfGroup(tx: WriteTx, pair: Pair, { message }: Arriving): Delivered {
+    const [part] = message.parts
+    if (message.place?.kind !== 'group' || part?.kind !== 'group') return { kind: 'refused', reason: 'malformed' }
+    if (this.#parts.keyring.contact(pair.account, pair.peer)?.state === 'blocked')
+      return { kind: 'refused', reason: 'blocked' }
+    return this.#parts.takeOfGroup(tx, pair.account, pair.peer, message.place.group, part.payload)
   }
 
   /** A contact lacks these: it gets what we ourselves said to it, and hears what is not here. */
@@ -125,9 +148,7 @@ export class Chats implements Disposable {
 
   /** A copy of a message has come to its end at a recipient. */
   ended(tx: WriteTx, { account, message, recipient }: OutboxRef, outcome: 'delivered' | 'failed'): void {
-    const row = this.#parts.conversations.history.message(tx, account, message)
-    if (row?.state === 'shown')
-      this.#parts.conversations.history.step(tx, account, row.conversation, { kind: outcome, message, to: recipient })
+    this.#parts.conversations.history.setFate(tx, account, message, recipient, outcome)
   }
 
   /** Once a minute: asks again for what is missing, and no longer than a day. */
@@ -147,46 +168,15 @@ export class Chats implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const timer of this.#timers) clearTimeout(timer)
-    this.#timers.clear()
-  }
-
-  /** One copy for each recipient, from this commit on. */
-  queue(tx: WriteTx, account: Identity, { id, encoded, message }: Arriving, recipients: readonly Identity[]): void {
-    if (recipients.length === 0) return
-    const { outbox, directory, runClock, ambient } = this.#parts
-    const outgoing = {
-      encoded,
-      envelopeId: undefined,
-      returned: 'headers',
-      root: undefined,
-      head: new Uint8Array(),
-    } as const
-    const refs = recipients.map((recipient) => ({
-      account,
-      recipient,
-      message: id,
-      address: directory.addressOf(account, recipient),
-      notify: [],
-      originalRecipient: undefined,
-      submittedAtMs: ambient.clock.nowMs(),
-      submittedRunMs: runClock.runMs(),
-      expiresAtMs: message.expiresAtMs,
-      ackedBy: [],
-      refusedBy: [],
-      delayReported: true,
-    }))
-    const queued = outbox.add(tx, id, outgoing, refs)
-    tx.afterCommit(() => {
-      for (const one of queued) this.#parts.onQueued(one)
-    })
+    this.#soon[Symbol.dispose]()
   }
 
   #whom(account: Identity, peer: Identity): 'self' | 'local' | 'contact' {
     if (peer === account) return 'self'
     if (this.#parts.directory.isOwn(peer)) return 'local'
     const contact = this.#parts.keyring.contact(account, peer)
-    if (contact === undefined || contact.state === 'request') throw new MyceliumError('no-such-contact')
+    if (contact === undefined || contact.state === 'request' || contact.state === 'fellow')
+      throw new MyceliumError('no-such-contact')
     if (contact.state === 'blocked') throw new MyceliumError('blocked')
     if (!contact.mayMail) throw new MyceliumError('key-changed')
     return 'contact'
@@ -195,36 +185,13 @@ export class Chats implements Disposable {
   #compose(tx: WriteTx, account: Identity, partner: Partner, place: Place, draft: Draft): Arriving {
     const { history } = this.#parts.conversations
     const row = history.begin(tx, account, idOfPartner(account, partner), partner)
-    const { heads, ranks } = history.citable(tx, account, row)
-    return this.#stamped(account, place, draft, { parents: heads, ranks })
+    return this.#parts.post.stamped(account, place, draft, history.citable(tx, account, row))
   }
 
-  #stamped(
-    account: Identity,
-    place: Place,
-    { parts, relations = [] }: Draft,
-    { parents, ranks }: { readonly parents: readonly MessageId[]; readonly ranks: readonly number[] },
-  ): Arriving {
-    const { ambient, directory } = this.#parts
-    const sentAtMs = stampAfter(ambient.clock.nowMs(), ranks)
-    const message: Message = {
-      author: account,
-      device: directory.deviceOf(account),
-      nonce: ambient.random.bytes(16),
-      sentAtMs,
-      expiresAtMs: sentAtMs + limits.messageExpiryMs,
-      place,
-      parents,
-      relations,
-      parts,
-    }
-    const encoded = encodeMessage(message)
-    return { id: messageIdOf(encoded), encoded, message }
-  }
-
-  /** Into the author's own history. @throws `no-such-message`, `not-yours` */
+  /** Into the author's own history. @throws `no-such-message`, `not-yours`, `mailbox-full` */
   #own(tx: WriteTx, account: Identity, partner: Partner, arriving: Arriving): void {
-    const { conversations } = this.#parts
+    const { conversations, hasRoom } = this.#parts
+    if (!hasRoom(tx, account, arriving)) throw new MyceliumError('mailbox-full')
     const taken = conversations.take(tx, account, partner, arriving)
     if (taken.kind !== 'shown') throw new MyceliumError('malformed', { taken: taken.kind })
     const about = aboutOf(arriving.message)
@@ -236,7 +203,9 @@ export class Chats implements Disposable {
   /** To another account of this gateway. */
   #takeHere(tx: WriteTx, account: Identity, peer: Identity, arriving: Arriving): void {
     if (this.#parts.keyring.contact(account, peer)?.state === 'blocked') throw new MyceliumError('blocked')
-    this.#take(tx, account, { kind: 'direct', peer }, arriving)
+    const taken = this.#take(tx, account, { kind: 'direct', peer }, arriving)
+    if (taken.kind === 'refused')
+      throw new MyceliumError(taken.reason === 'mailbox-full' ? 'mailbox-full' : 'malformed')
   }
 
   #take(tx: WriteTx, account: Identity, partner: Partner, arriving: Arriving): Delivered {
@@ -246,6 +215,9 @@ export class Chats implements Disposable {
       if (receipt.what === 'read') conversations.mark(tx, account, arriving.message.author, receipt.heads)
       return { kind: 'accepted' }
     }
+    const known = conversations.history.message(tx, account, arriving.id)
+    const isNew = known === undefined || known.state === 'absent'
+    if (isNew && !this.#parts.hasRoom(tx, account, arriving)) return { kind: 'refused', reason: 'mailbox-full' }
     const taken = conversations.take(tx, account, partner, arriving)
     switch (taken.kind) {
       case 'refused':
@@ -263,20 +235,17 @@ export class Chats implements Disposable {
   }
 
   #askSoon(account: Identity): void {
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer)
-      this.#askFor(account, this.#parts.ambient.clock.nowMs() - limits.parentAskMs)
-    }, limits.parentAskMs + 50)
-    timer.unref()
-    this.#timers.add(timer)
+    this.#soon.run(account, limits.parentAskMs + 50, () =>
+      this.#askFor(account, this.#parts.ambient.clock.nowMs() - limits.parentAskMs),
+    )
   }
 
   /** Whoever cites a message has it, or had it. */
   #askFor(account: Identity, beforeMs: number): void {
     const { store, conversations } = this.#parts
-    const missing = store.read((tx) =>
-      conversations.history.missingSince(tx, account, beforeMs, limits.messagesAskedMax),
-    )
+    const missing = store
+      .read((tx) => conversations.history.missingSince(tx, account, beforeMs, limits.messagesAskedMax))
+      .filter(({ conversation }) => conversations.get(account, conversation)?.partner.kind === 'direct')
     for (const [citedBy, of] of Map.groupBy(missing, (one) => one.citedBy))
       if (citedBy !== account) this.#parts.say(account, citedBy, { kind: 'wanted', ids: of.map(({ id }) => id) })
   }

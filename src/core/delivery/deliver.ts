@@ -6,7 +6,7 @@ import { concat, fromUtf8 } from '../bytes.ts'
 import type { Ambient } from '../ambient.ts'
 import { hasCode, MyceliumError } from '../errors.ts'
 import type { Address, Identity } from '../ids.ts'
-import type { AppendItem, AppendOptions, Flag, Mailboxes, StoredContent } from '../mailbox/mailbox.ts'
+import type { AppendItem, AppendOptions, Flag, MailboxInfo, Mailboxes, StoredContent } from '../mailbox/mailbox.ts'
 import { type Tier, tierWords } from '../identity/trust.ts'
 import type { ReadTx, WriteTx } from '../store/store.ts'
 import { falseFromWrapper, notice, traceBlock } from './compose.ts'
@@ -41,8 +41,9 @@ type Judged =
   | Extract<SenderStanding, { kind: 'false' | 'blocked' }>
 
 const raw = (hex: string): Uint8Array => Buffer.from(hex, 'hex')
-const tierKeyword = (word: string): Flag => `$MyceliumTrust-${word}`
-const wordOf = (tier: Tier | 'local'): string => (tier === 'local' ? tier : tierWords[tier])
+/** The current tier of a mail's sender, for mail programs. @param word of `wordOf`, or `false` */
+export const tierKeyword = (word: string): Flag => `$MyceliumTrust-${word}`
+export const wordOf = (tier: Tier | 'local'): string => (tier === 'local' ? tier : tierWords[tier])
 
 export class Deliverer {
   readonly #mailboxes: Mailboxes
@@ -131,7 +132,7 @@ export class Deliverer {
         })
         return
       case 'request':
-        this.#noticeOnce(tx, mail, standing.sender)
+        this.noticeOnce(tx, mail, standing.sender)
         this.#appendTo(tx, mail.account, requestsMailbox, {
           ...stored,
           flags: [tierKeyword('unverified')],
@@ -184,7 +185,7 @@ export class Deliverer {
   }
 
   /** One notice in INBOX for each stranger, however many mails they send; one for all when many strangers come. */
-  #noticeOnce(tx: WriteTx, { account, author }: ArrivedMail, sender: Address): void {
+  noticeOnce(tx: WriteTx, { account, author }: Pick<ArrivedMail, 'account' | 'author'>, sender: Address): void {
     const key = tx.opaque(fromUtf8('request-notice'), raw(account), raw(author))
     if (this.#tombstones.has(tx, key)) return
     this.#tombstones.put(tx, key)
@@ -195,14 +196,22 @@ export class Deliverer {
     this.deliverOwn(tx, account, notice(context, this.#directory.primaryAddress(account), said.subject, said.text))
   }
 
+  /** A person may have removed the folder for strangers: they do not get into the inbox by that. */
+  strangersMailbox(account: Identity): MailboxInfo {
+    return this.#mailboxNamed(account, requestsMailbox)
+  }
+
   #appendTo(tx: WriteTx, account: Identity, name: string, item: AppendItem, options: AppendOptions = {}): void {
-    // a person may have removed the folder for strangers: they do not get into the inbox by that
+    this.#mailboxes.append(tx, account, this.#mailboxNamed(account, name).id, [item], options)
+  }
+
+  #mailboxNamed(account: Identity, name: string): MailboxInfo {
     const mailbox =
       this.#mailboxes.byName(account, name) ??
       this.#mailboxes.bySpecialUse(account, '\\Junk') ??
       this.#mailboxes.byName(account, 'INBOX')
     if (mailbox === undefined) throw new MyceliumError('no-such-mailbox')
-    this.#mailboxes.append(tx, account, mailbox.id, [item], options)
+    return mailbox
   }
 }
 

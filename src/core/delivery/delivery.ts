@@ -4,6 +4,7 @@
  */
 import type { Ambient } from '../ambient.ts'
 import type { Conversations } from '../conversation/conversations.ts'
+import type { GroupBook } from '../conversation/group-book.ts'
 import { hasCode, MyceliumError } from '../errors.ts'
 import type { Identity } from '../ids.ts'
 import { limits } from '../limits.ts'
@@ -14,6 +15,12 @@ import type { Blobs } from '../store/blobs.ts'
 import type { Store, WriteTx } from '../store/store.ts'
 import { Arrivals } from './arrivals.ts'
 import { BlobSource } from './blob-source.ts'
+import { Answers } from './chat-mail/answers.ts'
+import { ChatMail } from './chat-mail/chat-mail.ts'
+import type { ChatGroups } from './chat-mail/groups.ts'
+import { groupsInMail } from './chat-mail/groups-in-mail.ts'
+import { ReadMarks } from './chat-mail/read-marks.ts'
+import { ChatPost } from './chat-post.ts'
 import { Chats } from './chats.ts'
 import type { CourierStatus } from './courier.ts'
 import { type DeliveryCounts, newDeliveryCounts } from './counts.ts'
@@ -23,20 +30,25 @@ import { FirstContact } from './first-contact.ts'
 import { allHeld, type HeldMail, heldNow, keepHeld, nextRelease, removeHeld, waitingOf } from './held.ts'
 import { Inbound } from './inbound.ts'
 import { itemHandlers } from './item-handlers.ts'
+import { GroupInbox } from './groups/group-inbox.ts'
+import { GroupPost } from './groups/group-post.ts'
+import { GroupVault } from './groups/group-vault.ts'
+import { Groups } from './groups/groups.ts'
 import type { Item } from './items.ts'
 import { LinkHub } from './link-hub.ts'
 import { LongReports } from './long-reports.ts'
 import type { Directory, Keyring } from './needs.ts'
-import { Outbox, type OutgoingMessage, type QueuedRef } from './outbox.ts'
+import { Outbox, type OutboxRef, type OutgoingMessage, type QueuedRef } from './outbox.ts'
 import type { Overlay } from './ports.ts'
 import { RelayDesk, type RelaySettings } from './relay/desk.ts'
 import { release, Releases } from './releases.ts'
-import { deliveredHere, Reports } from './reports.ts'
+import { deliveredHere, type Outcome, Reports } from './reports.ts'
 import type { Requests } from './requests.ts'
 import { RunClock } from './run-clock.ts'
 import { SentCopies } from './sent-copies.ts'
 import { type Pair, SessionBook } from './session-book.ts'
 import { refusalTexts, Settler } from './settle.ts'
+import { Signals } from './signals.ts'
 import { SharedWrite } from './shared-write.ts'
 import type { Submitter } from './submission.ts'
 import { submitter, type SubmitParts } from './submit.ts'
@@ -52,6 +64,9 @@ export interface DeliveryParts {
   readonly keyring: Keyring
   readonly requests: Requests
   readonly conversations: Conversations
+  readonly groupBook: GroupBook
+  /** Groups as mail programs see them; the accounts' own where absent. */
+  readonly groups?: ChatGroups | undefined
   readonly ambient: Ambient
   /** A step of an online confirmation arrived inside a contact's session. */
   readonly onConfirmation: (account: Identity, contact: Identity, step: Uint8Array) => void
@@ -77,6 +92,8 @@ export interface Delivery extends AsyncDisposable {
   readonly submitter: Submitter
   readonly sentCopies: SentCopies
   readonly chats: Chats
+  readonly groups: Groups
+  readonly signals: Signals
   readonly counts: Readonly<DeliveryCounts>
   /** The relays through which accounts can be reached while this gateway is away; absent on a network without them. */
   readonly relays:
@@ -113,6 +130,9 @@ class RunningDelivery implements Delivery {
   readonly submitter: Submitter
   readonly sentCopies: SentCopies
   readonly chats: Chats
+  readonly groups: Groups
+  readonly signals: Signals
+  readonly #groupInbox: GroupInbox
   readonly counts = newDeliveryCounts()
   readonly #parts: DeliveryParts
   readonly #outbox = new Outbox()
@@ -127,12 +147,15 @@ class RunningDelivery implements Delivery {
   readonly #runClock: RunClock
   readonly #tombstones: Tombstones
   readonly #releases: Releases
+  readonly #chatMail: ChatMail
+  readonly #readMarks: ReadMarks
   readonly #switchboard: Switchboard
   readonly relays: RelayDesk | undefined
   readonly #timers: NodeJS.Timeout[] = []
 
   constructor(parts: DeliveryParts) {
     const { store, ambient, overlay, keyring, directory, mailboxes, requests } = parts
+    const groups = parts.groups ?? groupsInMail({ ...parts, book: parts.groupBook, groups: () => this.groups })
     this.#parts = parts
     this.#book = new SessionBook(store, ambient)
     this.#runClock = new RunClock(store, ambient)
@@ -161,15 +184,57 @@ class RunningDelivery implements Delivery {
       hasAccount: (account) => directory.isOwn(account),
       devicesOf: (account, contact) => this.#switchboard.devicesOf(account, contact),
       isLeft: ({ seq, ref }) => this.#atRelays(seq, ref) !== undefined,
-      onChatEnded: (tx, ref, outcome) => this.chats.ended(tx, ref, outcome),
+      onChatEnded: (tx, ref, outcome) => {
+        this.chats.ended(tx, ref, outcome === 'delivered' ? 'delivered' : 'failed')
+        if (outcome !== 'delivered') this.#reportOfChat(tx, ref, outcome, reports)
+      },
     })
-    this.chats = new Chats({
+    this.#chatMail = new ChatMail({
+      ...parts,
+      deliverer,
+      groups,
+      onRendered: (account) => this.#readMarks.watch(account),
+    })
+    const post = new ChatPost({
       ...parts,
       outbox: this.#outbox,
       runClock: this.#runClock,
       onQueued: (queued) => this.#switchboard.queued(queued),
+    })
+    this.chats = new Chats({
+      ...parts,
+      hasRoom: (tx, account, arriving) => this.#chatMail.hasRoom(tx, account, arriving),
+      outbox: this.#outbox,
+      post,
       say: (account, contact, item) => this.#switchboard.say(account, contact, item),
       sayTo: (pair, item) => this.#switchboard.channel(pair).say(item),
+      takeOfGroup: (tx, ...statement) => this.#groupInbox.take(tx, ...statement),
+    })
+    const vault = new GroupVault({
+      book: parts.groupBook,
+      ambient,
+      devicesOf: keyring.devicesInLog.bind(keyring),
+    })
+    const groupPost = new GroupPost({
+      post,
+      directory,
+      takeHere: (tx, account, from, group, payload) => void this.#groupInbox.take(tx, account, from, group, payload),
+    })
+    const grouped = { ...parts, book: parts.groupBook, vault, post, groupPost }
+    this.groups = new Groups({
+      ...grouped,
+      here: () => ({ gateway: overlay.self, locators: overlay.locators() }),
+    })
+    this.#groupInbox = new GroupInbox({ ...grouped, groups: this.groups })
+    this.signals = new Signals({
+      ...parts,
+      membersOf: (account, conversation) => this.groups.others(account, conversation),
+      whisper: (account, contact, item) => this.#switchboard.whisper(account, contact, item),
+    })
+    this.#readMarks = new ReadMarks({
+      ...parts,
+      log: ambient.log,
+      markRead: async (...read) => await this.chats.markRead(...read),
     })
     this.#fetches = new Fetches({ ...parts, askHere: this.#blobSource.answer })
     this.#arrivals = new Arrivals({
@@ -205,6 +270,7 @@ class RunningDelivery implements Delivery {
       handlers: itemHandlers({
         ...parts,
         chats: this.chats,
+        signals: this.signals,
         outbox: this.#outbox,
         settler: this.#settler,
         switchboard: this.#switchboard,
@@ -280,6 +346,10 @@ class RunningDelivery implements Delivery {
       arrivals: this.#arrivals,
       reports,
       runClock: this.#runClock,
+      answers: new Answers({ ...parts, groups }),
+      chats: this.chats,
+      groups,
+      onSaidAsMail: (arriving) => this.#chatMail.cameAsMail(arriving),
       onQueued: (queued) => this.#switchboard.queued(queued),
       onHeld: () => this.#releases.nudge(),
     }
@@ -304,6 +374,7 @@ class RunningDelivery implements Delivery {
       },
     })
     this.#arrivals.start()
+    for (const account of this.#parts.keyring.accounts()) this.#readMarks.watch(account)
     this.#longReports.writeAll()
     this.#every(limits.resendTickMs, () => this.#switchboard.tick())
     this.#every(60_000, () => this.#guarded('sweep', this.#minute()))
@@ -412,7 +483,10 @@ class RunningDelivery implements Delivery {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer)
+    await this.#readMarks[Symbol.asyncDispose]()
     this.chats[Symbol.dispose]()
+    this.#groupInbox[Symbol.dispose]()
+    this.signals[Symbol.dispose]()
     await this.relays?.[Symbol.asyncDispose]()
     await this.#releases[Symbol.asyncDispose]()
     await this.#switchboard[Symbol.asyncDispose]()
@@ -420,6 +494,18 @@ class RunningDelivery implements Delivery {
     await this.#longReports[Symbol.asyncDispose]()
     // a full disk must not keep the rest from closing: at worst some running time is not counted
     await this.#runClock.save().catch((error: unknown) => this.#failed('run-clock', error))
+  }
+
+  /** Who has only mail programs hears of a chat that nobody took as of a mail. */
+  #reportOfChat(tx: WriteTx, ref: OutboxRef, outcome: Outcome, reports: Reports): void {
+    const bytes = this.#chatMail.returned(tx, ref.account, ref.message)
+    if (bytes === undefined) return
+    const about = { ...ref, notify: ['failure'], envelopeId: undefined, mail: { kind: 'inline', bytes } } as const
+    reports.report(
+      tx,
+      { ...about, returned: bytes.length > limits.messageInlineBytesMax ? 'headers' : 'full' },
+      outcome,
+    )
   }
 
   #rolledBack(pair: Pair, who: 'self-rolled-back' | 'peer-rolled-back'): void {
@@ -440,6 +526,7 @@ class RunningDelivery implements Delivery {
     await this.relays?.tick()
     await this.#settler.sweep()
     await this.chats.minute()
+    await this.#groupInbox.minute()
     this.#longReports.writeAll()
     await this.#tombstones.sweepSome()
     await this.#runClock.save()

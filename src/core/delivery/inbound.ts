@@ -19,6 +19,7 @@ import type { Chats } from './chats.ts'
 import type { Delivered, Deliverer } from './deliver.ts'
 import { decodeItem, type Item, packItem, type Refusal, unpackPayload } from './items.ts'
 import type { GivenQueue } from './relay/queues.ts'
+import type { Signal } from './signals.ts'
 import { type Pair, pairName, type SessionBook, type SessionRow, type Tagged } from './session-book.ts'
 
 /** One frame as it came off a link, copied out of the link's buffers. */
@@ -38,6 +39,7 @@ export interface ItemHandlers {
   readonly welcome: (tx: WriteTx, pair: Pair) => void
   readonly wanted: (tx: WriteTx, pair: Pair, ids: readonly MessageId[]) => void
   readonly absent: (tx: WriteTx, pair: Pair, ids: readonly MessageId[]) => void
+  readonly signals: (tx: WriteTx, pair: Pair, signals: readonly Signal[]) => void
 }
 
 interface InboundParts {
@@ -207,6 +209,9 @@ export class Inbound {
         return
       case 'absent':
         handlers.absent(tx, pair, item.ids)
+        return
+      case 'signals':
+        handlers.signals(tx, pair, item.signals)
     }
   }
 

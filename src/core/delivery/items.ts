@@ -7,6 +7,7 @@ import { MyceliumError } from '../errors.ts'
 import type { MessageId } from '../ids.ts'
 import { limits } from '../limits.ts'
 import { type GivenQueue, givenQueuesCodec } from './relay/queues.ts'
+import { type Signal, signalsCodec } from './signals.ts'
 
 /** Why a device will not take a message, for good: the sender reports it instead of trying again. */
 export const refusals = ['mailbox-full', 'message-too-large', 'blocked', 'malformed', 'clock-off'] as const
@@ -33,6 +34,8 @@ export type Item =
   | { readonly kind: 'wanted'; readonly ids: readonly MessageId[] }
   /** Of those that were wanted: not here either. */
   | { readonly kind: 'absent'; readonly ids: readonly MessageId[] }
+  /** Who types, and who is there. */
+  | { readonly kind: 'signals'; readonly signals: readonly Signal[] }
 
 const refusalCodec: Codec<Refusal> = {
   write: (out, value) => out.u8(refusals.indexOf(value)),
@@ -63,6 +66,7 @@ const itemCodec: Codec<Item> = union<Item>({
   },
   queues: { tag: 7, codec: record({ kind: literal('queues'), queues: givenQueuesCodec }) },
   wanted: { tag: 9, codec: record({ kind: literal('wanted'), ids: array(messageId, limits.messagesAskedMax) }) },
+  signals: { tag: 11, codec: record({ kind: literal('signals'), signals: signalsCodec }) },
   absent: { tag: 10, codec: record({ kind: literal('absent'), ids: array(messageId, limits.messagesAskedMax) }) },
 })
 

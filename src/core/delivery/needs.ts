@@ -1,4 +1,5 @@
 /** The few abilities that the delivery path uses of accounts and contacts; the gateway wires the real ones. */
+import type { ContactState } from '../account/contact.ts'
 import type { Address, DeviceId, Identity } from '../ids.ts'
 import type { SigningKey } from '../crypto/sign.ts'
 import type { Prekey } from '../identity/prekeys.ts'
@@ -31,6 +32,8 @@ export interface Directory {
   primaryAddress(account: Identity): Address
   /** What a contact, or another account of this gateway, is called in lists: its first address. */
   addressOf(account: Identity, contact: Identity): Address
+  /** What the account calls a contact or itself, or another account of this gateway calls itself; `undefined` of others. */
+  nameOf(account: Identity, identity: Identity): string | undefined
   deviceOf(account: Identity): DeviceId
   route(account: Identity, address: Address): Route
   standing(tx: ReadTx, account: Identity, author: Identity, from: ReversePath): SenderStanding
@@ -47,7 +50,7 @@ export interface PeerDevice {
 
 export interface PeerContact {
   readonly identity: Identity
-  readonly state: 'pending' | 'active' | 'blocked' | 'request'
+  readonly state: ContactState | 'blocked'
   readonly logHead: Uint8Array | undefined
   /** Nothing keeps mail from it: accepted, not blocked, its key the accepted one. */
   readonly mayMail: boolean
@@ -98,6 +101,15 @@ export interface Keyring {
   mayMeet(pair: PairOfDevices): boolean
   /** Merges what a verified bundle proves. @throws `signature-invalid`, `malformed`, `log-fork` */
   learn(tx: WriteTx, account: Identity, bundle: Uint8Array, from: Identity): void
+  /**
+   * Somebody who is in a group with this account: sessions are possible, and nothing else is given.
+   * @returns who; `undefined` for an account of this gateway. @throws `signature-invalid`, `malformed`, `log-fork`
+   */
+  learnFellow(tx: WriteTx, account: Identity, bundle: Uint8Array): Identity | undefined
+  /** Every device that the identity's log names, revoked ones too, as far as the log is known to this account. */
+  devicesInLog(tx: ReadTx, account: Identity, identity: Identity): ReadonlySet<DeviceId>
+  /** What a fellow needs to write to a contact of this account, or to another account of this gateway. */
+  bundleOf(account: Identity, identity: Identity, here: GatewayAddress): Uint8Array | undefined
   /**
    * Makes a contact of whoever sent this introduction: at once with a good capability of ours, else as a request.
    * @throws `too-large` when too many requests wait; `blocked`; what `verifyBundle` throws

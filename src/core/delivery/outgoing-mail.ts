@@ -7,7 +7,7 @@ import { concat, fromUtf8, toHex, toLatin1 } from '../bytes.ts'
 import { MyceliumError } from '../errors.ts'
 import type { Address } from '../ids.ts'
 import { limits } from '../limits.ts'
-import { parseHeaders } from '../message/header.ts'
+import { type Headers, parseHeaders } from '../message/header.ts'
 import { mailDate, traceFields } from './compose.ts'
 import { isPlain, onlyFrom } from './sender.ts'
 
@@ -16,6 +16,8 @@ export interface OutgoingMail {
   readonly ownHead: Uint8Array
   /** Header section for recipients. */
   readonly sentHead: Uint8Array
+  /** As submitted, what was added here left out. */
+  readonly headers: Headers
   /** Text inside the angle brackets of Message-ID. */
   readonly messageId: string
   /** What follows the header section. */
@@ -53,7 +55,7 @@ export async function readOutgoing(
   const ownHead = added === '' ? head : concat(fromUtf8(added), head)
   const stripped = fields.filter((field) => strippedFields.has(field.name))
   const sentHead = stripped.length === 0 ? ownHead : concat(fromUtf8(added), ...without(head, stripped))
-  return { ownHead, sentHead, messageId: messageId ?? madeId, body: rest }
+  return { ownHead, sentHead, headers, messageId: messageId ?? madeId, body: rest }
 }
 
 /** What stands between the angle brackets; `undefined` when nothing usable does. */

@@ -1,13 +1,15 @@
 /** Accounts, contacts and invitations as the delivery path asks of them (needs.ts). */
 import type { Accounts } from '../account/accounts.ts'
-import type { Contact } from '../account/contact.ts'
+import { type Contact, isChosen } from '../account/contact.ts'
+import { readContact } from '../account/contact-rows.ts'
 import type { Contacts } from '../account/contacts.ts'
 import type { Invitations } from '../account/invitations.ts'
 import type { Ambient } from '../ambient.ts'
 import { equalConstantTime } from '../bytes.ts'
 import { MyceliumError, unreachable } from '../errors.ts'
 import type { Address, DeviceId, Identity } from '../ids.ts'
-import { verifyBundle } from '../identity/bundle.ts'
+import type { LogState } from '../identity/account-log.ts'
+import { encodeBundle, verifyBundle } from '../identity/bundle.ts'
 import { entryHash } from '../identity/log-entry.ts'
 import type { ReversePath } from '../message/part.ts'
 import type { ReadTx, WriteTx } from '../store/store.ts'
@@ -67,6 +69,15 @@ export class People implements Directory, Keyring {
     return known ?? (`${contact.slice(0, 16)}@identity.invalid` as Address)
   }
 
+  nameOf(account: Identity, identity: Identity): string | undefined {
+    if (this.#accounts.has(identity)) {
+      const { displayName, localName } = this.#accounts.get(identity)
+      return displayName === '' ? localName : displayName
+    }
+    const contact = this.#contacts.byIdentity(account, identity)
+    return contact === undefined || contact.displayName === '' ? undefined : contact.displayName
+  }
+
   deviceOf(account: Identity): DeviceId {
     return this.#accounts.deviceSecrets(account).id
   }
@@ -80,9 +91,9 @@ export class People implements Directory, Keyring {
       case 'self':
         return { kind: 'local', account }
       case 'contact':
-        return this.#contacts.byIdentity(account, found.identity)?.state === 'request'
-          ? { kind: 'refused', code: 'no-such-recipient' }
-          : { kind: 'contact', contact: found.identity }
+        return this.#isChosen(account, found.identity)
+          ? { kind: 'contact', contact: found.identity }
+          : { kind: 'refused', code: 'no-such-recipient' }
       case 'unknown':
         return { kind: 'refused', code: 'no-such-recipient' }
       case 'conflict':
@@ -96,6 +107,11 @@ export class People implements Directory, Keyring {
     }
   }
 
+  #isChosen(account: Identity, identity: Identity): boolean {
+    const contact = this.#contacts.byIdentity(account, identity)
+    return contact !== undefined && isChosen(contact)
+  }
+
   standing(_tx: ReadTx, account: Identity, author: Identity, from: ReversePath): SenderStanding {
     if (this.#accounts.has(author))
       return from !== '' && this.#accounts.ownsAddress(author, from)
@@ -105,7 +121,7 @@ export class People implements Directory, Keyring {
     if (contact === undefined || contact.blocked) return { kind: 'blocked' }
     if (from === '' || this.#accounts.byUser(from) !== undefined) return { kind: 'false' }
     const claim = contact.addresses.find(({ address }) => address === from)
-    if (contact.state === 'request') return claim === undefined ? { kind: 'false' } : { kind: 'request' }
+    if (!isChosen(contact)) return claim === undefined ? { kind: 'false' } : { kind: 'request' }
     // an address that several claim and nobody vouches for proves nothing about its sender
     if (claim === undefined || claim.conflicting) return { kind: 'false' }
     // what stood behind the address stood behind the key before
@@ -181,6 +197,31 @@ export class People implements Directory, Keyring {
       this.#ambient.log.warn('contact.key-changed', { contact: from.slice(0, 8), fork: fork !== undefined })
   }
 
+  learnFellow(tx: WriteTx, account: Identity, bundle: Uint8Array): Identity | undefined {
+    const verified = verifyBundle(bundle, undefined, this.#ambient.clock.nowMs())
+    const { identity } = verified
+    if (identity === account || this.#accounts.has(identity)) return undefined
+    const writer = this.#contacts.using(tx)
+    const { contact } = writer.learn(account, verified, { stateIfNew: 'fellow' })
+    if (contact.state === 'request') writer.fellow(account, identity)
+    return identity
+  }
+
+  devicesInLog(tx: ReadTx, account: Identity, identity: Identity): ReadonlySet<DeviceId> {
+    if (this.#accounts.has(identity)) return devicesOfLog(this.#accounts.get(identity).state)
+    // whoever is new may have come in this very transaction
+    const log = this.#contacts.byIdentity(account, identity)?.log ?? readContact(tx, account, identity)?.log
+    return log === undefined ? new Set() : devicesOfLog(log)
+  }
+
+  bundleOf(account: Identity, identity: Identity, here: GatewayAddress): Uint8Array | undefined {
+    if (this.#accounts.has(identity)) return this.#accounts.introduction(identity, here)
+    const contact = this.#contacts.record(account, identity)
+    if (contact === undefined || contact.entries.length === 0) return undefined
+    const devices = contact.devices.map((records) => ({ ...records, prekeys: records.prekeys.slice(0, 2) }))
+    return encodeBundle({ entries: contact.entries, devices, names: [] })
+  }
+
   meet(tx: WriteTx, account: Identity, { introduction, claimed, capability, source, flight }: Introduced): PeerContact {
     const known = this.#contacts.byIdentity(account, claimed)
     if (known?.blocked === true) throw new MyceliumError('blocked')
@@ -206,6 +247,16 @@ export class People implements Directory, Keyring {
   capabilityOpens(account: Identity, capability: Uint8Array): boolean {
     return this.#invitations.opens(account, capability)
   }
+}
+
+const logDevices = new WeakMap<LogState, ReadonlySet<DeviceId>>()
+
+function devicesOfLog(log: LogState): ReadonlySet<DeviceId> {
+  const known = logDevices.get(log)
+  if (known !== undefined) return known
+  const made = new Set(log.devices.keys())
+  logDevices.set(log, made)
+  return made
 }
 
 /** Contacts are replaced, never changed: what was made of one holds for as long as it does. */

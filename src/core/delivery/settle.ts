@@ -29,8 +29,8 @@ interface SettleParts {
   readonly devicesOf: (account: Identity, contact: Identity) => readonly DeviceId[]
   /** Was it left at relays for the recipient? Then it may have arrived, though nobody could say so. */
   readonly isLeft: (queued: QueuedRef) => boolean
-  /** A copy of a message of a conversation has come to its end. */
-  readonly onChatEnded: (tx: WriteTx, ref: OutboxRef, outcome: 'delivered' | 'failed') => void
+  /** A copy of a message of a conversation has come to its end; when nobody took it, with the reason in words. */
+  readonly onChatEnded: (tx: WriteTx, ref: OutboxRef, outcome: 'delivered' | Outcome) => void
 }
 
 /** What a person reads when a message could not be delivered, and its code (RFC 3463). */
@@ -69,8 +69,7 @@ export class Settler {
     if (ref.refusedBy.includes(device)) return
     const next = { ...ref, refusedBy: [...ref.refusedBy, device] }
     if (next.ackedBy.length === 0 && !this.#isWaiting(next)) {
-      this.#report(tx, next, { action: 'failed', ...refusalTexts[reason] })
-      this.#failed(tx, next)
+      this.#failed(tx, next, { action: 'failed', ...refusalTexts[reason] })
     }
     this.#keepOrEnd(tx, seq, next)
   }
@@ -121,9 +120,8 @@ export class Settler {
 
   #expire(tx: WriteTx, seq: number, ref: OutboxRef): void {
     if (ref.ackedBy.length === 0) {
-      this.#failed(tx, ref)
       const days = Math.round((ref.expiresAtMs - ref.submittedAtMs) / (24 * 3600_000))
-      this.#report(tx, ref, {
+      this.#failed(tx, ref, {
         action: 'failed',
         status: '4.4.7',
         reason: this.#parts.isLeft({ seq, ref })
@@ -134,9 +132,10 @@ export class Settler {
     this.#end(tx, seq, ref)
   }
 
-  #failed(tx: WriteTx, ref: OutboxRef): void {
+  #failed(tx: WriteTx, ref: OutboxRef, outcome: Outcome): void {
     tx.afterCommit(() => (this.#parts.counts.failed += 1))
-    if (isOfChat(ref)) this.#parts.onChatEnded(tx, ref, 'failed')
+    if (isOfChat(ref)) this.#parts.onChatEnded(tx, ref, outcome)
+    else this.#report(tx, ref, outcome)
   }
 
   #delay(tx: WriteTx, seq: number, ref: OutboxRef): void {

@@ -32,7 +32,13 @@ export type RecipientVerdict =
       readonly kind: 'refused'
       readonly code: Extract<
         ErrorCode,
-        'no-such-recipient' | 'identity-conflict' | 'key-changed' | 'blocked' | 'mailbox-full'
+        | 'no-such-recipient'
+        | 'identity-conflict'
+        | 'key-changed'
+        | 'blocked'
+        | 'mailbox-full'
+        | 'not-a-member'
+        | 'not-permitted'
       >
     }
 
@@ -42,7 +48,8 @@ export interface Submitter {
   recipient(account: Identity, address: Address): RecipientVerdict
   /**
    * Resolves after the message, its Sent copy and a reference for each recipient are durable in one transaction.
-   * @throws `message-too-large`, `mailbox-full`, `no-such-recipient`, `not-your-address` (From field), `malformed`, `disk-full`
+   * @throws `message-too-large`, `mailbox-full`, `no-such-recipient`, `not-your-address` (From field), `malformed`,
+   *   `disk-full`, `not-a-member`, `not-permitted`; `not-held` for a group that is to get it later
    */
   submit(account: Identity, submission: Submission): Promise<{ readonly id: MessageId }>
 }

@@ -4,6 +4,7 @@
  */
 import type { Ambient } from '../ambient.ts'
 import { concat } from '../bytes.ts'
+import type { Arriving } from '../conversation/history.ts'
 import { MyceliumError } from '../errors.ts'
 import type { Address, Identity, MessageId } from '../ids.ts'
 import { limits } from '../limits.ts'
@@ -13,7 +14,10 @@ import { encodeMessage, type Message, messageIdOf } from '../message/message.ts'
 import type { ReversePath } from '../message/part.ts'
 import type { WriteTx } from '../store/store.ts'
 import type { Arrivals, Reporting } from './arrivals.ts'
-import type { BlobSource } from './blob-source.ts'
+import type { BlobSource, PreparedBlob } from './blob-source.ts'
+import type { Answers, Plan } from './chat-mail/answers.ts'
+import type { ChatGroups } from './chat-mail/groups.ts'
+import type { Chats } from './chats.ts'
 import type { Deliverer } from './deliver.ts'
 import type { Directory } from './needs.ts'
 import { type HeldRecipient, keepHeld } from './held.ts'
@@ -37,7 +41,12 @@ export interface SubmitParts {
   readonly arrivals: Arrivals
   readonly reports: Reports
   readonly runClock: RunClock
+  readonly answers: Pick<Answers, 'plan'>
+  readonly chats: Pick<Chats, 'sayIn'>
+  readonly groups: Pick<ChatGroups, 'resolve' | 'mayPost' | 'postIn'>
   readonly ambient: Ambient
+  /** Before it becomes history: Sent has this message as it was submitted. */
+  readonly onSaidAsMail: (arriving: Arriving) => void
   /** Called after the commit: there is something to send. */
   readonly onQueued: (queued: QueuedRef) => void
   /** Called after the commit: there is something to release later. */
@@ -57,7 +66,12 @@ export function submitter(parts: SubmitParts): Submitter {
   }
 }
 
-function verdict({ directory, mailboxes }: SubmitParts, account: Identity, address: Address): RecipientVerdict {
+function verdict({ directory, mailboxes, groups }: SubmitParts, account: Identity, address: Address): RecipientVerdict {
+  const group = groups.resolve(account, address)
+  if (group !== undefined) {
+    const may = groups.mayPost(account, group)
+    return may === 'yes' ? { kind: 'ok' } : { kind: 'refused', code: may }
+  }
   const route = directory.route(account, address)
   if (route.kind === 'refused') return { kind: 'refused', code: route.code }
   const isFull = route.kind === 'local' && mailboxes.isFull(route.account, 1)
@@ -77,17 +91,82 @@ async function submit(
     token: random.bytes(16),
   })
   const { own, sent } = await gather(parts, account, mail)
-  const prepared = sent.kind === 'inline' ? undefined : await parts.blobSource.prepare(account, sent.stored)
-  const content: Content = sent.kind === 'inline' ? sent : prepared!.content
   const nowMs = clock.nowMs()
-  const recipients = submission.from === '' ? submission.recipients.map(unreported) : submission.recipients
   const heldUntilMs =
     submission.holdUntilMs !== undefined && submission.holdUntilMs > nowMs ? submission.holdUntilMs : undefined
+  const plan = await parts.answers.plan(account, {
+    recipients: submission.from === '' ? submission.recipients.map(unreported) : submission.recipients,
+    isOrdinary: submission.from !== '' && heldUntilMs === undefined,
+    headers: mail.headers,
+    read: async () => await whole(parts, account, sent),
+  })
+  if (plan.groups.length > 0 && heldUntilMs !== undefined) throw new MyceliumError('not-held')
+  const outgoing =
+    plan.mail.length === 0
+      ? undefined
+      : await outgoingMail(parts, account, { submission, mail, sent, nowMs, heldUntilMs })
+  return await parts.writes.run((tx) => {
+    keepSentCopy(tx, parts, account, mail.messageId, own)
+    const said = saySome(tx, parts, account, plan)
+    if (outgoing === undefined) return { id: said! }
+    const { leaving, prepared } = outgoing
+    if (heldUntilMs !== undefined) {
+      if (prepared !== undefined) parts.blobSource.hold(tx, prepared)
+      hold(tx, parts, leaving, plan.mail, { untilMs: heldUntilMs, submittedAtMs: nowMs })
+      return { id: leaving.id }
+    }
+    const isSent = send(tx, parts, leaving, plan.mail, (_, code) => {
+      throw new MyceliumError(code)
+    })
+    if (isSent && prepared !== undefined) parts.blobSource.hold(tx, prepared)
+    return { id: leaving.id }
+  })
+}
+
+/** What is said in conversations instead of being sent as a mail. @returns the first message's id */
+function saySome(tx: WriteTx, parts: SubmitParts, account: Identity, { groups, direct }: Plan): MessageId | undefined {
+  const ids: MessageId[] = []
+  for (const { group, drafts } of groups)
+    for (const draft of drafts) ids.push(parts.groups.postIn(tx, account, group, draft).id)
+  for (const draft of direct?.drafts ?? [])
+    ids.push(parts.chats.sayIn(tx, account, direct!.peer, draft, (arriving) => parts.onSaidAsMail(arriving)).id)
+  return ids[0]
+}
+
+/** All octets of a mail that may be an answer to a chat; `undefined` of a longer one. */
+async function whole(parts: SubmitParts, account: Identity, sent: Gathered): Promise<Uint8Array | undefined> {
+  if (sent.kind === 'inline') return sent.bytes
+  if (sent.stored.size > limits.chatFromMailBytesMax) return undefined
+  const pieces: Uint8Array[] = []
+  for await (const piece of parts.mailboxes.read(account, sent.stored.content)) pieces.push(piece)
+  return concat(...pieces)
+}
+
+/** The canonical message of a mail, with its content ready to be fetched where that is long. */
+async function outgoingMail(
+  parts: SubmitParts,
+  account: Identity,
+  {
+    submission,
+    mail,
+    sent,
+    nowMs,
+    heldUntilMs,
+  }: {
+    readonly submission: Submission
+    readonly mail: OutgoingMail
+    readonly sent: Gathered
+    readonly nowMs: number
+    readonly heldUntilMs: number | undefined
+  },
+): Promise<{ readonly leaving: Leaving; readonly prepared: PreparedBlob | undefined }> {
+  const prepared = sent.kind === 'inline' ? undefined : await parts.blobSource.prepare(account, sent.stored)
+  const content: Content = sent.kind === 'inline' ? sent : prepared!.content
   const sentAtMs = heldUntilMs ?? nowMs
   const message: Message = {
     author: account,
     device: parts.directory.deviceOf(account),
-    nonce: random.bytes(16),
+    nonce: parts.ambient.random.bytes(16),
     sentAtMs,
     expiresAtMs: sentAtMs + limits.messageExpiryMs,
     place: undefined,
@@ -96,24 +175,11 @@ async function submit(
     parts: [{ kind: 'mail', from: submission.from, content }],
   }
   const encoded = encodeMessage(message)
-  const id = messageIdOf(encoded)
   const root = prepared?.content.root
   const head = prepared === undefined ? new Uint8Array() : reportedHead(mail.sentHead)
   const { envelopeId, returned = 'headers' } = submission
-  const leaving: Leaving = { id, message, sent, nowMs, outgoing: { encoded, envelopeId, returned, root, head } }
-  await parts.writes.run((tx) => {
-    keepSentCopy(tx, parts, account, mail.messageId, own)
-    if (heldUntilMs !== undefined) {
-      if (prepared !== undefined) parts.blobSource.hold(tx, prepared)
-      hold(tx, parts, leaving, recipients, { untilMs: heldUntilMs, submittedAtMs: nowMs })
-      return
-    }
-    const isSent = send(tx, parts, leaving, recipients, (_, code) => {
-      throw new MyceliumError(code)
-    })
-    if (isSent && prepared !== undefined) parts.blobSource.hold(tx, prepared)
-  })
-  return { id }
+  const outgoing: OutgoingMessage = { encoded, envelopeId, returned, root, head }
+  return { leaving: { id: messageIdOf(encoded), message, sent, nowMs, outgoing }, prepared }
 }
 
 /** A mail as it leaves, at once or later. */
@@ -125,7 +191,8 @@ export interface Leaving {
   readonly outgoing: OutgoingMessage
 }
 
-export type Refused = Extract<RecipientVerdict, { kind: 'refused' }>['code']
+/** Why somebody does not get a mail; of groups, which get none, nothing. */
+export type Refused = Exclude<Extract<RecipientVerdict, { kind: 'refused' }>['code'], 'not-a-member' | 'not-permitted'>
 
 /**
  * Into mailboxes of this gateway, and with a reference for everybody else. @returns whether there is anybody else

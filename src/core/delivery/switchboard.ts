@@ -205,6 +205,14 @@ export class Switchboard implements AsyncDisposable {
     this.courier(account, contact).start()
   }
 
+  /** The same to those that are connected, and now or not at all. */
+  whisper(account: Identity, contact: Identity, item: Item): void {
+    for (const device of this.devicesOf(account, contact)) {
+      const channel = this.#channels.get(pairName(this.pairOf(account, contact, device)))
+      if (channel?.way === 'link') channel.say(item)
+    }
+  }
+
   /** A reference was committed just now. */
   queued(queued: QueuedRef): void {
     const { account, recipient } = queued.ref
@@ -226,7 +234,7 @@ export class Switchboard implements AsyncDisposable {
    */
   #tell(channel: Channel): void {
     const { overlay, keyring } = this.#parts
-    if (!this.isAccepted(channel.pair)) return
+    if (this.#parts.keyring.contact(channel.pair.account, channel.pair.peer)?.state === 'request') return
     channel.say({
       kind: 'bundle',
       bundle: keyring.bundle(channel.pair.account, { gateway: overlay.self, locators: overlay.locators() }),

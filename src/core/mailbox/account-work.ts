@@ -1,6 +1,6 @@
 /** One account's mailboxes inside one write transaction: modseq, quota, names, and the change feed. */
 import type { Clock, Random } from '../ambient.ts'
-import { concat, fromUtf8, toHex } from '../bytes.ts'
+import { concat, fromHex, fromUtf8, toHex } from '../bytes.ts'
 import { decode, encode } from '../codec.ts'
 import { MyceliumError } from '../errors.ts'
 import type { Identity, MailboxId, ModSeq } from '../ids.ts'
@@ -12,7 +12,16 @@ import { noFlagSets } from './flag-sets.ts'
 import type { Change, MailboxInfo, SpecialUse } from './mailbox.ts'
 import { MailboxWork, newCounters } from './mailbox-work.ts'
 import { parentsOf } from './names.ts'
-import { accountCodec, type AccountRow, asModSeq, eventCodec, metaCodec, newAccount, seqKey } from './rows.ts'
+import {
+  accountCodec,
+  type AccountRow,
+  asModSeq,
+  eventCodec,
+  mailboxKey,
+  metaCodec,
+  newAccount,
+  seqKey,
+} from './rows.ts'
 
 const mailboxIdBytes = 16
 const changeTrimRows = 1000
@@ -70,6 +79,12 @@ export class AccountWork {
     let size = this.#before.usedBytes - this.#sizeBefore
     for (const { counters, isRemoved } of this.#mailboxes.values()) if (!isRemoved) size += counters.size
     return size
+  }
+
+  has(id: MailboxId): boolean {
+    const known = this.#mailboxes.get(id)
+    if (known !== undefined) return !known.isRemoved
+    return this.#tx.has(tables.mailboxes, mailboxKey(this.key, fromHex(id)!))
   }
 
   /** @throws `no-such-mailbox` */

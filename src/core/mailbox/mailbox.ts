@@ -85,7 +85,28 @@ export interface Change {
     | { readonly kind: 'mailboxes' } // created, renamed, removed, (un)subscribed
 }
 
+/** One account's mailboxes as a write transaction sees them, its own changes included. */
+export interface MailboxesInside {
+  has(mailbox: MailboxId): boolean
+  /** Of every mailbox. */
+  names(): ReadonlyMap<string, MailboxId>
+  /** Makes and subscribes it, with the parents that are missing. @throws `mailbox-exists`, `malformed` (name), `too-large` (count) */
+  create(name: string): MailboxId
+  /** `undefined` when it is not there. */
+  message(
+    mailbox: MailboxId,
+    uid: Uid,
+  ): { readonly flags: readonly Flag[]; readonly internalDateMs: number } | undefined
+  /** Skips UIDs that are gone. @throws `no-such-mailbox` */
+  setFlags(mailbox: MailboxId, uids: readonly Uid[], change: FlagChange): void
+  /** Would `bytes` more go over the account's quota? */
+  isFull(bytes: number): boolean
+}
+
 export interface Mailboxes {
+  /** For changes that are to be one with others of the same transaction. */
+  inside(tx: WriteTx, account: Identity): MailboxesInside
+
   list(account: Identity): readonly MailboxInfo[]
   byName(account: Identity, name: string): MailboxInfo | undefined
   byId(account: Identity, id: MailboxId): MailboxInfo | undefined
@@ -114,7 +135,7 @@ export interface Mailboxes {
     source: AsyncIterable<Uint8Array>,
     options: { readonly bytesMax: number },
   ): Promise<StoredContent>
-  /** The same for bytes in hand, inside a transaction; up to `limits.storedInlineBytesMax`. */
+  /** The same for bytes in hand, inside a transaction; up to `limits.storedRowBytesMax`. */
   storeInline(tx: WriteTx, account: Identity, bytes: Uint8Array): StoredContent
   /** Keeps content alive beside mailbox copies (the outbox), until `release`. Counted. */
   retain(tx: WriteTx, account: Identity, content: ContentId): void

@@ -22,6 +22,7 @@ import type {
   FlagsChanged,
   MailboxColumns,
   Mailboxes,
+  MailboxesInside,
   MailboxInfo,
   SearchIndexState,
   SpecialUse,
@@ -31,7 +32,7 @@ import type {
 import { searchMailbox } from './mailbox-search.ts'
 import type { MailboxWork } from './mailbox-work.ts'
 import { MessageChanges } from './message-changes.ts'
-import { inbox, parseMailboxName } from './names.ts'
+import { inbox, parentsOf, parseMailboxName } from './names.ts'
 import { eventCodec, seqKey, seqOf, uidsCodec } from './rows.ts'
 import type { SearchKey } from './search.ts'
 import { SearchIndexer } from './search-indexer.ts'
@@ -260,8 +261,36 @@ class StoredMailboxes implements MailboxStore {
   }
 
   isFull(account: Identity, bytes: number): boolean {
+    return this.#isOver(account, this.usedBytes(account) + bytes)
+  }
+
+  #isOver(account: Identity, bytes: number): boolean {
     const quotaBytes = this.#options.quotaBytes?.(account)
-    return quotaBytes !== undefined && this.usedBytes(account) + bytes > quotaBytes
+    return quotaBytes !== undefined && bytes > quotaBytes
+  }
+
+  inside(tx: WriteTx, account: Identity): MailboxesInside {
+    const work = this.#work(tx, account)
+    const { clock, random } = this.#ambient
+    return {
+      has: (mailbox) => work.has(mailbox),
+      names: () => work.names(),
+      create: (name) => {
+        const parsed = validName(name)
+        const before = work.names()
+        const { id } = work.create(parsed, { random, nowMs: clock.nowMs() })
+        for (const made of [...parentsOf(parsed), parsed]) if (!before.has(made)) work.subscribe(made, true)
+        return id
+      },
+      message: (mailbox, uid) => {
+        const found = work.has(mailbox) ? work.mailbox(mailbox).find(uid) : undefined
+        if (found === undefined) return undefined
+        const { flagSet, internalDateMs } = found.records.recordAt(found.index)
+        return { flags: work.mailbox(mailbox).flagsOf(flagSet), internalDateMs }
+      },
+      setFlags: (mailbox, uids, change) => void work.mailbox(mailbox).changeFlags(ascending(uids), change, Infinity),
+      isFull: (bytes) => this.#isOver(account, work.usedBytes + bytes),
+    }
   }
 
   async setFlags(

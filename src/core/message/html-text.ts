@@ -54,3 +54,15 @@ function after(html: string, mark: string, from: number): number {
 /** What the text says about itself, for a part that says nothing. */
 export const charsetOfHtml = (octets: Uint8Array): string | undefined =>
   /<meta[^>]{0,200}charset\s{0,9}=\s{0,9}["']?([\w-]{1,40})/i.exec(toLatin1(octets.subarray(0, 1024)))?.[1]
+
+const lineEnds = /<br\b[^>]{0,200}>|<hr>|<\/(?:p|div|li|tr|h[1-6]|blockquote|pre|ul|ol|table)\s{0,9}>/gi
+
+/** The same with line breaks where a reader sees them; of HTML without scripts (safe-html.ts). */
+export const linesOfHtml = (html: string): string =>
+  html
+    .replaceAll(/\s+/g, ' ')
+    .split(lineEnds)
+    .map(textOfHtml)
+    .join('\n')
+    .replaceAll(/\n{3,}/g, '\n\n')
+    .trim()

@@ -41,7 +41,7 @@ export interface Message {
 
 const messageId = hexId<MessageId>(32)
 
-const placeCodec = union<Place>({
+export const placeCodec = union<Place>({
   direct: { tag: 0, codec: record({ kind: literal('direct'), with: hexId<Identity>(32) }) },
   group: { tag: 1, codec: record({ kind: literal('group'), group: hexId<GroupId>(32) }) },
 })

@@ -51,7 +51,7 @@ export interface Blobs extends AsyncDisposable {
     source: AsyncIterable<Uint8Array>,
     options: { readonly bytesMax: number },
   ): Promise<StoredContent>
-  /** The same inside a transaction, for up to `limits.storedInlineBytesMax` octets. @throws `message-too-large` */
+  /** The same inside a transaction, for up to `limits.storedRowBytesMax` octets. @throws `message-too-large` */
   storeInline(tx: WriteTx, account: Identity, bytes: Uint8Array): StoredContent
   /** One use more: content in use is kept. @throws `no-such-message` when there is no such content */
   retain(tx: WriteTx, account: Identity, content: ContentId): void
@@ -186,8 +186,8 @@ class FileBlobs implements Blobs {
   }
 
   storeInline(tx: WriteTx, account: Identity, bytes: Uint8Array): StoredContent {
-    if (bytes.length > limits.storedInlineBytesMax)
-      throw new MyceliumError('message-too-large', { bytesMax: limits.storedInlineBytesMax })
+    if (bytes.length > limits.storedRowBytesMax)
+      throw new MyceliumError('message-too-large', { bytesMax: limits.storedRowBytesMax })
     const content = this.#inlineIds.next()
     const key = this.#key(tx, account, content)
     tx.put(tables.contents, key, encodeInline(bytes))

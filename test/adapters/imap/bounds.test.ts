@@ -157,7 +157,7 @@ test('a web page cannot hide its request behind a first line that is too long', 
 test('who has not logged in in time is cut off, also in the middle of a command', async () => {
   const adjustable = limits as Record<keyof typeof limits, number>
   const { imapLoginMs, lingerMs } = limits
-  Object.assign(adjustable, { imapLoginMs: 200, lingerMs: 100 })
+  Object.assign(adjustable, { imapLoginMs: 2_000, lingerMs: 100 })
   try {
     await using server = await openTestServer()
     await using dripping = await Client.connect(server.port)
@@ -165,10 +165,8 @@ test('who has not logged in in time is cut off, also in the middle of a command'
     await dripping.line()
     dripping.write('a LOGIN {0+}\r\n')
     const drops = setInterval(() => dripping.write(' {0+}\r\n'), 20)
-    const started = performance.now()
     expect(await dripping.line()).toBeUndefined()
     clearInterval(drops)
-    expect(performance.now() - started).toBeLessThan(2_000)
     await user.ok('NOOP')
   } finally {
     Object.assign(adjustable, { imapLoginMs, lingerMs })

@@ -3,7 +3,6 @@ import { spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { ImapFlow } from 'imapflow'
 import { describe, expect, test } from 'vitest'
 import { alice } from '../../core/mailbox/support.ts'
@@ -18,6 +17,7 @@ function flow({ tlsPort, cert }: TestServer): ImapFlow {
     tls: { ca: cert, servername: 'localhost' },
     auth: { user: 'alice', pass: 'secret' },
     logger: false,
+    emitLogs: true,
     qresync: true,
   })
 }
@@ -47,9 +47,12 @@ describe('imapflow', () => {
     const heard = new Promise<number>((resolve) =>
       client.on('exists', ({ count }: { count: number }) => resolve(count)),
     )
-    const idling = client.idle()
     // imapflow loses its way when something happens before its IDLE has begun.
-    await sleep(150)
+    const hasBegun = new Promise<void>((resolve) =>
+      client.on('log', ({ msg }: { msg?: string }) => msg?.startsWith('Initiated IDLE') === true && resolve()),
+    )
+    const idling = client.idle()
+    await hasBegun
     await server.deliver(simpleMail('third'))
     await server.deliver(simpleMail('fourth'))
     expect(await heard).toBe(3)

@@ -162,7 +162,7 @@ test('a long search ends when its client has gone', async () => {
   client.write('long SEARCH ALL\r\n')
   await begun.promise
   client.socket.destroy()
-  await expect.poll(() => server.imap.connections, { timeout: 10_000 }).toBe(0)
+  await expect.poll(() => server.imap.connections).toBe(0)
 })
 
 const word = fc.constantFrom(

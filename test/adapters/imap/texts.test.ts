@@ -2,7 +2,6 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { parseDate, parseDateTime } from '../../../src/adapters/imap/dates.ts'
 import { dateTime, imapString } from '../../../src/adapters/imap/encoder.ts'
-import { matchesPattern } from '../../../src/adapters/imap/list-pattern.ts'
 import { formatNumberSet, parseNumberSet, resolveNumberSet } from '../../../src/adapters/imap/number-set.ts'
 import { inRanges } from '../../../src/core/mailbox/search.ts'
 import { decodeUtf7, encodeUtf7 } from '../../../src/core/mailbox/utf7.ts'
@@ -90,38 +89,6 @@ describe('dates', () => {
 
   test.each(['31-Feb-2020', '1-Foo-2020', '0-Jan-2020', '1-Jan-20', ''])('%s is no date', (text) => {
     expect(parseDate(text)).toBeUndefined()
-  })
-})
-
-describe('patterns', () => {
-  test.each([
-    ['*', 'a/b', true],
-    ['%', 'a/b', false],
-    ['%/%', 'a/b', true],
-    ['a%', 'abc', true],
-    ['*c', 'a/b/c', true],
-    ['', '', true],
-    ['a', 'A', false],
-    ['%%', 'a/', false],
-  ])('%s %s %s', (pattern, name, expected) => {
-    expect(matchesPattern(pattern, name)).toBe(expected)
-  })
-
-  test('agree with a regular expression', () => {
-    const text = fc.string({ unit: fc.constantFrom('a', 'b', '/'), maxLength: 8 })
-    const pattern = fc.string({ unit: fc.constantFrom('a', 'b', '/', '*', '%'), maxLength: 6 })
-    fc.assert(
-      fc.property(pattern, text, (pattern, name) => {
-        const model = new RegExp(`^${pattern.replaceAll('*', '.*').replaceAll('%', '[^/]*')}$`, 's')
-        expect(matchesPattern(pattern, name)).toBe(model.test(name))
-      }),
-    )
-  })
-
-  test('take bounded time', () => {
-    const startedAt = performance.now()
-    matchesPattern('*a%'.repeat(300), 'a/'.repeat(500))
-    expect(performance.now() - startedAt).toBeLessThan(15_000) // quadratic: minutes
   })
 })
 

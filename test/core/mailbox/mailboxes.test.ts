@@ -358,7 +358,7 @@ test('summaries are made on demand, in the background, and anew for a new versio
     const { id } = home.mailboxes.byName(alice, 'INBOX')!
     const summary = await home.mailboxes.summary(alice, id, 5 as Uid)
     expect(Buffer.from(summary).toString()).toBe('1:5')
-    await expect.poll(() => made, { timeout: 5000 }).toBe(70)
+    await expect.poll(() => made).toBe(70)
     await expect.poll(() => home.mailboxes.summaryNow(alice, id, 70 as Uid)?.length).toBe(4)
     await home.store.write(() => {})
   }

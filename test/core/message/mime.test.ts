@@ -5,9 +5,6 @@ import { limits } from '../../../src/core/limits.ts'
 import { type MimePart, parseMime } from '../../../src/core/message/mime.ts'
 import { decodeWords, parseParameters } from '../../../src/core/message/mime-words.ts'
 
-/** What takes quadratic time takes minutes for these inputs; a slow machine does not. */
-const quadraticMs = 15_000
-
 const parse = (text: string): MimePart => parseMime(fromLatin1(text))
 const bodyOf = (text: string, part: MimePart): string => text.slice(part.bodyStart, part.bodyEnd)
 
@@ -96,26 +93,6 @@ describe('bounds', () => {
   test('parts are capped: the rest belongs to the last one', () => {
     const text = `Content-Type: multipart/mixed; boundary=b\n\n${'--b\n\nx\n'.repeat(5000)}--b--\n`
     expect(parse(text).parts.length).toBeLessThan(limits.mimePartsMax)
-  })
-
-  test('a megabyte of nested rfc822, of delimiters or of parameters takes linear time', () => {
-    const bombs = [
-      'Content-Type: message/rfc822\n\n'.repeat(35_000),
-      `Content-Type: multipart/mixed; boundary=b\n\n${'--b'.repeat(350_000)}`,
-      `Content-Type: multipart/mixed; boundary=b\n\n${'--b\n'.repeat(250_000)}`,
-      `Content-Type: text/plain; ${'a=b;'.repeat(250_000)}\n\n`,
-      `Content-Type: text/plain; ${'a*0*=b;'.repeat(150_000)}\n\n`,
-      `Content-Type: ${'"'.repeat(1_000_000)}\n\n`,
-      'X: y\n'.repeat(200_000),
-      ' \n'.repeat(500_000),
-      `Subject: ${'=?'.repeat(500_000)}\n\n`,
-    ]
-    for (const bomb of bombs) {
-      const startedAt = performance.now()
-      parse(bomb)
-      decodeWords(bomb)
-      expect(performance.now() - startedAt).toBeLessThan(quadraticMs)
-    }
   })
 })
 

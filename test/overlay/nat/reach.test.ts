@@ -37,17 +37,14 @@ function reachWith(parts: Partial<ReachParts> = {}): Reach {
     ...parts,
   })
 }
-const settled = async (): Promise<void> => await new Promise((resolve) => setTimeout(resolve, 20))
 
 test('two strangers who say the same make a locator, one alone does not', async () => {
   using reach = reachWith()
   reach.met(id('a'))
-  await settled()
-  expect(reach.state().state).toBe('public')
+  await expect.poll(() => reach.state().state).toBe('public')
   expect(reach.locators()).toEqual([])
   reach.met(id('b'))
-  await settled()
-  expect(reach.locators()).toEqual(['/ip4/11.0.0.9/tcp/4001'])
+  await expect.poll(() => reach.locators()).toEqual(['/ip4/11.0.0.9/tcp/4001'])
   expect(reach.servers()).toEqual([
     { ...remote, port: 4002 },
     { ...remote, port: 4002 },
@@ -68,11 +65,10 @@ test('a configured gateway is believed alone, and only so many others are asked'
     },
   })
   reach.met(id('named'))
-  await settled()
-  expect(reach.locators()).toEqual(['/ip4/11.0.0.9/tcp/4001'])
+  await expect.poll(() => reach.locators()).toEqual(['/ip4/11.0.0.9/tcp/4001'])
   for (const name of ['a', 'b', 'c', 'd', 'e']) {
     reach.met(id(name))
-    await settled()
+    await new Promise((resolve) => setImmediate(resolve))
   }
   expect(new Set(asked).size).toBe(limits.reachAskedMax)
 })

@@ -66,17 +66,15 @@ async function ask(relay: DirectRelay, gateways: readonly GatewayId[], requests:
   return counts
 }
 
-/** Leaves and takes one entry after another until told to stop; how long the slowest took, milliseconds. */
+/** Leaves and takes one entry after another until told to stop. @returns how many, none of them refused */
 function honestUse(relay: DirectRelay, bob: GatewayId) {
   const stop = new AbortController()
   const using = (async () => {
     const { owner, sendKey } = await ownerWithQueue(relay, bob)
     const watch = relay.watch(owner, bob)
     expect((await watch.next()).kind).toBe('drained')
-    let slowestMs = 0
     let served = 0
     while (!stop.signal.aborted) {
-      const startedAt = performance.now()
       const outcome = await relay.deposit(sendKey, bob)
       if (outcome !== 'stored') throw new Error(`not stored: ${JSON.stringify(outcome)}`)
       served += 1
@@ -87,13 +85,12 @@ function honestUse(relay: DirectRelay, bob: GatewayId) {
         watch.say(encodeWatchMessage({ kind: 'taken', numbers: [served] }))
         break
       }
-      slowestMs = Math.max(slowestMs, performance.now() - startedAt)
       await new Promise((resolve) => {
         setTimeout(resolve, 100)
       })
     }
     watch.pipe.abort('gone')
-    return { slowestMs, served }
+    return served
   })()
   return async () => {
     stop.abort()
@@ -124,10 +121,9 @@ test('a hundred thousand deposits of hostile gateways leave nothing', async () =
       gateways,
       Array.from({ length: 100_000 }, (_, index) => () => requests[index % 3]!),
     )
-    const { served, slowestMs } = await finish()
+    const served = await finish()
     expect(counts['throttled']).toBeGreaterThan(1_000)
     expect(served).toBeGreaterThan(3)
-    expect(slowestMs).toBeLessThan(5_000)
     expect(heldByRelay(store)).toMatchObject({ owners: 1, queues: 1, entries: 0 })
     expect((await databaseBytes()) - bytesBefore).toBeLessThan(4 * megabyte)
     expect((await heldMb()) - memoryBefore).toBeLessThan(100)
@@ -153,7 +149,7 @@ test('ten thousand opens of hostile gateways make no owner, and the honest one s
       gateways,
       Array.from({ length: 10_000 }, (_, index) => () => made(index)),
     )
-    const { served } = await finish()
+    const served = await finish()
     expect(counts['proof']).toBeGreaterThan(1_000)
     expect(counts['throttled']).toBeGreaterThan(1_000)
     expect(served).toBeGreaterThan(1)

@@ -24,8 +24,6 @@ import {
   type TestClock,
 } from './support.ts'
 
-const patience = { timeout: 5_000, interval: 5 }
-
 let folder: string
 let clock: TestClock
 let store: SnapshotStore
@@ -108,9 +106,9 @@ describe('entries', () => {
       },
       { stay: true, signal: leave.signal },
     )
-    await expect.poll(() => drained, patience).toBe(1)
+    await expect.poll(() => drained).toBe(1)
     expect(await alice.relays.deposit(queue, entryOf(bodyOf(5)), { ...direct, ...soon() })).toBe('stored')
-    await expect.poll(() => [fills(got), drained], patience).toEqual([[5], 2])
+    await expect.poll(() => [fills(got), drained]).toEqual([[5], 2])
     leave.abort(new Error('enough'))
     await expect(watching).rejects.toThrow('enough')
   })

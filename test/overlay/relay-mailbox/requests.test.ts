@@ -383,14 +383,18 @@ describe('forwarding', () => {
   })
 
   test('a relay that never answers holds few of the asks of one gateway, and none of others', async () => {
-    const never = async (): Promise<never> => await new Promise(() => {})
+    let asked = 0
+    const never = async (): Promise<never> => {
+      asked += 1
+      return await new Promise(() => {})
+    }
     relay = await directRelay({ store, ambient: ambientWith(clock), known, ask: never })
     const pending = Array.from({ length: limits.relayForwardsPerPeerMax }, () => relay.pipe(bob, 'ask'))
     for (const pipe of pending) {
       const request = forward(newGateway())
       pipe.write(Buffer.concat([Buffer.from([0, 0, 0, request.length >> 8, request.length].slice(1)), request]))
     }
-    await sleep(50)
+    await expect.poll(() => asked).toBe(limits.relayForwardsPerPeerMax)
     expect(await relay.ask(forward(newGateway()), bob)).toEqual(refused('throttled'))
     const contact = newGateway()
     known.add(contact)

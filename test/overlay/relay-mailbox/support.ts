@@ -32,7 +32,7 @@ export function testClock(): TestClock {
 
 export const ambientWith = (clock: Ambient['clock']): Ambient => ({ clock, random: systemRandom, log: silentLog })
 export const newKey = (): SigningKey => signingKey(systemRandom.bytes(32))
-export const soon = (ms = 10_000): { readonly signal: AbortSignal } => ({ signal: AbortSignal.timeout(ms) })
+export const soon = (ms = 20_000): { readonly signal: AbortSignal } => ({ signal: AbortSignal.timeout(ms) })
 export const addressOf = (overlay: Overlay): GatewayAddress => ({
   gateway: overlay.self,
   locators: overlay.locators(),

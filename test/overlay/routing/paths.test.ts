@@ -16,8 +16,6 @@ import { viaLocator } from '../../../src/overlay/dial-policy.ts'
 import { openNetwork, openPeer, text, within } from '../support.ts'
 import type { Peer } from '../support.ts'
 
-const patience = { timeout: 5_000, interval: 5 }
-
 /** How somebody is reached through a relay, and only so. */
 const through = (relay: Peer, peer: Peer) => ({
   gateway: peer.overlay.self,
@@ -28,14 +26,14 @@ test('links and asks work through one gateway that both are connected to', async
   await using relay = await openPeer({ config: { relay: true } })
   await using alice = await openPeer()
   await using bob = await openPeer({ answer: { bundle: async (request) => request.toReversed() } })
-  await bob.overlay.link(relay.address, within(5_000))
-  const link = await alice.overlay.link(through(relay, bob), within(5_000))
+  await bob.overlay.link(relay.address, within(20_000))
+  const link = await alice.overlay.link(through(relay, bob), within(20_000))
   await link.send(fromUtf8('through the relay'))
-  await expect.poll(() => text(bob), patience).toBe('through the relay')
+  await expect.poll(() => text(bob)).toBe('through the relay')
   await bob.links.at(-1)!.send(fromUtf8('and back'))
-  await expect.poll(() => text(alice), patience).toBe('and back')
+  await expect.poll(() => text(alice)).toBe('and back')
   const answer = await alice.overlay.ask(through(relay, bob), 'bundle', Uint8Array.of(1, 2), {
-    ...within(5_000),
+    ...within(20_000),
     answerBytesMax: 10,
   })
   expect(answer).toEqual(new Uint8Array([2, 1]))
@@ -52,8 +50,8 @@ test('a gateway that does not serve carries nothing', async () => {
   await using relay = await openPeer()
   await using alice = await openPeer()
   await using bob = await openPeer()
-  await bob.overlay.link(relay.address, within(5_000))
-  await expect(alice.overlay.link(through(relay, bob), within(5_000))).rejects.toMatchObject({ code: 'unreachable' })
+  await bob.overlay.link(relay.address, within(20_000))
+  await expect(alice.overlay.link(through(relay, bob), within(20_000))).rejects.toMatchObject({ code: 'unreachable' })
 })
 
 test('a gateway carries for those of its contacts, and for nobody with routing off', async () => {
@@ -62,8 +60,8 @@ test('a gateway carries for those of its contacts, and for nobody with routing o
     await using bob = await openPeer()
     const known = new Set([alice.overlay.self, bob.overlay.self])
     await using carrier = await openPeer({ config: { routing }, isKnown: (gateway) => known.has(gateway) })
-    await bob.overlay.link(carrier.address, within(5_000))
-    const linked = alice.overlay.link(through(carrier, bob), within(8_000))
+    await bob.overlay.link(carrier.address, within(20_000))
+    const linked = alice.overlay.link(through(carrier, bob), within(20_000))
     if (routing) expect((await linked).peer).toBe(bob.overlay.self)
     else await expect(linked).rejects.toMatchObject({ code: 'unreachable' })
   }
@@ -72,7 +70,7 @@ test('a gateway carries for those of its contacts, and for nobody with routing o
 test('a neighbour that asks for many paths, or twice for one, is told no', async () => {
   await using carrier = await openPeer({ config: { relay: true } })
   await using bob = await openPeer()
-  await bob.overlay.link(carrier.address, within(5_000))
+  await bob.overlay.link(carrier.address, within(20_000))
   const key = newGatewayKey(systemRandom)
   await using greedy = openNetwork(key)
   const nothing = (): void => {}
@@ -86,11 +84,11 @@ test('a neighbour that asks for many paths, or twice for one, is told no', async
     onMisbehaved: nothing,
     onPipe: (_, pipe) => pipe.abort('nothing here'),
   })
-  await greedy.connect(carrier.address, within(5_000))
+  await greedy.connect(carrier.address, within(20_000))
   const ask = async (id: Uint8Array): Promise<PathVerdict | undefined> => {
-    const pipe = await greedy.openDirect(carrier.overlay.self, pathProtocol, within(5_000))
+    const pipe = await greedy.openDirect(carrier.overlay.self, pathProtocol, within(20_000))
     pipe.write(encodePathRequest({ hopsLeft: 7, id, destination: bob.overlay.self }))
-    return decodePathAnswer(await new PipeReader(pipe, 1_000).exactly(pathAnswerBytes, within(5_000).signal))?.verdict
+    return decodePathAnswer(await new PipeReader(pipe, 1_000).exactly(pathAnswerBytes, within(20_000).signal))?.verdict
   }
   // at once, since a slow machine would be given more with every second
   const many = Array.from({ length: limits.pathsPerNeighbourMax - 2 }, async () => await ask(newPathId(systemRandom)))
@@ -107,18 +105,18 @@ test('a link moves from a path to a direct connection, and both sides go on', as
   await using relay = await openPeer({ config: { relay: true } })
   await using alice = await openPeer()
   await using bob = await openPeer()
-  await bob.overlay.link(relay.address, within(5_000))
-  const first = await alice.overlay.link(through(relay, bob), within(5_000))
+  await bob.overlay.link(relay.address, within(20_000))
+  const first = await alice.overlay.link(through(relay, bob), within(20_000))
   await first.send(fromUtf8('by path '))
-  await expect.poll(() => text(bob), patience).toBe('by path ')
+  await expect.poll(() => text(bob)).toBe('by path ')
   await expect(
-    alice.overlay.ask(bob.address, 'bundle', new Uint8Array(1), { ...within(5_000), answerBytesMax: 1 }),
+    alice.overlay.ask(bob.address, 'bundle', new Uint8Array(1), { ...within(20_000), answerBytesMax: 1 }),
   ).rejects.toThrow()
-  await expect.poll(() => first.closed.aborted, patience).toBe(true)
+  await expect.poll(() => first.closed.aborted).toBe(true)
   await expect.poll(() => alice.overlay.peers().find((peer) => peer.gateway === bob.overlay.self)?.how).toBe('direct')
-  const second = await alice.overlay.link({ gateway: bob.overlay.self, locators: [] }, within(5_000))
+  const second = await alice.overlay.link({ gateway: bob.overlay.self, locators: [] }, within(20_000))
   await second.send(fromUtf8('directly'))
-  await expect.poll(() => text(bob), patience).toBe('by path directly')
+  await expect.poll(() => text(bob)).toBe('by path directly')
 })
 
 /** Gateways in a row, each connected to the next; every one but the first is a relay. */
@@ -129,7 +127,7 @@ async function chain(scope: AsyncDisposableStack, length: number): Promise<Peer[
       await openPeer({ config: { relay: true }, answer: { bundle: async (request) => request.toReversed() } }),
     )
     const before = peers.at(-1)
-    if (before !== undefined) await peer.overlay.link(before.address, within(5_000))
+    if (before !== undefined) await peer.overlay.link(before.address, within(20_000))
     peers.push(peer)
   }
   return peers
@@ -141,14 +139,14 @@ test.each([1, 2, 3])('links and asks work over %i gateways that none of the ends
   await using scope = new AsyncDisposableStack()
   const peers = await chain(scope, hops + 2)
   const [alice, bob] = [peers[0]!, peers.at(-1)!]
-  const link = await alice.overlay.link(nowhere(bob), within(8_000))
+  const link = await alice.overlay.link(nowhere(bob), within(20_000))
   await link.send(fromUtf8('hello'))
-  await expect.poll(() => text(bob), patience).toBe('hello')
+  await expect.poll(() => text(bob)).toBe('hello')
   const piece = new Uint8Array(100_000).map((_, index) => index)
   for (let count = 0; count < 50; count += 1) await link.send(piece)
-  await expect.poll(() => bob.received.octets, patience).toBe(5 + 50 * piece.length)
+  await expect.poll(() => bob.received.octets).toBe(5 + 50 * piece.length)
   const answer = await alice.overlay.ask(nowhere(bob), 'bundle', Uint8Array.of(1, 2), {
-    ...within(5_000),
+    ...within(20_000),
     answerBytesMax: 10,
   })
   expect(answer).toEqual(new Uint8Array([2, 1]))
@@ -164,20 +162,20 @@ test('a gateway that is not reachable from everywhere says through whom it is, a
   await using bob = await openPeer({ config: { relays: [at] } })
   await using alice = await openPeer()
   const isVia = (locator: string): boolean => locator.endsWith(`/p2p/${carrier.overlay.self}/p2p-circuit`)
-  await expect.poll(() => bob.overlay.locators().filter(isVia).length, patience).toBe(1)
+  await expect.poll(() => bob.overlay.locators().filter(isVia).length).toBe(1)
   const locators = bob.overlay.locators().filter(isVia)
-  const link = await alice.overlay.link({ gateway: bob.overlay.self, locators }, within(8_000))
+  const link = await alice.overlay.link({ gateway: bob.overlay.self, locators }, within(20_000))
   await link.send(fromUtf8('by name'))
-  await expect.poll(() => text(bob), patience).toBe('by name')
+  await expect.poll(() => text(bob)).toBe('by name')
   await carrier.overlay[Symbol.asyncDispose]()
-  await expect.poll(() => bob.overlay.locators().filter(isVia).length, patience).toBe(0)
+  await expect.poll(() => bob.overlay.locators().filter(isVia).length).toBe(0)
 })
 
 test('who does not carry for others is not named as leading here', async () => {
   await using carrier = await openPeer()
   const at = `${carrier.overlay.locators()[0]!}/p2p/${carrier.overlay.self}`
   await using bob = await openPeer({ config: { relays: [at] } })
-  await expect.poll(() => bob.overlay.peers()[0]?.state, patience).toBe('connected')
+  await expect.poll(() => bob.overlay.peers()[0]?.state).toBe('connected')
   await new Promise((resolve) => {
     setTimeout(resolve, 300)
   })

@@ -1,0 +1,321 @@
+/**
+ * Conversations as mail programs see them: each message that is shown becomes a mail, in the transaction that shows it.
+ * What is said about it later puts another mail in its place, with its flags; one that the person moved or deleted is
+ * theirs, and stays as it is. What is where: docs/chat-in-mail.md.
+ */
+import type { Conversations } from '../../conversation/conversations.ts'
+import { idOfPartner } from '../../conversation/conversations.ts'
+import { aboutOf, type Arriving, hasBody } from '../../conversation/history.ts'
+import type { MessageRow, Partner } from '../../conversation/rows.ts'
+import { type ShownMessage, viewMessage } from '../../conversation/view.ts'
+import { hasCode, unreachable } from '../../errors.ts'
+import type { Address, ConversationId, Identity, MailboxId, MessageId } from '../../ids.ts'
+import type { Flag, Mailboxes } from '../../mailbox/mailbox.ts'
+import type { Message } from '../../message/message.ts'
+import type { ReadTx, WriteTx } from '../../store/store.ts'
+import { type Deliverer, tierKeyword, wordOf } from '../deliver.ts'
+import type { Directory, Keyring } from '../needs.ts'
+import { isCallStart } from './calls.ts'
+import { freeName, safeLevel } from './folder-names.ts'
+import type { ChatGroups } from './groups.ts'
+import { type Correspondent, directSubject, renderChat, type RenderInput } from './rendering.ts'
+
+export interface ChatMailParts {
+  readonly mailboxes: Mailboxes
+  readonly conversations: Conversations
+  readonly directory: Directory
+  readonly keyring: Pick<Keyring, 'contact'>
+  readonly deliverer: Pick<Deliverer, 'noticeOnce' | 'strangersMailbox'>
+  readonly groups: ChatGroups
+  /** After the commit: this account has mails of conversations. */
+  readonly onRendered: (account: Identity) => void
+}
+
+/** A correspondent, and how well it is known that the address is theirs. */
+interface Author {
+  readonly who: Correspondent
+  /** `undefined` of the account itself. */
+  readonly trust: { readonly tier: string; readonly isBound: boolean } | undefined
+}
+
+const editedKeyword: Flag = '$MyceliumEdited'
+const reactionKeyword: Flag = '$MyceliumReaction'
+const redactedKeyword: Flag = '$MyceliumTakenBack'
+const failedKeyword: Flag = '$MyceliumFailed'
+const stateKeywords: ReadonlySet<Flag> = new Set([editedKeyword, reactionKeyword, redactedKeyword, failedKeyword])
+
+/** What a mail takes besides the message in it, about: fields, and its words a second time as base64. */
+const renderingBytes = (message: number): number => 2048 + message
+
+export class ChatMail {
+  readonly #parts: ChatMailParts
+  /** Own messages that a mail program has sent: Sent has them as they were sent. */
+  readonly #fromMail = new WeakSet<Arriving>()
+
+  constructor(parts: ChatMailParts) {
+    this.#parts = parts
+    parts.conversations.whenShown((...shown) => this.#shown(...shown))
+    parts.conversations.whenChanged((tx, account, id) => this.#replace(tx, account, id))
+    parts.conversations.whenRead((tx, account, conversation, read) => this.#read(tx, account, conversation, read))
+  }
+
+  /** Is there room for it as a mail? What is said about a message takes the place of a mail, and needs none. */
+  hasRoom(tx: WriteTx, account: Identity, { message, encoded }: Arriving): boolean {
+    return !hasBody(message) || !this.#parts.mailboxes.inside(tx, account).isFull(renderingBytes(encoded.length))
+  }
+
+  /** To be said before it is shown: it was submitted as a mail. */
+  cameAsMail(arriving: Arriving): void {
+    this.#fromMail.add(arriving)
+  }
+
+  /** What a report of a chat that nobody took returns; `undefined` where a chat program shows that, or nobody could. */
+  returned(tx: ReadTx, account: Identity, id: MessageId): Uint8Array | undefined {
+    const { conversations } = this.#parts
+    if (conversations.settingsIn(tx, account).hasChatClient) return undefined
+    const message = viewMessage(tx, conversations.history, account, id)
+    const partner = message && this.#partnerOf(tx, account, message.conversation)
+    const hasWords = message?.text !== undefined || message?.file !== undefined
+    return hasWords && partner?.kind === 'direct' ? this.#render(tx, account, partner, message).bytes : undefined
+  }
+
+  #shown(tx: WriteTx, account: Identity, { state }: MessageRow, arriving: Arriving): void {
+    if (state !== 'shown') return
+    const { id, message } = arriving
+    const about = aboutOf(message)
+    if (about !== undefined) {
+      this.#replace(tx, account, about.target)
+      return
+    }
+    const call = message.parts.find((part) => part.kind === 'call')
+    if (!hasBody(message) || (call !== undefined && !isCallStart(call))) return
+    const partner = partnerOfMessage(account, message)
+    const shown = viewMessage(tx, this.#parts.conversations.history, account, id)
+    if (partner === undefined || shown === undefined) return
+    const { bytes, author } = this.#render(tx, account, partner, shown)
+    const mailbox = this.#mailboxFor(tx, account, { partner, arriving, author })
+    if (mailbox === undefined) return
+    this.#append(tx, account, { id, mailbox, bytes, internalDateMs: shown.receivedAtMs }, [
+      ...(message.author === account ? ['\\Seen'] : []),
+      ...(author.trust === undefined ? [] : [tierKeyword(author.trust.tier)]),
+    ])
+    tx.afterCommit(() => this.#parts.onRendered(account))
+  }
+
+  /** Another mail where one is; nothing where the person has moved it away. */
+  #replace(tx: WriteTx, account: Identity, id: MessageId): void {
+    const { mailboxes, conversations } = this.#parts
+    const place = conversations.rendering(tx, account, id)
+    const known = place && mailboxes.inside(tx, account).message(place.mailbox, place.uid)
+    const message = viewMessage(tx, conversations.history, account, id)
+    const partner = message && this.#partnerOf(tx, account, message.conversation)
+    if (place === undefined || known === undefined || message === undefined || partner === undefined) return
+    const { bytes } = this.#render(tx, account, partner, message)
+    // what nobody took is to be looked at again
+    const kept = known.flags.filter(
+      (flag) => !stateKeywords.has(flag) && !(flag === '\\Seen' && message.fate === 'failed'),
+    )
+    mailboxes.discard(tx, account, place.mailbox, [place.uid])
+    this.#append(tx, account, { id, mailbox: place.mailbox, bytes, internalDateMs: known.internalDateMs }, [
+      ...kept,
+      ...stateOf(message),
+    ])
+  }
+
+  #append(
+    tx: WriteTx,
+    account: Identity,
+    mail: {
+      readonly id: MessageId
+      readonly mailbox: MailboxId
+      readonly bytes: Uint8Array
+      readonly internalDateMs: number
+    },
+    flags: readonly Flag[],
+  ): void {
+    const { mailboxes, conversations } = this.#parts
+    const { id, mailbox, bytes, internalDateMs } = mail
+    const item = { ...mailboxes.storeInline(tx, account, bytes), flags, internalDateMs }
+    // whether there is room was asked before the message was taken
+    const [uid] = mailboxes.append(tx, account, mailbox, [item], { beyondQuota: true })
+    conversations.setRendering(tx, account, id, { mailbox, uid: uid! })
+  }
+
+  /** What the account has read in a chat program is read in mail. */
+  #read(
+    tx: WriteTx,
+    account: Identity,
+    conversation: ConversationId,
+    read: { readonly from: number; readonly to: number },
+  ): void {
+    const { mailboxes, conversations } = this.#parts
+    const places = conversations
+      .numbered(tx, account, conversation, read)
+      .flatMap((id) => conversations.rendering(tx, account, id) ?? [])
+    const inside = mailboxes.inside(tx, account)
+    for (const [mailbox, of] of Map.groupBy(places, (place) => place.mailbox))
+      if (inside.has(mailbox))
+        inside.setFlags(
+          mailbox,
+          of.map(({ uid }) => uid),
+          { mode: 'add', flags: ['\\Seen'] },
+        )
+  }
+
+  /** `undefined` where mail has it already. */
+  #mailboxFor(
+    tx: WriteTx,
+    account: Identity,
+    { partner, arriving, author }: { readonly partner: Partner; readonly arriving: Arriving; readonly author: Author },
+  ): MailboxId | undefined {
+    const { mailboxes, conversations, keyring, directory, deliverer } = this.#parts
+    const conversation = idOfPartner(account, partner)
+    if (partner.kind === 'group') {
+      const group = this.#parts.groups.groupOf(account, partner.group)
+      if (group?.isAsked === true) {
+        deliverer.noticeOnce(tx, { account, author: arriving.message.author }, author.who.address)
+        return deliverer.strangersMailbox(account).id
+      }
+      const name = group?.name ?? ''
+      return this.#folder(tx, account, conversation, 'Groups', safeLevel(name, partner.group.slice(0, 16)))
+    }
+    const { peer } = partner
+    const isOwn = arriving.message.author === account
+    const state = directory.isOwn(peer) ? undefined : keyring.contact(account, peer)?.state
+    if (!isOwn && (state === 'request' || state === 'fellow')) {
+      deliverer.noticeOnce(tx, { account, author: peer }, author.who.address)
+      return deliverer.strangersMailbox(account).id
+    }
+    if (conversations.settingsIn(tx, account).hasChatClient) {
+      const name = this.#nameOf(account, peer, partner)
+      return this.#folder(tx, account, conversation, 'Chats', safeLevel(name, peer.slice(0, 16)))
+    }
+    if (!isOwn) return mailboxes.byName(account, 'INBOX')?.id
+    return this.#fromMail.has(arriving) ? undefined : mailboxes.bySpecialUse(account, '\\Sent')?.id
+  }
+
+  /** Where its person has put it; made (again) where there is none. */
+  #folder(
+    tx: WriteTx,
+    account: Identity,
+    conversation: ConversationId,
+    parent: 'Chats' | 'Groups',
+    level: string,
+  ): MailboxId | undefined {
+    const { mailboxes, conversations } = this.#parts
+    const inside = mailboxes.inside(tx, account)
+    const known = conversations.folder(tx, account, conversation)
+    if (known !== undefined && inside.has(known)) return known
+    const names = inside.names()
+    const others = conversations.folders(tx, account)
+    // a folder of this name that is no other conversation's is taken: the person made it, or had another one before
+    const there = names.get(`${parent}/${level}`)
+    const made =
+      there !== undefined && !others.has(there)
+        ? there
+        : this.#create(tx, account, freeName(parent, level, new Set(names.keys())))
+    if (made === undefined) return mailboxes.byName(account, 'INBOX')?.id
+    conversations.setFolder(tx, account, conversation, made)
+    return made
+  }
+
+  /** `undefined` when there may be no more. */
+  #create(tx: WriteTx, account: Identity, name: string): MailboxId | undefined {
+    try {
+      return this.#parts.mailboxes.inside(tx, account).create(name)
+    } catch (error) {
+      if (hasCode(error, 'too-large')) return undefined
+      throw error
+    }
+  }
+
+  #partnerOf(tx: ReadTx, account: Identity, conversation: ConversationId): Partner | undefined {
+    return this.#parts.conversations.history.conversation(tx, account, conversation)?.partner
+  }
+
+  #render(
+    tx: ReadTx,
+    account: Identity,
+    partner: Partner,
+    message: ShownMessage,
+  ): { readonly bytes: Uint8Array; readonly author: Author } {
+    const author = this.#author(tx, account, message.author, partner)
+    const own = this.#author(tx, account, account, partner).who
+    const { to, subject } = this.#addressing(tx, account, { partner, own, isOwn: message.author === account })
+    const trust = author.trust && { ...author.trust, nowMs: message.receivedAtMs }
+    const nameOf = (identity: Identity): string => this.#nameOf(account, identity, partner)
+    return { bytes: renderChat({ message, from: author.who, trust, to, subject, nameOf }), author }
+  }
+
+  #addressing(
+    tx: ReadTx,
+    account: Identity,
+    { partner, own, isOwn }: { readonly partner: Partner; readonly own: Correspondent; readonly isOwn: boolean },
+  ): Pick<RenderInput, 'to' | 'subject'> {
+    switch (partner.kind) {
+      case 'direct': {
+        const other = this.#author(tx, account, partner.peer, partner).who
+        return { to: isOwn ? other : own, subject: directSubject(other.name) }
+      }
+      case 'group': {
+        const { group } = partner
+        const known = this.#parts.groups.groupOf(account, group)
+        const name = known?.name ?? `Group ${group.slice(0, 16)}`
+        const address = known?.address ?? (`${group.slice(0, 16)}@group.invalid` as Address)
+        return { to: { group, name, address }, subject: name }
+      }
+      default:
+        return unreachable(partner)
+    }
+  }
+
+  /** An address stands in From only where nobody else is known by it here. */
+  #author(tx: ReadTx, account: Identity, identity: Identity, partner: Partner): Author {
+    const { directory } = this.#parts
+    const name = this.#nameOf(account, identity, partner)
+    if (identity === account) return { who: { name, address: directory.primaryAddress(account) }, trust: undefined }
+    const address = directory.addressOf(account, identity)
+    const standing = directory.standing(tx, account, identity, address)
+    if (standing.kind === 'bound')
+      return { who: { name, address }, trust: { tier: wordOf(standing.tier), isBound: true } }
+    if (standing.kind === 'request')
+      return { who: { name, address }, trust: { tier: wordOf('claimed'), isBound: true } }
+    const claimed = this.#member(account, identity, partner)?.address
+    if (claimed !== undefined && this.#isNobodyElses(account, claimed))
+      return { who: { name, address: claimed }, trust: { tier: wordOf('claimed'), isBound: false } }
+    const unnamed = `${identity.slice(0, 16)}@identity.invalid` as Address
+    return { who: { name, address: unnamed }, trust: { tier: 'false', isBound: false } }
+  }
+
+  #isNobodyElses(account: Identity, address: Address): boolean {
+    const route = this.#parts.directory.route(account, address)
+    return route.kind === 'refused' && route.code === 'no-such-recipient'
+  }
+
+  #member(account: Identity, identity: Identity, partner: Partner) {
+    if (partner.kind === 'direct') return undefined
+    const group = this.#parts.groups.groupOf(account, partner.group)
+    return group?.members.find((member) => member.identity === identity)
+  }
+
+  #nameOf(account: Identity, identity: Identity, partner: Partner): string {
+    return (
+      this.#parts.directory.nameOf(account, identity) ??
+      this.#member(account, identity, partner)?.name ??
+      identity.slice(0, 16)
+    )
+  }
+}
+
+function partnerOfMessage(account: Identity, { author, place }: Message): Partner | undefined {
+  if (place === undefined) return undefined
+  if (place.kind === 'group') return place
+  return { kind: 'direct', peer: author === account ? place.with : author }
+}
+
+const stateOf = ({ editedAtMs, reactions, isRedacted, fate }: ShownMessage): readonly Flag[] => [
+  ...(editedAtMs === undefined ? [] : [editedKeyword]),
+  ...(reactions.length === 0 ? [] : [reactionKeyword]),
+  ...(isRedacted ? [redactedKeyword] : []),
+  ...(fate === 'failed' ? [failedKeyword] : []),
+]

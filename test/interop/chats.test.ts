@@ -1,0 +1,131 @@
+/** Bob chats from his command line; Alice has nothing but mail programs, and reads, answers and marks there. */
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { simpleParser } from 'mailparser'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Imap } from './support/imap.ts'
+import { requirePeer } from './support/peers.ts'
+import { submit } from './support/submit.ts'
+import { Thunderbird } from './support/thunderbird.ts'
+import { twoGateways, type TwoGateways } from './support/two-gateways.ts'
+import { openDisplay } from './support/xvfb.ts'
+
+interface Said {
+  readonly id: string
+  readonly text?: string
+  readonly replyTo?: string
+  readonly file?: { readonly name: string }
+}
+
+const parts = new AsyncDisposableStack()
+let world: TwoGateways
+beforeAll(async () => {
+  world = parts.use(await twoGateways())
+}, 120_000)
+afterAll(async () => {
+  await parts.disposeAsync()
+})
+
+const bobSays = async (...args: readonly string[]): Promise<Said> =>
+  await world.bob.verb<Said>('chat', 'send', world.alice.address, ...args)
+
+/** Waits until Bob is shown this in his chat with Alice. */
+async function bobSees(what: string, isIt: (message: Said) => boolean): Promise<Said> {
+  const deadline = performance.now() + 20_000
+  for (;;) {
+    const messages = await world.bob.verb<readonly Said[]>('chat', 'show', world.alice.address)
+    const found = messages.find(isIt)
+    if (found !== undefined) return found
+    if (performance.now() > deadline) throw new Error(`Bob does not see ${what}: ${JSON.stringify(messages)}`)
+    await sleep(100)
+  }
+}
+
+test('imapflow shows a chat in INBOX, nodemailer answers it, and Bob sees an answer in his chat', async () => {
+  const { alice, bob } = world
+  const question = await bobSays('Grüße! Shall we meet?')
+  const settings = await alice.settings('plain')
+  await using imap = await Imap.open(settings)
+  const mail = await imap.sees('INBOX', 'Chat with bob')
+  expect(mail.messageId).toBe(`<${question.id}@chat.invalid>`)
+  const shown = await simpleParser(await imap.source('INBOX', mail.uid))
+  expect(shown.from?.value).toEqual([{ name: 'bob', address: bob.address }])
+  expect(shown.text?.trimEnd()).toBe('Grüße! Shall we meet?')
+
+  await submit(settings, {
+    to: bob.address,
+    subject: 'Re: Chat with bob',
+    inReplyTo: mail.messageId,
+    references: [shown.references ?? [], mail.messageId].flat(),
+    text: 'At six.\n\nOn 1 Dec 2026, bob wrote:\n> Grüße! Shall we meet?\n',
+    attachments: [{ filename: 'Wegbeschreibung für dich.txt', content: 'left, then right' }],
+  })
+  const answer = await bobSees('the answer', ({ text }) => text === 'At six.')
+  expect(answer.replyTo).toBe(question.id)
+  await bobSees('the file', ({ file }) => file?.name === 'Wegbeschreibung für dich.txt')
+}, 60_000)
+
+test('an edit and a reaction replace the mail that imapflow has open, with the flags that it has set', async () => {
+  const { alice, bob } = world
+  const said = await bobSays('one typo hier')
+  await using imap = await Imap.open(await alice.settings('plain'))
+  const messageId = `<${said.id}@chat.invalid>`
+  const isIt = (mails: Awaited<ReturnType<Imap['list']>>) => mails.find((mail) => mail.messageId === messageId)
+  const { uid } = await imap.until('INBOX', 'the chat', isIt)
+  await imap.inFolder('INBOX', (client) => client.messageFlagsAdd(String(uid), [String.raw`\Flagged`], { uid: true }))
+  await bob.verb('chat', 'edit', said.id, 'one typo here')
+  const edited = await imap.until('INBOX', 'the edit', (mails) =>
+    mails.find((mail) => mail.messageId === messageId && mail.uid > uid),
+  )
+  expect([...edited.flags]).toEqual(expect.arrayContaining([String.raw`\Flagged`, '$MyceliumEdited']))
+  await bob.verb('chat', 'react', said.id, '👍')
+  const reacted = await imap.until('INBOX', 'the reaction', (mails) =>
+    mails.find((mail) => mail.messageId === messageId && mail.flags.has('$MyceliumReaction')),
+  )
+  const { text } = await simpleParser(await imap.source('INBOX', reacted.uid))
+  expect(text).toMatch(/^one typo here\n\n-- \nEdited .*\n👍 bob\n$/)
+}, 60_000)
+
+test('with chats in folders of their own, a folder appears for Bob, and what is read in it is read', async () => {
+  const { alice } = world
+  await alice.verb('chat', 'settings', '--in-inbox', 'off')
+  await bobSays('in the folder')
+  await using imap = await Imap.open(await alice.settings('plain'))
+  const deadline = performance.now() + 20_000
+  for (;;) {
+    const folders = await imap.client.list()
+    if (folders.some(({ path, subscribed }) => path === 'Chats/bob' && subscribed)) break
+    if (performance.now() > deadline) throw new Error(folders.map(({ path }) => path).join(' '))
+    await sleep(100)
+  }
+  await imap.until('Chats/bob', 'one chat', (mails) => (mails.length === 1 ? mails : undefined))
+  for (const folder of ['INBOX', 'Chats/bob'])
+    await imap.inFolder(folder, (client) => client.messageFlagsAdd('1:*', [String.raw`\Seen`]))
+  const unread = async () =>
+    (await alice.verb<readonly { readonly unread: number }[]>('chat', 'list')).map(
+      (conversation) => conversation.unread,
+    )
+  await expect.poll(unread, { timeout: 20_000 }).toEqual([0])
+  await alice.verb('chat', 'settings', '--in-inbox', 'on')
+}, 60_000)
+
+test('Thunderbird shows a chat, and what is typed in its compose window is said in it, without the quotation', async (context) => {
+  requirePeer(context, 'thunderbird', 'Xvfb')
+  const { alice } = world
+  const display = parts.use(await openDisplay())
+  const settings = await alice.settings('starttls', await alice.addPassword('Thunderbird'))
+  const thunderbird = parts.use(await Thunderbird.open(display, settings))
+  // the list is one thread: its newest question stands alone only when the others are gone
+  await using imap = await Imap.open(await alice.settings('plain'))
+  await imap.inFolder('INBOX', (client) => client.messageDelete('1:*'))
+  await thunderbird.seesRows('an empty inbox', (rows) => rows.length === 0)
+  const question = await bobSays('Do you see this in Thunderbird?')
+  const row = await thunderbird.sees('Chat with bob')
+  expect(row.author).toContain('bob')
+  expect(row.messageId).toBe(`${question.id}@chat.invalid`)
+  expect(await thunderbird.read('Chat with bob')).toContain('Do you see this in Thunderbird?')
+  await thunderbird.reply('Chat with bob', 'Yes, and I answer there.\n')
+  const answer = await bobSees('the answer', ({ replyTo }) => replyTo === question.id)
+  expect(answer.text).toBe('Yes, and I answer there.')
+  const [, ...copies] = (await imap.list('Sent')).filter(({ subject }) => subject === 'Re: Chat with bob')
+  expect(copies).toHaveLength(1)
+}, 120_000)
