@@ -233,7 +233,11 @@ export const limits = {
   contactDayBytesMax: 1024 * 1024 * 1024, // DESIGN §6
   mailCountedBytesMin: 1024, // ours: what the smallest mail counts against a day's bytes; one that must be fetched, 16 KB
   strangerDayBytesMax: 16 * 1024 * 1024, // ours: mail of somebody who is not accepted yet
-  blobChunksAtOnce: 4, // ours: chunks asked for in parallel per blob
+  blobChunksAtOnce: 4, // ours: chunks asked for in parallel per blob, …
+  blobBytesAtOnce: 1024 * 1024, // ours: … and their octets: what a kill wastes
+  blobAnswersAhead: 4, // ours: chunks of 1 MB that are made before they are asked for
+  blobsOpenMax: 16, // ours: blobs whose tree is in memory while they are asked for
+  blobLiarRestMs: 3600_000, // ours: how long who gave a wrong chunk is asked nothing of that blob
 
   // session
   jumpMax: 2000, // DESIGN §5: how far one frame may be ahead of the last one in its chain
@@ -305,6 +309,8 @@ export const limits = {
   searchIndexedBytesMax: 128 * 1024 * 1024, // ours: each search reads longer ones
   searchIndexedTextBytesMax: 8 * 1024 * 1024, // ours: attachments apart; each search reads longer ones
   searchThreadMegabytesMax: 1024, // ours: what texts of one job may take in memory
+  incomingUnsavedBytes: 16 * 1024 * 1024, // ours: of a blob on its way, before the disk is told to sync
+  incomingUnsavedMs: 5_000, // ours: the same for one that comes slowly
   incomingBlobAgeMs: 30 * 24 * 3600_000, // ours: longer than any message lives
 
   // listeners for mail clients (SMTP and IMAP)

@@ -26,6 +26,7 @@ import { Chats } from './chats.ts'
 import type { CourierStatus } from './courier.ts'
 import { type DeliveryCounts, newDeliveryCounts } from './counts.ts'
 import { Deliverer } from './deliver.ts'
+import { Fetches } from './fetches.ts'
 import { FirstContact } from './first-contact.ts'
 import { allHeld, type HeldMail, heldNow, keepHeld, nextRelease, removeHeld, waitingOf } from './held.ts'
 import { Inbound } from './inbound.ts'
@@ -140,6 +141,7 @@ class RunningDelivery implements Delivery {
   readonly #hub: LinkHub
   readonly #settler: Settler
   readonly #arrivals: Arrivals
+  readonly #fetches: Fetches
   readonly #longReports: LongReports
   readonly #firstContact: FirstContact
   readonly #blobSource: BlobSource
@@ -238,9 +240,11 @@ class RunningDelivery implements Delivery {
       log: ambient.log,
       markRead: async (...read) => await this.chats.markRead(...read),
     })
+    this.#fetches = new Fetches({ ...parts, askHere: this.#blobSource.answer })
     this.#arrivals = new Arrivals({
       ...parts,
       deliverer,
+      fetches: this.#fetches,
       runClock: this.#runClock,
       deviceOf: (account, author, device) => {
         const devices = keyring.contact(account, author)?.devices ?? []
@@ -318,7 +322,11 @@ class RunningDelivery implements Delivery {
             outbox: this.#outbox,
             blobSource: this.#blobSource,
             inbound,
-            arrivals: this.#arrivals,
+            takeChunk: async (account, chunk) => {
+              const { isSettled, isWhole } = await this.#fetches.takeChunk(account, chunk)
+              if (isWhole) this.#nudge()
+              return isSettled
+            },
             self: overlay.self,
             locators: () => overlay.locators(),
             firstContact: () => this.#firstContact,
@@ -359,7 +367,7 @@ class RunningDelivery implements Delivery {
       onReachable: (gateway) => {
         this.#switchboard.reachable(gateway)
         this.relays?.reachable(gateway.gateway)
-        this.#arrivals.nudge()
+        this.#nudge()
       },
       isFamiliar: (gateway) => this.#firstContact.isFamiliar(gateway),
       onLocatorsChanged: () => this.#switchboard.announce(),
@@ -432,7 +440,7 @@ class RunningDelivery implements Delivery {
 
   retry(account?: Identity, contact?: Identity): void {
     this.#switchboard.retry(account, contact)
-    this.#arrivals.nudge()
+    this.#nudge()
   }
 
   async cancel({ seq, ref: known, heldUntilMs }: Parameters<Delivery['cancel']>[0]): Promise<boolean> {
@@ -512,6 +520,11 @@ class RunningDelivery implements Delivery {
     })
     // it is the peer's word alone: a stranger's does not count
     if (who === 'self-rolled-back' && this.#switchboard.isAccepted(pair)) this.#parts.onRolledBack(pair.account)
+  }
+
+  /** What is on its way here may be had now. */
+  #nudge(): void {
+    this.#arrivals.nudge()
   }
 
   async #minute(): Promise<void> {
