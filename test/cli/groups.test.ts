@@ -65,5 +65,5 @@ test('a group of three talks, loses one and takes it in again; what was said mea
     .toEqual(['on sunday?', 'yes', 'a secret', 'back again'])
   expect(await texts(c, 'hikers')).toEqual(['on sunday?', 'yes', 'back again'])
   expect(await json<GroupView>(c, 'group', 'leave', 'hikers')).toMatchObject({ state: 'left' })
-  for (const { output } of [first, second, third]) expect(output().stderr).not.toMatch(/sunday|secret|hikers/)
+  for (const one of [first, second, third]) expect(one.output().stderr).not.toMatch(/sunday|secret|hikers/)
 })

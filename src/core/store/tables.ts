@@ -91,6 +91,6 @@ export const tables = {
   groupEnvelopes: table(115, 'group-envelopes'), // account ‖ message id → envelope, for members who lack it
 
   // core/delivery, again
-  chatFileMails: table(111, 'chat-file-mails'), // opaque(account) ‖ message id → account: its file is here, and not yet in its mail
+  chatFileMails: table(119, 'chat-file-mails'), // opaque(account) ‖ message id → account: its file is here, and not yet in its mail
   heldMail: table(73, 'held-mail'), // u64 ms of release ‖ message id → mail that is to leave then, and its recipients
 } as const
