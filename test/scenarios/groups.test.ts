@@ -230,9 +230,7 @@ test('what is said in a group to which a stranger added somebody waits in Reques
   await using world = await openWorld()
   const [alice, bob, carol] = (await star(world, ['alice', 'bob', 'carol'])) as [TestGateway, TestGateway, TestGateway]
   await groupOf([alice, bob, carol])
-  await expect
-    .poll(() => bob.knowledge.contacts.byIdentity(bob.account, carol.account)?.state, patience)
-    .toBe('fellow')
+  await expect.poll(() => bob.knowledge.contacts.byIdentity(bob.account, carol.account)?.state, patience).toBe('fellow')
   const second = await bob.node.delivery.groups.create(bob.account, 'another')
   await bob.node.delivery.groups.add(bob.account, second, [carol.account])
   await say(bob, second, 'buy this')
