@@ -6,6 +6,7 @@ export const limits = {
   storedRowBytesMax: 160 * 1024, // ours: a message of a conversation as a mail, with its HTML and its file, in one row
   chatFilesOfMailMax: 16, // ours: files of a mail that is said in a chat, each a message of its own
   chatFromMailBytesMax: 512 * 1024, // ours: a mail that is looked at as an answer to a chat
+  chatFileInMailBytesMax: 30 * 1024 * 1024, // ours: a file of a chat that its mail holds; as base64 within what a mail may be
   chatMailDigestOctetsMax: 2048, // ours: reactions to one message, as its mail tells them
   chatMailHtmlCharsMax: 48 * 1024, // ours: HTML of a chat, written anew for mail; what is longer is shown as its text
   messagePartsMax: 64, // ours
@@ -28,7 +29,6 @@ export const limits = {
   groupTendMs: 200, // ours: until operations that wait are looked at again
   groupsMax: 1000, // ours: of one account
   groupAskedMax: 3, // ours: members of whom missing keys are asked at once
-  groupOpsPerItemMax: 128, // ours; and no more than fit an item
   groupStatementsMax: 64, // ours: in one message between members
   groupStatementOpsMax: 64, // ours: in one statement
   groupWaitingEnvelopesMax: 2000, // ours: of one group, for which keys are missing
@@ -276,6 +276,7 @@ export const limits = {
   groupEnvelopeBytesMax: 48 * 1024, // ours: less than an item inside a session
   groupPayloadBytesMax: 44 * 1024, // ours
   groupSkippedKeysMax: 2000, // ours: message secrets kept for late messages, per sender device and epoch; the jump, too
+  groupOpsPerItemMax: 128, // ours; and no more than fit an item
   groupGrantChainsMax: 600, // ours: chain heads in one item; a larger group takes several
 
   // store

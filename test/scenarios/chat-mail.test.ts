@@ -1,7 +1,8 @@
 /** Conversations in mail programs: what is said in a chat is read, answered, marked and moved there. */
 import { expect, test } from 'vitest'
 import { idOfPartner } from '../../src/core/conversation/conversations.ts'
-import type { MessageId } from '../../src/core/ids.ts'
+import type { BlobRoot, MessageId } from '../../src/core/ids.ts'
+import { limits } from '../../src/core/limits.ts'
 import type { Part } from '../../src/core/message/part.ts'
 import { mailsIn } from '../support/mailbox-mails.ts'
 import { hearOf } from '../support/strangers.ts'
@@ -184,4 +185,76 @@ test('a full mailbox takes no chat, and its sender is told in their own mail', a
   await quota(1024 * 1024)
   await say(bob, alice, 'and now?')
   await words(alice, 'Chats/bob').toContain('and now?')
+})
+
+test('a long file is announced, and is in the mail once it is here, also when something is said about it meanwhile', async () => {
+  await using scope = await friends()
+  const { alice, bob } = scope
+  const { store, mailboxes, conversations } = alice.knowledge
+  const bytes = Buffer.from(Array.from({ length: 200_001 }, (_, index) => index % 251))
+  const content = {
+    kind: 'blob',
+    root: 'ab'.repeat(32) as BlobRoot,
+    key: new Uint8Array(32),
+    size: bytes.length,
+    chunkBytes: 65_536,
+  } as const
+  const file = {
+    kind: 'file',
+    name: 'hike.gpx',
+    mediaType: 'application/gpx+xml',
+    content,
+    thumbnail: undefined,
+  } as const
+  const id = await say(bob, alice, [file])
+  await words(alice, 'Chats/bob').toEqual(['hello', '[hike.gpx, 200 KB]'])
+  expect((await mailsIn(alice, 'Chats/bob'))[1]?.notes).toEqual(['The file is not here yet.'])
+  const { uid } = (await mailsIn(alice, 'Chats/bob'))[1]!
+  await mark(alice, 'Chats/bob', [uid], '\\Seen')
+
+  const stored = await mailboxes.store(
+    alice.account,
+    (async function* () {
+      yield await Promise.resolve(bytes)
+    })(),
+    { bytesMax: 1_000_000 },
+  )
+  await store.write((tx) => {
+    mailboxes.retain(tx, alice.account, stored.content)
+    conversations.history.setFile(tx, alice.account, id, stored.content)
+  })
+  await say(alice, bob, [{ kind: 'reaction', target: id, reactions: ['👍'] }])
+  const attached = async () => {
+    const found = (await mailsIn(alice, 'Chats/bob'))[1]
+    const [attachment] = found?.mail.attachments ?? []
+    const { filename, contentType, content: octets } = attachment ?? {}
+    return { words: found?.words, notes: found?.notes, flags: found?.flags.toSorted(), filename, contentType, octets }
+  }
+  await expect.poll(attached, patience).toEqual({
+    words: '[hike.gpx, 200 KB]',
+    notes: [expect.stringMatching(/^👍 /)],
+    flags: ['$MyceliumReaction', '$MyceliumTrust-zone', '\\Seen'],
+    filename: 'hike.gpx',
+    contentType: 'application/gpx+xml',
+    octets: bytes,
+  })
+  await say(bob, alice, [{ kind: 'redaction', target: id }])
+  await words(alice, 'Chats/bob').toEqual(['hello', 'This message was taken back.'])
+})
+
+test('a folder that has all the keywords that there may be shows chats without them', async () => {
+  await using scope = await friends()
+  const { alice, bob } = scope
+  await words(alice, 'Chats/bob').toEqual(['hello'])
+  const uid = (await mailsIn(alice, 'Chats/bob'))[0]!.uid
+  const { mailboxes } = alice.knowledge
+  const flags = Array.from({ length: limits.keywordsMax }, (_, index) => `own-${index}`)
+  const { id } = mailboxes.byName(alice.account, 'Chats/bob')!
+  for (let at = 0; at < flags.length; at += 5)
+    await mailboxes
+      .setFlags(alice.account, id, [uid as never], { mode: 'replace', flags: flags.slice(at, at + 5) })
+      .catch(() => undefined)
+  const said = await say(bob, alice, 'still here?')
+  await say(bob, alice, [{ kind: 'edit', target: said, body: [{ kind: 'text', text: 'still here' }] }])
+  await words(alice, 'Chats/bob').toEqual(['hello', 'still here'])
 })

@@ -22,6 +22,7 @@ import { ChatMail } from './chat-mail/chat-mail.ts'
 import type { ChatGroups } from './chat-mail/groups.ts'
 import { groupsInMail } from './chat-mail/groups-in-mail.ts'
 import { ReadMarks } from './chat-mail/read-marks.ts'
+import { StoredFiles } from './chat-mail/stored-files.ts'
 import { ChatPost } from './chat-post.ts'
 import { Chats } from './chats.ts'
 import type { CourierStatus } from './courier.ts'
@@ -155,6 +156,7 @@ class RunningDelivery implements Delivery {
   readonly #tombstones: Tombstones
   readonly #releases: Releases
   readonly #chatMail: ChatMail
+  readonly #chatFiles: StoredFiles
   readonly #readMarks: ReadMarks
   readonly #switchboard: Switchboard
   readonly relays: RelayDesk | undefined
@@ -200,8 +202,10 @@ class RunningDelivery implements Delivery {
       ...parts,
       deliverer,
       groups,
+      onFileHere: (tx, account, id) => this.#chatFiles.add(tx, account, id),
       onRendered: (account) => this.#readMarks.watch(account),
     })
+    this.#chatFiles = new StoredFiles({ ...parts, chatMail: this.#chatMail, log: ambient.log })
     const post = new ChatPost({
       ...parts,
       outbox: this.#outbox,
@@ -400,6 +404,7 @@ class RunningDelivery implements Delivery {
     this.files.start()
     for (const account of this.#parts.keyring.accounts()) this.#readMarks.watch(account)
     this.#longReports.writeAll()
+    this.#chatFiles.wake()
     this.#every(limits.resendTickMs, () => this.#switchboard.tick())
     this.#every(60_000, () => this.#guarded('sweep', this.#minute()))
     this.#every(3600_000, () => {
@@ -508,6 +513,7 @@ class RunningDelivery implements Delivery {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer)
     await this.#readMarks[Symbol.asyncDispose]()
+    await this.#chatFiles[Symbol.asyncDispose]()
     this.chats[Symbol.dispose]()
     this.#groupInbox[Symbol.dispose]()
     this.signals[Symbol.dispose]()

@@ -101,8 +101,9 @@ async function submit(
     read: async () => await whole(parts, account, sent),
   })
   if (plan.groups.length > 0 && heldUntilMs !== undefined) throw new MyceliumError('not-held')
+  const isSaid = plan.groups.length > 0 || plan.direct !== undefined
   const outgoing =
-    plan.mail.length === 0
+    plan.mail.length === 0 && isSaid
       ? undefined
       : await outgoingMail(parts, account, { submission, mail, sent, nowMs, heldUntilMs })
   return await parts.writes.run((tx) => {

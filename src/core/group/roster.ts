@@ -87,7 +87,7 @@ export const emptyDraft = (): Draft => ({
 })
 
 /** Who speaks for a group in which no grant is in force: its most senior member. */
-export function successorOf({ members, grantedAdmins }: Roster): Identity | undefined {
+function successorOf({ members, grantedAdmins }: Roster): Identity | undefined {
   if (grantedAdmins > 0) return undefined
   let found: [Identity, Warrant] | undefined
   for (const [identity, { adds }] of members) {
@@ -110,7 +110,7 @@ export const adminsOf = (roster: Roster): readonly Identity[] => {
     .map(([identity]) => identity)
 }
 
-export const isRetired = ({ removals }: Roster, identity: Identity, device: DeviceId): boolean =>
+const isRetired = ({ removals }: Roster, identity: Identity, device: DeviceId): boolean =>
   removals.get(identity)?.some((removal) => removal.device === device) === true
 
 /** The epoch under which members seal now; undefined when new keys are due first. */

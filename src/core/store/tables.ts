@@ -97,5 +97,6 @@ export const tables = {
   fileRoots: table(103, 'file-roots'), // merkle root ‖ opaque(account) ‖ message id → nothing: a file answers for the root
 
   // core/delivery, again
+  chatFileMails: table(119, 'chat-file-mails'), // opaque(account) ‖ message id → account: its file is here, and not yet in its mail
   heldMail: table(73, 'held-mail'), // u64 ms of release ‖ message id → mail that is to leave then, and its recipients
 } as const

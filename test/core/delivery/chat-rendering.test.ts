@@ -40,6 +40,7 @@ const input = (message: Partial<ShownMessage>, change: Partial<RenderInput> = {}
   trust: { tier: 'in-person', isBound: true, nowMs: 0 },
   to: { name: 'Alice', address: 'alice@a.example' as Address },
   subject: 'Chat with Bob',
+  file: 'inside',
   nameOf: () => 'Carol',
   ...change,
 })

@@ -47,6 +47,7 @@ test('a chat that was made a mail says the same when it is made a chat again', (
         trust: undefined,
         to: { name: 'Alice', address: 'alice@a.example' as Address },
         subject: 'Chat with Bob',
+        file: 'inside',
         nameOf: () => '',
       })
       const again = wordsOfMail(mail)

@@ -3,14 +3,16 @@
  * What is said about it later puts another mail in its place, with its flags; one that the person moved or deleted is
  * theirs, and stays as it is. What is where: docs/chat-in-mail.md.
  */
+import { compare } from '../../bytes.ts'
 import type { Conversations } from '../../conversation/conversations.ts'
 import { idOfPartner } from '../../conversation/conversations.ts'
 import { aboutOf, type Arriving, hasBody } from '../../conversation/history.ts'
-import type { MessageRow, Partner } from '../../conversation/rows.ts'
+import type { MessageRow, Partner, RenderingRow } from '../../conversation/rows.ts'
 import { type ShownMessage, viewMessage } from '../../conversation/view.ts'
 import { hasCode, unreachable } from '../../errors.ts'
-import type { Address, ConversationId, Identity, MailboxId, MessageId } from '../../ids.ts'
-import type { Flag, Mailboxes } from '../../mailbox/mailbox.ts'
+import type { Address, ContentId, ConversationId, Identity, MailboxId, MessageId, Uid } from '../../ids.ts'
+import { limits } from '../../limits.ts'
+import type { AppendItem, Flag, Mailboxes, StoredContent } from '../../mailbox/mailbox.ts'
 import type { Message } from '../../message/message.ts'
 import type { ReadTx, WriteTx } from '../../store/store.ts'
 import { type Deliverer, tierKeyword, wordOf } from '../deliver.ts'
@@ -18,7 +20,7 @@ import type { Directory, Keyring } from '../needs.ts'
 import { isCallStart } from './calls.ts'
 import { freeName, safeLevel } from './folder-names.ts'
 import type { ChatGroups } from './groups.ts'
-import { type Correspondent, directSubject, renderChat, type RenderInput } from './rendering.ts'
+import { type Correspondent, directSubject, renderAround, renderChat, type RenderInput } from './rendering.ts'
 
 export interface ChatMailParts {
   readonly mailboxes: Mailboxes
@@ -27,6 +29,8 @@ export interface ChatMailParts {
   readonly keyring: Pick<Keyring, 'contact'>
   readonly deliverer: Pick<Deliverer, 'noticeOnce' | 'strangersMailbox'>
   readonly groups: ChatGroups
+  /** The file of a message is here, and its mail is to get it: `aroundFile`, `putFile`. */
+  readonly onFileHere: (tx: WriteTx, account: Identity, id: MessageId) => void
   /** After the commit: this account has mails of conversations. */
   readonly onRendered: (account: Identity) => void
 }
@@ -36,6 +40,13 @@ interface Author {
   readonly who: Correspondent
   /** `undefined` of the account itself. */
   readonly trust: { readonly tier: string; readonly isBound: boolean } | undefined
+}
+
+/** What stands around a stored file in its mail. */
+export interface AroundFile {
+  readonly stored: ContentId
+  readonly before: Uint8Array
+  readonly after: Uint8Array
 }
 
 const editedKeyword: Flag = '$MyceliumEdited'
@@ -93,12 +104,17 @@ export class ChatMail {
     const shown = viewMessage(tx, this.#parts.conversations.history, account, id)
     if (partner === undefined || shown === undefined) return
     const { bytes, author } = this.#render(tx, account, partner, shown)
+    if (isAwaited(shown) && shown.file?.stored !== undefined) this.#parts.onFileHere(tx, account, id)
     const mailbox = this.#mailboxFor(tx, account, { partner, arriving, author })
     if (mailbox === undefined) return
-    this.#append(tx, account, { id, mailbox, bytes, internalDateMs: shown.receivedAtMs }, [
-      ...(message.author === account ? ['\\Seen'] : []),
-      ...(author.trust === undefined ? [] : [tierKeyword(author.trust.tier)]),
-    ])
+    this.#append(tx, account, id, mailbox, {
+      ...this.#parts.mailboxes.storeInline(tx, account, bytes),
+      internalDateMs: shown.receivedAtMs,
+      flags: [
+        ...(message.author === account ? ['\\Seen'] : []),
+        ...(author.trust === undefined ? [] : [tierKeyword(author.trust.tier)]),
+      ],
+    })
     tx.afterCommit(() => this.#parts.onRendered(account))
   }
 
@@ -111,34 +127,59 @@ export class ChatMail {
     const partner = message && this.#partnerOf(tx, account, message.conversation)
     if (place === undefined || known === undefined || message === undefined || partner === undefined) return
     const { bytes } = this.#render(tx, account, partner, message)
-    // what nobody took is to be looked at again
-    const kept = known.flags.filter(
-      (flag) => !stateKeywords.has(flag) && !(flag === '\\Seen' && message.fate === 'failed'),
-    )
-    mailboxes.discard(tx, account, place.mailbox, [place.uid])
-    this.#append(tx, account, { id, mailbox: place.mailbox, bytes, internalDateMs: known.internalDateMs }, [
-      ...kept,
-      ...stateOf(message),
-    ])
+    const stored = mailboxes.storeInline(tx, account, bytes)
+    if (isAwaited(message) && message.file?.stored !== undefined) this.#parts.onFileHere(tx, account, id)
+    this.#put(tx, account, message, { ...place, ...known }, stored)
   }
 
-  #append(
+  /** A mail around a file that is here and too long for the message itself; `undefined` when no mail is to hold it (any more). */
+  aroundFile(tx: ReadTx, account: Identity, id: MessageId): AroundFile | undefined {
+    const { conversations } = this.#parts
+    const message = viewMessage(tx, conversations.history, account, id)
+    const partner = message && this.#partnerOf(tx, account, message.conversation)
+    const stored = message?.file?.stored
+    if (message === undefined || partner === undefined || stored === undefined || !isAwaited(message)) return undefined
+    if (conversations.rendering(tx, account, id) === undefined) return undefined
+    return { stored, ...renderAround({ ...this.#inputFor(tx, account, partner, message).input, file: 'inside' }) }
+  }
+
+  /** The mail with its file, in the place of the one without; unless that was moved away or says something else now. */
+  putFile(tx: WriteTx, account: Identity, id: MessageId, around: AroundFile, mail: StoredContent): void {
+    const { mailboxes, conversations } = this.#parts
+    const place = conversations.rendering(tx, account, id)
+    const known = place && mailboxes.inside(tx, account).message(place.mailbox, place.uid)
+    const message = viewMessage(tx, conversations.history, account, id)
+    const now = this.aroundFile(tx, account, id)
+    if (place === undefined || known === undefined || message === undefined || now === undefined) return
+    if (compare(now.before, around.before) === 0) this.#put(tx, account, message, { ...place, ...known }, mail)
+    else this.#parts.onFileHere(tx, account, id)
+  }
+
+  #put(
     tx: WriteTx,
     account: Identity,
-    mail: {
-      readonly id: MessageId
-      readonly mailbox: MailboxId
-      readonly bytes: Uint8Array
-      readonly internalDateMs: number
-    },
-    flags: readonly Flag[],
+    message: ShownMessage,
+    place: RenderingRow & { readonly flags: readonly Flag[]; readonly internalDateMs: number },
+    stored: StoredContent,
   ): void {
+    const { mailbox, uid, flags, internalDateMs } = place
+    // what nobody took is to be looked at again
+    const kept = flags.filter((flag) => !stateKeywords.has(flag) && !(flag === '\\Seen' && message.fate === 'failed'))
+    this.#parts.mailboxes.discard(tx, account, mailbox, [uid])
+    this.#append(tx, account, message.id, mailbox, {
+      ...stored,
+      internalDateMs,
+      flags: [...kept, ...stateOf(message)],
+    })
+  }
+
+  #append(tx: WriteTx, account: Identity, id: MessageId, mailbox: MailboxId, item: AppendItem): void {
     const { mailboxes, conversations } = this.#parts
-    const { id, mailbox, bytes, internalDateMs } = mail
-    const item = { ...mailboxes.storeInline(tx, account, bytes), flags, internalDateMs }
-    // whether there is room was asked before the message was taken
-    const [uid] = mailboxes.append(tx, account, mailbox, [item], { beyondQuota: true })
-    conversations.setRendering(tx, account, id, { mailbox, uid: uid! })
+    const append = (flags: readonly Flag[]): readonly Uid[] | undefined =>
+      unlessTooMany(() => mailboxes.append(tx, account, mailbox, [{ ...item, flags }], { beyondQuota: true }))
+    // whether there is room was asked before the message was taken; a mailbox with too many keywords has it without
+    const [uid] = append(item.flags) ?? append(item.flags.filter((flag) => flag.startsWith('\\'))) ?? append([]) ?? []
+    if (uid !== undefined) conversations.setRendering(tx, account, id, { mailbox, uid })
   }
 
   /** What the account has read in a chat program is read in mail. */
@@ -153,13 +194,10 @@ export class ChatMail {
       .numbered(tx, account, conversation, read)
       .flatMap((id) => conversations.rendering(tx, account, id) ?? [])
     const inside = mailboxes.inside(tx, account)
-    for (const [mailbox, of] of Map.groupBy(places, (place) => place.mailbox))
-      if (inside.has(mailbox))
-        inside.setFlags(
-          mailbox,
-          of.map(({ uid }) => uid),
-          { mode: 'add', flags: ['\\Seen'] },
-        )
+    for (const [mailbox, of] of Map.groupBy(places, (place) => place.mailbox)) {
+      const uids = of.map(({ uid }) => uid)
+      if (inside.has(mailbox)) unlessTooMany(() => inside.setFlags(mailbox, uids, { mode: 'add', flags: ['\\Seen'] }))
+    }
   }
 
   /** `undefined` where mail has it already. */
@@ -172,7 +210,7 @@ export class ChatMail {
     const conversation = idOfPartner(account, partner)
     if (partner.kind === 'group') {
       const group = this.#parts.groups.groupOf(account, partner.group)
-      if (group?.isAsked === true) {
+      if (this.#parts.groups.isAsked(tx, account, partner.group)) {
         deliverer.noticeOnce(tx, { account, author: arriving.message.author }, author.who.address)
         return deliverer.strangersMailbox(account).id
       }
@@ -213,20 +251,10 @@ export class ChatMail {
     const made =
       there !== undefined && !others.has(there)
         ? there
-        : this.#create(tx, account, freeName(parent, level, new Set(names.keys())))
+        : unlessTooMany(() => inside.create(freeName(parent, level, new Set(names.keys()))))
     if (made === undefined) return mailboxes.byName(account, 'INBOX')?.id
     conversations.setFolder(tx, account, conversation, made)
     return made
-  }
-
-  /** `undefined` when there may be no more. */
-  #create(tx: WriteTx, account: Identity, name: string): MailboxId | undefined {
-    try {
-      return this.#parts.mailboxes.inside(tx, account).create(name)
-    } catch (error) {
-      if (hasCode(error, 'too-large')) return undefined
-      throw error
-    }
   }
 
   #partnerOf(tx: ReadTx, account: Identity, conversation: ConversationId): Partner | undefined {
@@ -239,12 +267,24 @@ export class ChatMail {
     partner: Partner,
     message: ShownMessage,
   ): { readonly bytes: Uint8Array; readonly author: Author } {
+    const { input, author } = this.#inputFor(tx, account, partner, message)
+    return { bytes: renderChat(input), author }
+  }
+
+  #inputFor(
+    tx: ReadTx,
+    account: Identity,
+    partner: Partner,
+    message: ShownMessage,
+  ): { readonly input: RenderInput; readonly author: Author } {
     const author = this.#author(tx, account, message.author, partner)
     const own = this.#author(tx, account, account, partner).who
     const { to, subject } = this.#addressing(tx, account, { partner, own, isOwn: message.author === account })
     const trust = author.trust && { ...author.trust, nowMs: message.receivedAtMs }
     const nameOf = (identity: Identity): string => this.#nameOf(account, identity, partner)
-    return { bytes: renderChat({ message, from: author.who, trust, to, subject, nameOf }), author }
+    const isBlob = message.file?.part.content.kind === 'blob'
+    const file = isAwaited(message) ? 'awaited' : isBlob ? 'too-long' : 'inside'
+    return { input: { message, from: author.who, trust, to, subject, file, nameOf }, author }
   }
 
   #addressing(
@@ -307,11 +347,25 @@ export class ChatMail {
   }
 }
 
+/** `undefined` where the account has as many mailboxes, keywords or combinations of them as it may. */
+function unlessTooMany<T>(change: () => T): T | undefined {
+  try {
+    return change()
+  } catch (error) {
+    if (hasCode(error, 'too-large')) return undefined
+    throw error
+  }
+}
+
 function partnerOfMessage(account: Identity, { author, place }: Message): Partner | undefined {
   if (place === undefined) return undefined
   if (place.kind === 'group') return place
   return { kind: 'direct', peer: author === account ? place.with : author }
 }
+
+/** It has a file that a mail can hold and the message itself does not. */
+const isAwaited = ({ file }: ShownMessage): boolean =>
+  file?.part.content.kind === 'blob' && file.part.content.size <= limits.chatFileInMailBytesMax
 
 const stateOf = ({ editedAtMs, reactions, isRedacted, fate }: ShownMessage): readonly Flag[] => [
   ...(editedAtMs === undefined ? [] : [editedKeyword]),

@@ -22,7 +22,6 @@ export function groupsInMail(parts: {
       return {
         name,
         address: groupAddress(id, name),
-        isAsked: groups().row(account, id)?.state === 'invited',
         members: [...members.keys()].map((identity) => ({
           identity,
           name: directory.nameOf(account, identity) ?? identity.slice(0, 16),
@@ -30,6 +29,7 @@ export function groupsInMail(parts: {
         })),
       }
     },
+    isAsked: (tx, account, id) => book.row(tx, account, id)?.state === 'invited',
     resolve(account, address) {
       const group = groupOfAddress(address)
       return group === undefined || groups().row(account, group) === undefined ? undefined : group

@@ -2,7 +2,7 @@
  * A message of a conversation as a mail (RFC 5322): what mail programs show of it. Pure: the same message makes the same
  * mail. Every name and word is somebody else's; none of it gets out of the field or part that it stands in.
  */
-import { fromUtf8 } from '../../bytes.ts'
+import { concat, fromLatin1, fromUtf8 } from '../../bytes.ts'
 import type { ShownMessage } from '../../conversation/view.ts'
 import type { Address, GroupId, Identity } from '../../ids.ts'
 import { limits } from '../../limits.ts'
@@ -18,6 +18,7 @@ import {
   type WrittenBody,
 } from '../../message/mail-writing.ts'
 import { escapeHtml, safeHtml } from '../../message/safe-html.ts'
+import type { FilePart } from '../../message/part.ts'
 import { mailDate, traceBlock } from '../compose.ts'
 import { chatMessageId, threadMessageId } from './ids.ts'
 
@@ -37,6 +38,8 @@ export interface RenderInput {
   readonly trust: { readonly tier: string; readonly isBound: boolean; readonly nowMs: number } | undefined
   readonly to: Correspondent | RenderedGroup
   readonly subject: string
+  /** Where its file is, if it has one. */
+  readonly file: 'inside' | keyof typeof fileNotes
   readonly nameOf: (identity: Identity) => string
 }
 
@@ -46,12 +49,25 @@ export const directSubject = (name: string): string => `Chat with ${name}`
 /** Line before what the gateway says about a message: mail programs leave out what follows when they quote (RFC 3676 §4.3). */
 const delimiter = '-- '
 
+/** The whole mail, with a file that is in the message itself. */
 export function renderChat(input: RenderInput): Uint8Array {
+  const content = input.message.file?.part.content
+  if (content?.kind !== 'inline') return fromUtf8(`${fields(input).join('\r\n')}\r\n${words(input)}`)
+  const { before, after } = renderAround(input)
+  return concat(before, fromLatin1(base64Body(content.bytes)), after)
+}
+
+/** What stands before and after the file, which comes between as base64 in lines. */
+export function renderAround(input: RenderInput): { readonly before: Uint8Array; readonly after: Uint8Array } {
   const { message } = input
-  const parts = [words(input), ...attachment(message)]
-  const [content, file] = parts
-  const whole = file === undefined ? content! : multipart('mixed', `=_chat_${message.id.slice(0, 32)}`, parts)
-  return fromUtf8(`${fields(input).join('\r\n')}\r\n${whole}`)
+  const parts = [words(input), fileHead(message.file!.part)]
+  const boundary = boundaryFor(`=_chat_${message.id.slice(0, 32)}`, parts)
+  const type = `Content-Type: multipart/mixed;\r\n boundary="${boundary}"\r\n\r\n`
+  const head = `${fields(input).join('\r\n')}\r\n${type}`
+  return {
+    before: fromUtf8(`${head}${parts.map((part) => `--${boundary}\r\n${part}`).join('\r\n')}`),
+    after: fromUtf8(`\r\n--${boundary}--\r\n`),
+  }
 }
 
 function fields({ message, from, trust, to, subject }: RenderInput): readonly string[] {
@@ -106,7 +122,7 @@ function words(input: RenderInput): string {
   const plain = textPart('plain', textBody(text))
   const html = message.html === undefined ? undefined : htmlOf(message.html, notes)
   if (html === undefined) return plain
-  return multipart('alternative', `=_words_${message.id.slice(0, 32)}`, [plain, textPart('html', textBody(html))])
+  return alternatives(`=_words_${message.id.slice(0, 32)}`, [plain, textPart('html', textBody(html))])
 }
 
 function htmlOf(html: string, notes: readonly string[]): string | undefined {
@@ -123,9 +139,7 @@ function statedOf({ isRedacted, call, file }: ShownMessage): string {
   if (isRedacted) return 'This message was taken back.'
   if (call !== undefined) return 'A call.'
   if (file === undefined) return ''
-  const { name, content } = file.part
-  const size = sizeText(sizeOfContent(content))
-  return content.kind === 'inline' ? `[${oneLine(name)}, ${size}]` : `[${oneLine(name)}, ${size}, not here yet]`
+  return `[${oneLine(file.part.name)}, ${sizeText(sizeOfContent(file.part.content))}]`
 }
 
 function sizeText(octets: number): string {
@@ -135,8 +149,13 @@ function sizeText(octets: number): string {
   return `${Math.round((octets / divisor) * 10) / 10} ${unit}`
 }
 
+const fileNotes = {
+  awaited: 'The file is not here yet.',
+  'too-long': 'The file is too long for mail: a chat program shows it.',
+} as const
+
 /** What is to be known about a message besides its words, a line each. */
-function notesOf({ message, nameOf }: RenderInput): readonly string[] {
+function notesOf({ message, file, nameOf }: RenderInput): readonly string[] {
   const { editedAtMs, reactions, hasGap, fate } = message
   const given = new Map<string, string[]>()
   for (const { who, reactions: all } of reactions)
@@ -146,22 +165,16 @@ function notesOf({ message, nameOf }: RenderInput): readonly string[] {
   return [
     ...(editedAtMs === undefined ? [] : [`Edited ${mailDate(editedAtMs)}`]),
     ...(digest === '' ? [] : [shown === digest ? digest : `${shown} …`]),
+    ...(file === 'inside' ? [] : [fileNotes[file]]),
     ...(hasGap ? ['Something before this message is missing.'] : []),
     ...(fate === 'failed' ? ['Not delivered.'] : []),
   ]
 }
 
-/** A file that is here, in the message itself. */
-function attachment({ file }: ShownMessage): readonly string[] {
-  if (file?.part.content.kind !== 'inline') return []
-  const { name, mediaType, content } = file.part
-  const called = fileName(name)
-  return [
-    `Content-Type: ${safeType(mediaType)}${parameter('name', called)}\r\n` +
-      `Content-Disposition: attachment${parameter('filename', called)}\r\n` +
-      `Content-Transfer-Encoding: base64\r\n\r\n${base64Body(content.bytes)}`,
-  ]
-}
+const fileHead = ({ name, mediaType }: FilePart): string =>
+  `Content-Type: ${safeType(mediaType)}${parameter('name', fileName(name))}\r\n` +
+  `Content-Disposition: attachment${parameter('filename', fileName(name))}\r\n` +
+  'Content-Transfer-Encoding: base64\r\n\r\n'
 
 const fileName = (name: string): string => oneLine(name.replaceAll(/[/\\]/g, '_')) || 'file'
 
@@ -174,10 +187,16 @@ function safeType(mediaType: string): string {
 const textPart = (subtype: 'plain' | 'html', { encoding, body }: WrittenBody): string =>
   `Content-Type: text/${subtype}; charset=utf-8\r\nContent-Transfer-Encoding: ${encoding}\r\n\r\n${body}`
 
-/** The boundary ends no part by accident or on purpose: a longer one is taken while it stands in one of them. */
-function multipart(subtype: 'mixed' | 'alternative', begun: string, parts: readonly string[]): string {
-  let boundary = begun
-  while (parts.some((part) => part.includes(`--${boundary}`))) boundary += '_'
+function alternatives(begun: string, parts: readonly string[]): string {
+  const boundary = boundaryFor(begun, parts)
   const between = parts.map((part) => `--${boundary}\r\n${part}\r\n`).join('')
-  return `Content-Type: multipart/${subtype};\r\n boundary="${boundary}"\r\n\r\n${between}--${boundary}--\r\n`
+  return `Content-Type: multipart/alternative;\r\n boundary="${boundary}"\r\n\r\n${between}--${boundary}--\r\n`
+}
+
+/** It ends no part by accident or on purpose: another one is taken while it stands in one of them. */
+function boundaryFor(begun: string, parts: readonly string[]): string {
+  for (let number = 0; ; number += 1) {
+    const boundary = number === 0 ? begun : `${begun}_${number}`
+    if (!parts.some((part) => part.includes(`--${boundary}`))) return boundary
+  }
 }
