@@ -1,5 +1,6 @@
 /** What a file is called in a message: as its author's program named it, without folders and without what no name has. */
 import { limits } from '../limits.ts'
+import { cutToOctets } from '../message/mail-writing.ts'
 
 // oxlint-disable-next-line no-control-regex -- they are what is taken out
 const unspeakable = /[\u0000-\u001F\u007F\u200E\u200F\u202A-\u202E\u2066-\u2069]/g
@@ -10,7 +11,8 @@ export function fileNameOf(named: string): string {
   if (Buffer.byteLength(name) <= limits.fileNameOctetsMax) return name
   const dot = name.lastIndexOf('.')
   const ending = dot > 0 && Buffer.byteLength(name.slice(dot)) <= 32 ? name.slice(dot) : ''
-  let beginning = [...name.slice(0, name.length - ending.length)]
-  while (Buffer.byteLength(beginning.join('') + ending) > limits.fileNameOctetsMax) beginning = beginning.slice(0, -1)
-  return beginning.join('') + ending
+  return (
+    cutToOctets(name.slice(0, name.length - ending.length), limits.fileNameOctetsMax - Buffer.byteLength(ending)) +
+    ending
+  )
 }
