@@ -6,6 +6,7 @@ import { type Accounts, openAccounts } from './core/account/accounts.ts'
 import { type AppPasswords, openLogins } from './core/account/app-passwords.ts'
 import { type Contacts, openContacts } from './core/account/contacts.ts'
 import { type Invitations, openInvitations } from './core/account/invitations.ts'
+import { FileUse } from './core/account/file-use.ts'
 import { Quotas } from './core/account/quotas.ts'
 import type { Ambient } from './core/ambient.ts'
 import { Conversations } from './core/conversation/conversations.ts'
@@ -38,6 +39,7 @@ export interface Knowledge extends AsyncDisposable {
   readonly invitations: Invitations
   readonly logins: AppPasswords
   readonly quotas: Quotas
+  readonly fileUse: FileUse
   readonly people: People
   readonly requests: Requests
   readonly conversations: Conversations
@@ -75,7 +77,8 @@ export async function openKnowledge(options: KnowledgeOptions, ambient: Ambient)
   )
   const blobs = scope.use(await openBlobs({ path: paths.blobs, store }, ambient))
   const quotas = new Quotas(store, defaultQuotaBytes)
-  const quotaBytes = quotas.bytesMax.bind(quotas)
+  const fileUse = new FileUse(store)
+  const quotaBytes = (account: Identity): number => quotas.bytesMax(account) - fileUse.bytes(account)
   const mailboxes = scope.use(
     await openMailboxes(
       store,
@@ -111,6 +114,7 @@ export async function openKnowledge(options: KnowledgeOptions, ambient: Ambient)
     invitations,
     logins,
     quotas,
+    fileUse,
     people,
     requests,
     conversations,

@@ -16,6 +16,13 @@ export const limits = {
   fileNameOctetsMax: 255, // ours; POSIX NAME_MAX
   mediaTypeOctetsMax: 127 * 2 + 1, // RFC 6838 §4.2: 127 characters on each side of the slash
   thumbnailBytesMax: 8 * 1024, // ours: so that a file and its thumbnail fit one item
+  fileBytesMax: 4 * 1024 * 1024 * 1024, // ours: one file in a conversation
+  filesAtOnce: 2, // ours: of one author that are fetched at a time, beside their mail
+  contactDayFileBytesMax: 8 * 1024 * 1024 * 1024, // ours: DESIGN §6 says 1 GB a day for mail; a larger file would never pass
+  imageBytesMax: 32 * 1024 * 1024, // ours: of an image that gets a thumbnail
+  imagePixelsMax: 36_000_000, // ours: a decoder takes 4 bytes for each, and up to 8 more
+  imageMemoryBytesMax: 512 * 1024 * 1024, // ours: of one decoder
+  thumbnailMs: 8_000, // ours
   reactionOctetsMax: 64, // ours: an emoji of several code points, or a short word
   reactionsMax: 16, // ours: of one person to one message
   groupHistoryMessages: 500, // ours: told to somebody who joins, where the rules share history

@@ -63,8 +63,6 @@ export interface HistoryEvents {
   readonly onShown?: (tx: WriteTx, account: Identity, row: MessageRow, arriving: Arriving) => void
   /** In the transaction: a message looks different, though nobody has said anything about it. */
   readonly onChanged?: (tx: WriteTx, account: Identity, id: MessageId) => void
-  /** In the transaction: a file that a message held is of no use any more. */
-  readonly onFileGone?: (tx: WriteTx, account: Identity, file: ContentId) => void
   /** After the commit. */
   readonly onFeed?: (account: Identity, number: number, conversation: ConversationId, event: FeedEvent) => void
 }
@@ -420,7 +418,6 @@ export class History {
         encoded: encodeMessage({ ...message, parts: kept }),
         file: undefined,
       })
-      if (row.file !== undefined) this.#events.onFileGone?.(tx, account, row.file)
     }
   }
 

@@ -31,6 +31,8 @@ export interface ChatParts {
   readonly post: ChatPost
   readonly ambient: Ambient
   /** Is there room for it where mail programs see it? */
+  /** Is its file here, on its way, or refused? `undefined` keeps its author waiting. */
+  readonly settled: (tx: WriteTx, account: Identity, arriving: Arriving, outcome: Delivered) => Delivered | undefined
   readonly hasRoom: (tx: WriteTx, account: Identity, arriving: Arriving) => boolean
   readonly say: (account: Identity, contact: Identity, item: Item) => void
   readonly sayTo: (pair: Pair, item: Item) => void
@@ -204,12 +206,12 @@ export class Chats implements Disposable {
   #takeHere(tx: WriteTx, account: Identity, peer: Identity, arriving: Arriving): void {
     if (this.#parts.keyring.contact(account, peer)?.state === 'blocked') throw new MyceliumError('blocked')
     const taken = this.#take(tx, account, { kind: 'direct', peer }, arriving)
-    if (taken.kind === 'refused')
+    if (taken?.kind === 'refused')
       throw new MyceliumError(taken.reason === 'mailbox-full' ? 'mailbox-full' : 'malformed')
   }
 
-  #take(tx: WriteTx, account: Identity, partner: Partner, arriving: Arriving): Delivered {
-    const { conversations } = this.#parts
+  #take(tx: WriteTx, account: Identity, partner: Partner, arriving: Arriving): Delivered | undefined {
+    const { conversations, settled } = this.#parts
     const receipt = arriving.message.parts.find((part) => part.kind === 'receipt')
     if (receipt !== undefined) {
       if (receipt.what === 'read') conversations.mark(tx, account, arriving.message.author, receipt.heads)
@@ -223,12 +225,12 @@ export class Chats implements Disposable {
       case 'refused':
         return { kind: 'refused', reason: taken.reason }
       case 'duplicate':
-        return { kind: 'duplicate' }
+        return settled(tx, account, arriving, { kind: 'duplicate' })
       case 'waiting':
         tx.afterCommit(() => this.#askSoon(account))
-        return { kind: 'accepted' }
+        return settled(tx, account, arriving, { kind: 'accepted' })
       case 'shown':
-        return { kind: 'accepted' }
+        return settled(tx, account, arriving, { kind: 'accepted' })
       default:
         return unreachable(taken)
     }

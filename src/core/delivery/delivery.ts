@@ -2,12 +2,14 @@
  * The delivery path as one part: what clients submit goes out, what contacts send comes in, whatever falls over in
  * between. Opens every piece in order and closes in reverse; the pieces know each other only through this file.
  */
+import type { FileUse } from '../account/file-use.ts'
 import type { Ambient } from '../ambient.ts'
 import type { Conversations } from '../conversation/conversations.ts'
 import type { GroupBook } from '../conversation/group-book.ts'
 import { hasCode, MyceliumError } from '../errors.ts'
 import type { Identity } from '../ids.ts'
 import { limits } from '../limits.ts'
+import { thumbnailOf } from '../message/thumbnail/thumbnails.ts'
 import type { Mailboxes } from '../mailbox/mailbox.ts'
 import { sizeOfContent } from '../message/content.ts'
 import { decodeMessage } from '../message/message.ts'
@@ -27,6 +29,8 @@ import type { CourierStatus } from './courier.ts'
 import { type DeliveryCounts, newDeliveryCounts } from './counts.ts'
 import { Deliverer } from './deliver.ts'
 import { Fetches } from './fetches.ts'
+import { type ArrivingFile, keptByRoot } from './file-rows.ts'
+import { Files } from './files.ts'
 import { FirstContact } from './first-contact.ts'
 import { allHeld, type HeldMail, heldNow, keepHeld, nextRelease, removeHeld, waitingOf } from './held.ts'
 import { Inbound } from './inbound.ts'
@@ -38,9 +42,9 @@ import { Groups } from './groups/groups.ts'
 import type { Item } from './items.ts'
 import { LinkHub } from './link-hub.ts'
 import { LongReports } from './long-reports.ts'
-import type { Directory, Keyring } from './needs.ts'
+import type { Directory, Keyring, PeerDevice } from './needs.ts'
 import { Outbox, type OutboxRef, type OutgoingMessage, type QueuedRef } from './outbox.ts'
-import type { Overlay } from './ports.ts'
+import type { GatewayAddress, Overlay } from './ports.ts'
 import { RelayDesk, type RelaySettings } from './relay/desk.ts'
 import { release, Releases } from './releases.ts'
 import { deliveredHere, type Outcome, Reports } from './reports.ts'
@@ -66,6 +70,7 @@ export interface DeliveryParts {
   readonly requests: Requests
   readonly conversations: Conversations
   readonly groupBook: GroupBook
+  readonly fileUse: FileUse
   /** Groups as mail programs see them; the accounts' own where absent. */
   readonly groups?: ChatGroups | undefined
   readonly ambient: Ambient
@@ -94,6 +99,7 @@ export interface Delivery extends AsyncDisposable {
   readonly sentCopies: SentCopies
   readonly chats: Chats
   readonly groups: Groups
+  readonly files: Files
   readonly signals: Signals
   readonly counts: Readonly<DeliveryCounts>
   /** The relays through which accounts can be reached while this gateway is away; absent on a network without them. */
@@ -132,6 +138,7 @@ class RunningDelivery implements Delivery {
   readonly sentCopies: SentCopies
   readonly chats: Chats
   readonly groups: Groups
+  readonly files: Files
   readonly signals: Signals
   readonly #groupInbox: GroupInbox
   readonly counts = newDeliveryCounts()
@@ -161,7 +168,7 @@ class RunningDelivery implements Delivery {
     this.#parts = parts
     this.#book = new SessionBook(store, ambient)
     this.#runClock = new RunClock(store, ambient)
-    this.#blobSource = new BlobSource(parts)
+    this.#blobSource = new BlobSource({ ...parts, kept: keptByRoot })
     this.sentCopies = new SentCopies(parts)
     this.#switchboard = new Switchboard({
       ...parts,
@@ -207,6 +214,7 @@ class RunningDelivery implements Delivery {
     })
     this.chats = new Chats({
       ...parts,
+      settled: (tx, ...arrived) => this.files.settled(tx, ...arrived),
       hasRoom: (tx, account, arriving) => this.#chatMail.hasRoom(tx, account, arriving),
       outbox: this.#outbox,
       post,
@@ -241,6 +249,21 @@ class RunningDelivery implements Delivery {
       markRead: async (...read) => await this.chats.markRead(...read),
     })
     this.#fetches = new Fetches({ ...parts, askHere: this.#blobSource.answer })
+    this.files = new Files({
+      ...parts,
+      blobSource: this.#blobSource,
+      fetches: this.#fetches,
+      runClock: this.#runClock,
+      thumbnailOf,
+      sourcesOf: (file) => this.#holdersOf(file),
+      dayBytesMax: (account, author) => this.#fileBytesInDay(account, author),
+      onHere: ({ account, author, device, message }) => {
+        if (!directory.isOwn(author))
+          this.#switchboard
+            .channel(this.#switchboard.pairOf(account, author, device))
+            .say({ kind: 'received', ids: [message] })
+      },
+    })
     this.#arrivals = new Arrivals({
       ...parts,
       deliverer,
@@ -378,6 +401,7 @@ class RunningDelivery implements Delivery {
       },
     })
     this.#arrivals.start()
+    this.files.start()
     for (const account of this.#parts.keyring.accounts()) this.#readMarks.watch(account)
     this.#longReports.writeAll()
     this.#chatFiles.wake()
@@ -497,6 +521,7 @@ class RunningDelivery implements Delivery {
     await this.#releases[Symbol.asyncDispose]()
     await this.#switchboard[Symbol.asyncDispose]()
     await this.#arrivals[Symbol.asyncDispose]()
+    await this.files[Symbol.asyncDispose]()
     await this.#longReports[Symbol.asyncDispose]()
     // a full disk must not keep the rest from closing: at worst some running time is not counted
     await this.#runClock.save().catch((error: unknown) => this.#failed('run-clock', error))
@@ -522,9 +547,31 @@ class RunningDelivery implements Delivery {
     if (who === 'self-rolled-back' && this.#switchboard.isAccepted(pair)) this.#parts.onRolledBack(pair.account)
   }
 
+  /** Who may hold a file: the author's device, their other ones, and those who have the same message. */
+  #holdersOf({ account, author, device, conversation }: ArrivingFile): readonly GatewayAddress[] {
+    const { directory, keyring, overlay } = this.#parts
+    const here = { gateway: overlay.self, locators: [] }
+    const devicesOf = (who: Identity): readonly PeerDevice[] => keyring.contact(account, who)?.devices ?? []
+    const others = this.groups.others(account, conversation).filter((who) => who !== author)
+    const away = [
+      ...devicesOf(author).toSorted((a, b) => Number(b.device === device) - Number(a.device === device)),
+      ...others.flatMap(devicesOf),
+    ].flatMap(({ where }) => where ?? [])
+    const isHere = [author, ...others].some((who) => directory.isOwn(who))
+    const all = isHere ? [here, ...away] : away
+    return all.filter(({ gateway }, at) => all.findIndex((one) => one.gateway === gateway) === at)
+  }
+
+  #fileBytesInDay(account: Identity, author: Identity): number {
+    if (this.#parts.directory.isOwn(author)) return Infinity
+    const state = this.#parts.keyring.contact(account, author)?.state
+    return state === 'active' || state === 'fellow' ? limits.contactDayFileBytesMax : 0
+  }
+
   /** What is on its way here may be had now. */
   #nudge(): void {
     this.#arrivals.nudge()
+    this.files.nudge()
   }
 
   async #minute(): Promise<void> {

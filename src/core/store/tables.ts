@@ -90,6 +90,12 @@ export const tables = {
   groupWaiting: table(114, 'group-waiting'), // account ‖ group ‖ hash → envelope that waits for keys
   groupEnvelopes: table(115, 'group-envelopes'), // account ‖ message id → envelope, for members who lack it
 
+  // core/delivery: files of conversations
+  fileArrivals: table(100, 'file-arrivals'), // opaque(account) ‖ message id → a file on its way here, or why it is not fetched
+  files: table(101, 'files'), // opaque(account) ‖ message id → content of a file that is here, root and key
+  fileBytes: table(102, 'file-bytes'), // opaque(account) → u64 octets of its files, those on their way included
+  fileRoots: table(103, 'file-roots'), // merkle root ‖ opaque(account) ‖ message id → nothing: a file answers for the root
+
   // core/delivery, again
   chatFileMails: table(119, 'chat-file-mails'), // opaque(account) ‖ message id → account: its file is here, and not yet in its mail
   heldMail: table(73, 'held-mail'), // u64 ms of release ‖ message id → mail that is to leave then, and its recipients

@@ -1,5 +1,5 @@
 /** What members say to each other about their group, on its way: one message for each payload, to every member. */
-import type { Identity, GroupId } from '../../ids.ts'
+import type { BlobRoot, GroupId, Identity } from '../../ids.ts'
 import type { WriteTx } from '../../store/store.ts'
 import { type ChatPost, nothingCited } from '../chat-post.ts'
 import type { Directory } from '../needs.ts'
@@ -8,6 +8,8 @@ import { inPayloads, type Statement } from './statements.ts'
 export interface Letter {
   readonly to: readonly Identity[]
   readonly statements: readonly Statement[]
+  /** Of the file of a message among them. */
+  readonly root?: BlobRoot | undefined
 }
 
 export class GroupPost {
@@ -26,7 +28,7 @@ export class GroupPost {
     this.#takeHere = parts.takeHere
   }
 
-  send(tx: WriteTx, account: Identity, group: GroupId, { to, statements }: Letter): void {
+  send(tx: WriteTx, account: Identity, group: GroupId, { to, statements, root }: Letter): void {
     const others = to.filter((identity) => identity !== account)
     const here = others.filter((identity) => this.#directory.isOwn(identity))
     const away = others.filter((identity) => !this.#directory.isOwn(identity))
@@ -38,7 +40,7 @@ export class GroupPost {
         { parts: [{ kind: 'group', payload }] },
         nothingCited,
       )
-      this.#post.queue(tx, account, carried, away)
+      this.#post.queue(tx, account, carried, away, root)
       for (const identity of here) this.#takeHere(tx, identity, account, group, payload)
     }
   }

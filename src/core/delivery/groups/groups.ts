@@ -13,7 +13,7 @@ import { adminsOf, isAdmin, type Roster, sendingEpoch } from '../../group/roster
 import type { ConversationId, GroupId, Identity, MessageId } from '../../ids.ts'
 import { limits } from '../../limits.ts'
 import { groupConversation } from '../../message/conversation.ts'
-import { decodeMessage, messageIdOf } from '../../message/message.ts'
+import { blobOf, decodeMessage, messageIdOf } from '../../message/message.ts'
 import type { ReadTx, Store, WriteTx } from '../../store/store.ts'
 import type { ChatPost, Draft } from '../chat-post.ts'
 import type { Said } from '../chats.ts'
@@ -192,6 +192,7 @@ export class Groups {
         ...(chain === undefined ? [] : [{ kind: 'chains', epoch: epoch.op, chains: [chain] } as const]),
         { kind: 'envelope', envelope },
       ],
+      root: blobOf(decodeMessage(encoded))?.root,
     })
   }
 
