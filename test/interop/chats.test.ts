@@ -126,6 +126,13 @@ test('Thunderbird shows a chat, and what is typed in its compose window is said 
   await thunderbird.reply('Chat with bob', 'Yes, and I answer there.\n')
   const answer = await bobSees('the answer', ({ replyTo }) => replyTo === question.id)
   expect(answer.text).toBe('Yes, and I answer there.')
+
+  await alice.verb('chat', 'settings', '--in-inbox', 'off')
+  await thunderbird.openFolderAt('Chats/bob')
+  const second = await bobSays('And in a folder of its own?')
+  await thunderbird.seesRows('the chat in its folder', (rows) =>
+    rows.some(({ messageId }) => messageId === `${second.id}@chat.invalid`),
+  )
   const [, ...copies] = (await imap.list('Sent')).filter(({ subject }) => subject === 'Re: Chat with bob')
   expect(copies).toHaveLength(1)
 }, 120_000)
