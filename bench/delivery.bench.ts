@@ -2,6 +2,7 @@
 import type { Bench, Result } from '../scripts/bench.ts'
 import { smtpToExists } from './support/mail-latency.ts'
 import { type Peer, startPeer } from './support/peer.ts'
+import { quantile } from './support/quantile.ts'
 
 const bodyBytes = 512
 
@@ -9,9 +10,6 @@ async function cpuMs(peer: Peer): Promise<number> {
   const { user, system } = await peer.ask<NodeJS.CpuUsage>({ do: 'cpu' })
   return (user + system) / 1000
 }
-
-const quantile = (values: readonly number[], share: number): number =>
-  values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))]!
 
 const tenths = (ms: number): number => Math.round(ms * 10) / 10
 

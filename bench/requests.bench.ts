@@ -19,6 +19,7 @@ import { processorMs } from './imap/processor-time.ts'
 import { startChild } from './support/child.ts'
 import type { FloodCounts, FloodRequest } from './support/flood-process.ts'
 import { openPeerNode } from './support/peer-node.ts'
+import { quantile } from './support/quantile.ts'
 import type { StrangerRequest } from './support/stranger-process.ts'
 
 const floodProcesses = 2
@@ -28,8 +29,6 @@ const arrivalMsMax = 30_000
 const honestMsMax = 120_000
 const quickMsMax = 18_000
 
-const quantile = (values: readonly number[], share: number): number =>
-  values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? 0
 const tenths = (value: number): number => Math.round(value * 10) / 10
 
 export const bench: Bench = async ({ quick, say }) => {

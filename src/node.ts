@@ -6,10 +6,12 @@ import { type Accounts, openAccounts } from './core/account/accounts.ts'
 import { type AppPasswords, openLogins } from './core/account/app-passwords.ts'
 import { type Contacts, openContacts } from './core/account/contacts.ts'
 import { type Invitations, openInvitations } from './core/account/invitations.ts'
+import { FileUse } from './core/account/file-use.ts'
 import { Quotas } from './core/account/quotas.ts'
 import type { Ambient } from './core/ambient.ts'
 import { Conversations } from './core/conversation/conversations.ts'
-import { onlyOwn } from './core/conversation/history.ts'
+import { GroupBook } from './core/conversation/group-book.ts'
+import { groupJudge } from './core/conversation/group-judge.ts'
 import type { Secret } from './core/crypto/secret.ts'
 import type { ChatGroups } from './core/delivery/chat-mail/groups.ts'
 import { Confirmations } from './core/delivery/confirmations.ts'
@@ -37,9 +39,11 @@ export interface Knowledge extends AsyncDisposable {
   readonly invitations: Invitations
   readonly logins: AppPasswords
   readonly quotas: Quotas
+  readonly fileUse: FileUse
   readonly people: People
   readonly requests: Requests
   readonly conversations: Conversations
+  readonly groupBook: GroupBook
 }
 
 export interface KnowledgeOptions {
@@ -73,7 +77,8 @@ export async function openKnowledge(options: KnowledgeOptions, ambient: Ambient)
   )
   const blobs = scope.use(await openBlobs({ path: paths.blobs, store }, ambient))
   const quotas = new Quotas(store, defaultQuotaBytes)
-  const quotaBytes = quotas.bytesMax.bind(quotas)
+  const fileUse = new FileUse(store)
+  const quotaBytes = (account: Identity): number => quotas.bytesMax(account) - fileUse.bytes(account)
   const mailboxes = scope.use(
     await openMailboxes(
       store,
@@ -92,7 +97,11 @@ export async function openKnowledge(options: KnowledgeOptions, ambient: Ambient)
   const invitations = openInvitations(store, ambient)
   const logins = await openLogins(store, ambient, accounts)
   const requests = new Requests({ store, contacts, mailboxes, ambient })
-  const conversations = new Conversations({ store, ambient, judge: onlyOwn })
+  const groupBook: GroupBook = new GroupBook({
+    store,
+    devicesOf: (...whose) => people.devicesInLog(...whose),
+  })
+  const conversations = new Conversations({ store, ambient, judge: groupJudge(groupBook) })
   const people = new People({ accounts, contacts, invitations, requests, ambient })
   const owned = scope.move()
   return {
@@ -105,9 +114,11 @@ export async function openKnowledge(options: KnowledgeOptions, ambient: Ambient)
     invitations,
     logins,
     quotas,
+    fileUse,
     people,
     requests,
     conversations,
+    groupBook,
     [Symbol.asyncDispose]: async () => await owned.disposeAsync(),
   }
 }

@@ -15,6 +15,7 @@ import { backupOperations } from './operations/backup.ts'
 import { chatOperations } from './operations/chats.ts'
 import { contactOperations } from './operations/contacts.ts'
 import type { OperationParts } from './operations/context.ts'
+import { groupOperations } from './operations/groups.ts'
 import { mailOperations } from './operations/mail.ts'
 import { queueOperations } from './operations/queue.ts'
 import { relayHostOperations } from './operations/relay-host.ts'
@@ -32,6 +33,7 @@ export function operationsOver(parts: OperationParts): Operations {
     ...contactOperations(parts),
     ...backupOperations(parts),
     ...chatOperations(parts),
+    ...groupOperations(parts),
     ...mailOperations(parts),
     ...queueOperations(parts),
     ...relayOperations(parts),

@@ -18,6 +18,7 @@ const coreOrder = [
   'crypto',
   'identity',
   'session',
+  'group',
   'message',
   'store',
   'account',
@@ -30,6 +31,7 @@ const coreOrder = [
 const owners: readonly (readonly [library: RegExp, home: string])[] = [
   [/^(@noble\/|sodium-native$)/, 'src/core/crypto/'],
   [/^lmdb$/, 'src/core/store/'],
+  [/^(@jsquash\/|omggif$)/, 'src/core/message/thumbnail/'],
   [/^(libp2p$|@libp2p\/|@chainsafe\/|dns-packet$)/, 'src/overlay/'],
 ]
 

@@ -4,12 +4,12 @@
  */
 import { accessSync, constants } from 'node:fs'
 import { chown, chmod, mkdir, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Program, runOk } from '../../test/interop/support/processes.ts'
 import { tempFolder } from '../../test/interop/support/temp-folder.ts'
+import { freePort } from '../support/free-port.ts'
 import { RawClient } from './raw-client.ts'
 
 const executable = '/usr/sbin/dovecot'
@@ -82,15 +82,6 @@ async function prepare(folder: string, settings: string, port: number): Promise<
     'namespace inbox {\n inbox = yes\n}',
   ]
   await writeFile(settings, `${lines.join('\n')}\n`)
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
 }
 
 async function answering(logIn: () => Promise<RawClient>, program: Program): Promise<void> {

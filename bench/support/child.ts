@@ -17,6 +17,8 @@ export interface Child<Request> extends AsyncDisposable {
   ask<T>(request: Request): Promise<T>
   /** At once, as `kill -9`; resolves when everything that it said before has been heard. */
   kill(): Promise<void>
+  /** Its connections stay, and it does and says nothing any more. */
+  freeze(): void
 }
 
 export interface ChildOptions<Event> {
@@ -71,6 +73,7 @@ export async function startChild<Request, Event = never>(options: ChildOptions<E
       child.kill('SIGKILL')
       await ended
     },
+    freeze: () => void child.kill('SIGSTOP'),
     async [Symbol.asyncDispose]() {
       if (child.connected) child.kill('SIGTERM')
       await ended

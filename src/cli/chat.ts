@@ -130,7 +130,7 @@ function countOf(text: string, min = 1): number {
   return count
 }
 
-function switchOf(text: string | undefined): boolean | undefined {
+export function switchOf(text: string | undefined): boolean | undefined {
   if (text === undefined) return undefined
   if (text !== 'on' && text !== 'off') throw new UsageError('say on or off')
   return text === 'on'

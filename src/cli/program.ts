@@ -8,6 +8,7 @@ import { addChat } from './chat.ts'
 import { addContact } from './contact.ts'
 import type { Environment } from './context.ts'
 import { lineFor, UsageError } from './errors.ts'
+import { addGroup } from './group.ts'
 import { addInit } from './init.ts'
 import { addInvite } from './invite.ts'
 import { addPassword } from './password.ts'
@@ -50,6 +51,7 @@ function buildProgram(environment: Environment): Command {
     addInvite,
     addContact,
     addChat,
+    addGroup,
     addQueue,
     addRelay,
     addTransfer,

@@ -18,6 +18,10 @@ const queueId = z.string().min(1).max(limits.controlIdCharsMax)
 /** A message of a conversation: its id (64 hex digits), or an unambiguous beginning of at least 8. */
 const messageName = z.string().regex(/^[\da-f]{8,64}$/)
 const chatText = z.string().min(1).max(limits.messageInlineBytesMax)
+const groupName = z.string().trim().min(1).max(limits.groupNameOctetsMax)
+/** A group: its name, its address, or an unambiguous beginning of its id of at least 8 hex digits. */
+const byGroup = z.strictObject({ account, group: contact })
+const byMember = z.strictObject({ account, group: contact, member: contact })
 const nothing = z.strictObject({})
 const byAccount = z.strictObject({ account })
 const byContact = z.strictObject({ account, contact })
@@ -110,6 +114,35 @@ export const operationParams = {
     presence: z.boolean().optional(),
     inInbox: z.boolean().optional(),
   }),
+
+  groupCreate: z.strictObject({
+    account,
+    name: groupName,
+    members: z.array(contact).max(limits.groupMembersMax).default([]),
+  }),
+  groupList: byAccount,
+  groupShow: byGroup,
+  groupInvite: z.strictObject({
+    account,
+    group: contact,
+    members: z.array(contact).min(1).max(limits.groupMembersMax),
+  }),
+  groupRemove: byMember,
+  /** Makes an admin, and takes that back. */
+  groupGrant: byMember,
+  groupRevoke: byMember,
+  groupRename: z.strictObject({ account, group: contact, name: groupName }),
+  groupPolicy: z.strictObject({
+    account,
+    group: contact,
+    post: z.enum(['members', 'admins']).optional(),
+    add: z.enum(['members', 'admins']).optional(),
+    sharesHistory: z.boolean().optional(),
+    readReceipts: z.boolean().optional(),
+  }),
+  groupLeave: byGroup,
+  /** Takes part in a group to which somebody has added this account who is no contact. */
+  groupAccept: byGroup,
 
   queueList: byAccount,
   queueShow: z.strictObject({ account, id: queueId }),
@@ -394,6 +427,27 @@ export interface Endpoint {
   readonly port: number
 }
 
+export interface GroupView {
+  /** 64 hex digits. */
+  readonly group: string
+  readonly name: string
+  /** Mail to it is said in the group. */
+  readonly address: string
+  /** `invited`: somebody who is no contact added this account; nothing is shown until it is accepted. */
+  readonly state: 'joined' | 'invited' | 'left'
+  readonly members: readonly (ChatPerson & { readonly admin: boolean })[]
+  readonly policy: {
+    readonly post: 'members' | 'admins' | 'anyone'
+    readonly add: 'members' | 'admins'
+    readonly sharesHistory: boolean
+    readonly readReceipts: boolean
+  }
+  /** How often the keys were made anew. */
+  readonly epoch: number
+  readonly messages: number
+  readonly unread: number
+}
+
 export interface ChatPerson {
   readonly identity: string
   /** As this account calls them. */
@@ -535,6 +589,18 @@ export interface Results {
   readonly chatRead: ConversationView
   readonly chatTail: { readonly events: number }
   readonly chatSettings: ChatSettingsView
+
+  readonly groupCreate: GroupView
+  readonly groupList: readonly GroupView[]
+  readonly groupShow: GroupView
+  readonly groupInvite: GroupView
+  readonly groupRemove: GroupView
+  readonly groupGrant: GroupView
+  readonly groupRevoke: GroupView
+  readonly groupRename: GroupView
+  readonly groupPolicy: GroupView
+  readonly groupLeave: GroupView
+  readonly groupAccept: GroupView
 
   readonly queueList: readonly QueueItem[]
   readonly queueShow: QueueItem & {

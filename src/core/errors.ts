@@ -52,6 +52,12 @@ export const errorCodes = [
   // groups
   'not-a-member', // the author does not belong to the group at this point
   'not-permitted', // a member, but what it did is for admins, or not allowed by the group's policy
+  'group-fork', // one device signed two histories
+  'group-full', // operations, over a bound of limits.ts
+  'clock-off', // a clock too far from ours, or from what came before
+  'past-cut', // after the last message that the removal of its author lets stand
+  'epoch-stale', // sealed under keys that somebody who was removed may hold
+  'group-key-missing', // no key of this sender and epoch here
   // mail
   'no-such-recipient',
   'not-your-address',
@@ -65,6 +71,7 @@ export const errorCodes = [
   'expired',
   'not-held', // mail to a group leaves at once
   // conversations
+  'no-such-group',
   'not-yours', // an edit or redaction of somebody else's words
   // store and overlay
   'store-corrupt',

@@ -12,6 +12,10 @@ export type MessageId = Brand<string, 'MessageId'>
 export type ConversationId = Brand<string, 'ConversationId'>
 /** Hash of a group's first operation. */
 export type GroupId = Brand<string, 'GroupId'>
+/** Hash of one signed operation of a group. */
+export type GroupOpId = Brand<string, 'GroupOpId'>
+/** Hash of one message of a group as it travels. */
+export type GroupEnvelopeId = Brand<string, 'GroupEnvelopeId'>
 /** Local address of stored content, unique: random for inline content, a keyed hash of the plaintext for blobs. */
 export type ContentId = Brand<string, 'ContentId'>
 /** Merkle root over the encrypted chunks of a blob as it travels. */

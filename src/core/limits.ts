@@ -16,9 +16,23 @@ export const limits = {
   fileNameOctetsMax: 255, // ours; POSIX NAME_MAX
   mediaTypeOctetsMax: 127 * 2 + 1, // RFC 6838 §4.2: 127 characters on each side of the slash
   thumbnailBytesMax: 8 * 1024, // ours: so that a file and its thumbnail fit one item
+  fileBytesMax: 4 * 1024 * 1024 * 1024, // ours: one file in a conversation
+  filesAtOnce: 2, // ours: of one author that are fetched at a time, beside their mail
+  contactDayFileBytesMax: 8 * 1024 * 1024 * 1024, // ours: DESIGN §6 says 1 GB a day for mail; a larger file would never pass
+  imageBytesMax: 32 * 1024 * 1024, // ours: of an image that gets a thumbnail
+  imagePixelsMax: 36_000_000, // ours: a decoder takes 4 bytes for each, and up to 8 more
+  imageMemoryBytesMax: 512 * 1024 * 1024, // ours: of one decoder
+  thumbnailMs: 8_000, // ours
   reactionOctetsMax: 64, // ours: an emoji of several code points, or a short word
   reactionsMax: 16, // ours: of one person to one message
-  groupPayloadBytesMax: 56 * 1024, // ours: one item, without what surrounds it
+  groupHistoryMessages: 500, // ours: told to somebody who joins, where the rules share history
+  groupTendMs: 200, // ours: until operations that wait are looked at again
+  groupsMax: 1000, // ours: of one account
+  groupAskedMax: 3, // ours: members of whom missing keys are asked at once
+  groupStatementsMax: 64, // ours: in one message between members
+  groupStatementOpsMax: 64, // ours: in one statement
+  groupWaitingEnvelopesMax: 2000, // ours: of one group, for which keys are missing
+  groupPartBytesMax: 60 * 1024, // ours: one item, without what surrounds it
   messageExpiryMs: 21 * 24 * 3600_000, // ours: submission + 21 days
   mailBytesMax: 50 * 1024 * 1024, // ours: announced as SIZE and APPENDLIMIT
   holdMsMax: 90 * 24 * 3600_000, // ours: how far ahead a mail may be handed over (RFC 4865)
@@ -226,7 +240,11 @@ export const limits = {
   contactDayBytesMax: 1024 * 1024 * 1024, // DESIGN §6
   mailCountedBytesMin: 1024, // ours: what the smallest mail counts against a day's bytes; one that must be fetched, 16 KB
   strangerDayBytesMax: 16 * 1024 * 1024, // ours: mail of somebody who is not accepted yet
-  blobChunksAtOnce: 4, // ours: chunks asked for in parallel per blob
+  blobChunksAtOnce: 4, // ours: chunks asked for in parallel per blob, …
+  blobBytesAtOnce: 1024 * 1024, // ours: … and their octets: what a kill wastes
+  blobAnswersAhead: 4, // ours: chunks of 1 MB that are made before they are asked for
+  blobsOpenMax: 16, // ours: blobs whose tree is in memory while they are asked for
+  blobLiarRestMs: 3600_000, // ours: how long who gave a wrong chunk is asked nothing of that blob
 
   // session
   jumpMax: 2000, // DESIGN §5: how far one frame may be ahead of the last one in its chain
@@ -243,6 +261,23 @@ export const limits = {
   sessionBytesMax: 256 * 1024, // ours: a stored session with 2,000 skipped secrets takes 96 KB
   receiveOnlyMs: 7 * 24 * 3600_000, // DESIGN §5: a session that a newer one replaced
   resetMsMin: 6 * 3600_000, // DESIGN §5: at most one reset per device pair in this time
+
+  // groups
+  groupMembersMax: 1000, // ours: nobody is added beyond it here; what others add is taken
+  groupOpsMax: 20_000, // ours: operations of one group over its whole life
+  groupOpBytesMax: 48 * 1024, // ours: a checkpoint with 256 signatures takes 36 KB
+  groupParentsMax: 64, // ours
+  groupNameOctetsMax: 256, // ours
+  groupSignersMax: 256, // ours: other admins who sign one checkpoint
+  groupWaitingOpsMax: 1000, // ours: operations whose parents, or whose author's log, are not here yet; the oldest goes
+  groupWaitingBytesMax: 4 * 1024 * 1024, // ours: and their octets
+  groupStatesKept: 64, // ours: states of one group kept in memory, by heads
+  groupEpochsMax: 8, // ours: epochs under which messages are taken at one moment
+  groupEnvelopeBytesMax: 48 * 1024, // ours: less than an item inside a session
+  groupPayloadBytesMax: 44 * 1024, // ours
+  groupSkippedKeysMax: 2000, // ours: message secrets kept for late messages, per sender device and epoch; the jump, too
+  groupOpsPerItemMax: 128, // ours; and no more than fit an item
+  groupGrantChainsMax: 600, // ours: chain heads in one item; a larger group takes several
 
   // store
   storeKeyBytesMax: 500, // ours: below LMDB's 1978 for 4 KB pages
@@ -281,6 +316,8 @@ export const limits = {
   searchIndexedBytesMax: 128 * 1024 * 1024, // ours: each search reads longer ones
   searchIndexedTextBytesMax: 8 * 1024 * 1024, // ours: attachments apart; each search reads longer ones
   searchThreadMegabytesMax: 1024, // ours: what texts of one job may take in memory
+  incomingUnsavedBytes: 16 * 1024 * 1024, // ours: of a blob on its way, before the disk is told to sync
+  incomingUnsavedMs: 5_000, // ours: the same for one that comes slowly
   incomingBlobAgeMs: 30 * 24 * 3600_000, // ours: longer than any message lives
 
   // listeners for mail clients (SMTP and IMAP)
@@ -370,8 +407,8 @@ export const limits = {
   linkQuietMs: 10_000, // ours: silence after which the peer is asked for a sign of life
   linkPingMsMax: 10_000, // ours: how long it may take to give one
   linkProbeMsMax: 1_500, // ours: the same when there is reason to believe that it is gone
-  pathLinkQuietMs: 1_000, // ours: the same over a path, where more may fail
-  pathLinkPingMsMax: 2_000, // ours
+  pathLinkQuietMs: 600, // ours: the same over a path, where more may fail: another one has its place within 3 s
+  pathLinkPingMsMax: 1_600, // ours
   linkOpenMsMax: 8_000, // ours: agreeing on a link over an open connection
   linkOpeningsPerPeerMax: 4, // ours: link streams of one peer not yet agreed on
   dialMsMax: 6_000, // ours: all locators of one gateway together
@@ -470,6 +507,7 @@ export const limits = {
   routeSearchMs: 60_000, // ours: between two searches for better routes while one is used
   routeSequenceMs: 30_000, // ours: between two sequence numbers of an asked-for destination
   routeSequenceMsMin: 1_000, // ours: the same when somebody asks for one
+  routeHoldBackMs: 1_000, // ours: how long news of a way that led nowhere wait for those of another
   routeRequestMsMin: 1_000, // ours: between two requests for a destination without a route, doubling
   routeRequestMsMax: 30_000, // ours
   routeRequestsPerSecondMax: 20, // ours: taken from one neighbour

@@ -61,15 +61,16 @@ export async function createAccount(
 }
 
 async function removeAccount(
-  { store, accounts, contacts, invitations, logins, mailboxes, conversations }: Knowledge,
+  { store, accounts, contacts, invitations, logins, mailboxes, conversations, groupBook, fileUse }: Knowledge,
   identity: Identity,
   ambient: Ambient,
 ): Promise<void> {
   await store.write((tx) => {
     invitations.removeAll(tx, identity)
     const people = contacts.list(identity).map((contact) => contact.identity)
-    forgetAccount(tx, identity, { store, mailboxes, ambient, contacts: people })
+    forgetAccount(tx, identity, { store, mailboxes, ambient, fileUse, contacts: people })
     conversations.removeAccount(tx, identity)
+    groupBook.removeAccount(tx, identity)
     mailboxes.removeAccount(tx, identity)
   })
   await accounts.remove(identity)

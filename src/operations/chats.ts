@@ -1,23 +1,18 @@
 /** Conversations from the command line: what is said, shown and followed. */
 import type { OwnAccount } from '../core/account/own-account.ts'
 import { fromUtf8 } from '../core/bytes.ts'
-import type {
-  ChatEvent,
-  ChatMessageView,
-  ChatPerson,
-  ChatSettingsView,
-  ConversationView,
-  Operations,
-} from '../core/control.ts'
+import type { ChatEvent, ChatMessageView, ChatSettingsView, ConversationView, Operations } from '../core/control.ts'
 import { type FeedStep, idOfPartner } from '../core/conversation/conversations.ts'
 import type { ConversationRow, Partner } from '../core/conversation/rows.ts'
 import type { ShownMessage } from '../core/conversation/view.ts'
-import { MyceliumError } from '../core/errors.ts'
+import { hasCode, MyceliumError } from '../core/errors.ts'
 import type { Identity, MessageId } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
 import { sizeOfContent } from '../core/message/content.ts'
 import type { Part } from '../core/message/part.ts'
 import { accountOf, contactOf, liveOf, type OperationParts } from './context.ts'
+import { groupOf } from './groups.ts'
+import { viewPerson } from './people.ts'
 
 type ChatOperations = Pick<
   Operations,
@@ -111,10 +106,16 @@ export function chatOperations(parts: OperationParts): ChatOperations {
   }
 }
 
-/** A contact, another account of this gateway, or oneself. @throws `no-such-contact`, `ambiguous` */
+/** A contact, another account of this gateway, oneself, or a group. @throws `no-such-group`, `ambiguous` */
 function partnerOf(parts: OperationParts, account: OwnAccount, named: string): Partner {
   const local = parts.knowledge.accounts.byUser(named)
-  return { kind: 'direct', peer: local?.identity ?? contactOf(parts, account, named).identity }
+  if (local !== undefined) return { kind: 'direct', peer: local.identity }
+  try {
+    return { kind: 'direct', peer: contactOf(parts, account, named).identity }
+  } catch (error) {
+    if (!hasCode(error, 'no-such-contact')) throw error
+    return { kind: 'group', group: groupOf(parts, account, named).group }
+  }
 }
 
 async function say(
@@ -126,8 +127,8 @@ async function say(
     readonly relations?: readonly { readonly kind: 'reply'; readonly to: MessageId }[]
   },
 ): Promise<{ readonly id: MessageId }> {
-  const { chats } = liveOf(parts).node.delivery
-  if (partner.kind === 'group') throw new MyceliumError('no-such-contact')
+  const { chats, groups } = liveOf(parts).node.delivery
+  if (partner.kind === 'group') return await groups.say(account.identity, partner.group, draft)
   return await chats.say(account.identity, partner.peer, draft)
 }
 
@@ -175,15 +176,9 @@ function viewStep(parts: OperationParts, account: OwnAccount, { number, conversa
   }
 }
 
-function viewPerson({ knowledge }: OperationParts, account: OwnAccount, identity: Identity): ChatPerson {
-  const own = identity === account.identity
-  const local = knowledge.accounts.has(identity) ? knowledge.accounts.get(identity).displayName : undefined
-  const name = local ?? knowledge.contacts.byIdentity(account.identity, identity)?.displayName ?? identity.slice(0, 16)
-  return { identity, name, own }
-}
-
 function nameOfPartner(parts: OperationParts, account: OwnAccount, partner: Partner): string {
-  return partner.kind === 'direct' ? viewPerson(parts, account, partner.peer).name : partner.group.slice(0, 16)
+  if (partner.kind === 'direct') return viewPerson(parts, account, partner.peer).name
+  return parts.knowledge.groupBook.groupNow(account.identity, partner.group)?.state.name ?? partner.group.slice(0, 16)
 }
 
 const viewConversation = (parts: OperationParts, account: OwnAccount, row: ConversationRow): ConversationView => ({

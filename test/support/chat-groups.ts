@@ -56,6 +56,7 @@ export function takeFromGroup(
 export const knownGroups =
   (groups: readonly KnownGroup[]) =>
   (knowledge: Knowledge): ChatGroups => ({
+    isAsked: () => false,
     groupOf: (_, group) => groups.find((one) => one.group === group),
     resolve: (_, address) => groups.find((one) => one.address === address)?.group,
     mayPost: (_, group) => groups.find((one) => one.group === group)?.mayPost ?? 'yes',

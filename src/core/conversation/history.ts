@@ -63,8 +63,6 @@ export interface HistoryEvents {
   readonly onShown?: (tx: WriteTx, account: Identity, row: MessageRow, arriving: Arriving) => void
   /** In the transaction: a message looks different, though nobody has said anything about it. */
   readonly onChanged?: (tx: WriteTx, account: Identity, id: MessageId) => void
-  /** In the transaction: a file that a message held is of no use any more. */
-  readonly onFileGone?: (tx: WriteTx, account: Identity, file: ContentId) => void
   /** After the commit. */
   readonly onFeed?: (account: Identity, number: number, conversation: ConversationId, event: FeedEvent) => void
 }
@@ -211,6 +209,23 @@ export class History {
     const prefix = this.keys.account(tx, account)
     for (const key of tx.keys(tables.conversationFeed, { prefix, reverse: true, limit: 1 })) return numberOf(key)
     return 0
+  }
+
+  /** The last `limit` messages that have a number, oldest first, with their ids. */
+  latest(
+    tx: ReadTx,
+    account: Identity,
+    conversation: ConversationId,
+    limit: number,
+  ): readonly { readonly id: MessageId; readonly row: MessageRow }[] {
+    const prefix = this.keys.conversation(tx, account, conversation)
+    return [...tx.range(tables.conversationNumbers, { prefix, reverse: true, limit })]
+      .toReversed()
+      .flatMap(({ value }) => {
+        const id = Buffer.from(value).toString('hex') as MessageId
+        const row = this.message(tx, account, id)
+        return row === undefined ? [] : [{ id, row }]
+      })
   }
 
   /** Ids of what was said about a message, in the order in which it came. */
@@ -403,7 +418,6 @@ export class History {
         encoded: encodeMessage({ ...message, parts: kept }),
         file: undefined,
       })
-      if (row.file !== undefined) this.#events.onFileGone?.(tx, account, row.file)
     }
   }
 

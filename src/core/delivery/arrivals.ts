@@ -19,31 +19,20 @@ import {
   u64,
   union,
 } from '../codec.ts'
-import { hasCode, MyceliumError } from '../errors.ts'
 import type { Address, BlobRoot, ContentId, DeviceId, Identity, MessageId } from '../ids.ts'
 import { short } from '../ids.ts'
 import { limits } from '../limits.ts'
 import type { Mailboxes, StoredContent } from '../mailbox/mailbox.ts'
 import type { BlobContent } from '../message/content.ts'
 import type { ReversePath } from '../message/part.ts'
-import type { Blobs } from '../store/blobs.ts'
-import type { IncomingBlob } from '../store/incoming.ts'
 import type { ReadTx, Store, WriteTx } from '../store/store.ts'
 import { tables } from '../store/tables.ts'
-import {
-  chunkAnswerBytesMax,
-  chunkCount,
-  decodeChunkAnswer,
-  encodeChunkRequest,
-  openChunk,
-  proofHolds,
-} from './blob-chunks.ts'
 import type { Delivered, Deliverer } from './deliver.ts'
+import type { Fetches } from './fetches.ts'
 import type { PeerDevice } from './needs.ts'
-import type { Overlay } from './ports.ts'
 import { notifies, notifyCodec, returnedCodec } from './outbox.ts'
+import { Pursuits, Turns } from './pursuits.ts'
 import { type Reportable, reportedHead } from './reports.ts'
-import { reconnectDelayMs } from './retry.ts'
 import type { RunClock } from './run-clock.ts'
 import type { ReceivedMessage } from './tombstones.ts'
 
@@ -125,10 +114,9 @@ type RemoteArrival = Extract<Arrival, { readonly kind: 'remote' }>
 
 interface ArrivalParts {
   readonly store: Store
-  readonly blobs: Blobs
   readonly mailboxes: Mailboxes
   readonly deliverer: Deliverer
-  readonly overlay: Overlay
+  readonly fetches: Fetches
   readonly runClock: RunClock
   readonly ambient: Ambient
   /**
@@ -146,16 +134,13 @@ const raw = (hex: string): Uint8Array => Buffer.from(hex, 'hex')
 
 export class Arrivals implements AsyncDisposable {
   readonly #parts: ArrivalParts
-  readonly #stop = new AbortController()
-  readonly #running = new Map<string, Promise<void>>()
-  /** Those of `#running` whose content comes from elsewhere. */
-  readonly #waiting = new Map<string, RemoteArrival>()
-  readonly #wake = new Set<() => void>()
-  #nudges = 0
-  readonly #turns = new Map<string, { busy: number; readonly waiting: (() => void)[] }>()
+  readonly #pursuits: Pursuits
+  /** So that nobody takes all memory and all of the line. */
+  readonly #turns = new Turns(limits.arrivalsAtOnce)
 
   constructor(parts: ArrivalParts) {
     this.#parts = parts
+    this.#pursuits = new Pursuits(parts.ambient)
   }
 
   /** Takes up what an earlier run left. */
@@ -168,8 +153,7 @@ export class Arrivals implements AsyncDisposable {
 
   /** Somebody became reachable: do not wait longer. */
   nudge(): void {
-    this.#nudges += 1
-    for (const wake of this.#wake) wake()
+    this.#pursuits.nudge()
   }
 
   has(tx: ReadTx, account: Identity, id: MessageId): boolean {
@@ -195,40 +179,12 @@ export class Arrivals implements AsyncDisposable {
     this.#add(tx, { kind: 'local', ...mail, ...this.#now(), content, size, reporting })
   }
 
-  /**
-   * A chunk that came by another way than being asked for. What belongs to no mail on its way is left alone: the mail is
-   * in, or its descriptor has not come. @returns whether it is durable, or wrong
-   */
-  async takeChunk(
-    account: Identity,
-    author: Identity,
-    { root, index, answer }: { readonly root: BlobRoot; readonly index: number; readonly answer: Uint8Array },
-  ): Promise<boolean> {
-    const arrival = [...this.#waiting.values()].find(
-      (one) => one.account === account && one.author === author && one.root === root,
-    )
-    if (arrival === undefined) return false
-    const incoming = await this.#parts.blobs.openIncoming(account, root, arrival)
-    try {
-      await this.#putChunk(arrival, incoming, index, answer)
-    } catch (error) {
-      if (!hasCode(error, 'peer-misbehaved') && !hasCode(error, 'malformed') && !hasCode(error, 'too-large'))
-        throw error
-      this.#parts.ambient.log.info('blob.chunk-refused', { message: short(arrival.id), index })
-      return true
-    }
-    if (incoming.missing().length === 0) this.nudge()
-    return true
-  }
-
   #now(): Since {
     return { sinceMs: this.#parts.ambient.clock.nowMs(), sinceRunMs: this.#parts.runClock.runMs() }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#stop.abort()
-    this.nudge()
-    await Promise.all(this.#running.values())
+    await this.#pursuits[Symbol.asyncDispose]()
   }
 
   #add(tx: WriteTx, arrival: Arrival): void {
@@ -237,34 +193,23 @@ export class Arrivals implements AsyncDisposable {
   }
 
   #run(arrival: Arrival): void {
-    const name = arrival.account + arrival.id
-    if (this.#running.has(name) || this.#stop.signal.aborted) return
-    if (arrival.kind === 'remote') this.#waiting.set(name, arrival)
-    const done = this.#settle(arrival).finally(() => {
-      this.#running.delete(name)
-      this.#waiting.delete(name)
+    const wanted = arrival.kind === 'remote' ? { ...arrival, label: short(arrival.id) } : undefined
+    this.#pursuits.run({
+      name: arrival.account + arrival.id,
+      label: short(arrival.id),
+      attempt: async () => {
+        if (!this.#isOver(arrival))
+          return await this.#turns.take(arrival.account + arrival.author, async () => await this.#attempt(arrival))
+        await this.#giveUp(arrival)
+        return true
+      },
+      onBegin: () => {
+        if (wanted !== undefined) this.#parts.fetches.want(wanted)
+      },
+      onEnd: () => {
+        if (wanted !== undefined) this.#parts.fetches.unwant(wanted)
+      },
     })
-    this.#running.set(name, done)
-  }
-
-  /** Tries until the content is here, or cannot come any more; shutting down leaves it for the next start. */
-  async #settle(arrival: Arrival): Promise<void> {
-    const { ambient } = this.#parts
-    for (let attempts = 1; !this.#stop.signal.aborted; attempts += 1) {
-      const nudges = this.#nudges
-      try {
-        if (this.#isOver(arrival)) return await this.#giveUp(arrival)
-        if (await this.#inTurn(arrival, async () => await this.#attempt(arrival))) return
-      } catch (error) {
-        if (this.#stop.signal.aborted) return
-        ambient.log.info('blob.waiting', {
-          message: short(arrival.id),
-          attempts,
-          code: error instanceof MyceliumError ? error.code : 'unexpected',
-        })
-        if (this.#nudges === nudges) await this.#pause(reconnectDelayMs(attempts, ambient.random.bytes(1)[0]! / 256))
-      }
-    }
   }
 
   #isOver({ kind, sinceMs, sinceRunMs }: Arrival): boolean {
@@ -277,26 +222,9 @@ export class Arrivals implements AsyncDisposable {
     await this.#parts.store.write((tx) => tx.remove(tables.partials, this.#key(tx, account, id)))
   }
 
-  /** A few at a time from one author, so that nobody takes all memory and all of the line. */
-  async #inTurn<T>({ account, author }: Arrival, work: () => Promise<T>): Promise<T> {
-    const name = account + author
-    const turns = this.#turns.get(name) ?? { busy: 0, waiting: [] }
-    this.#turns.set(name, turns)
-    if (turns.busy >= limits.arrivalsAtOnce) await new Promise<void>((resolve) => turns.waiting.push(resolve))
-    else turns.busy += 1
-    try {
-      return await work()
-    } finally {
-      const next = turns.waiting.shift()
-      if (next === undefined) turns.busy -= 1
-      else next()
-      if (turns.busy === 0) this.#turns.delete(name)
-    }
-  }
-
   /** True when it is in a mailbox, or its row is gone: removed with its account. */
   async #attempt(arrival: Arrival): Promise<boolean> {
-    if (this.#stop.signal.aborted) return true
+    if (this.#pursuits.signal.aborted) return true
     if (!this.#parts.store.read((tx) => this.has(tx, arrival.account, arrival.id))) return true
     const stored =
       arrival.kind === 'local' ? { content: arrival.content, size: arrival.size } : await this.#fetch(arrival)
@@ -305,45 +233,9 @@ export class Arrivals implements AsyncDisposable {
   }
 
   async #fetch(arrival: RemoteArrival): Promise<StoredContent> {
-    const incoming = await this.#parts.blobs.openIncoming(arrival.account, arrival.root, {
-      size: arrival.size,
-      chunkBytes: arrival.chunkBytes,
-    })
-    const missing = [...incoming.missing()]
-    const lanes = Array.from({ length: limits.blobChunksAtOnce }, async () => {
-      for (let index = missing.shift(); index !== undefined; index = missing.shift()) {
-        try {
-          await this.#fetchChunk(arrival, incoming, index)
-        } catch (error) {
-          missing.length = 0 // the other lanes end with their chunk
-          throw error
-        }
-      }
-    })
-    await Promise.all(lanes)
-    return await incoming.finish()
-  }
-
-  async #fetchChunk(arrival: RemoteArrival, incoming: IncomingBlob, index: number): Promise<void> {
     const where = this.#parts.deviceOf(arrival.account, arrival.author, arrival.device)?.where
-    if (where === undefined) throw new MyceliumError('unreachable')
-    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(limits.chunkAskMs)])
-    const answer = await this.#parts.overlay.ask(where, 'blob', encodeChunkRequest({ root: arrival.root, index }), {
-      signal,
-      answerBytesMax: chunkAnswerBytesMax,
-    })
-    await this.#putChunk(arrival, incoming, index, answer)
-  }
-
-  async #putChunk(arrival: RemoteArrival, incoming: IncomingBlob, index: number, answer: Uint8Array): Promise<void> {
-    const { proof, sealed } = decodeChunkAnswer(answer)
-    const plaintext = proofHolds(arrival, index, sealed, proof) ? openChunk(arrival.key, index, sealed) : undefined
-    const expected =
-      index + 1 < chunkCount(arrival.size, arrival.chunkBytes)
-        ? arrival.chunkBytes
-        : arrival.size - index * arrival.chunkBytes
-    if (plaintext?.length !== expected) throw new MyceliumError('peer-misbehaved', { index })
-    await incoming.put(index, plaintext)
+    const { signal } = this.#pursuits
+    return await this.#parts.fetches.fetch(arrival, where === undefined ? [] : [where], { signal })
   }
 
   async #deliver(arrival: Arrival, source: StoredContent): Promise<void> {
@@ -376,18 +268,6 @@ export class Arrivals implements AsyncDisposable {
     if (arrival.kind !== 'remote' || outcome === undefined) return
     const device = this.#parts.deviceOf(arrival.account, arrival.author, arrival.device)?.device
     this.#parts.onSettled(arrival, device ?? arrival.device, outcome)
-  }
-
-  async #pause(ms: number): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const wake = (): void => {
-        clearTimeout(timer)
-        this.#wake.delete(wake)
-        resolve()
-      }
-      const timer = setTimeout(wake, ms)
-      this.#wake.add(wake)
-    })
   }
 
   #key(tx: ReadTx, account: Identity, id: MessageId): Uint8Array {

@@ -56,23 +56,19 @@ function rootOver(top: Uint8Array, size: number, chunkBytes: number): BlobRoot {
   return toHex(labelledHash('mycelium/blob-root/1', shape.finish(), top)) as BlobRoot
 }
 
-export function merkleRoot(leaves: readonly Uint8Array[], size: number, chunkBytes: number): BlobRoot {
-  let level = leaves
-  while (level.length > 1) level = levelAbove(level)
-  return rootOver(level[0]!, size, chunkBytes)
+/** The leaves, and above them level by level up to the one node at the top. */
+export function merkleLevels(leaves: readonly Uint8Array[]): readonly (readonly Uint8Array[])[] {
+  const levels = [leaves]
+  while (levels.at(-1)!.length > 1) levels.push(levelAbove(levels.at(-1)!))
+  return levels
 }
 
+export const merkleRoot = (leaves: readonly Uint8Array[], size: number, chunkBytes: number): BlobRoot =>
+  rootOver(merkleLevels(leaves).at(-1)![0]!, size, chunkBytes)
+
 /** Siblings from the leaf upwards; levels where the node has none are left out. */
-export function merkleProof(leaves: readonly Uint8Array[], index: number): readonly Uint8Array[] {
-  const proof: Uint8Array[] = []
-  let level = leaves
-  for (let at = index; level.length > 1; at >>= 1) {
-    const sibling = level[at ^ 1]
-    if (sibling !== undefined) proof.push(sibling)
-    level = levelAbove(level)
-  }
-  return proof
-}
+export const merkleProof = (levels: readonly (readonly Uint8Array[])[], index: number): readonly Uint8Array[] =>
+  levels.flatMap((level, height) => level[(index >> height) ^ 1] ?? [])
 
 export interface BlobShape {
   readonly root: BlobRoot

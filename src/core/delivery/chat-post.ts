@@ -4,7 +4,7 @@ import type { Arriving } from '../conversation/history.ts'
 import { stampAfter } from '../conversation/rank.ts'
 import type { Identity, MessageId } from '../ids.ts'
 import { limits } from '../limits.ts'
-import { encodeMessage, type Message, messageIdOf, type Place, type Relation } from '../message/message.ts'
+import { blobOf, encodeMessage, type Message, messageIdOf, type Place, type Relation } from '../message/message.ts'
 import type { Part } from '../message/part.ts'
 import type { WriteTx } from '../store/store.ts'
 import type { Directory } from './needs.ts'
@@ -64,14 +64,23 @@ export class ChatPost {
     return { id: messageIdOf(encoded), encoded, message }
   }
 
-  /** One copy for each recipient, from this commit on. */
-  queue(tx: WriteTx, account: Identity, { id, encoded, message }: Arriving, recipients: readonly Identity[]): void {
+  /**
+   * One copy for each recipient, from this commit on.
+   * @param root of the blob that goes with it, where the recipient is away: what it carries may be sealed
+   */
+  queue(
+    tx: WriteTx,
+    account: Identity,
+    { id, encoded, message }: Arriving,
+    recipients: readonly Identity[],
+    root = blobOf(message)?.root,
+  ): void {
     if (recipients.length === 0) return
     const outgoing = {
       encoded,
       envelopeId: undefined,
       returned: 'headers',
-      root: undefined,
+      root,
       head: new Uint8Array(),
     } as const
     const refs = recipients.map((recipient) => ({

@@ -9,7 +9,7 @@ import { idOfPartner } from '../conversation/conversations.ts'
 import { aboutOf, type Arriving } from '../conversation/history.ts'
 import type { Partner } from '../conversation/rows.ts'
 import { MyceliumError, unreachable } from '../errors.ts'
-import type { ConversationId, Identity, MessageId } from '../ids.ts'
+import type { ConversationId, GroupId, Identity, MessageId } from '../ids.ts'
 import { limits } from '../limits.ts'
 import { messageIdOf, type Place } from '../message/message.ts'
 import type { Part } from '../message/part.ts'
@@ -20,6 +20,7 @@ import type { Item } from './items.ts'
 import type { Directory, Keyring } from './needs.ts'
 import type { Outbox, OutboxRef } from './outbox.ts'
 import type { Pair } from './session-book.ts'
+import { Soon } from './soon.ts'
 
 export interface ChatParts {
   readonly store: Store
@@ -30,9 +31,19 @@ export interface ChatParts {
   readonly post: ChatPost
   readonly ambient: Ambient
   /** Is there room for it where mail programs see it? */
+  /** Is its file here, on its way, or refused? `undefined` keeps its author waiting. */
+  readonly settled: (tx: WriteTx, account: Identity, arriving: Arriving, outcome: Delivered) => Delivered | undefined
   readonly hasRoom: (tx: WriteTx, account: Identity, arriving: Arriving) => boolean
   readonly say: (account: Identity, contact: Identity, item: Item) => void
   readonly sayTo: (pair: Pair, item: Item) => void
+  /** What a member of a group says about it. */
+  readonly takeOfGroup: (
+    tx: WriteTx,
+    account: Identity,
+    from: Identity,
+    group: GroupId,
+    payload: Uint8Array,
+  ) => Delivered
 }
 
 export interface Said {
@@ -42,7 +53,7 @@ export interface Said {
 
 export class Chats implements Disposable {
   readonly #parts: ChatParts
-  readonly #timers = new Set<NodeJS.Timeout>()
+  readonly #soon = new Soon()
 
   constructor(parts: ChatParts) {
     this.#parts = parts
@@ -95,12 +106,21 @@ export class Chats implements Disposable {
   /** A message of a conversation came inside a session. `undefined` keeps it unanswered. */
   received(tx: WriteTx, pair: Pair, arriving: Arriving): Delivered | undefined {
     const { message } = arriving
+    if (message.place?.kind === 'group') return this.#receivedOfGroup(tx, pair, arriving)
     if (message.place?.kind !== 'direct') return { kind: 'refused', reason: 'malformed' }
     if (message.place.with !== pair.account || message.author !== pair.peer)
       return { kind: 'refused', reason: 'malformed' }
     if (this.#parts.keyring.contact(pair.account, pair.peer)?.state === 'blocked')
       return { kind: 'refused', reason: 'blocked' }
     return this.#take(tx, pair.account, { kind: 'direct', peer: pair.peer }, arriving)
+  }
+
+  #receivedOfGroup(tx: WriteTx, pair: Pair, { message }: Arriving): Delivered {
+    const [part] = message.parts
+    if (message.place?.kind !== 'group' || part?.kind !== 'group') return { kind: 'refused', reason: 'malformed' }
+    if (this.#parts.keyring.contact(pair.account, pair.peer)?.state === 'blocked')
+      return { kind: 'refused', reason: 'blocked' }
+    return this.#parts.takeOfGroup(tx, pair.account, pair.peer, message.place.group, part.payload)
   }
 
   /** A contact lacks these: it gets what we ourselves said to it, and hears what is not here. */
@@ -150,8 +170,7 @@ export class Chats implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const timer of this.#timers) clearTimeout(timer)
-    this.#timers.clear()
+    this.#soon[Symbol.dispose]()
   }
 
   #whom(account: Identity, peer: Identity): 'self' | 'local' | 'contact' {
@@ -187,12 +206,12 @@ export class Chats implements Disposable {
   #takeHere(tx: WriteTx, account: Identity, peer: Identity, arriving: Arriving): void {
     if (this.#parts.keyring.contact(account, peer)?.state === 'blocked') throw new MyceliumError('blocked')
     const taken = this.#take(tx, account, { kind: 'direct', peer }, arriving)
-    if (taken.kind === 'refused')
+    if (taken?.kind === 'refused')
       throw new MyceliumError(taken.reason === 'mailbox-full' ? 'mailbox-full' : 'malformed')
   }
 
-  #take(tx: WriteTx, account: Identity, partner: Partner, arriving: Arriving): Delivered {
-    const { conversations } = this.#parts
+  #take(tx: WriteTx, account: Identity, partner: Partner, arriving: Arriving): Delivered | undefined {
+    const { conversations, settled } = this.#parts
     const receipt = arriving.message.parts.find((part) => part.kind === 'receipt')
     if (receipt !== undefined) {
       if (receipt.what === 'read') conversations.mark(tx, account, arriving.message.author, receipt.heads)
@@ -206,24 +225,21 @@ export class Chats implements Disposable {
       case 'refused':
         return { kind: 'refused', reason: taken.reason }
       case 'duplicate':
-        return { kind: 'duplicate' }
+        return settled(tx, account, arriving, { kind: 'duplicate' })
       case 'waiting':
         tx.afterCommit(() => this.#askSoon(account))
-        return { kind: 'accepted' }
+        return settled(tx, account, arriving, { kind: 'accepted' })
       case 'shown':
-        return { kind: 'accepted' }
+        return settled(tx, account, arriving, { kind: 'accepted' })
       default:
         return unreachable(taken)
     }
   }
 
   #askSoon(account: Identity): void {
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer)
-      this.#askFor(account, this.#parts.ambient.clock.nowMs() - limits.parentAskMs)
-    }, limits.parentAskMs + 50)
-    timer.unref()
-    this.#timers.add(timer)
+    this.#soon.run(account, limits.parentAskMs + 50, () =>
+      this.#askFor(account, this.#parts.ambient.clock.nowMs() - limits.parentAskMs),
+    )
   }
 
   /** Whoever cites a message has it, or had it. */

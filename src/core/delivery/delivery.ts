@@ -2,11 +2,14 @@
  * The delivery path as one part: what clients submit goes out, what contacts send comes in, whatever falls over in
  * between. Opens every piece in order and closes in reverse; the pieces know each other only through this file.
  */
+import type { FileUse } from '../account/file-use.ts'
 import type { Ambient } from '../ambient.ts'
 import type { Conversations } from '../conversation/conversations.ts'
+import type { GroupBook } from '../conversation/group-book.ts'
 import { hasCode, MyceliumError } from '../errors.ts'
 import type { Identity } from '../ids.ts'
 import { limits } from '../limits.ts'
+import { thumbnailOf } from '../message/thumbnail/thumbnails.ts'
 import type { Mailboxes } from '../mailbox/mailbox.ts'
 import { sizeOfContent } from '../message/content.ts'
 import { decodeMessage } from '../message/message.ts'
@@ -16,7 +19,8 @@ import { Arrivals } from './arrivals.ts'
 import { BlobSource } from './blob-source.ts'
 import { Answers } from './chat-mail/answers.ts'
 import { ChatMail } from './chat-mail/chat-mail.ts'
-import { type ChatGroups, noGroups } from './chat-mail/groups.ts'
+import type { ChatGroups } from './chat-mail/groups.ts'
+import { groupsInMail } from './chat-mail/groups-in-mail.ts'
 import { ReadMarks } from './chat-mail/read-marks.ts'
 import { StoredFiles } from './chat-mail/stored-files.ts'
 import { ChatPost } from './chat-post.ts'
@@ -24,16 +28,23 @@ import { Chats } from './chats.ts'
 import type { CourierStatus } from './courier.ts'
 import { type DeliveryCounts, newDeliveryCounts } from './counts.ts'
 import { Deliverer } from './deliver.ts'
+import { Fetches } from './fetches.ts'
+import { type ArrivingFile, keptByRoot } from './file-rows.ts'
+import { Files } from './files.ts'
 import { FirstContact } from './first-contact.ts'
 import { allHeld, type HeldMail, heldNow, keepHeld, nextRelease, removeHeld, waitingOf } from './held.ts'
 import { Inbound } from './inbound.ts'
 import { itemHandlers } from './item-handlers.ts'
+import { GroupInbox } from './groups/group-inbox.ts'
+import { GroupPost } from './groups/group-post.ts'
+import { GroupVault } from './groups/group-vault.ts'
+import { Groups } from './groups/groups.ts'
 import type { Item } from './items.ts'
 import { LinkHub } from './link-hub.ts'
 import { LongReports } from './long-reports.ts'
-import type { Directory, Keyring } from './needs.ts'
+import type { Directory, Keyring, PeerDevice } from './needs.ts'
 import { Outbox, type OutboxRef, type OutgoingMessage, type QueuedRef } from './outbox.ts'
-import type { Overlay } from './ports.ts'
+import type { GatewayAddress, Overlay } from './ports.ts'
 import { RelayDesk, type RelaySettings } from './relay/desk.ts'
 import { release, Releases } from './releases.ts'
 import { deliveredHere, type Outcome, Reports } from './reports.ts'
@@ -58,7 +69,9 @@ export interface DeliveryParts {
   readonly keyring: Keyring
   readonly requests: Requests
   readonly conversations: Conversations
-  /** None where absent. */
+  readonly groupBook: GroupBook
+  readonly fileUse: FileUse
+  /** Groups as mail programs see them; the accounts' own where absent. */
   readonly groups?: ChatGroups | undefined
   readonly ambient: Ambient
   /** A step of an online confirmation arrived inside a contact's session. */
@@ -85,6 +98,8 @@ export interface Delivery extends AsyncDisposable {
   readonly submitter: Submitter
   readonly sentCopies: SentCopies
   readonly chats: Chats
+  readonly groups: Groups
+  readonly files: Files
   readonly signals: Signals
   readonly counts: Readonly<DeliveryCounts>
   /** The relays through which accounts can be reached while this gateway is away; absent on a network without them. */
@@ -122,7 +137,10 @@ class RunningDelivery implements Delivery {
   readonly submitter: Submitter
   readonly sentCopies: SentCopies
   readonly chats: Chats
+  readonly groups: Groups
+  readonly files: Files
   readonly signals: Signals
+  readonly #groupInbox: GroupInbox
   readonly counts = newDeliveryCounts()
   readonly #parts: DeliveryParts
   readonly #outbox = new Outbox()
@@ -130,6 +148,7 @@ class RunningDelivery implements Delivery {
   readonly #hub: LinkHub
   readonly #settler: Settler
   readonly #arrivals: Arrivals
+  readonly #fetches: Fetches
   readonly #longReports: LongReports
   readonly #firstContact: FirstContact
   readonly #blobSource: BlobSource
@@ -144,11 +163,12 @@ class RunningDelivery implements Delivery {
   readonly #timers: NodeJS.Timeout[] = []
 
   constructor(parts: DeliveryParts) {
-    const { store, ambient, overlay, keyring, directory, mailboxes, requests, groups = noGroups } = parts
+    const { store, ambient, overlay, keyring, directory, mailboxes, requests } = parts
+    const groups = parts.groups ?? groupsInMail({ ...parts, book: parts.groupBook, groups: () => this.groups })
     this.#parts = parts
     this.#book = new SessionBook(store, ambient)
     this.#runClock = new RunClock(store, ambient)
-    this.#blobSource = new BlobSource(parts)
+    this.#blobSource = new BlobSource({ ...parts, kept: keptByRoot })
     this.sentCopies = new SentCopies(parts)
     this.#switchboard = new Switchboard({
       ...parts,
@@ -194,15 +214,33 @@ class RunningDelivery implements Delivery {
     })
     this.chats = new Chats({
       ...parts,
+      settled: (tx, ...arrived) => this.files.settled(tx, ...arrived),
       hasRoom: (tx, account, arriving) => this.#chatMail.hasRoom(tx, account, arriving),
       outbox: this.#outbox,
       post,
       say: (account, contact, item) => this.#switchboard.say(account, contact, item),
       sayTo: (pair, item) => this.#switchboard.channel(pair).say(item),
+      takeOfGroup: (tx, ...statement) => this.#groupInbox.take(tx, ...statement),
     })
+    const vault = new GroupVault({
+      book: parts.groupBook,
+      ambient,
+      devicesOf: keyring.devicesInLog.bind(keyring),
+    })
+    const groupPost = new GroupPost({
+      post,
+      directory,
+      takeHere: (tx, account, from, group, payload) => void this.#groupInbox.take(tx, account, from, group, payload),
+    })
+    const grouped = { ...parts, book: parts.groupBook, vault, post, groupPost }
+    this.groups = new Groups({
+      ...grouped,
+      here: () => ({ gateway: overlay.self, locators: overlay.locators() }),
+    })
+    this.#groupInbox = new GroupInbox({ ...grouped, groups: this.groups })
     this.signals = new Signals({
       ...parts,
-      membersOf: () => [],
+      membersOf: (account, conversation) => this.groups.others(account, conversation),
       whisper: (account, contact, item) => this.#switchboard.whisper(account, contact, item),
     })
     this.#readMarks = new ReadMarks({
@@ -210,9 +248,26 @@ class RunningDelivery implements Delivery {
       log: ambient.log,
       markRead: async (...read) => await this.chats.markRead(...read),
     })
+    this.#fetches = new Fetches({ ...parts, askHere: this.#blobSource.answer })
+    this.files = new Files({
+      ...parts,
+      blobSource: this.#blobSource,
+      fetches: this.#fetches,
+      runClock: this.#runClock,
+      thumbnailOf,
+      sourcesOf: (file) => this.#holdersOf(file),
+      dayBytesMax: (account, author) => this.#fileBytesInDay(account, author),
+      onHere: ({ account, author, device, message }) => {
+        if (!directory.isOwn(author))
+          this.#switchboard
+            .channel(this.#switchboard.pairOf(account, author, device))
+            .say({ kind: 'received', ids: [message] })
+      },
+    })
     this.#arrivals = new Arrivals({
       ...parts,
       deliverer,
+      fetches: this.#fetches,
       runClock: this.#runClock,
       deviceOf: (account, author, device) => {
         const devices = keyring.contact(account, author)?.devices ?? []
@@ -290,7 +345,11 @@ class RunningDelivery implements Delivery {
             outbox: this.#outbox,
             blobSource: this.#blobSource,
             inbound,
-            arrivals: this.#arrivals,
+            takeChunk: async (account, chunk) => {
+              const { isSettled, isWhole } = await this.#fetches.takeChunk(account, chunk)
+              if (isWhole) this.#nudge()
+              return isSettled
+            },
             self: overlay.self,
             locators: () => overlay.locators(),
             firstContact: () => this.#firstContact,
@@ -331,7 +390,7 @@ class RunningDelivery implements Delivery {
       onReachable: (gateway) => {
         this.#switchboard.reachable(gateway)
         this.relays?.reachable(gateway.gateway)
-        this.#arrivals.nudge()
+        this.#nudge()
       },
       isFamiliar: (gateway) => this.#firstContact.isFamiliar(gateway),
       onLocatorsChanged: () => this.#switchboard.announce(),
@@ -342,6 +401,7 @@ class RunningDelivery implements Delivery {
       },
     })
     this.#arrivals.start()
+    this.files.start()
     for (const account of this.#parts.keyring.accounts()) this.#readMarks.watch(account)
     this.#longReports.writeAll()
     this.#chatFiles.wake()
@@ -404,7 +464,7 @@ class RunningDelivery implements Delivery {
 
   retry(account?: Identity, contact?: Identity): void {
     this.#switchboard.retry(account, contact)
-    this.#arrivals.nudge()
+    this.#nudge()
   }
 
   async cancel({ seq, ref: known, heldUntilMs }: Parameters<Delivery['cancel']>[0]): Promise<boolean> {
@@ -455,11 +515,13 @@ class RunningDelivery implements Delivery {
     await this.#readMarks[Symbol.asyncDispose]()
     await this.#chatFiles[Symbol.asyncDispose]()
     this.chats[Symbol.dispose]()
+    this.#groupInbox[Symbol.dispose]()
     this.signals[Symbol.dispose]()
     await this.relays?.[Symbol.asyncDispose]()
     await this.#releases[Symbol.asyncDispose]()
     await this.#switchboard[Symbol.asyncDispose]()
     await this.#arrivals[Symbol.asyncDispose]()
+    await this.files[Symbol.asyncDispose]()
     await this.#longReports[Symbol.asyncDispose]()
     // a full disk must not keep the rest from closing: at worst some running time is not counted
     await this.#runClock.save().catch((error: unknown) => this.#failed('run-clock', error))
@@ -485,11 +547,39 @@ class RunningDelivery implements Delivery {
     if (who === 'self-rolled-back' && this.#switchboard.isAccepted(pair)) this.#parts.onRolledBack(pair.account)
   }
 
+  /** Who may hold a file: the author's device, their other ones, and those who have the same message. */
+  #holdersOf({ account, author, device, conversation }: ArrivingFile): readonly GatewayAddress[] {
+    const { directory, keyring, overlay } = this.#parts
+    const here = { gateway: overlay.self, locators: [] }
+    const devicesOf = (who: Identity): readonly PeerDevice[] => keyring.contact(account, who)?.devices ?? []
+    const others = this.groups.others(account, conversation).filter((who) => who !== author)
+    const away = [
+      ...devicesOf(author).toSorted((a, b) => Number(b.device === device) - Number(a.device === device)),
+      ...others.flatMap(devicesOf),
+    ].flatMap(({ where }) => where ?? [])
+    const isHere = [author, ...others].some((who) => directory.isOwn(who))
+    const all = isHere ? [here, ...away] : away
+    return all.filter(({ gateway }, at) => all.findIndex((one) => one.gateway === gateway) === at)
+  }
+
+  #fileBytesInDay(account: Identity, author: Identity): number {
+    if (this.#parts.directory.isOwn(author)) return Infinity
+    const state = this.#parts.keyring.contact(account, author)?.state
+    return state === 'active' || state === 'fellow' ? limits.contactDayFileBytesMax : 0
+  }
+
+  /** What is on its way here may be had now. */
+  #nudge(): void {
+    this.#arrivals.nudge()
+    this.files.nudge()
+  }
+
   async #minute(): Promise<void> {
     this.#switchboard.minute()
     await this.relays?.tick()
     await this.#settler.sweep()
     await this.chats.minute()
+    await this.#groupInbox.minute()
     this.#longReports.writeAll()
     await this.#tombstones.sweepSome()
     await this.#runClock.save()

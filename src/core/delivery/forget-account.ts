@@ -5,6 +5,8 @@ import type { Mailboxes } from '../mailbox/mailbox.ts'
 import type { Store, WriteTx } from '../store/store.ts'
 import { forgetArrivals } from './arrivals.ts'
 import { BlobSource } from './blob-source.ts'
+import type { FileUse } from '../account/file-use.ts'
+import { forgetFiles } from './files.ts'
 import { allHeld, removeHeld } from './held.ts'
 import { forgetReports } from './long-reports.ts'
 import { Outbox } from './outbox.ts'
@@ -19,6 +21,7 @@ export function forgetAccount(
     readonly store: Store
     readonly mailboxes: Mailboxes
     readonly ambient: Ambient
+    readonly fileUse: FileUse
     readonly contacts: readonly Identity[]
   },
 ): void {
@@ -36,6 +39,7 @@ export function forgetAccount(
     if (held.outgoing.root !== undefined) blobSource.release(tx, held.outgoing.root)
   }
   forgetArrivals(tx, account, parts.mailboxes)
+  forgetFiles(tx, account, parts)
   forgetReports(tx, account)
   forgetSessions(tx, account)
   forgetRelays(tx, account)

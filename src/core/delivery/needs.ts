@@ -106,6 +106,8 @@ export interface Keyring {
    * @returns who; `undefined` for an account of this gateway. @throws `signature-invalid`, `malformed`, `log-fork`
    */
   learnFellow(tx: WriteTx, account: Identity, bundle: Uint8Array): Identity | undefined
+  /** Every device that the identity's log names, revoked ones too, as far as the log is known to this account. */
+  devicesInLog(tx: ReadTx, account: Identity, identity: Identity): ReadonlySet<DeviceId>
   /** What a fellow needs to write to a contact of this account, or to another account of this gateway. */
   bundleOf(account: Identity, identity: Identity, here: GatewayAddress): Uint8Array | undefined
   /**

@@ -1,12 +1,14 @@
 /** Accounts, contacts and invitations as the delivery path asks of them (needs.ts). */
 import type { Accounts } from '../account/accounts.ts'
 import { type Contact, isChosen } from '../account/contact.ts'
+import { readContact } from '../account/contact-rows.ts'
 import type { Contacts } from '../account/contacts.ts'
 import type { Invitations } from '../account/invitations.ts'
 import type { Ambient } from '../ambient.ts'
 import { equalConstantTime } from '../bytes.ts'
 import { MyceliumError, unreachable } from '../errors.ts'
 import type { Address, DeviceId, Identity } from '../ids.ts'
+import type { LogState } from '../identity/account-log.ts'
 import { encodeBundle, verifyBundle } from '../identity/bundle.ts'
 import { entryHash } from '../identity/log-entry.ts'
 import type { ReversePath } from '../message/part.ts'
@@ -205,6 +207,13 @@ export class People implements Directory, Keyring {
     return identity
   }
 
+  devicesInLog(tx: ReadTx, account: Identity, identity: Identity): ReadonlySet<DeviceId> {
+    if (this.#accounts.has(identity)) return devicesOfLog(this.#accounts.get(identity).state)
+    // whoever is new may have come in this very transaction
+    const log = this.#contacts.byIdentity(account, identity)?.log ?? readContact(tx, account, identity)?.log
+    return log === undefined ? new Set() : devicesOfLog(log)
+  }
+
   bundleOf(account: Identity, identity: Identity, here: GatewayAddress): Uint8Array | undefined {
     if (this.#accounts.has(identity)) return this.#accounts.introduction(identity, here)
     const contact = this.#contacts.record(account, identity)
@@ -238,6 +247,16 @@ export class People implements Directory, Keyring {
   capabilityOpens(account: Identity, capability: Uint8Array): boolean {
     return this.#invitations.opens(account, capability)
   }
+}
+
+const logDevices = new WeakMap<LogState, ReadonlySet<DeviceId>>()
+
+function devicesOfLog(log: LogState): ReadonlySet<DeviceId> {
+  const known = logDevices.get(log)
+  if (known !== undefined) return known
+  const made = new Set(log.devices.keys())
+  logDevices.set(log, made)
+  return made
 }
 
 /** Contacts are replaced, never changed: what was made of one holds for as long as it does. */

@@ -8,6 +8,7 @@ import { toHex } from '../bytes.ts'
 import { MyceliumError } from '../errors.ts'
 import type { DeviceId, GroupId, Identity, MessageId } from '../ids.ts'
 import { limits } from '../limits.ts'
+import type { BlobContent } from './content.ts'
 import { type Part, partCodec } from './part.ts'
 
 /** Where a message of a conversation belongs, as its author says. */
@@ -96,3 +97,9 @@ export const decodeMessage = (encoded: Uint8Array): Message => decode(codec, enc
 /** SHA-256 under the label `mycelium/message/1` of the encoded message. */
 export const messageIdOf = (encoded: Uint8Array): MessageId =>
   toHex(labelledHash('mycelium/message/1', encoded)) as MessageId
+
+/** The blob of a message's file, where it has one. */
+export function blobOf({ parts }: Pick<Message, 'parts'>): BlobContent | undefined {
+  const file = parts.find((part) => part.kind === 'file')
+  return file?.content.kind === 'blob' ? file.content : undefined
+}

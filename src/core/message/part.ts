@@ -146,5 +146,5 @@ export const partCodec: Codec<Part> = union<Part>({
       payload: bytes(limits.messageInlineBytesMax),
     }),
   },
-  group: { tag: 9, codec: record({ kind: literal('group'), payload: bytes(limits.groupPayloadBytesMax) }) },
+  group: { tag: 9, codec: record({ kind: literal('group'), payload: bytes(limits.groupPartBytesMax) }) },
 })

@@ -78,10 +78,25 @@ export const tables = {
   conversationMarks: table(97, 'conversation-marks'), // account ‖ conversation ‖ opaque(identity) → how far it has read
   conversationMails: table(98, 'conversation-mails'), // account ‖ message id → mailbox and uid in which mail programs see it
   conversationSettings: table(99, 'conversation-settings'), // account → where chats are shown in mail, receipts
+  conversationFolders: table(118, 'conversation-folders'), // account ‖ conversation → mailbox in which mail programs see it
 
-  conversationFolders: table(110, 'conversation-folders'), // account ‖ conversation → mailbox in which mail programs see it
+  // core/conversation, groups
+  groups: table(110, 'groups'), // account ‖ group → whether this account is in it, and by whom
+  groupOps: table(111, 'group-ops'), // account ‖ group ‖ operation → signed operation
+  groupChains: table(112, 'group-chains'), // account ‖ group ‖ operation of the epoch ‖ sender device → chain
+  groupPlaces: table(116, 'group-places'), // account ‖ group ‖ sender device → what its next message must name
+  groupNamed: table(117, 'group-named'), // account ‖ group ‖ sender device ‖ u32 sequence → id of the message that is missing there
+  groupUnsealed: table(113, 'group-unsealed'), // account ‖ group ‖ u64 number → message id that waits for new keys
+  groupWaiting: table(114, 'group-waiting'), // account ‖ group ‖ hash → envelope that waits for keys
+  groupEnvelopes: table(115, 'group-envelopes'), // account ‖ message id → envelope, for members who lack it
+
+  // core/delivery: files of conversations
+  fileArrivals: table(100, 'file-arrivals'), // opaque(account) ‖ message id → a file on its way here, or why it is not fetched
+  files: table(101, 'files'), // opaque(account) ‖ message id → content of a file that is here, root and key
+  fileBytes: table(102, 'file-bytes'), // opaque(account) → u64 octets of its files, those on their way included
+  fileRoots: table(103, 'file-roots'), // merkle root ‖ opaque(account) ‖ message id → nothing: a file answers for the root
 
   // core/delivery, again
-  chatFileMails: table(111, 'chat-file-mails'), // opaque(account) ‖ message id → account: its file is here, and not yet in its mail
+  chatFileMails: table(119, 'chat-file-mails'), // opaque(account) ‖ message id → account: its file is here, and not yet in its mail
   heldMail: table(73, 'held-mail'), // u64 ms of release ‖ message id → mail that is to leave then, and its recipients
 } as const

@@ -225,6 +225,10 @@ export class Babel {
 
   #tick(destination: Destination, nowMs: number): void {
     this.#reselect(destination, nowMs)
+    if (destination.hasHeldBack && !this.#isHeldBack(destination, nowMs)) {
+      destination.hasHeldBack = false
+      this.#announce(destination, nowMs, 'all')
+    }
     if (destination.neededUntilMs() <= nowMs) return
     if (destination.selected === undefined) return this.#ask(destination, nowMs)
     const starving = destination.starving(this.#costOf, nowMs)
@@ -333,9 +337,23 @@ export class Babel {
       return
     }
     if (!isRepeated && !isNews(update, subscriber.told)) return
+    if (this.#isHeldBack(destination, nowMs)) {
+      destination.hasHeldBack = true
+      return
+    }
     if (destination !== this.#self) destination.announced(update, nowMs)
     subscriber.told = update
     this.#send(to, update)
+  }
+
+  /**
+   * A new sequence number was asked for, to make another way feasible than one that led nowhere. If that one is shorter,
+   * the number comes through it first: announced at once, it would bind, and the other way would never be feasible.
+   */
+  #isHeldBack(destination: Destination, nowMs: number): boolean {
+    const { selected, seqnoAskedAtMs } = destination
+    if (selected === undefined || !destination.isPenalised(selected, nowMs)) return false
+    return nowMs - seqnoAskedAtMs < limits.routeHoldBackMs
   }
 
   #updateFor(destination: Destination, to: GatewayId): Extract<RoutingMessage, { kind: 'update' }> | undefined {

@@ -46,6 +46,8 @@ export class Destination {
   askDelayMs: number = limits.routeRequestMsMin
   seqnoAskedAtMs = -Infinity
   failure: Failure | undefined
+  /** Somebody was not told of something, for a moment. */
+  hasHeldBack = false
   /** The best distance that was ever announced from here (RFC 8966 §3.2.5, the source table), and until when it binds. */
   #own: Distance | undefined
   #ownUntilMs = 0

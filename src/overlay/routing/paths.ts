@@ -50,7 +50,7 @@ interface Open {
 
 const pathUpgradeMsMin = 2_500
 const upgradeRoundTrips = 8
-/** A carried path that ends sooner says nothing about its next hop. */
+/** A carried path whose opener gives it up sooner says nothing about its next hop. */
 const swallowedMsMin = 1_000
 
 export class Paths {
@@ -187,9 +187,8 @@ export class Paths {
       const far = await this.#onward(near.pipe, request, from)
       if (far === undefined) return decline(near.pipe, 'no-route')
       near.pipe.write(encodePathAnswer({ verdict: 'accepted', hops: far.answer.hops + 1 }))
-      const carried = await splice(near, far, this.#parts.ambient.clock)
-      const isSwallowed = carried.fromNear > 0 && carried.fromFar === 0 && carried.forMs >= swallowedMsMin
-      if (isSwallowed) this.#parts.onFailure(request.destination, far.via, 'path carries nothing')
+      const unansweredMs = await splice(near, far, this.#parts.ambient.clock)
+      if (unansweredMs >= swallowedMsMin) this.#parts.onFailure(request.destination, far.via, 'path carries nothing')
     } finally {
       this.#ids.delete(key)
     }

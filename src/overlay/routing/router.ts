@@ -109,7 +109,7 @@ export class Router {
     waiting.add(resolve)
     this.#waiting.set(destination, waiting)
     // one that led nowhere may do better next time: the wait for another is short
-    const patienceMs = this.nextHops(destination).length > 0 ? limits.routeFindMsMax / 4 : limits.routeFindMsMax
+    const patienceMs = this.nextHops(destination).length > 0 ? limits.routeFindMsMax / 8 : limits.routeFindMsMax
     const timer = setTimeout(resolve, patienceMs)
     signal.addEventListener('abort', () => resolve(), { once: true })
     if (!signal.aborted) await promise

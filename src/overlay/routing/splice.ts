@@ -10,56 +10,56 @@ export interface SpliceEnd {
   readonly reader: PipeReader
 }
 
-export interface Carried {
-  /** Octets that came from the near end, and from the far one. */
-  readonly fromNear: number
-  readonly fromFar: number
-  readonly forMs: number
-  /** The far end fell away by itself. */
-  readonly isFarFirst: boolean
-}
-
 /** How much more than one second's share may pass at once, octets. */
 const burstBytes = limits.pathBytesPerSecondMax / 4
 
-/** Resolves once both pipes are closed. */
-export async function splice(near: SpliceEnd, far: SpliceEnd, clock: Clock): Promise<Carried> {
-  const startedAtMs = clock.monotonicMs()
-  const over = Promise.withResolvers<boolean>()
-  const there = new Direction(near, far, clock)
-  const back = new Direction(far, near, clock)
-  near.pipe.closed.addEventListener('abort', () => over.resolve(false), { once: true })
-  far.pipe.closed.addEventListener('abort', () => over.resolve(true), { once: true })
+/**
+ * Resolves once both pipes are closed.
+ * @returns how long the far end had not answered when the near one gave it up, milliseconds; 0 when it did not
+ */
+export async function splice(near: SpliceEnd, far: SpliceEnd, clock: Clock): Promise<number> {
+  const over = Promise.withResolvers<'near' | 'far' | 'both'>()
+  /** When the first thing was said to the far end since it has said something. */
+  let unansweredSinceMs: number | undefined
+  const there = new Direction(near, far, clock, (nowMs) => (unansweredSinceMs ??= nowMs))
+  const back = new Direction(far, near, clock, () => (unansweredSinceMs = undefined))
+  near.pipe.closed.addEventListener('abort', () => over.resolve('near'), { once: true })
+  far.pipe.closed.addEventListener('abort', () => over.resolve('far'), { once: true })
   const idle = setInterval(() => {
     const lastMs = Math.max(there.lastMs, back.lastMs)
-    if (clock.monotonicMs() - lastMs >= limits.pathIdleMsMax) near.pipe.abort('idle path')
+    if (clock.monotonicMs() - lastMs < limits.pathIdleMsMax) return
+    over.resolve('both')
+    near.pipe.abort('idle path')
   }, limits.pathIdleMsMax / 4).unref()
-  if (near.pipe.closed.aborted || far.pipe.closed.aborted) over.resolve(far.pipe.closed.aborted)
+  if (near.pipe.closed.aborted || far.pipe.closed.aborted) over.resolve(far.pipe.closed.aborted ? 'far' : 'near')
   there.begin()
   back.begin()
-  const isFarFirst = await over.promise
+  const first = await over.promise
   clearInterval(idle)
   there.finish()
   back.finish()
-  return { fromNear: there.octets, fromFar: back.octets, forMs: clock.monotonicMs() - startedAtMs, isFarFirst }
+  const isGivenUp = first === 'near' && !there.hasEnded && unansweredSinceMs !== undefined
+  return isGivenUp ? clock.monotonicMs() - unansweredSinceMs! : 0
 }
 
 class Direction {
-  octets = 0
   lastMs: number
+  /** In order: nothing was cut off. */
+  hasEnded = false
   readonly #from: SpliceEnd
   readonly #to: SpliceEnd
   readonly #clock: Clock
+  readonly #onCarried: (nowMs: number) => void
   #allowance = burstBytes
   #refilledMs: number
   #timer: NodeJS.Timeout | undefined
-  #hasEnded = false
   #isWaiting = false
 
-  constructor(from: SpliceEnd, to: SpliceEnd, clock: Clock) {
+  constructor(from: SpliceEnd, to: SpliceEnd, clock: Clock, onCarried: (nowMs: number) => void) {
     this.#from = from
     this.#to = to
     this.#clock = clock
+    this.#onCarried = onCarried
     this.#refilledMs = clock.monotonicMs()
     this.lastMs = this.#refilledMs
   }
@@ -68,7 +68,7 @@ class Direction {
     this.#from.reader.handOver({
       data: (bytes) => this.#carry(bytes),
       ended: () => {
-        this.#hasEnded = true
+        this.hasEnded = true
         this.#to.pipe.end()
       },
     })
@@ -77,13 +77,13 @@ class Direction {
   /** One of the two is closed: the other does not outlive it. */
   finish(): void {
     clearTimeout(this.#timer)
-    if (this.#hasEnded) this.#to.pipe.end()
+    if (this.hasEnded) this.#to.pipe.end()
     else this.#to.pipe.abort('path lost')
   }
 
   #carry(bytes: Uint8Array): void {
-    this.octets += bytes.length
     this.lastMs = this.#clock.monotonicMs()
+    this.#onCarried(this.lastMs)
     this.#allowance -= bytes.length
     this.#to.pipe.write(bytes)
     if (this.#to.pipe.isFull || this.#allowance < 0) void this.#wait()

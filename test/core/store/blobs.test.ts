@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -202,6 +202,25 @@ test('wrong sizes, numbers and lengths of incoming chunks are refused; discardin
   await incoming.discard()
   expect(readdirSync(open.path)).toEqual([])
   expect((await open.blobs.openIncoming(account, root, spec)).missing()).toEqual([0, 1])
+})
+
+test('chunks that were written and not saved are found again by what is in the file, damaged ones are not', async () => {
+  await using open = await temporaryBlobs()
+  const spec = { size: 1_048_576 * 3 + 70_000, chunkBytes: 1_048_576 }
+  const bytes = pattern(spec.size)
+  const chunk = (index: number) => bytes.subarray(index * spec.chunkBytes, (index + 1) * spec.chunkBytes)
+  const before = await open.blobs.openIncoming(account, root, spec)
+  for (const index of [0, 2, 3]) await before.put(index, chunk(index))
+  const [name] = readdirSync(open.path)
+  const file = openSync(join(open.path, name!), 'r+')
+  writeSync(file, Buffer.from([1, 2, 3]), 0, 3, 2 * (spec.chunkBytes + 16 * 16) + 100) // torn: inside chunk 2
+  closeSync(file)
+  await using another = await openBlobs({ path: open.path, store: open.store }, ambient)
+  const again = await another.openIncoming(account, root, spec)
+  expect(again.missing()).toEqual([1, 2])
+  expect(again.bytes).toBe(spec.chunkBytes + 70_000)
+  for (const index of again.missing()) await again.put(index, chunk(index))
+  expect((await read(another, (await again.finish()).content)).equals(bytes)).toBe(true)
 })
 
 test('an arriving blob that two wait for is taken once', async () => {

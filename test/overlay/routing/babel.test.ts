@@ -180,6 +180,49 @@ test('a next hop that led nowhere comes last, the longer the more often, until i
   expect(babel.nextHops(destination, limits.pathPenaltyMsMin + 2)[0]).toBe(neighbour)
 })
 
+test('behind a next hop that led nowhere, another way is found in time although news of the shorter one always come first', () => {
+  fc.assert(
+    fc.property(seeds, (seed) => {
+      const [asker, entry, thief, honest, second, destination] = [0, 1, 2, 3, 4, 5]
+      const mesh = new Mesh(6, dice(seed))
+      mesh.delayMsMax = 5
+      mesh.connect(asker, entry, 50)
+      mesh.connect(entry, thief, 50)
+      mesh.connect(thief, destination, 50)
+      mesh.connect(entry, honest, 200)
+      mesh.connect(honest, second, 200)
+      mesh.connect(second, destination, 200)
+      mesh.run(1_000, () => {})
+      mesh.want(asker, destination)
+      mesh.run(5_000, () => {})
+      expect(mesh.edges(entry, destination)[0]).toBe(thief)
+      mesh.penalise(entry, destination)
+      mesh.want(asker, destination)
+      mesh.run(500, checkLoops(mesh, [destination]))
+      expect(mesh.edges(entry, destination)[0]).toBe(honest)
+      expect(mesh.edges(asker, destination)).toEqual([entry])
+    }),
+    { numRuns: 40 },
+  )
+})
+
+test('where a next hop that led nowhere is the only one, its news are passed on all the same', () => {
+  const mesh = new Mesh(4, dice(1))
+  const [asker, entry, only, destination] = [0, 1, 2, 3]
+  mesh.connect(asker, entry, 50)
+  mesh.connect(entry, only, 50)
+  mesh.connect(only, destination, 50)
+  mesh.run(1_000, () => {})
+  mesh.want(asker, destination)
+  mesh.run(1_000, () => {})
+  for (let sinceMs = 0; sinceMs < 3 * limits.routeExpiryMs; sinceMs += limits.pathPenaltyMsMin) {
+    mesh.penalise(entry, destination)
+    mesh.want(asker, destination)
+    mesh.run(limits.pathPenaltyMsMin, () => {})
+    expect(mesh.edges(asker, destination)).toEqual([entry])
+  }
+})
+
 test('jitter in the metric does not move a route', () => {
   const { babel, neighbour } = lonely()
   const other = nameOf(2)

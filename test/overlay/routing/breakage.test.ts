@@ -1,15 +1,9 @@
 import { expect, test } from 'vitest'
+import { openCarrier } from '../../../bench/support/carrier.ts'
 import { fromUtf8 } from '../../../src/core/bytes.ts'
-import { signingKey } from '../../../src/core/crypto/sign.ts'
-import { systemRandom } from '../../../src/core/ambient.ts'
-import { newGatewayKey } from '../../../src/overlay/gateway-key.ts'
-import { GatewayOverlay } from '../../../src/overlay/gateway-overlay.ts'
-import type { DirectNetwork, Pipe } from '../../../src/overlay/network.ts'
-import { PipeReader } from '../../../src/overlay/pipe-reader.ts'
-import { pathProtocol } from '../../../src/overlay/protocols.ts'
-import { encodePathAnswer, pathRequestBytes } from '../../../src/overlay/routing/path-messages.ts'
-import { ambient, observe, openNetwork, openPeer, text, within } from '../support.ts'
+import { openPeer, text, within } from '../support.ts'
 import type { Peer } from '../support.ts'
+import { openSwallower } from './swallower.ts'
 
 const nowhere = (peer: Peer) => ({ gateway: peer.overlay.self, locators: [] })
 const relay = async (): Promise<Peer> => await openPeer({ config: { relay: true } })
@@ -43,50 +37,29 @@ test('a path whose middle goes away is replaced by another at the first attempt'
   expect(isCarrier(carrier)).toBe(false)
 })
 
-/** A network that agrees to every path and lets its bytes vanish. */
-function swallowing(network: DirectNetwork, onSwallowed: () => void): DirectNetwork {
-  const swallow = async (pipe: Pipe): Promise<void> => {
-    const reader = new PipeReader(pipe, 1_000_000)
-    await reader.exactly(pathRequestBytes, AbortSignal.timeout(5_000))
-    pipe.write(encodePathAnswer({ verdict: 'accepted', hops: 1 }))
-    onSwallowed()
-  }
-  return {
-    self: network.self,
-    locators: () => network.locators(),
-    listeners: () => network.listeners(),
-    path: (gateway) => network.path(gateway),
-    isNeighbour: (gateway) => network.isNeighbour(gateway),
-    dialledAt: (gateway) => network.dialledAt(gateway),
-    isPublic: () => network.isPublic(),
-    connect: async (to, options) => await network.connect(to, options),
-    open: async (...what) => await network.open(...what),
-    openDirect: async (...what) => await network.openDirect(...what),
-    adopt: async (...what) => await network.adopt(...what),
-    drop: (...what) => network.drop(...what),
-    start: async (events) =>
-      await network.start({
-        ...events,
-        onPipe: (protocol, pipe, from) => {
-          if (protocol === pathProtocol) void swallow(pipe)
-          else events.onPipe(protocol, pipe, from)
-        },
-      }),
-    [Symbol.asyncDispose]: async () => await network[Symbol.asyncDispose](),
-  }
-}
-
-async function openSwallower(onSwallowed: () => void): Promise<Peer> {
-  const key = newGatewayKey(systemRandom)
-  const network = openNetwork(key)
-  const overlay = new GatewayOverlay(swallowing(network, onSwallowed), {
-    ambient,
-    key: signingKey(key),
-    serves: () => true,
-  })
-  await overlay.start()
-  return observe(overlay, {})
-}
+test('a carrier behind another that falls silent is passed by at the first attempt, and named', async () => {
+  await using alice = await openPeer()
+  await using bob = await openPeer()
+  await using entry = await relay()
+  await using left = await openCarrier([entry.address, bob.address])
+  await using right = await openCarrier([entry.address, bob.address])
+  await meet(alice, entry)
+  const link = await alice.overlay.link(nowhere(bob), within(20_000))
+  await link.send(fromUtf8('before '))
+  await expect.poll(() => text(bob)).toBe('before ')
+  const silent = remoteOf(bob, alice).includes(left.address.gateway) ? left : right
+  silent.process.freeze()
+  await expect.poll(() => link.closed.aborted).toBe(true)
+  const next = await alice.overlay.link(nowhere(bob), within(20_000))
+  await next.send(fromUtf8('after'))
+  await expect.poll(() => text(bob)).toBe('before after')
+  expect(entry.overlay.routes!()).toMatchObject([
+    {
+      destination: bob.overlay.self,
+      lastFailure: { neighbour: silent.address.gateway, reason: 'path carries nothing' },
+    },
+  ])
+})
 
 /** As whoever has mail to send: what fails is tried again, until the test's own time is over. */
 async function persistently<T>(attempt: () => Promise<T>): Promise<T> {

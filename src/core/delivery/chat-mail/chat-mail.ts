@@ -209,7 +209,12 @@ export class ChatMail {
     const { mailboxes, conversations, keyring, directory, deliverer } = this.#parts
     const conversation = idOfPartner(account, partner)
     if (partner.kind === 'group') {
-      const name = this.#parts.groups.groupOf(account, partner.group)?.name ?? ''
+      const group = this.#parts.groups.groupOf(account, partner.group)
+      if (this.#parts.groups.isAsked(tx, account, partner.group)) {
+        deliverer.noticeOnce(tx, { account, author: arriving.message.author }, author.who.address)
+        return deliverer.strangersMailbox(account).id
+      }
+      const name = group?.name ?? ''
       return this.#folder(tx, account, conversation, 'Groups', safeLevel(name, partner.group.slice(0, 16)))
     }
     const { peer } = partner

@@ -9,7 +9,6 @@ import type { Identity } from '../../ids.ts'
 import { limits } from '../../limits.ts'
 import { ItemCursor } from '../../session/items.ts'
 import type { Store } from '../../store/store.ts'
-import type { Arrivals } from '../arrivals.ts'
 import type { Inbound, TaggedFrame } from '../inbound.ts'
 import type { Keyring } from '../needs.ts'
 import type { RelayEntry } from '../relay-ports.ts'
@@ -20,13 +19,16 @@ import { type Fault, gapBefore, isHeldBack } from './health.ts'
 import { invitationPair } from './meeting.ts'
 import type { InQueue, RelayChoice } from './queues.ts'
 
+/** A chunk of a blob that was not asked for. @returns false when it may yet be good for something */
+export type TakeChunk = (account: Identity, chunk: Extract<BodyContent, { kind: 'chunk' }>) => Promise<boolean>
+
 interface CollectorParts {
   readonly store: Store
   readonly book: RelayBook
   readonly sessions: SessionBook
   readonly keyring: Pick<Keyring, 'accounts'>
   readonly inbound: Inbound
-  readonly arrivals: Arrivals
+  readonly takeChunk: TakeChunk
   readonly ambient: Ambient
   /** Sealed answers of one pair, to be sent: all before them is durable. */
   readonly onAnswers: (pair: Pair, tag: Uint8Array, frames: readonly Uint8Array[]) => void
@@ -84,9 +86,9 @@ export class RelayCollector {
 
   /** What is not frames; false for what a copy of it may yet be good for. */
   async #takeOther({ pair, body: { content } }: Opened): Promise<boolean> {
-    const { arrivals, onIntroduction, onFlight } = this.#parts
+    const { takeChunk, onIntroduction, onFlight } = this.#parts
     // at another relay its descriptor may lie before it
-    if (content.kind === 'chunk') return await arrivals.takeChunk(pair.account, pair.peer, content)
+    if (content.kind === 'chunk') return await takeChunk(pair.account, content)
     if (content.kind === 'introduction' && isOfInvitation(pair, content.capability))
       await onIntroduction(pair.account, content)
     if (content.kind === 'flight' && pair.peer !== pair.account) await onFlight(pair, content)

@@ -10,7 +10,6 @@ import type { GatewayId, Identity } from '../../ids.ts'
 import { limits } from '../../limits.ts'
 import { encodeItems } from '../../session/items.ts'
 import type { Store, WriteTx } from '../../store/store.ts'
-import type { Arrivals } from '../arrivals.ts'
 import type { BlobSource } from '../blob-source.ts'
 import type { Inbound } from '../inbound.ts'
 import type { Item } from '../items.ts'
@@ -22,7 +21,7 @@ import type { GatewayAddress, Link, Locator } from '../ports.ts'
 import type { Relays } from '../relay-ports.ts'
 import { type Pair, pairName, type SessionBook } from '../session-book.ts'
 import { RelayBook } from './book.ts'
-import { RelayCollector } from './collector.ts'
+import { RelayCollector, type TakeChunk } from './collector.ts'
 import { Depositor } from './depositor.ts'
 import type { Fault } from './health.ts'
 import { RelayKeeper } from './keeper.ts'
@@ -49,7 +48,7 @@ export interface DeskParts {
   readonly outbox: Outbox
   readonly blobSource: BlobSource
   readonly inbound: Inbound
-  readonly arrivals: Arrivals
+  readonly takeChunk: TakeChunk
   readonly ambient: Ambient
   readonly self: GatewayId
   readonly locators: () => readonly string[]

@@ -2,7 +2,6 @@
 import { expect, test } from 'vitest'
 import { silentLog, systemRandom } from '../../../../src/core/ambient.ts'
 import { signingKey } from '../../../../src/core/crypto/sign.ts'
-import type { Arrivals } from '../../../../src/core/delivery/arrivals.ts'
 import type { Inbound } from '../../../../src/core/delivery/inbound.ts'
 import { receiveIdOf } from '../../../../src/core/delivery/relay-ids.ts'
 import { type BodyContent, sealBody } from '../../../../src/core/delivery/relay/body.ts'
@@ -59,12 +58,10 @@ async function setUp() {
     sessions: new SessionBook(store, ambient),
     keyring: { accounts: () => seen.accounts },
     inbound: {} as Inbound,
-    arrivals: {
-      takeChunk: async () => {
-        seen.chunks += 1
-        return await Promise.resolve(seen.isChunkWanted)
-      },
-    } as unknown as Arrivals,
+    takeChunk: async () => {
+      seen.chunks += 1
+      return await Promise.resolve(seen.isChunkWanted)
+    },
     onAnswers: () => {},
     onFresh: () => {},
     onFault: () => {},

@@ -1,7 +1,6 @@
 /** A relay desk over relays in memory, with a clock in the test's hands; what it takes in and says is noted. */
 import { type Ambient, silentLog, systemRandom } from '../../../../src/core/ambient.ts'
 import { signingKey } from '../../../../src/core/crypto/sign.ts'
-import type { Arrivals } from '../../../../src/core/delivery/arrivals.ts'
 import type { BlobSource } from '../../../../src/core/delivery/blob-source.ts'
 import type { FirstContact } from '../../../../src/core/delivery/first-contact.ts'
 import type { Inbound } from '../../../../src/core/delivery/inbound.ts'
@@ -80,7 +79,7 @@ export function openDesk(options: {
         return await Promise.resolve([])
       },
     } as unknown as Inbound,
-    arrivals: {} as unknown as Arrivals,
+    takeChunk: async () => await Promise.resolve(true),
     ambient,
     self: 'self' as GatewayId,
     locators: () => [],

@@ -1,0 +1,260 @@
+/**
+ * The groups of every account as the store keeps them: signed operations, keys, what waits for keys, and envelopes to
+ * hand on. A group in memory is what its rows say; when a transaction that changed it did not commit, it is read anew.
+ */
+import { concat } from '../bytes.ts'
+import { type Codec, decode, encode, hexId, record, u64, versionByte } from '../codec.ts'
+import { MyceliumError } from '../errors.ts'
+import { type SignedEnvelope, signedEnvelopeCodec } from '../group/envelope.ts'
+import { type AddResult, Group, type GroupServices } from '../group/group.ts'
+import { readGroupOp, type SignedGroupOp, signedGroupOpCodec } from '../group/op.ts'
+import type { DeviceId, GroupEnvelopeId, GroupId, Identity, MessageId } from '../ids.ts'
+import { limits } from '../limits.ts'
+import type { ReadTx, Store, WriteTx } from '../store/store.ts'
+import { tables } from '../store/tables.ts'
+
+/** `invited`: added by somebody who is no contact; nothing is shown until a person accepts. */
+export const groupStates = ['joined', 'invited', 'left'] as const
+export type GroupState = (typeof groupStates)[number]
+
+export interface GroupRow {
+  readonly group: GroupId
+  readonly state: GroupState
+  /** Who added this account; itself where it founded the group. */
+  readonly addedBy: Identity
+  readonly sinceMs: number
+}
+
+/** An envelope for which keys are missing. */
+export interface WaitingEnvelope {
+  readonly from: Identity
+  readonly sinceMs: number
+  readonly envelope: SignedEnvelope
+}
+
+const identity = hexId<Identity>(32)
+const groupId = hexId<GroupId>(32)
+const stateCodec: Codec<GroupState> = {
+  write: (out, value) => out.u8(groupStates.indexOf(value)),
+  read: (from) => groupStates[from.u8()]!,
+}
+const rowCodec = record<GroupRow & { readonly version: 1 }>({
+  version: versionByte(1),
+  group: groupId,
+  state: stateCodec,
+  addedBy: identity,
+  sinceMs: u64,
+})
+const waitingCodec = record<WaitingEnvelope>({
+  from: identity,
+  sinceMs: u64,
+  envelope: signedEnvelopeCodec,
+})
+
+const raw = (hex: string): Uint8Array => Buffer.from(hex, 'hex')
+
+/** Every device that an identity's log names, as far as an account knows it in a transaction. */
+export type DevicesOf = (tx: ReadTx, account: Identity, identity: Identity) => ReadonlySet<DeviceId>
+
+interface Loaded {
+  group: Group
+  /** The transaction that changed it last, until that has committed. */
+  changedBy: WriteTx | undefined
+}
+
+export class GroupBook {
+  readonly #store: Store
+  readonly #devicesOf: DevicesOf
+  /** The transaction in which a group looks for devices now. */
+  #tx: ReadTx | undefined
+  readonly #loaded = new Map<string, Loaded>()
+  readonly #prefixes = new Map<Identity, Uint8Array>()
+
+  constructor(parts: { readonly store: Store; readonly devicesOf: DevicesOf }) {
+    this.#store = parts.store
+    this.#devicesOf = parts.devicesOf
+  }
+
+  rows(tx: ReadTx, account: Identity): readonly GroupRow[] {
+    return [...tx.range(tables.groups, { prefix: this.#account(tx, account) })].map(({ value }) =>
+      decode(rowCodec, value),
+    )
+  }
+
+  row(tx: ReadTx, account: Identity, group: GroupId): GroupRow | undefined {
+    const value = tx.get(tables.groups, this.key(tx, account, group))
+    return value === undefined ? undefined : decode(rowCodec, value)
+  }
+
+  putRow(tx: WriteTx, account: Identity, row: GroupRow): void {
+    tx.put(tables.groups, this.key(tx, account, row.group), encode(rowCodec, { version: 1, ...row }))
+  }
+
+  /** As it is now; `undefined` when this account knows nothing of it. */
+  group(tx: ReadTx, account: Identity, id: GroupId): Group | undefined {
+    this.#tx = tx
+    const name = account + id
+    const known = this.#loaded.get(name)
+    if (known !== undefined && (known.changedBy === undefined || known.changedBy === tx)) return known.group
+    const group = this.#load(tx, account, id)
+    // what a reader sees beside a writer is not what will be
+    if (known !== undefined && !('put' in tx)) return group
+    if (group === undefined) this.#loaded.delete(name)
+    else this.#loaded.set(name, { group, changedBy: undefined })
+    return group
+  }
+
+  /** As committed. */
+  groupNow(account: Identity, id: GroupId): Group | undefined {
+    return this.#store.read((tx) => this.group(tx, account, id))
+  }
+
+  /** For showing: as it is in memory, also while what changed it is being committed. */
+  groupSeen(account: Identity, id: GroupId): Group | undefined {
+    return this.#loaded.get(account + id)?.group ?? this.groupNow(account, id)
+  }
+
+  /** Begins a group with its first operation. @throws what `Group.open` throws */
+  open(tx: WriteTx, account: Identity, first: SignedGroupOp): Group {
+    this.#tx = tx
+    const group = Group.open(first, this.#services(account))
+    this.#putOp(tx, account, group.id, first)
+    this.#changed(tx, account, group)
+    return group
+  }
+
+  /** Keeps what is new, also what waits: it was taken from whoever sent it. */
+  add(tx: WriteTx, account: Identity, group: Group, signed: SignedGroupOp, nowMs: number): AddResult {
+    this.#tx = tx
+    const result = group.add(signed, nowMs)
+    if (result.kind === 'added' || result.kind === 'waiting') {
+      this.#putOp(tx, account, group.id, signed)
+      this.#changed(tx, account, group)
+    }
+    return result
+  }
+
+  /** Account logs have grown. */
+  retry(tx: WriteTx, account: Identity, group: Group): Extract<AddResult, { readonly kind: 'added' }> {
+    this.#tx = tx
+    const result = group.retry()
+    if (result.ids.length > 0) this.#changed(tx, account, group)
+    return result
+  }
+
+  /** Messages of this account that wait for new keys, in their order. */
+  unsealed(tx: ReadTx, account: Identity, group: GroupId): readonly MessageId[] {
+    return [...tx.range(tables.groupUnsealed, { prefix: this.key(tx, account, group) })].map(
+      ({ value }) => Buffer.from(value).toString('hex') as MessageId,
+    )
+  }
+
+  /** @param number its place in the account's order */
+  putUnsealed(tx: WriteTx, account: Identity, group: GroupId, number: number, message: MessageId): void {
+    tx.put(tables.groupUnsealed, concat(this.key(tx, account, group), encode(u64, number)), raw(message))
+  }
+
+  clearUnsealed(tx: WriteTx, account: Identity, group: GroupId): void {
+    const keys = [...tx.keys(tables.groupUnsealed, { prefix: this.key(tx, account, group) })]
+    for (const key of keys) tx.remove(tables.groupUnsealed, key)
+  }
+
+  waiting(tx: ReadTx, account: Identity, group: GroupId): readonly (WaitingEnvelope & { readonly key: Uint8Array })[] {
+    return [...tx.range(tables.groupWaiting, { prefix: this.key(tx, account, group) })].map(({ key, value }) => ({
+      key,
+      ...decode(waitingCodec, value),
+    }))
+  }
+
+  /** @param id of the envelope @throws `too-large` when too many wait */
+  putWaiting(tx: WriteTx, account: Identity, group: GroupId, id: GroupEnvelopeId, waiting: WaitingEnvelope): void {
+    const prefix = this.key(tx, account, group)
+    let count = 0
+    for (const _ of tx.keys(tables.groupWaiting, { prefix })) count += 1
+    if (count >= limits.groupWaitingEnvelopesMax) throw new MyceliumError('too-large', { count })
+    tx.put(tables.groupWaiting, concat(prefix, raw(id)), encode(waitingCodec, waiting))
+  }
+
+  removeWaiting(tx: WriteTx, key: Uint8Array): void {
+    tx.remove(tables.groupWaiting, key)
+  }
+
+  /** A message as it travels: for members who lack it. */
+  envelope(tx: ReadTx, account: Identity, message: MessageId): SignedEnvelope | undefined {
+    const value = tx.get(tables.groupEnvelopes, concat(this.#account(tx, account), raw(message)))
+    return value === undefined ? undefined : decode(signedEnvelopeCodec, value)
+  }
+
+  putEnvelope(tx: WriteTx, account: Identity, message: MessageId, envelope: SignedEnvelope): void {
+    tx.put(
+      tables.groupEnvelopes,
+      concat(this.#account(tx, account), raw(message)),
+      encode(signedEnvelopeCodec, envelope),
+    )
+  }
+
+  removeAccount(tx: WriteTx, account: Identity): void {
+    const prefix = this.#account(tx, account)
+    for (const table of accountTables) {
+      const keys = [...tx.keys(table, { prefix })]
+      for (const key of keys) tx.remove(table, key)
+    }
+    tx.afterCommit(() => {
+      for (const name of this.#loaded.keys()) if (name.startsWith(account)) this.#loaded.delete(name)
+    })
+  }
+
+  /** Operations come in any order: those whose parents are not here wait, as they did when they came. */
+  #load(tx: ReadTx, account: Identity, id: GroupId): Group | undefined {
+    const ops = [...tx.range(tables.groupOps, { prefix: this.key(tx, account, id) })].map(({ value }) =>
+      readGroupOp(decode(signedGroupOpCodec, value)),
+    )
+    const first = ops.find(({ op }) => op.action.kind === 'create')
+    if (first === undefined) return undefined
+    // they were checked before they were kept
+    const group = Group.open(first.signed, { ...this.#services(account), isSigned: () => true })
+    for (const { signed } of ops.toSorted((a, b) => a.op.atMs - b.op.atMs)) group.add(signed, Infinity)
+    return group
+  }
+
+  #services(account: Identity): GroupServices {
+    return { hasDevice: (identity, device) => this.#devicesOf(this.#tx!, account, identity).has(device) }
+  }
+
+  #putOp(tx: WriteTx, account: Identity, group: GroupId, signed: SignedGroupOp): void {
+    const key = concat(this.key(tx, account, group), raw(readGroupOp(signed).id))
+    tx.put(tables.groupOps, key, encode(signedGroupOpCodec, signed))
+  }
+
+  #changed(tx: WriteTx, account: Identity, group: Group): void {
+    const loaded: Loaded = { group, changedBy: tx }
+    this.#loaded.set(account + group.id, loaded)
+    tx.afterCommit(() => {
+      loaded.changedBy = undefined
+    })
+  }
+
+  #account(tx: ReadTx, account: Identity): Uint8Array {
+    const known = this.#prefixes.get(account)
+    if (known !== undefined) return known
+    const made = tx.opaque(raw(account))
+    this.#prefixes.set(account, made)
+    return made
+  }
+
+  /** What all keys of a group begin with. */
+  key(tx: ReadTx, account: Identity, group: GroupId): Uint8Array {
+    return concat(this.#account(tx, account), raw(group))
+  }
+}
+
+const accountTables = [
+  tables.groups,
+  tables.groupOps,
+  tables.groupChains,
+  tables.groupPlaces,
+  tables.groupNamed,
+  tables.groupUnsealed,
+  tables.groupWaiting,
+  tables.groupEnvelopes,
+]

@@ -1,0 +1,139 @@
+/**
+ * ◆ What members of a group send each other, inside their sessions: the payload of a message's `group` part. Whoever
+ * sends a statement only carries it: operations and envelopes prove themselves. Format: docs/protocol/groups.md.
+ */
+import {
+  array,
+  bytes,
+  type Codec,
+  decode,
+  encode,
+  fixed,
+  hexId,
+  literal,
+  record,
+  u32,
+  u64,
+  union,
+  versionByte,
+} from '../../codec.ts'
+import { type SignedEnvelope, signedEnvelopeCodec } from '../../group/envelope.ts'
+import { type ChainHead, chainKeyBytes, seedBytes } from '../../group/group-keys.ts'
+import { deviceId, type SignedGroupOp, signedGroupOpCodec } from '../../group/op.ts'
+import type { GroupOpId, MessageId } from '../../ids.ts'
+import { limits } from '../../limits.ts'
+
+export type Statement =
+  | { readonly kind: 'ops'; readonly ops: readonly SignedGroupOp[] }
+  /** A message, sealed for those who hold the epoch's keys. */
+  | { readonly kind: 'envelope'; readonly envelope: SignedEnvelope }
+  /** To those who were members when an epoch was made. */
+  | { readonly kind: 'seed'; readonly epoch: GroupOpId; readonly seed: Uint8Array }
+  /** Where chains of an epoch stand: to those who came later, and of devices that came later. */
+  | { readonly kind: 'chains'; readonly epoch: GroupOpId; readonly chains: readonly ChainHead[] }
+  /** Signed records of members whom the receiver may not know. */
+  | { readonly kind: 'bundles'; readonly bundles: readonly Uint8Array[] }
+  /** Where the conversation stood when the receiver joined: these need not be asked for. */
+  | { readonly kind: 'base'; readonly heads: readonly BaseHead[] }
+  /** What was said before, where the group's rules share it with those who join: as whoever added them vouches. */
+  | { readonly kind: 'history'; readonly messages: readonly Uint8Array[] }
+  | { readonly kind: 'wanted'; readonly ops: readonly GroupOpId[]; readonly messages: readonly MessageId[] }
+  | { readonly kind: 'absent'; readonly messages: readonly MessageId[] }
+  /** Chains of this epoch are missing here. */
+  | { readonly kind: 'chainsWanted'; readonly epoch: GroupOpId }
+
+export interface BaseHead {
+  readonly id: MessageId
+  readonly rank: number
+}
+
+const messageIds = array(hexId<MessageId>(32), limits.messagesAskedMax)
+const opId = hexId<GroupOpId>(32)
+
+const statementCodec = union<Statement>({
+  ops: { tag: 0, codec: record({ kind: literal('ops'), ops: array(signedGroupOpCodec, limits.groupStatementOpsMax) }) },
+  envelope: { tag: 1, codec: record({ kind: literal('envelope'), envelope: signedEnvelopeCodec }) },
+  seed: { tag: 2, codec: record({ kind: literal('seed'), epoch: opId, seed: fixed(seedBytes) }) },
+  chains: {
+    tag: 8,
+    codec: record({
+      kind: literal('chains'),
+      epoch: opId,
+      chains: array(
+        record<ChainHead>({ device: deviceId, index: u32, key: fixed(chainKeyBytes) }),
+        limits.groupGrantChainsMax,
+      ),
+    }),
+  },
+  bundles: {
+    tag: 3,
+    codec: record({
+      kind: literal('bundles'),
+      bundles: array(bytes(limits.groupPartBytesMax), limits.groupStatementOpsMax),
+    }),
+  },
+  base: {
+    tag: 4,
+    codec: record({
+      kind: literal('base'),
+      heads: array(record<BaseHead>({ id: hexId<MessageId>(32), rank: u64 }), limits.conversationHeadsMax),
+    }),
+  },
+  wanted: {
+    tag: 5,
+    codec: record({
+      kind: literal('wanted'),
+      ops: array(opId, limits.messagesAskedMax),
+      messages: messageIds,
+    }),
+  },
+  history: {
+    tag: 9,
+    codec: record({
+      kind: literal('history'),
+      messages: array(bytes(limits.groupEnvelopeBytesMax), limits.groupStatementOpsMax),
+    }),
+  },
+  absent: { tag: 6, codec: record({ kind: literal('absent'), messages: messageIds }) },
+  chainsWanted: { tag: 7, codec: record({ kind: literal('chainsWanted'), epoch: opId }) },
+})
+
+const statementsCodec: Codec<{ readonly version: 1; readonly statements: readonly Statement[] }> = record({
+  version: versionByte(1),
+  statements: array(statementCodec, limits.groupStatementsMax),
+})
+
+const encodeStatements = (statements: readonly Statement[]): Uint8Array =>
+  encode(statementsCodec, { version: 1, statements })
+
+/** @throws `malformed`, `too-large` */
+export const decodeStatements = (encoded: Uint8Array): readonly Statement[] =>
+  decode(statementsCodec, encoded).statements
+
+/** Statements in their order, in as few payloads as hold them. */
+export function* inPayloads(statements: readonly Statement[]): Generator<Uint8Array> {
+  let batch: Statement[] = []
+  let length = 0
+  for (const statement of statements.flatMap(cut)) {
+    const size = encode(statementCodec, statement).length
+    if (batch.length > 0 && (length + size > payloadBytes || batch.length >= limits.groupStatementsMax)) {
+      yield encodeStatements(batch)
+      batch = []
+      length = 0
+    }
+    batch.push(statement)
+    length += size
+  }
+  if (batch.length > 0) yield encodeStatements(batch)
+}
+
+const payloadBytes = limits.groupPartBytesMax - 16
+
+/** Long lists one by one, so that they can be spread over payloads. */
+function cut(statement: Statement): readonly Statement[] {
+  if (statement.kind === 'ops') return statement.ops.map((op) => ({ kind: 'ops', ops: [op] }))
+  if (statement.kind === 'bundles') return statement.bundles.map((bundle) => ({ kind: 'bundles', bundles: [bundle] }))
+  if (statement.kind === 'history')
+    return statement.messages.map((message) => ({ kind: 'history', messages: [message] }))
+  return [statement]
+}
