@@ -198,6 +198,15 @@ export class Groups {
     return isAsked || isForAdmins ? 'not-permitted' : 'yes'
   }
 
+  /** That this account has read up to there, to the other members, where there are not too many and the rules let it. */
+  tellRead(tx: WriteTx, account: Identity, id: GroupId, upTo: MessageId): void {
+    const group = this.#parts.book.group(tx, account, id)
+    if (group === undefined || this.#parts.book.row(tx, account, id)?.state !== 'joined') return
+    const members = membersOf(group)
+    if (!group.state.policy.readReceipts || members.length > limits.receiptMembersMax) return
+    this.#announce(tx, account, group, members, [{ kind: 'read', heads: [upTo] }])
+  }
+
   row(account: Identity, id: GroupId): GroupRow | undefined {
     return this.#parts.store.read((tx) => this.#parts.book.row(tx, account, id))
   }
