@@ -5,7 +5,7 @@ export const limits = {
   storedInlineBytesMax: 24 * 1024, // ours: such content with what a gateway writes around it, in one row
   storedRowBytesMax: 160 * 1024, // ours: a message of a conversation as a mail, with its HTML and its file, in one row
   chatFilesOfMailMax: 16, // ours: files of a mail that is said in a chat, each a message of its own
-  chatFromMailBytesMax: 512 * 1024, // ours: a mail that is looked at as an answer to a chat
+  chatFromMailBytesMax: 8 * 1024 * 1024, // ours: a mail that is looked at as an answer to a chat, in memory and on this thread
   chatFileInMailBytesMax: 30 * 1024 * 1024, // ours: a file of a chat that its mail holds; as base64 within what a mail may be
   chatMailDigestOctetsMax: 2048, // ours: reactions to one message, as its mail tells them
   chatMailHtmlCharsMax: 48 * 1024, // ours: HTML of a chat, written anew for mail; what is longer is shown as its text

@@ -377,7 +377,7 @@ class RunningDelivery implements Delivery {
       arrivals: this.#arrivals,
       reports,
       runClock: this.#runClock,
-      answers: new Answers({ ...parts, groups }),
+      answers: new Answers({ ...parts, groups, files: this.files }),
       chats: this.chats,
       groups,
       onSaidAsMail: (arriving) => this.#chatMail.cameAsMail(arriving),
