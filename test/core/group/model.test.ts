@@ -1,6 +1,6 @@
 /** The same lives go on in `npm run bench -- group-model`: a hundred thousand of them. */
 import { describe, expect, test } from 'vitest'
-import { rules } from './model/oracle.ts'
+import { type Rule, rules } from './model/oracle.ts'
 import { type Fault, type Outcome, runSchedule } from './model/schedule.ts'
 
 const schedules = 2000
@@ -25,9 +25,15 @@ describe('whatever happens at once, and in whatever order it arrives', () => {
 })
 
 describe('the comparison notices', () => {
-  /** The first life in which a fault shows. */
-  function firstNoticed(fault: Fault): Outcome | undefined {
-    for (let seed = 0; seed < schedules; seed += 1) {
+  /** Where the search begins for what happens once in a thousand lives. */
+  const rare: Partial<Record<Rule, number>> = {
+    'a retired device is struck': 200,
+    'a revocation beats a grant': 1260,
+    'keys are made against removals in force': 2830,
+  }
+  /** The first life from `from` on in which a fault shows. */
+  function firstNoticed(fault: Fault, from = 0): Outcome | undefined {
+    for (let seed = from; seed < from + schedules; seed += 1) {
       const found = runSchedule(seed, fault)
       if (found.problems.length > 0) return found
     }
@@ -37,7 +43,7 @@ describe('the comparison notices', () => {
   test.each(rules)(
     'when it is not so that %s',
     (without) => {
-      expect(firstNoticed({ kind: 'rule', without })).toBeDefined()
+      expect(firstNoticed({ kind: 'rule', without }, rare[without])).toBeDefined()
     },
     120_000,
   )
@@ -47,6 +53,7 @@ describe('the comparison notices', () => {
     ['every message is accepted', 'accepts-everything', 'removal'],
     ['authors go on under old keys', 'seals-under-old-keys', 'reads'],
     ['keys are handed to who was removed', 'hands-to-removed', 'reads'],
+    ['keys are handed to whoever is a member by now', 'hands-to-members', 'reads'],
   ] as const)('when %s', (_, kind, shown) => {
     expect(firstNoticed({ kind })?.problems.join()).toContain(shown)
   })

@@ -93,8 +93,8 @@ export class Side {
   }
   /** Both have what either had. */
   meet(other: Side): void {
-    for (const op of this.group.ops()) other.take(op)
-    for (const op of other.group.ops()) this.take(op)
+    for (const op of this.group.beyond(other.group.heads)) other.take(op)
+    for (const op of other.group.beyond(this.group.heads)) this.take(op)
   }
   get state(): Roster {
     return this.group.state

@@ -18,6 +18,7 @@ export const rules = [
   'a revocation beats a grant',
   'the most senior member succeeds',
   'an epoch covers every removal',
+  'keys are made against removals in force',
   'the name of the senior holds',
 ] as const
 export type Rule = (typeof rules)[number]
@@ -129,27 +130,17 @@ export class Oracle {
     const { kind } = op.action
     if (kind === 'create' || kind === 'leave' || kind === 'epoch' || kind === 'checkpoint') return false
     if (op.action.kind === 'retire' && op.action.member === op.author) return false
-    switch (by.action.kind) {
-      case 'remove':
-        return this.#has('a removal strikes') && by.action.member === op.author
-      case 'leave':
-        return this.#has('a leave strikes') && by.author === op.author
-      case 'retire':
-        return (
-          this.#has('a retired device is struck') &&
-          by.action.member === op.author &&
-          by.action.cut.device === op.device
-        )
-      case 'revoke': {
-        const past = this.#standing(this.#pastOf(target))
-        const isForMembers = kind === 'add' && this.#rules(past, 'policy').add === 'members'
-        return this.#has('a revocation strikes') && by.action.member === op.author && !isForMembers
-      }
-      case 'checkpoint':
-        return this.#has('a checkpoint strikes')
-      default:
-        return false
+    if (by.action.kind === 'remove') return this.#has('a removal strikes') && by.action.member === op.author
+    if (by.action.kind === 'leave') return this.#has('a leave strikes') && by.author === op.author
+    if (by.action.kind === 'checkpoint') return this.#has('a checkpoint strikes')
+    if (by.action.kind === 'retire') {
+      const isDevice = by.action.member === op.author && by.action.cut.device === op.device
+      return this.#has('a retired device is struck') && isDevice
     }
+    if (by.action.kind !== 'revoke' || by.action.member !== op.author) return false
+    const past = this.#standing(this.#pastOf(target))
+    const isForMembers = kind === 'add' && this.#rules(past, 'policy').add === 'members'
+    return this.#has('a revocation strikes') && !isForMembers
   }
 
   readonly #known = new Map<string, readonly number[]>()
@@ -247,11 +238,8 @@ export class Oracle {
 
   // ─── what holds, from what stands ───
 
-  #kinds<Kind extends ReadGroupOp['op']['action']['kind']>(
-    standing: readonly number[],
-    ...kinds: readonly Kind[]
-  ): number[] {
-    return standing.filter((index) => (kinds as readonly string[]).includes(this.#ops[index]!.op.action.kind))
+  #kinds(standing: readonly number[], ...kinds: readonly ReadGroupOp['op']['action']['kind'][]): number[] {
+    return standing.filter((index) => kinds.includes(this.#ops[index]!.op.action.kind))
   }
   #memberOf(index: number): Identity {
     const { action, author } = this.#ops[index]!.op
@@ -308,9 +296,12 @@ export class Oracle {
   }
   #epochs(standing: readonly number[]): GroupOpId[] {
     const ends = this.#kinds(standing, 'remove', 'leave', 'retire')
-    const covering = this.#kinds(standing, 'epoch').filter(
-      (epoch) => !this.#has('an epoch covers every removal') || ends.every((end) => this.#isBefore(end, epoch)),
-    )
+    const covering = this.#kinds(standing, 'epoch').filter((epoch) => {
+      const then = this.#standing(this.#pastOf(epoch))
+      const covers = (end: number): boolean =>
+        then.includes(end) || (!this.#has('keys are made against removals in force') && this.#isBefore(end, epoch))
+      return !this.#has('an epoch covers every removal') || ends.every(covers)
+    })
     const number = (index: number): number => {
       const { action } = this.#ops[index]!.op
       return action.kind === 'epoch' ? action.number : 0

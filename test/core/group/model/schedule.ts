@@ -42,7 +42,14 @@ introduce(...people)
 /** A deliberate fault, to see that it is noticed. */
 export type Fault =
   | { readonly kind: 'rule'; readonly without: Rule }
-  | { readonly kind: 'lost-operation' | 'accepts-everything' | 'seals-under-old-keys' | 'hands-to-removed' }
+  | {
+      readonly kind:
+        | 'lost-operation'
+        | 'accepts-everything'
+        | 'seals-under-old-keys'
+        | 'hands-to-removed'
+        | 'hands-to-members'
+    }
 
 export interface Outcome {
   /** What was wrong; empty when nothing was. */
@@ -286,6 +293,21 @@ class Life {
     record.holders.set(joiner, this.#holding(side.state, adder, joiner, { seed: undefined, heads }))
   }
 
+  /** A member without keys asks one who has them. */
+  #ask(author: GroupAuthor, name: string, side: Side, epoch: GroupOpId, { holders, sending }: EpochRecord): void {
+    const giver = people.find((each) => holders.has(each) && !byzantine.has(each) && this.#isMember(side, each))
+    const isCareless = this.#fault?.kind === 'hands-to-members'
+    const mayHold = isCareless
+      ? side.state.members.has(author.identity)
+      : side.group.mayHold(epoch, author.identity, author.device)
+    if (giver === undefined || !mayHold) return
+    const heads = [...sending.values()].map((chain) => chain.head())
+    holders.set(name, this.#holding(side.state, giver, name, { seed: undefined, heads }))
+  }
+  #isMember(side: Side, name: string): boolean {
+    return side.state.members.has(identityOf(name))
+  }
+
   #holding(state: Roster, giver: string, to: string, what: Pick<Holding, 'seed' | 'heads'>): Holding {
     const identity = identityOf(to)
     const removals = (state.removals.get(identity) ?? []).map(({ op }) => op)
@@ -300,7 +322,9 @@ class Life {
     const right = isCareless ? undefined : sendingEpoch(state)?.op
     const epoch = isHonest && !isCareless ? right : (right ?? (known.length > 0 ? this.#oneOf(known)[0] : undefined))
     const record = epoch === undefined ? undefined : this.#epochs.get(epoch)
-    if (record === undefined || !record.holders.has(name)) return
+    if (record === undefined) return
+    if (!record.holders.has(name)) this.#ask(author, name, side, epoch!, record)
+    if (!record.holders.has(name)) return
     const place = this.#places.get(author.device) ?? firstPlace
     const payload = `${name} ${this.written.length}`
     const draft = { group: side.group.id, epoch: epoch!, heads, place, payload: Buffer.from(payload) }
@@ -367,7 +391,7 @@ class Life {
   }
 }
 
-export const project = (state: Roster): View => ({
+const project = (state: Roster): View => ({
   members: Object.fromEntries(
     [...state.members.keys()].toSorted().map((identity) => [identity, isAdmin(state, identity)]),
   ),
@@ -424,12 +448,13 @@ function messageProblems(
   for (const { envelope } of accepted) {
     const { author, device, heads, epoch } = envelope.header
     const then = oracle.standing(heads)
+    const covered = oracle.standing([epoch])
     for (const { id, op } of removals) {
       const { action } = op
       const whom =
         action.kind === 'leave' ? op.author : action.kind === 'remove' || action.kind === 'retire' ? action.member : ''
       const cuts = action.kind === 'retire' ? [action.cut] : 'cuts' in action ? action.cuts : []
-      if (then.has(id) && !oracle.isWithin(id, [epoch])) problems.push(`keys older than a removal: ${envelope.id}`)
+      if (then.has(id) && !covered.has(id)) problems.push(`keys older than a removal: ${envelope.id}`)
       if (whom !== author || (action.kind === 'retire' && action.cut.device !== device)) continue
       if (then.has(id)) {
         const isBack = ops.some(
