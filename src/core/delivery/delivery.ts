@@ -225,11 +225,8 @@ class RunningDelivery implements Delivery {
       onRead: (account, conversation) => this.#receipts.read(account, conversation),
       takeOfGroup: (tx, ...statement) => this.#groupInbox.take(tx, ...statement),
     })
-    const vault = new GroupVault({
-      book: parts.groupBook,
-      ambient,
-      devicesOf: keyring.devicesInLog.bind(keyring),
-    })
+    const devicesOf = keyring.devicesInLog.bind(keyring)
+    const vault = new GroupVault({ book: parts.groupBook, ambient, devicesOf })
     const groupPost = new GroupPost({
       post,
       directory,
@@ -239,6 +236,7 @@ class RunningDelivery implements Delivery {
     this.groups = new Groups({
       ...grouped,
       here: () => ({ gateway: overlay.self, locators: overlay.locators() }),
+      devicesOf,
     })
     this.#groupInbox = new GroupInbox({ ...grouped, groups: this.groups })
     this.#receipts = new Receipts({ ...parts, chats: this.chats, groups: this.groups })

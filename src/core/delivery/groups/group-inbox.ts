@@ -317,10 +317,15 @@ export class GroupInbox implements Disposable {
   }
 
   #takeChainsWanted(tx: WriteTx, delivery: Delivery, epoch: GroupOpId): void {
-    const { vault, groupPost } = this.#parts
+    const { vault, groupPost, groups } = this.#parts
     const { account, from, id } = delivery
     const group = this.#groupWith(tx, delivery)
     if (!group.state.epochs.some(({ op }) => op === epoch)) return
+    // keys made against a removal are not for whom it took away, though it be void by now: that takes new ones
+    if (!groups.mayHold(tx, account, group, { epoch, member: from })) {
+      if (keyBringer(group.state) === account) groups.renewKeys(tx, account, group)
+      return
+    }
     const statements = vault
       .headsOf(tx, account, id, epoch)
       .map((chains): Statement => ({ kind: 'chains', epoch, chains }))

@@ -4,7 +4,7 @@
  */
 import type { Ambient } from '../../ambient.ts'
 import type { Conversations } from '../../conversation/conversations.ts'
-import type { GroupBook, GroupRow } from '../../conversation/group-book.ts'
+import type { DevicesOf, GroupBook, GroupRow } from '../../conversation/group-book.ts'
 import { aboutOf, type Arriving } from '../../conversation/history.ts'
 import { MyceliumError } from '../../errors.ts'
 import { foundGroup, type Group, type GroupAuthor } from '../../group/group.ts'
@@ -34,6 +34,7 @@ export interface GroupParts {
   readonly keyring: Keyring
   readonly ambient: Ambient
   readonly here: () => GatewayAddress
+  readonly devicesOf: DevicesOf
 }
 
 const firstPolicy: GroupPolicy = { post: 'members', add: 'admins', sharesHistory: false, readReceipts: true }
@@ -278,6 +279,17 @@ export class Groups {
     this.sealWaiting(tx, account, group)
   }
 
+  /** May a member have keys of an epoch? */
+  mayHold(
+    tx: ReadTx,
+    account: Identity,
+    group: Group,
+    { epoch, member }: { readonly epoch: GroupOpId; readonly member: Identity },
+  ): boolean {
+    const devices = [...this.#parts.devicesOf(tx, account, member)]
+    return devices.some((device) => group.mayHold(epoch, member, device))
+  }
+
   /** Everything that somebody needs who has just been added. */
   welcome(tx: WriteTx, account: Identity, group: Group, member: Identity): void {
     const { vault, groupPost } = this.#parts
@@ -290,9 +302,11 @@ export class Groups {
         ),
       },
       { kind: 'ops', ops: [...group.ops()] },
-      ...group.state.epochs.flatMap(({ op }) =>
-        vault.headsOf(tx, account, group.id, op).map((chains): Statement => ({ kind: 'chains', epoch: op, chains })),
-      ),
+      ...group.state.epochs
+        .filter(({ op }) => this.mayHold(tx, account, group, { epoch: op, member }))
+        .flatMap(({ op }) =>
+          vault.headsOf(tx, account, group.id, op).map((chains): Statement => ({ kind: 'chains', epoch: op, chains })),
+        ),
       ...this.#before(tx, account, group),
     ]
     groupPost.send(tx, account, group.id, { to: [member], statements })
