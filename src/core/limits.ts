@@ -53,6 +53,8 @@ export const limits = {
   signalsKnownMax: 10_000, // ours: conversations in which somebody types
   presenceEveryMs: 60_000, // ours: how often it is said who is there; three rounds without it say that they are not
   typingEveryMs: 5_000, // ours: the same is not said again sooner
+  receiptDelayMs: 2_000, // ours: what is read meanwhile is one receipt
+  receiptMembersMax: 50, // ours: in a larger group nobody tells what was read
   typingMembersMax: 50, // ours: of a large group not everybody hears who types
   messagesAskedMax: 64, // ours: missing messages in one question
   chatReadMarksMs: 200, // ours: how long what mail programs mark as read is gathered

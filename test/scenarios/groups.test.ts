@@ -1,8 +1,10 @@
 /** Several people in a group: everybody shows the same, whoever is away, and nobody shows what was said without them. */
 import { expect, test } from 'vitest'
 import type { ShownMessage } from '../../src/core/conversation/view.ts'
+import { readGroupOp } from '../../src/core/group/op.ts'
 import { encodeRoster } from '../../src/core/group/roster.ts'
 import type { GroupId, MessageId } from '../../src/core/ids.ts'
+import { limits } from '../../src/core/limits.ts'
 import { groupConversation } from '../../src/core/message/conversation.ts'
 import type { Part } from '../../src/core/message/part.ts'
 import { openWorld, type TestGateway, type World } from '../support/world.ts'
@@ -240,4 +242,63 @@ test('what is said in a group to which a stranger added somebody waits in Reques
   await carol.node.delivery.groups.accept(carol.account, second)
   await say(bob, second, 'thank you')
   await expect.poll(async () => (await carol.read('Groups/another')).length, patience).toBe(1)
+})
+
+test('more than half of the admins vouch for where the group stands, and one alone does not', async () => {
+  await using world = await openWorld()
+  const people = (await star(world, ['alice', 'bob', 'carol'])) as [TestGateway, TestGateway, TestGateway]
+  const [alice, bob, carol] = people
+  const group = await groupOf(people)
+  const { groups } = alice.node.delivery
+  const isAdminAt = (whose: TestGateway, who: TestGateway) =>
+    whose.knowledge.groupBook.groupNow(whose.account, group)?.state.members.get(who.account)?.grants.length === 1
+  for (const admin of [bob, carol]) {
+    await groups.grant(alice.account, group, admin.account)
+    for (const one of people) await expect.poll(() => isAdminAt(one, admin), patience).toBe(true)
+  }
+  const hasCheckpoint = (whose: TestGateway) =>
+    [...(whose.knowledge.groupBook.groupNow(whose.account, group)?.ops() ?? [])].some(
+      (signed) => readGroupOp(signed).op.action.kind === 'checkpoint',
+    )
+  world.network.disconnect('alice', 'bob')
+  world.network.disconnect('alice', 'carol')
+  await groups.checkpoint(alice.account, group)
+  expect(hasCheckpoint(alice)).toBe(false)
+  world.network.heal('alice', 'bob')
+  world.network.announce('alice')
+  for (const one of [alice, bob]) await expect.poll(() => hasCheckpoint(one), patience).toBe(true)
+  await allAgree(people, group)
+})
+
+test('members tell each other what they have read, where the rules let them and they want it told', async () => {
+  await using world = await openWorld()
+  const people = (await star(world, ['alice', 'bob', 'carol'])) as [TestGateway, TestGateway, TestGateway]
+  const [alice, bob, carol] = people
+  const group = await groupOf(people)
+  const conversation = groupConversation(group)
+  const wants = async (who: TestGateway) =>
+    await who.knowledge.store.write((tx) =>
+      who.knowledge.conversations.setSettings(tx, who.account, { tellsRead: true }),
+    )
+  const marksAt = (who: TestGateway) =>
+    who.knowledge.conversations.marks(who.account, conversation).map((mark) => mark.who)
+  await wants(bob)
+  const first = await say(alice, group, 'first')
+  for (const who of [bob, carol]) {
+    await texts(who, group).toEqual(['first'])
+    await who.node.delivery.chats.markRead(who.account, conversation, first)
+  }
+  await expect.poll(() => marksAt(alice), patience).toEqual([bob.account])
+  await alice.node.delivery.groups.setPolicy(alice.account, group, { readReceipts: false })
+  await wants(carol)
+  const second = await say(alice, group, 'second')
+  await texts(carol, group).toEqual(['first', 'second'])
+  await expect
+    .poll(() => carol.knowledge.groupBook.groupNow(carol.account, group)?.state.policy.readReceipts)
+    .toBe(false)
+  await carol.node.delivery.chats.markRead(carol.account, conversation, second)
+  await new Promise((resolve) => {
+    setTimeout(resolve, limits.receiptDelayMs + 500)
+  })
+  expect(marksAt(alice)).toEqual([bob.account])
 })

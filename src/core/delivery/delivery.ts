@@ -45,6 +45,7 @@ import { LongReports } from './long-reports.ts'
 import type { Directory, Keyring, PeerDevice } from './needs.ts'
 import { Outbox, type OutboxRef, type OutgoingMessage, type QueuedRef } from './outbox.ts'
 import type { GatewayAddress, Overlay } from './ports.ts'
+import { Receipts } from './receipts.ts'
 import { RelayDesk, type RelaySettings } from './relay/desk.ts'
 import { release, Releases } from './releases.ts'
 import { deliveredHere, type Outcome, Reports } from './reports.ts'
@@ -141,6 +142,7 @@ class RunningDelivery implements Delivery {
   readonly files: Files
   readonly signals: Signals
   readonly #groupInbox: GroupInbox
+  readonly #receipts: Receipts
   readonly counts = newDeliveryCounts()
   readonly #parts: DeliveryParts
   readonly #outbox = new Outbox()
@@ -220,6 +222,7 @@ class RunningDelivery implements Delivery {
       post,
       say: (account, contact, item) => this.#switchboard.say(account, contact, item),
       sayTo: (pair, item) => this.#switchboard.channel(pair).say(item),
+      onRead: (account, conversation) => this.#receipts.read(account, conversation),
       takeOfGroup: (tx, ...statement) => this.#groupInbox.take(tx, ...statement),
     })
     const vault = new GroupVault({
@@ -238,6 +241,7 @@ class RunningDelivery implements Delivery {
       here: () => ({ gateway: overlay.self, locators: overlay.locators() }),
     })
     this.#groupInbox = new GroupInbox({ ...grouped, groups: this.groups })
+    this.#receipts = new Receipts({ ...parts, chats: this.chats, groups: this.groups })
     this.signals = new Signals({
       ...parts,
       membersOf: (account, conversation) => this.groups.others(account, conversation),
@@ -516,6 +520,7 @@ class RunningDelivery implements Delivery {
     await this.#chatFiles[Symbol.asyncDispose]()
     this.chats[Symbol.dispose]()
     this.#groupInbox[Symbol.dispose]()
+    this.#receipts[Symbol.dispose]()
     this.signals[Symbol.dispose]()
     await this.relays?.[Symbol.asyncDispose]()
     await this.#releases[Symbol.asyncDispose]()

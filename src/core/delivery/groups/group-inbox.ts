@@ -126,6 +126,22 @@ export class GroupInbox implements Disposable {
         for (const id of statement.messages)
           this.#parts.conversations.history.giveUp(tx, delivery.account, id, groupConversation(delivery.id))
         return
+      case 'read':
+        return this.#takeRead(tx, delivery, statement.heads)
+      case 'vouchFor':
+        return this.#parts.groups.vouchFor(
+          tx,
+          delivery.account,
+          this.#groupWith(tx, delivery),
+          statement.heads,
+          delivery.from,
+        )
+      case 'vouched':
+        return this.#parts.groups.vouched(tx, delivery.account, this.#groupWith(tx, delivery), statement.heads, {
+          identity: delivery.from,
+          device: statement.device,
+          signature: Uint8Array.from(statement.signature),
+        })
       case 'chainsWanted':
         return this.#takeChainsWanted(tx, delivery, statement.epoch)
       default:
@@ -195,6 +211,13 @@ export class GroupInbox implements Disposable {
     const group = this.#parts.book.group(tx, account, id)
     if (group?.state.members.has(from) !== true) throw new MyceliumError('not-a-member')
     return group
+  }
+
+  #takeRead(tx: WriteTx, delivery: Delivery, heads: readonly MessageId[]): void {
+    const { account, from, id } = delivery
+    const { policy } = this.#groupWith(tx, delivery).state
+    if (!policy.readReceipts) throw new MyceliumError('not-permitted')
+    this.#parts.conversations.mark(tx, account, groupConversation(id), { who: from, heads })
   }
 
   /** Only for what is not here: what was shown before stays as it was. */
