@@ -302,3 +302,17 @@ test('members tell each other what they have read, where the rules let them and 
   })
   expect(marksAt(alice)).toEqual([bob.account])
 })
+
+test('a member whose mailbox is full is not given what is said, and its author hears of that', async () => {
+  await using world = await openWorld()
+  const [alice, bob] = (await star(world, ['alice', 'bob'])) as [TestGateway, TestGateway]
+  const group = await groupOf([alice, bob])
+  await say(alice, group, 'one')
+  await texts(bob, group).toEqual(['one'])
+  await bob.knowledge.store.write((tx) => bob.knowledge.quotas.set(tx, bob.account, 1))
+  const refused = await say(alice, group, 'two')
+  await expect
+    .poll(() => alice.knowledge.conversations.feedSince(alice.account, 0, 99).at(-1)?.event, patience)
+    .toEqual({ kind: 'failed', message: refused, to: bob.account })
+  expect(history(bob, group).map(({ text }) => text)).toEqual(['one'])
+})

@@ -197,7 +197,9 @@ class RunningDelivery implements Delivery {
       isLeft: ({ seq, ref }) => this.#atRelays(seq, ref) !== undefined,
       onChatEnded: (tx, ref, outcome) => {
         this.chats.ended(tx, ref, outcome === 'delivered' ? 'delivered' : 'failed')
-        if (outcome !== 'delivered') this.#reportOfChat(tx, ref, outcome, reports)
+        if (outcome === 'delivered') return
+        this.#reportOfChat(tx, ref, outcome, reports)
+        this.#failedInGroup(tx, ref)
       },
     })
     this.#chatMail = new ChatMail({
@@ -238,7 +240,11 @@ class RunningDelivery implements Delivery {
       here: () => ({ gateway: overlay.self, locators: overlay.locators() }),
       devicesOf,
     })
-    this.#groupInbox = new GroupInbox({ ...grouped, groups: this.groups })
+    this.#groupInbox = new GroupInbox({
+      ...grouped,
+      groups: this.groups,
+      hasRoomFor: (tx, account, bytes) => this.#chatMail.hasRoomFor(tx, account, bytes),
+    })
     this.#receipts = new Receipts({ ...parts, chats: this.chats, groups: this.groups })
     this.signals = new Signals({
       ...parts,
@@ -575,6 +581,12 @@ class RunningDelivery implements Delivery {
   #nudge(): void {
     this.#arrivals.nudge()
     this.files.nudge()
+  }
+
+  #failedInGroup(tx: WriteTx, ref: OutboxRef): void {
+    const outgoing = this.#outbox.message(tx, ref)
+    const part = outgoing && decodeMessage(outgoing.encoded).parts[0]
+    if (part?.kind === 'group') this.groups.failed(tx, ref.account, ref.recipient, part.payload)
   }
 
   async #minute(): Promise<void> {

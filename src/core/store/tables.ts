@@ -88,6 +88,7 @@ export const tables = {
   groupNamed: table(117, 'group-named'), // account ‖ group ‖ sender device ‖ u32 sequence → id of the message that is missing there
   groupUnsealed: table(113, 'group-unsealed'), // account ‖ group ‖ u64 number → message id that waits for new keys
   groupWaiting: table(114, 'group-waiting'), // account ‖ group ‖ hash → envelope that waits for keys
+  groupSaid: table(120, 'group-said'), // account ‖ envelope id → message id of an own message: what failed is told by it
   groupEnvelopes: table(115, 'group-envelopes'), // account ‖ message id → envelope, for members who lack it
 
   // core/delivery: files of conversations

@@ -32,6 +32,8 @@ interface InboxParts {
   readonly groupPost: GroupPost
   readonly keyring: Keyring
   readonly ambient: Ambient
+  /** Is there room for a message of so many octets, as mail programs are shown it? */
+  readonly hasRoomFor: (tx: WriteTx, account: Identity, bytes: number) => boolean
 }
 
 /** Where a statement came from, and whose it is to be. */
@@ -60,6 +62,10 @@ export class GroupInbox implements Disposable {
       if (hasCode(error, 'malformed') || hasCode(error, 'too-large')) return { kind: 'refused', reason: 'malformed' }
       throw error
     }
+    const isFull = statements.some(
+      (one) => one.kind === 'envelope' && !this.#parts.hasRoomFor(tx, account, one.envelope.body.length),
+    )
+    if (isFull) return { kind: 'refused', reason: 'mailbox-full' }
     const before = this.#mark(tx, delivery)
     for (const statement of statements) this.#guarded(delivery, () => this.#takeOne(tx, delivery, statement))
     this.#settle(tx, delivery, before)

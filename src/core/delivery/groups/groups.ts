@@ -7,6 +7,7 @@ import type { Conversations } from '../../conversation/conversations.ts'
 import type { DevicesOf, GroupBook, GroupRow } from '../../conversation/group-book.ts'
 import { aboutOf, type Arriving } from '../../conversation/history.ts'
 import { MyceliumError } from '../../errors.ts'
+import { readEnvelope } from '../../group/envelope.ts'
 import { foundGroup, type Group, type GroupAuthor } from '../../group/group.ts'
 import type { CheckpointSigner, GroupAction, GroupPolicy, SignedGroupOp } from '../../group/op.ts'
 import { adminsOf, isAdmin, type Roster, sendingEpoch } from '../../group/roster.ts'
@@ -22,7 +23,7 @@ import type { GatewayAddress } from '../ports.ts'
 import { Checkpoints } from './checkpoints.ts'
 import type { GroupPost } from './group-post.ts'
 import type { GroupVault } from './group-vault.ts'
-import type { Statement } from './statements.ts'
+import { decodeStatements, type Statement } from './statements.ts'
 
 export interface GroupParts {
   readonly store: Store
@@ -208,6 +209,15 @@ export class Groups {
     this.#announce(tx, account, group, members, [{ kind: 'read', heads: [upTo] }])
   }
 
+  /** Nobody will take what a carrier brought to this member: of a message of ours that is told. @param payload of the carrier */
+  failed(tx: WriteTx, account: Identity, to: Identity, payload: Uint8Array): void {
+    for (const statement of decodeStatements(payload)) {
+      if (statement.kind !== 'envelope') continue
+      const said = this.#parts.book.saidIn(tx, account, readEnvelope(statement.envelope).id)
+      if (said !== undefined) this.#parts.conversations.history.setFate(tx, account, said, to, 'failed')
+    }
+  }
+
   row(account: Identity, id: GroupId): GroupRow | undefined {
     return this.#parts.store.read((tx) => this.#parts.book.row(tx, account, id))
   }
@@ -236,6 +246,7 @@ export class Groups {
     }
     const { envelope, chain } = vault.seal(tx, group, epoch, this.author(account), encoded)
     book.putEnvelope(tx, account, id, envelope)
+    book.putSaid(tx, account, readEnvelope(envelope).id, id)
     groupPost.send(tx, account, group.id, {
       to: membersOf(group),
       statements: [
