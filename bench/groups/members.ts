@@ -34,6 +34,8 @@ export interface MembersResult {
 const names = ['ann', 'ben', 'cleo', 'dov', 'eva'] as const
 /** Those that are never switched off; the first one founds the group. */
 const steady = 2
+/** Who is removed and taken in again: it lacks what was said, edited and reacted without it. */
+const guest = names.length - 1
 
 class Person implements AsyncDisposable {
   readonly gateway: Gateway
@@ -116,9 +118,10 @@ class Run {
   readonly #people: readonly Person[]
   readonly #group: string
   readonly #random: Random
-  readonly #say: (line: string) => void
+  readonly #print: (line: string) => void
   readonly #written: Written[] = []
   #changes = 0
+  #differences: readonly string[] = []
   #outages = 0
 
   constructor(parts: {
@@ -130,7 +133,7 @@ class Run {
     this.#people = parts.people
     this.#group = parts.group
     this.#random = parts.random
-    this.#say = parts.say
+    this.#print = parts.say
   }
 
   async play({ messages, edits, reactions, changes }: Omit<MembersPlan, 'seed' | 'say' | 'settleMs'>): Promise<void> {
@@ -143,7 +146,7 @@ class Run {
     ]
     for (let done = 0; steps.length > 0; done += 1) {
       const [step] = steps.splice(below(this.#random, steps.length), 1)
-      if (done % 100 === 0) this.#say(`${done} steps done, ${steps.length} left`)
+      if (done % 100 === 0) this.#print(`${done} steps done, ${steps.length} left`)
       await this.#step(step!)
     }
   }
@@ -153,6 +156,15 @@ class Run {
     if (step === 'change') return await this.#change()
     const writers = await this.#membersOn()
     const who = writers[below(this.#random, writers.length)]!
+    try {
+      await this.#speak(step, who)
+    } catch (error) {
+      // it hears just now that it was removed
+      if (!hasCode(error, 'not-a-member')) throw error
+    }
+  }
+
+  async #speak(step: 'write' | 'edit' | 'react', who: Person): Promise<void> {
     if (step === 'write') return await this.#write(who)
     const shown = await who.ask('chatShow', { account: undefined, with: this.#group, limit: 50, before: undefined })
     const choice = shown.filter(({ author, deleted }) => !deleted && (step === 'react' || author.own))
@@ -191,8 +203,7 @@ class Run {
     const params = { account: undefined, group: this.#group }
     if (outside.length > 0) await founder.ask('groupInvite', { ...params, members: [outside[0]!.gateway.address] })
     else {
-      const gone = others[steady - 1 + below(this.#random, others.length - steady + 1)]!
-      await founder.ask('groupRemove', { ...params, member: gone.gateway.address })
+      await founder.ask('groupRemove', { ...params, member: this.#people[guest]!.gateway.address })
     }
     this.#changes += 1
   }
@@ -220,6 +231,7 @@ class Run {
       await sleep(500)
       diverged = await this.#diverged()
     }
+    for (const difference of this.#differences) this.#print(difference)
     return {
       messages: this.#written.length,
       changes: this.#changes,
@@ -229,21 +241,18 @@ class Run {
     }
   }
 
+  /** How many members show something else than the founder, who was always there; and messages that the founder lacks. */
   async #diverged(): Promise<number> {
     const members = await this.#membersOn()
-    const steadyOnes = members.filter((person) => this.#people.indexOf(person) < steady)
-    const [reference] = await Promise.all(steadyOnes.slice(0, 1).map(async (person) => await this.#shown(person)))
-    const all = await Promise.all(members.map(async (person) => await this.#shown(person)))
-    const lacking = this.#written.filter(({ id }) => !reference!.some((message) => message.id === id)).length
-    // who came in later lacks what was said before; what it shows must be the same
-    const differing = all.filter((shown) => {
-      const from = reference!.findIndex(({ id }) => id === shown[0]?.id)
-      const expected = new Map(reference!.map((message) => [message.id, asText(message)]))
-      return (
-        from < 0 || shown.some((message) => expected.get(message.id) !== asText(message)) || !isTail(shown, reference!)
-      )
-    }).length
-    return differing + lacking
+    const [reference, ...others] = await Promise.all(members.map(async (person) => await this.#shown(person)))
+    const lacking = this.#written.filter(({ id }) => !reference!.some((message) => message.id === id))
+    const differing = others.flatMap((shown, index) => {
+      const isGuest = members[index + 1] === this.#people[guest]
+      const problem = differenceOf(shown, reference!, isGuest)
+      return problem === undefined ? [] : [`${members[index + 1]!.gateway.name}: ${problem}`]
+    })
+    this.#differences = [...differing, ...lacking.map(({ id }) => `the founder lacks ${id.slice(0, 8)}`)]
+    return this.#differences.length
   }
 
   async #shown(person: Person): Promise<readonly ChatMessageView[]> {
@@ -271,9 +280,25 @@ class Run {
   }
 }
 
-/** The last message of both is the same, and between the first of `shown` and it nothing is left out but what was said while one was away. */
-const isTail = (shown: readonly ChatMessageView[], reference: readonly ChatMessageView[]): boolean =>
-  shown.at(-1)?.id === reference.at(-1)?.id
+/** Whoever was out for a while lacks what was said then, and about what; all else must be the same, in the same order. */
+function differenceOf(
+  shown: readonly ChatMessageView[],
+  reference: readonly ChatMessageView[],
+  wasOut: boolean,
+): string | undefined {
+  if (!wasOut && shown.length !== reference.length) return `shows ${shown.length} messages, not ${reference.length}`
+  const places = new Map(reference.map((message, place) => [message.id, { place, text: asText(message) }]))
+  let last = -1
+  for (const message of shown) {
+    const known = places.get(message.id)
+    if (known === undefined) return `${message.id.slice(0, 8)} is nowhere else`
+    if (!wasOut && known.text !== asText(message))
+      return `${message.id.slice(0, 8)} is ${asText(message)}, not ${known.text}`
+    if (known.place <= last) return `${message.id.slice(0, 8)} is in another place`
+    last = known.place
+  }
+  return shown.at(-1)?.id === reference.at(-1)?.id ? undefined : `ends with ${shown.at(-1)?.id.slice(0, 8)}`
+}
 
 const asText = ({ text, deleted, reactions, editedAtMs }: ChatMessageView): string =>
   JSON.stringify([

@@ -33,6 +33,10 @@ export function addGroup(program: Command, environment: Environment): void {
   const simple = {
     show: ['groupShow', 'Shows a group: address, members, rules.'],
     accept: ['groupAccept', 'Takes part in a group to which somebody added you who is no contact.'],
+    checkpoint: [
+      'groupCheckpoint',
+      'Has more than half of the admins vouch for where the group stands: nothing is dated back behind it.',
+    ],
     leave: ['groupLeave', 'Leaves a group; what was said stays here.'],
   } as const
   for (const [name, [operation, description]] of Object.entries(simple)) {

@@ -141,6 +141,8 @@ export const operationParams = {
     readReceipts: z.boolean().optional(),
   }),
   groupLeave: byGroup,
+  /** Has the admins vouch for where the group stands. */
+  groupCheckpoint: byGroup,
   /** Takes part in a group to which somebody has added this account who is no contact. */
   groupAccept: byGroup,
 
@@ -600,6 +602,7 @@ export interface Results {
   readonly groupRename: GroupView
   readonly groupPolicy: GroupView
   readonly groupLeave: GroupView
+  readonly groupCheckpoint: GroupView
   readonly groupAccept: GroupView
 
   readonly queueList: readonly QueueItem[]

@@ -24,6 +24,7 @@ type GroupOperations = Pick<
   | 'groupPolicy'
   | 'groupLeave'
   | 'groupAccept'
+  | 'groupCheckpoint'
 >
 
 interface NamedGroup {
@@ -94,6 +95,8 @@ export function groupOperations(parts: OperationParts): GroupOperations {
       ),
     groupLeave: async (named) =>
       await change(named, async (groups, account, group) => await groups.leave(account.identity, group)),
+    groupCheckpoint: async (named) =>
+      await change(named, async (groups, account, group) => await groups.checkpoint(account.identity, group)),
     groupAccept: async (named) =>
       await change(named, async (groups, account, group) => await groups.accept(account.identity, group)),
   }

@@ -126,6 +126,22 @@ test('Thunderbird shows a chat, and what is typed in its compose window is said 
   await thunderbird.reply('Chat with bob', 'Yes, and I answer there.\n')
   const answer = await bobSees('the answer', ({ replyTo }) => replyTo === question.id)
   expect(answer.text).toBe('Yes, and I answer there.')
+
   const [, ...copies] = (await imap.list('Sent')).filter(({ subject }) => subject === 'Re: Chat with bob')
   expect(copies).toHaveLength(1)
+
+  await alice.verb('chat', 'settings', '--in-inbox', 'off')
+  const second = await bobSays('And in a folder of its own?')
+  await imap.inFolder('Chats/bob', (client) => client.messageDelete('1'))
+  await imap.until('Chats/bob', 'the chat alone', (mails) => (mails.length === 1 ? mails : undefined))
+  await thunderbird.openFolderAt('Chats/bob')
+  await thunderbird.seesRows('the chat in its folder', (rows) =>
+    rows.some(({ messageId }) => messageId === `${second.id}@chat.invalid`),
+  )
+  await thunderbird.reply('Chat with bob', 'There, too.\n')
+  const there = await bobSees('the second answer', ({ replyTo }) => replyTo === second.id)
+  expect(there.text).toBe('There, too.')
+  await imap.until('Chats/bob', 'both sides', (mails) =>
+    mails.find(({ messageId }) => messageId === `<${there.id}@chat.invalid>`),
+  )
 }, 120_000)

@@ -1,6 +1,7 @@
 /** Several people in a group: everybody shows the same, whoever is away, and nobody shows what was said without them. */
 import { expect, test } from 'vitest'
 import type { ShownMessage } from '../../src/core/conversation/view.ts'
+import { readGroupOp } from '../../src/core/group/op.ts'
 import { encodeRoster } from '../../src/core/group/roster.ts'
 import type { GroupId, MessageId } from '../../src/core/ids.ts'
 import { groupConversation } from '../../src/core/message/conversation.ts'
@@ -240,4 +241,30 @@ test('what is said in a group to which a stranger added somebody waits in Reques
   await carol.node.delivery.groups.accept(carol.account, second)
   await say(bob, second, 'thank you')
   await expect.poll(async () => (await carol.read('Groups/another')).length, patience).toBe(1)
+})
+
+test('more than half of the admins vouch for where the group stands, and one alone does not', async () => {
+  await using world = await openWorld()
+  const people = (await star(world, ['alice', 'bob', 'carol'])) as [TestGateway, TestGateway, TestGateway]
+  const [alice, bob, carol] = people
+  const group = await groupOf(people)
+  const { groups } = alice.node.delivery
+  const isAdminAt = (whose: TestGateway, who: TestGateway) =>
+    whose.knowledge.groupBook.groupNow(whose.account, group)?.state.members.get(who.account)?.grants.length === 1
+  for (const admin of [bob, carol]) {
+    await groups.grant(alice.account, group, admin.account)
+    for (const one of people) await expect.poll(() => isAdminAt(one, admin), patience).toBe(true)
+  }
+  const hasCheckpoint = (whose: TestGateway) =>
+    [...(whose.knowledge.groupBook.groupNow(whose.account, group)?.ops() ?? [])].some(
+      (signed) => readGroupOp(signed).op.action.kind === 'checkpoint',
+    )
+  world.network.disconnect('alice', 'bob')
+  world.network.disconnect('alice', 'carol')
+  await groups.checkpoint(alice.account, group)
+  expect(hasCheckpoint(alice)).toBe(false)
+  world.network.heal('alice', 'bob')
+  world.network.announce('alice')
+  for (const one of [alice, bob]) await expect.poll(() => hasCheckpoint(one), patience).toBe(true)
+  await allAgree(people, group)
 })

@@ -9,6 +9,7 @@ import type { GatewayAddress, Overlay } from '../../src/core/delivery/ports.ts'
 import type { Address, Identity } from '../../src/core/ids.ts'
 import { parseInvitation } from '../../src/core/identity/invitation.ts'
 import { parseAddress } from '../../src/core/message/address.ts'
+import type { openStore } from '../../src/core/store/lmdb-store.ts'
 import { type Knowledge, type Node, openKnowledge, openNode } from '../../src/node.ts'
 import { createAccount } from '../../src/operations/accounts.ts'
 import { knownGateways } from '../../src/known-gateways.ts'
@@ -38,7 +39,9 @@ export interface TestGatewayOptions {
   /** Relays of its configuration. */
   readonly relays?: readonly TestGateway[]
   /** Made once its account exists. */
-  readonly groups?: (knowledge: Knowledge, account: Identity) => ChatGroups
+  readonly groups?: (knowledge: Knowledge) => ChatGroups
+  /** Another store than the real one as it is. */
+  readonly openStore?: typeof openStore
   /** Never straight to a contact's relay (`overlay.hideFromRelays`). */
   readonly isHidden?: boolean
 }
@@ -63,7 +66,15 @@ export async function openWorld(ambient: Ambient = testAmbient): Promise<World> 
     async gateway(name, { wrap = (overlay: Overlay) => overlay, isRelay = false, ...options } = {}) {
       const folder = join(root, name)
       const paths = { store: join(folder, 'store'), blobs: join(folder, 'blobs') }
-      const knowledge = await openKnowledge({ paths, key: keyOf(name), storeBytesMax: storeBytes }, ambient)
+      const knowledge = await openKnowledge(
+        {
+          paths,
+          key: keyOf(name),
+          storeBytesMax: storeBytes,
+          ...(options.openStore === undefined ? {} : { openStore: options.openStore }),
+        },
+        ambient,
+      )
       const known = knowledge.accounts.list()[0]
       if (known === undefined)
         await createAccount(knowledge, ambient, { localName: name, address: undefined, displayName: undefined })
@@ -75,7 +86,7 @@ export async function openWorld(ambient: Ambient = testAmbient): Promise<World> 
       })
       const node = await openNode(knowledge, wrap(joined), ambient, {
         relays: { relays: relays.map(addressOf), isHidden },
-        ...(options.groups === undefined ? {} : { groups: options.groups(knowledge, account) }),
+        ...(options.groups === undefined ? {} : { groups: options.groups(knowledge) }),
       })
       const made: TestGateway = {
         name,

@@ -12,6 +12,7 @@ const some = fc.uint8Array({ maxLength: 3000 }).map((one) => Buffer.from(one))
 const id = <Id extends string>() => octets(32).map((one) => one.toString('hex') as Id)
 const kind = <const K extends Statement['kind']>(value: K) => fc.constant(value)
 const signed = fc.record({ body: some, signature: octets(64) })
+const heads = fc.uniqueArray(id<GroupOpId>(), { maxLength: 5 }).map((one) => one.toSorted())
 const ids = fc.array(id<MessageId>(), { maxLength: 5 })
 
 const statement: fc.Arbitrary<Statement> = fc.oneof(
@@ -32,6 +33,8 @@ const statement: fc.Arbitrary<Statement> = fc.oneof(
   }),
   fc.record({ kind: kind('history'), messages: fc.array(some, { minLength: 1, maxLength: 30 }) }),
   fc.record({ kind: kind('wanted'), ops: fc.array(id<GroupOpId>(), { maxLength: 5 }), messages: ids }),
+  fc.record({ kind: kind('vouchFor'), heads }),
+  fc.record({ kind: kind('vouched'), heads, signature: octets(64), device: id<DeviceId>() }),
   fc.record({ kind: kind('absent'), messages: ids }),
   fc.record({ kind: kind('chainsWanted'), epoch: id<GroupOpId>() }),
 )

@@ -53,6 +53,20 @@ export class Thunderbird implements AsyncDisposable {
     )
   }
 
+  /** The same for a folder that has a place and no use of its own, such as `Chats/bob`. */
+  async openFolderAt(path: string): Promise<void> {
+    await this.#process.until(`folder ${path}`, 20_000, () =>
+      this.#inMainWindow<boolean>(
+        `const folder = server().rootFolder.descendants.find((one) =>
+           decodeURI(one.URI.replace(server().rootFolder.URI + '/', '')) === args[0])
+         if (!folder || !pane().displayFolder) return false
+         pane().displayFolder(folder.URI)
+         return pane().gFolder?.URI === folder.URI`,
+        path,
+      ),
+    )
+  }
+
   /** Names of the account's folders, by the paths the server gave them. */
   async folders(): Promise<readonly string[]> {
     return await this.#inMainWindow(

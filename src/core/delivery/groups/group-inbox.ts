@@ -126,6 +126,20 @@ export class GroupInbox implements Disposable {
         for (const id of statement.messages)
           this.#parts.conversations.history.giveUp(tx, delivery.account, id, groupConversation(delivery.id))
         return
+      case 'vouchFor':
+        return this.#parts.groups.vouchFor(
+          tx,
+          delivery.account,
+          this.#groupWith(tx, delivery),
+          statement.heads,
+          delivery.from,
+        )
+      case 'vouched':
+        return this.#parts.groups.vouched(tx, delivery.account, this.#groupWith(tx, delivery), statement.heads, {
+          identity: delivery.from,
+          device: statement.device,
+          signature: Uint8Array.from(statement.signature),
+        })
       case 'chainsWanted':
         return this.#takeChainsWanted(tx, delivery, statement.epoch)
       default:

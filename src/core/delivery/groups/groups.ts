@@ -8,9 +8,9 @@ import type { GroupBook, GroupRow } from '../../conversation/group-book.ts'
 import { aboutOf, type Arriving } from '../../conversation/history.ts'
 import { MyceliumError } from '../../errors.ts'
 import { foundGroup, type Group, type GroupAuthor } from '../../group/group.ts'
-import type { GroupAction, GroupPolicy, SignedGroupOp } from '../../group/op.ts'
+import type { CheckpointSigner, GroupAction, GroupPolicy, SignedGroupOp } from '../../group/op.ts'
 import { adminsOf, isAdmin, type Roster, sendingEpoch } from '../../group/roster.ts'
-import type { ConversationId, GroupId, Identity, MessageId } from '../../ids.ts'
+import type { ConversationId, GroupId, GroupOpId, Identity, MessageId } from '../../ids.ts'
 import { limits } from '../../limits.ts'
 import { groupConversation } from '../../message/conversation.ts'
 import { blobOf, decodeMessage, messageIdOf } from '../../message/message.ts'
@@ -19,6 +19,7 @@ import type { ChatPost, Draft } from '../chat-post.ts'
 import type { Said } from '../chats.ts'
 import type { Keyring } from '../needs.ts'
 import type { GatewayAddress } from '../ports.ts'
+import { Checkpoints } from './checkpoints.ts'
 import type { GroupPost } from './group-post.ts'
 import type { GroupVault } from './group-vault.ts'
 import type { Statement } from './statements.ts'
@@ -39,6 +40,7 @@ const firstPolicy: GroupPolicy = { post: 'members', add: 'admins', sharesHistory
 
 export class Groups {
   readonly #parts: GroupParts
+  readonly #checkpoints = new Checkpoints()
 
   constructor(parts: GroupParts) {
     this.#parts = parts
@@ -112,6 +114,44 @@ export class Groups {
   async setPolicy(account: Identity, id: GroupId, change: Partial<Record<keyof GroupPolicy, unknown>>): Promise<void> {
     const given = Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined))
     await this.#doOne(account, id, (group) => ({ kind: 'policy', policy: { ...group.state.policy, ...given } }))
+  }
+
+  /**
+   * Has more than half of the admins vouch for where the group stands, so that nothing is dated back behind it: at once
+   * where this account is the only admin, else as soon as enough of them have.
+   * @throws `not-permitted`
+   */
+  async checkpoint(account: Identity, id: GroupId): Promise<void> {
+    await this.#act(account, id, (tx, group) => {
+      const heads = this.#checkpoints.ask(account, group, this.author(account).device)
+      if (this.#makeCheckpoint(tx, account, group)) return
+      const others = adminsOf(group.state).filter((admin) => admin !== account)
+      this.#announce(tx, account, group, others, [{ kind: 'vouchFor', heads }])
+    })
+  }
+
+  /** Another admin asks us to vouch. @throws `not-permitted` where the group does not stand here as it does there */
+  vouchFor(tx: WriteTx, account: Identity, group: Group, heads: readonly GroupOpId[], from: Identity): void {
+    const author = this.author(account)
+    const signature = this.#checkpoints.vouch(author, group, heads)
+    this.#announce(tx, account, group, [from], [{ kind: 'vouched', heads, signature, device: author.device }])
+  }
+
+  vouched(tx: WriteTx, account: Identity, group: Group, heads: readonly GroupOpId[], signer: CheckpointSigner): void {
+    if (this.#checkpoints.vouched(account, group, heads, signer) !== undefined) this.#makeCheckpoint(tx, account, group)
+  }
+
+  /** @returns whether enough have vouched */
+  #makeCheckpoint(tx: WriteTx, account: Identity, group: Group): boolean {
+    const heads = this.#checkpoints.heads(account, group.id)
+    const signers = this.#checkpoints.signers(account, group)
+    if (heads === undefined || signers === undefined) return false
+    const nowMs = this.#parts.ambient.clock.nowMs()
+    const op = group.compose(this.author(account), { kind: 'checkpoint', signers }, nowMs, heads)
+    this.#parts.book.add(tx, account, group, op, nowMs)
+    this.#announce(tx, account, group, membersOf(group), [{ kind: 'ops', ops: [op] }])
+    tx.afterCommit(() => this.#checkpoints.done(account, group.id))
+    return true
   }
 
   /** Takes part in a group to which somebody added this account who is no contact. */

@@ -19,8 +19,8 @@ import {
 } from '../../codec.ts'
 import { type SignedEnvelope, signedEnvelopeCodec } from '../../group/envelope.ts'
 import { type ChainHead, chainKeyBytes, seedBytes } from '../../group/group-keys.ts'
-import { deviceId, type SignedGroupOp, signedGroupOpCodec } from '../../group/op.ts'
-import type { GroupOpId, MessageId } from '../../ids.ts'
+import { deviceId, headsCodec, type SignedGroupOp, signedGroupOpCodec } from '../../group/op.ts'
+import type { DeviceId, GroupOpId, MessageId } from '../../ids.ts'
 import { limits } from '../../limits.ts'
 
 export type Statement =
@@ -38,6 +38,15 @@ export type Statement =
   /** What was said before, where the group's rules share it with those who join: as whoever added them vouches. */
   | { readonly kind: 'history'; readonly messages: readonly Uint8Array[] }
   | { readonly kind: 'wanted'; readonly ops: readonly GroupOpId[]; readonly messages: readonly MessageId[] }
+  /** An admin asks the others to vouch that the group stood there. */
+  | { readonly kind: 'vouchFor'; readonly heads: readonly GroupOpId[] }
+  /** By one of them, for a checkpoint with these parents. */
+  | {
+      readonly kind: 'vouched'
+      readonly heads: readonly GroupOpId[]
+      readonly signature: Uint8Array
+      readonly device: DeviceId
+    }
   | { readonly kind: 'absent'; readonly messages: readonly MessageId[] }
   /** Chains of this epoch are missing here. */
   | { readonly kind: 'chainsWanted'; readonly epoch: GroupOpId }
@@ -93,6 +102,11 @@ const statementCodec = union<Statement>({
       kind: literal('history'),
       messages: array(bytes(limits.groupEnvelopeBytesMax), limits.groupStatementOpsMax),
     }),
+  },
+  vouchFor: { tag: 10, codec: record({ kind: literal('vouchFor'), heads: headsCodec }) },
+  vouched: {
+    tag: 11,
+    codec: record({ kind: literal('vouched'), heads: headsCodec, signature: fixed(64), device: deviceId }),
   },
   absent: { tag: 6, codec: record({ kind: literal('absent'), messages: messageIds }) },
   chainsWanted: { tag: 7, codec: record({ kind: literal('chainsWanted'), epoch: opId }) },
