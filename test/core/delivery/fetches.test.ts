@@ -16,7 +16,7 @@ import {
 } from '../../../src/core/delivery/blob-chunks.ts'
 import { Fetches, type FetchProgress, type WantedBlob } from '../../../src/core/delivery/fetches.ts'
 import type { GatewayAddress, Overlay } from '../../../src/core/delivery/ports.ts'
-import { MyceliumError } from '../../../src/core/errors.ts'
+import { MyceliumError, unreachable } from '../../../src/core/errors.ts'
 import type { BlobRoot, GatewayId, Identity } from '../../../src/core/ids.ts'
 import { openBlobs } from '../../../src/core/store/blobs.ts'
 import { temporaryPlace } from '../store/support.ts'
@@ -75,8 +75,11 @@ function answered(blob: ReturnType<typeof blobOf>, manner: Manner, index: number
       return blob.answer((index + 1) % blob.chunks)
     case 'garbage':
       return Buffer.from('nothing of the kind')
-    default:
+    case 'good':
+    case 'absent':
       return right
+    default:
+      return unreachable(manner)
   }
 }
 

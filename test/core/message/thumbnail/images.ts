@@ -10,7 +10,7 @@ const wasm = (path: string): object =>
     readFileSync(require.resolve(path)),
   )
 
-export const red = ([x, width]: readonly [number, number]): number => Math.round((x / Math.max(1, width - 1)) * 255)
+const red = ([x, width]: readonly [number, number]): number => Math.round((x / Math.max(1, width - 1)) * 255)
 
 export function gradient(width: number, height: number): { width: number; height: number; data: Uint8ClampedArray } {
   const data = new Uint8ClampedArray(width * height * 4)
@@ -53,14 +53,14 @@ function rowsOf(width: number, height: number): Buffer {
 
 export async function jpeg(width: number, height: number): Promise<Uint8Array> {
   const codec = await import('@jsquash/jpeg/encode.js')
-  await codec.init(wasm('@jsquash/jpeg/codec/enc/mozjpeg_enc.wasm') as never)
-  return new Uint8Array(await codec.default(gradient(width, height) as never, { quality: 90 }))
+  await codec.init(wasm('@jsquash/jpeg/codec/enc/mozjpeg_enc.wasm'))
+  return new Uint8Array(await codec.default(gradient(width, height), { quality: 90 }))
 }
 
 export async function webp(width: number, height: number): Promise<Uint8Array> {
   const codec = await import('@jsquash/webp/encode.js')
-  await codec.init(wasm('@jsquash/webp/codec/enc/webp_enc.wasm') as never)
-  return new Uint8Array(await codec.default(gradient(width, height) as never, { quality: 90 }))
+  await codec.init(wasm('@jsquash/webp/codec/enc/webp_enc.wasm'))
+  return new Uint8Array(await codec.default(gradient(width, height), { quality: 90 }))
 }
 
 export function gif(width: number, height: number): Uint8Array {

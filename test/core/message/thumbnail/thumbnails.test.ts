@@ -97,10 +97,10 @@ test('scaling keeps colours and never makes larger; what is transparent becomes 
 test('a decoder has no more memory than it is given', async () => {
   const path = createRequire(import.meta.url).resolve('@jsquash/webp/codec/dec/webp_dec.wasm')
   const codec = await import('@jsquash/webp/decode.js')
-  Object.assign(globalThis, { ImageData: class {} })
+  Object.assign(globalThis, { ImageData: Object })
   const image = Uint8Array.from(await webp(4000, 3000))
   const decode = async (megabytes: number): Promise<unknown> => {
-    await codec.init(boundedWasm(new Uint8Array(readFileSync(path)), megabytes * 1024 * 1024) as never)
+    await codec.init(boundedWasm(new Uint8Array(readFileSync(path)), megabytes * 1024 * 1024))
     return await codec.default(image.buffer)
   }
   await expect(decode(256)).resolves.toBeDefined()
