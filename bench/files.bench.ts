@@ -9,7 +9,7 @@ import type { MessageId } from '../src/core/ids.ts'
 import { tempFolder } from '../test/interop/support/temp-folder.ts'
 import { FilePeer, type FilePeerEvent } from './files/file-peer.ts'
 import { copyTime } from './files/scp.ts'
-import { median, rssAnonMb } from './support/soak/memory.ts'
+import { cpuMs, median, rssAnonMb } from './support/soak/memory.ts'
 
 const megabyte = 1_000_000
 const patienceMs = 10 * 60_000
@@ -40,14 +40,17 @@ async function throughput(path: string, warmUp: string, say: (line: string) => v
   await pair.delivered(first.id)
   await sleep(3000)
   const watched = await Promise.all([alice, bob].map(watchMemory))
+  const pids = await Promise.all([alice, bob].map(async (peer) => await peer.ask<number>({ do: 'pid' })))
   const startedAt = performance.now()
   const { id, preparedMs } = await alice.ask<{ readonly id: MessageId; readonly preparedMs: number }>({
     do: 'send',
     path,
   })
   const sentAt = performance.now()
+  const cpuBefore = pids.map(cpuMs)
   await pair.delivered(id)
   const endedAt = performance.now()
+  const [senderCpu, receiverCpu] = pids.map((pid, side) => cpuMs(pid) - cpuBefore[side]!)
   const above = watched.map((memory) => memory.end())
   const { hash, bytes } = await hashOfFile(path)
   if ((await bob.ask<string>({ do: 'hash', message: id })) !== hash)
@@ -65,6 +68,8 @@ async function throughput(path: string, warmUp: string, say: (line: string) => v
       ...comparedTo(scp && megabytes / scp, rate(endedAt - sentAt)),
     },
     { name: 'prepare', unit: 'MB/s', value: rate(preparedMs) },
+    { name: 'sender_cpu', unit: 'ms/MB', value: Math.round((senderCpu! / megabytes) * 10) / 10 },
+    { name: 'receiver_cpu', unit: 'ms/MB', value: Math.round((receiverCpu! / megabytes) * 10) / 10 },
     { name: 'send_to_stored', unit: 'MB/s', value: rate(endedAt - startedAt) },
     { name: 'rss_above_idle', unit: 'MB', value: Math.max(...above) },
     { name: 'rss_above_idle_sender', unit: 'MB', value: above[0]! },

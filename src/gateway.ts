@@ -166,10 +166,11 @@ async function openMail(
   ambient: Ambient,
   fronts: DisposedTogether,
 ): Promise<Mail> {
-  const { logins, mailboxes, annotations, quotas } = knowledge
+  const { logins, mailboxes, annotations, quotas, fileUse } = knowledge
   const quota = (account: Identity): { usedBytes: number; limitBytes: number | undefined } => {
     const bytesMax = quotas.bytesMax(account)
-    return { usedBytes: mailboxes.usedBytes(account), limitBytes: bytesMax === Infinity ? undefined : bytesMax }
+    const usedBytes = mailboxes.usedBytes(account) + fileUse.bytes(account)
+    return { usedBytes, limitBytes: bytesMax === Infinity ? undefined : bytesMax }
   }
   const { messageBytesMax } = config.mail
   const counts = { smtp: newLoginCounts(), imap: newLoginCounts() }

@@ -155,7 +155,7 @@ function clientMetrics({ smtp, imap, logins }: MetricSources): readonly Metric[]
   ]
 }
 
-function accountMetrics({ knowledge: { accounts, mailboxes, quotas } }: MetricSources): readonly Metric[] {
+function accountMetrics({ knowledge: { accounts, mailboxes, quotas, fileUse } }: MetricSources): readonly Metric[] {
   return [
     gauge('mycelium_accounts', 'Accounts, by state.', () => {
       const disabled = accounts.list().filter((account) => account.disabled).length
@@ -165,8 +165,12 @@ function accountMetrics({ knowledge: { accounts, mailboxes, quotas } }: MetricSo
       'mycelium_accounts_nearly_full',
       'Accounts that use more than nine tenths of their quota.',
       () =>
-        accounts.list().filter(({ identity }) => mailboxes.usedBytes(identity) > nearlyFull * quotas.bytesMax(identity))
-          .length,
+        accounts
+          .list()
+          .filter(
+            ({ identity }) =>
+              mailboxes.usedBytes(identity) + fileUse.bytes(identity) > nearlyFull * quotas.bytesMax(identity),
+          ).length,
     ),
     gauge('mycelium_mail_bytes', 'Mail of all accounts, as quotas count it.', () =>
       accounts.list().reduce((sum, { identity }) => sum + mailboxes.usedBytes(identity), 0),

@@ -15,6 +15,7 @@ import { backupOperations } from './operations/backup.ts'
 import { chatOperations } from './operations/chats.ts'
 import { contactOperations } from './operations/contacts.ts'
 import type { OperationParts } from './operations/context.ts'
+import { fileOperations } from './operations/files.ts'
 import { groupOperations } from './operations/groups.ts'
 import { mailOperations } from './operations/mail.ts'
 import { queueOperations } from './operations/queue.ts'
@@ -33,6 +34,7 @@ export function operationsOver(parts: OperationParts): Operations {
     ...contactOperations(parts),
     ...backupOperations(parts),
     ...chatOperations(parts),
+    ...fileOperations(parts),
     ...groupOperations(parts),
     ...mailOperations(parts),
     ...queueOperations(parts),

@@ -118,6 +118,7 @@ function detailsText(account: AccountDetails): string {
     `Quota       ${account.quotaBytes === undefined ? 'none' : formatSize(account.quotaBytes)}${account.quotaIsOwn ? '' : ' (default)'}`,
     `Mail        ${messages} messages in ${mailboxes} mailboxes${queued === undefined ? '' : `, ${queued} waiting to be delivered`}`,
     `Clients     ${passwords} app passwords`,
+    ...(account.fileBytes === 0 ? [] : [`Files       ${formatSize(account.fileBytes)}`]),
     `Contacts    ${contacts}`,
     `Words       ${account.wordsKept ? 'kept here until somebody confirms them: recovery show' : 'with whoever wrote them down'}`,
   ].join('\n')

@@ -8,6 +8,7 @@ import { addChat } from './chat.ts'
 import { addContact } from './contact.ts'
 import type { Environment } from './context.ts'
 import { lineFor, UsageError } from './errors.ts'
+import { addFile } from './file.ts'
 import { addGroup } from './group.ts'
 import { addInit } from './init.ts'
 import { addInvite } from './invite.ts'
@@ -51,6 +52,7 @@ function buildProgram(environment: Environment): Command {
     addInvite,
     addContact,
     addChat,
+    addFile,
     addGroup,
     addQueue,
     addRelay,

@@ -115,6 +115,20 @@ export const operationParams = {
     inInbox: z.boolean().optional(),
   }),
 
+  /** Reads the file from `input`. */
+  fileSend: z.strictObject({
+    account,
+    to: contact,
+    name: z.string().min(1).max(limits.transferNameCharsMax),
+    mediaType: z.string().min(3).max(limits.mediaTypeOctetsMax),
+    /** Its size, where it is known before. */
+    bytes: z.int().min(0).optional(),
+    text: chatText.optional(),
+  }),
+  /** Waits for it where it is on its way, and writes it to `output`. */
+  fileGet: z.strictObject({ account, message: messageName }),
+  fileList: z.strictObject({ account, with: contact.optional() }),
+
   groupCreate: z.strictObject({
     account,
     name: groupName,
@@ -215,8 +229,10 @@ export interface AccountView {
   readonly fingerprint: string
   readonly disabled: boolean
   readonly recoveryConfirmed: boolean
-  /** Octets of mail. */
+  /** Octets of mail and files. */
   readonly usedBytes: number
+  /** Of them, files of conversations, those on their way included. */
+  readonly fileBytes: number
   /** Octets of mail at most; absent for no limit, and on a stopped home where the configuration says. */
   readonly quotaBytes: number | undefined
   /** Whether the account has a quota of its own, not the configuration's. */
@@ -504,6 +520,24 @@ export interface ChatEvent {
   readonly who?: ChatPerson | undefined
 }
 
+export interface FileView {
+  /** The message that it is in. */
+  readonly message: string
+  /** What the conversation is called here. */
+  readonly with: string
+  readonly author: ChatPerson
+  readonly sentAtMs: number
+  readonly name: string
+  readonly mediaType: string
+  readonly size: number
+  /** `refused`: over a limit or without room here; `absent`: not fetched any more. `file get` tries both again. */
+  readonly state: 'here' | 'coming' | 'refused' | 'absent'
+  readonly reason: string | undefined
+  /** Octets that are here, and how fast more come. */
+  readonly bytes: number
+  readonly bytesPerSecond: number
+}
+
 export interface ChatSettingsView {
   readonly readReceipts: boolean
   readonly presence: boolean
@@ -582,6 +616,9 @@ export interface Results {
   readonly contactRequests: readonly ContactRequestView[]
   readonly contactAccept: ContactView
 
+  readonly fileSend: FileView
+  readonly fileGet: FileView
+  readonly fileList: readonly FileView[]
   readonly chatSend: ChatMessageView
   readonly chatEdit: ChatMessageView
   readonly chatDelete: ChatMessageView

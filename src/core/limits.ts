@@ -19,6 +19,7 @@ export const limits = {
   fileBytesMax: 4 * 1024 * 1024 * 1024, // ours: one file in a conversation
   filesAtOnce: 2, // ours: of one author that are fetched at a time, beside their mail
   contactDayFileBytesMax: 8 * 1024 * 1024 * 1024, // ours: DESIGN §6 says 1 GB a day for mail; a larger file would never pass
+  filesListedMessages: 1000, // ours: of each conversation, the latest, in which `file list` looks
   imageBytesMax: 32 * 1024 * 1024, // ours: of an image that gets a thumbnail
   imagePixelsMax: 36_000_000, // ours: a decoder takes 4 bytes for each, and up to 8 more
   imageMemoryBytesMax: 512 * 1024 * 1024, // ours: of one decoder

@@ -11,7 +11,7 @@ import { localPartOf, parseAddress } from '../core/message/address.ts'
 import type { Knowledge } from '../node.ts'
 import { accountOf, type OperationParts } from './context.ts'
 
-export function viewAccount({ mailboxes, quotas }: Knowledge, account: OwnAccount): AccountView {
+export function viewAccount({ mailboxes, quotas, fileUse }: Knowledge, account: OwnAccount): AccountView {
   const { localName, addresses, displayName, identity, fingerprint, disabled, recoveryConfirmed } = account
   const bytesMax = quotas.bytesMax(identity)
   return {
@@ -22,7 +22,8 @@ export function viewAccount({ mailboxes, quotas }: Knowledge, account: OwnAccoun
     fingerprint,
     disabled,
     recoveryConfirmed,
-    usedBytes: mailboxes.usedBytes(identity),
+    usedBytes: mailboxes.usedBytes(identity) + fileUse.bytes(identity),
+    fileBytes: fileUse.bytes(identity),
     quotaBytes: bytesMax === Infinity ? undefined : bytesMax,
     quotaIsOwn: quotas.isOwn(identity),
   }

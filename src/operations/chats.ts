@@ -107,7 +107,7 @@ export function chatOperations(parts: OperationParts): ChatOperations {
 }
 
 /** A contact, another account of this gateway, oneself, or a group. @throws `no-such-group`, `ambiguous` */
-function partnerOf(parts: OperationParts, account: OwnAccount, named: string): Partner {
+export function partnerOf(parts: OperationParts, account: OwnAccount, named: string): Partner {
   const local = parts.knowledge.accounts.byUser(named)
   if (local !== undefined) return { kind: 'direct', peer: local.identity }
   try {
@@ -118,7 +118,7 @@ function partnerOf(parts: OperationParts, account: OwnAccount, named: string): P
   }
 }
 
-async function say(
+export async function say(
   parts: OperationParts,
   account: OwnAccount,
   partner: Partner,
@@ -176,7 +176,7 @@ function viewStep(parts: OperationParts, account: OwnAccount, { number, conversa
   }
 }
 
-function nameOfPartner(parts: OperationParts, account: OwnAccount, partner: Partner): string {
+export function nameOfPartner(parts: OperationParts, account: OwnAccount, partner: Partner): string {
   if (partner.kind === 'direct') return viewPerson(parts, account, partner.peer).name
   return parts.knowledge.groupBook.groupNow(account.identity, partner.group)?.state.name ?? partner.group.slice(0, 16)
 }

@@ -77,14 +77,15 @@ function recovery({ knowledge }: OperationParts): readonly DoctorCheck[] {
 
 const nearlyFull = 0.9
 
-function room({ knowledge: { accounts, mailboxes, quotas } }: OperationParts): readonly DoctorCheck[] {
+function room({ knowledge: { accounts, mailboxes, quotas, fileUse } }: OperationParts): readonly DoctorCheck[] {
+  const usedBytes = (identity: Identity): number => mailboxes.usedBytes(identity) + fileUse.bytes(identity)
   return accounts
     .list()
-    .filter(({ identity }) => mailboxes.usedBytes(identity) > nearlyFull * quotas.bytesMax(identity))
+    .filter(({ identity }) => usedBytes(identity) > nearlyFull * quotas.bytesMax(identity))
     .map(({ localName, identity }) =>
       warning(
         `room of ${localName}`,
-        `${formatSize(mailboxes.usedBytes(identity))} of ${formatSize(quotas.bytesMax(identity))} used`,
+        `${formatSize(usedBytes(identity))} of ${formatSize(quotas.bytesMax(identity))} used`,
         `mycelium-gateway account quota ${localName} SIZE, or remove mail: a full account takes none`,
       ),
     )

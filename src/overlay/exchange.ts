@@ -34,6 +34,7 @@ export async function askOver(
     if (outcome !== outcomes.answered) throw new MyceliumError('peer-misbehaved', { reason: reasonOf(outcome) })
     const octets = lengthOf(await reader.exactly(lengthBytes, bounded))
     if (octets > answerBytesMax) throw new MyceliumError('peer-misbehaved', { reason: 'answer too large', octets })
+    reader.expect(octets)
     const answer = await reader.exactly(octets, bounded)
     pipe.end()
     return answer
@@ -79,8 +80,8 @@ export async function answerOver(
   reader.handOver({ data: leave, ended: leave })
   const answer = await handler(request, { from, source, signal })
   if (answer === undefined || answer.length > answerMax) return refuse(pipe, outcomes.refused)
-  pipe.write(Uint8Array.of(outcomes.answered))
-  await writeSlowly(pipe, framed(answer), signal)
+  pipe.write(Uint8Array.of(outcomes.answered, ...lengthBytesOf(answer)))
+  await writeSlowly(pipe, answer, signal)
   pipe.end()
 }
 
@@ -113,6 +114,12 @@ function framed(bytes: Uint8Array): Uint8Array {
   frame.writeUInt32BE(bytes.length)
   frame.set(bytes, lengthBytes)
   return frame
+}
+
+function lengthBytesOf({ length }: Uint8Array): Uint8Array {
+  const bytes = Buffer.alloc(lengthBytes)
+  bytes.writeUInt32BE(length)
+  return bytes
 }
 
 const lengthOf = (bytes: Uint8Array): number => Buffer.from(bytes.buffer, bytes.byteOffset, lengthBytes).readUInt32BE()

@@ -37,6 +37,12 @@ export class PipeReader {
     return this.#ended && this.held === 0
   }
 
+  /** So much is to come: of somebody who was asked for it, so that room is made once. */
+  expect(octets: number): void {
+    const size = Math.min(octets, this.#octetsMax)
+    if (size > this.#buffer.length) this.#moveTo(new Uint8Array(size))
+  }
+
   /** @throws `unreachable` when the pipe ends before, the signal's reason */
   async exactly(octets: number, signal: AbortSignal): Promise<Uint8Array> {
     while (this.held < octets) {
@@ -92,7 +98,11 @@ export class PipeReader {
     const { held } = this
     const needed = held + octets
     const isRoomy = needed * 2 <= this.#buffer.length
-    const next = isRoomy ? this.#buffer : new Uint8Array(Math.min(needed * 2, this.#octetsMax))
+    this.#moveTo(isRoomy ? this.#buffer : new Uint8Array(Math.min(needed * 2, this.#octetsMax)))
+  }
+
+  #moveTo(next: Uint8Array): void {
+    const { held } = this
     next.set(this.#buffer.subarray(this.#start, this.#end))
     this.#buffer = next
     this.#start = 0

@@ -12,6 +12,7 @@ import {
   type ChatMessageView,
   type ContactView,
   type ConversationView,
+  type FileView,
   type GroupView,
   type NewAccount,
   type Operations,
@@ -48,6 +49,7 @@ const account: AccountView = {
   disabled: false,
   recoveryConfirmed: false,
   usedBytes: 2048,
+  fileBytes: 1024,
   quotaBytes: 1024 * 1024,
   quotaIsOwn: true,
 }
@@ -119,7 +121,23 @@ const group: GroupView = {
   messages: 7,
   unread: 1,
 }
+const sentFile: FileView = {
+  message: 'f1'.repeat(32),
+  with: 'Bob',
+  author: { identity: account.identity, name: 'Alice', own: true },
+  sentAtMs: 0,
+  name: 'plan.pdf',
+  mediaType: 'application/pdf',
+  size: 4096,
+  state: 'coming',
+  reason: undefined,
+  bytes: 1024,
+  bytesPerSecond: 512,
+}
 const answers: Results = {
+  fileSend: sentFile,
+  fileGet: { ...sentFile, state: 'here' },
+  fileList: [sentFile, { ...sentFile, state: 'refused', reason: 'mailbox-full' }],
   groupCreate: group,
   groupList: [group],
   groupShow: group,
@@ -371,6 +389,8 @@ const commands: readonly (readonly [string[], Verb, unknown])[] = [
   [['contact', 'verify', 'bob'], 'contactConfirmStart', { contact: 'bob' }],
   [['contact', 'verify', 'bob', '--same'], 'contactConfirmEnd', { contact: 'bob', same: true }],
   [['contact', 'verify', 'bob', '--different'], 'contactConfirmEnd', { contact: 'bob', same: false }],
+  [['file', 'list'], 'fileList', {}],
+  [['file', 'list', 'bob'], 'fileList', { with: 'bob' }],
   [['chat', 'send', 'bob', 'hello'], 'chatSend', { to: 'bob', text: 'hello' }],
   [
     ['chat', 'send', 'bob', 'hello', '--reply-to', '1f1f1f1f'],

@@ -1,12 +1,15 @@
 /** Files in conversations: whatever happens on the way, what arrives is what was sent, once, and within what was agreed. */
 import { createHash } from 'node:crypto'
 import { expect, test } from 'vitest'
+import { silentLog, systemClock, systemRandom } from '../../src/core/ambient.ts'
 import { idOfPartner } from '../../src/core/conversation/conversations.ts'
+import { forgetFiles } from '../../src/core/delivery/files.ts'
 import type { Overlay } from '../../src/core/delivery/ports.ts'
 import { MyceliumError } from '../../src/core/errors.ts'
 import type { MessageId } from '../../src/core/ids.ts'
 import { limits } from '../../src/core/limits.ts'
 import { tables } from '../../src/core/store/tables.ts'
+import { createAccount } from '../../src/operations/accounts.ts'
 import { openWorld, type TestGateway } from '../support/world.ts'
 
 const patience = { timeout: 20_000 }
@@ -165,6 +168,59 @@ test('a file for somebody who is away waits at relays and arrives without its se
   bob = await world.gateway('bob', { relays: [relay] })
   await expect.poll(() => stateOf(bob, sent), patience).toBe('here')
   expect((await read(bob, sent)).equals(bytes)).toBe(true)
+})
+
+test('a file said in a group comes from another member when its author is gone, and to whom it was too large nothing is lost', async () => {
+  await using world = await openWorld()
+  const alice = await world.gateway('alice')
+  const [bob, carol] = [await world.gateway('bob'), await world.gateway('carol')]
+  for (const other of [bob, carol]) {
+    await world.introduce(alice, other)
+    await other.submit(alice.address, 'hello')
+  }
+  await expect.poll(async () => (await alice.read()).length, patience).toBe(2)
+  const group = await alice.node.delivery.groups.create(alice.account, 'friends')
+  await alice.node.delivery.groups.add(alice.account, group, [bob.account, carol.account])
+  for (const other of [bob, carol])
+    await expect.poll(() => other.node.delivery.groups.row(other.account, group)?.state, patience).toBe('joined')
+  await expect.poll(() => bob.knowledge.contacts.byIdentity(bob.account, carol.account)?.state, patience).toBe('fellow')
+  const bytes = content(2_000_000)
+  const small = async (limit: number | undefined) =>
+    await carol.knowledge.store.write((tx) => carol.knowledge.quotas.set(tx, carol.account, limit))
+  await small(1_000_000)
+  const { files, groups } = alice.node.delivery
+  using prepared = await files.prepare(alice.account, pieces(bytes), {
+    name: 'plan.pdf',
+    mediaType: 'application/pdf',
+    bytes: bytes.length,
+    signal,
+  })
+  const { id } = await groups.say(alice.account, group, { parts: [prepared.part] })
+  await expect.poll(() => stateOf(bob, id), patience).toBe('here')
+  await expect.poll(() => stateOf(carol, id), patience).toBe('refused')
+  await alice.stop()
+  await small(undefined)
+  await carol.node.delivery.files.fetch(carol.account, id)
+  await expect.poll(() => stateOf(carol, id), patience).toBe('here')
+  expect((await read(carol, id)).equals(bytes)).toBe(true)
+})
+
+test('a file for another account of the same gateway is there at once, as a content of its own', async () => {
+  await using world = await openWorld()
+  const office = await world.gateway('office')
+  const ambient = { clock: systemClock, random: systemRandom, log: silentLog }
+  await createAccount(office.knowledge, ambient, { localName: 'second', address: undefined, displayName: undefined })
+  const second = office.knowledge.accounts.list().find(({ identity }) => identity !== office.account)!.identity
+  const bytes = content(300_000)
+  const { files, chats } = office.node.delivery
+  using prepared = await files.prepare(office.account, pieces(bytes), { name: 'a', mediaType: 'b/c', signal })
+  const { id } = await chats.say(office.account, second, { parts: [prepared.part] })
+  await expect.poll(() => files.standing(second, id)?.state, patience).toBe('here')
+  expect(Buffer.concat(await Array.fromAsync(files.read(second, id))).equals(bytes)).toBe(true)
+  expect([office.account, second].map((account) => office.knowledge.fileUse.bytes(account))).toEqual([300_000, 300_000])
+  await office.knowledge.store.write((tx) => forgetFiles(tx, second, office.knowledge))
+  expect(office.knowledge.fileUse.bytes(second)).toBe(0)
+  expect(Buffer.concat(await Array.fromAsync(files.read(office.account, id))).equals(bytes)).toBe(true)
 })
 
 /** The same network, but for how chunks are asked for. */

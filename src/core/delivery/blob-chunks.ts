@@ -108,5 +108,9 @@ const answerCodec = record<ChunkAnswer>({
 export const chunkAnswerBytesMax = chunkBytesMax + 16 + 8 + limits.merkleDepthMax * hashBytes
 export const encodeChunkRequest = (request: ChunkRequest): Uint8Array => encode(requestCodec, request)
 export const decodeChunkRequest = (encoded: Uint8Array): ChunkRequest => decode(requestCodec, encoded)
-export const encodeChunkAnswer = (answer: ChunkAnswer): Uint8Array => encode(answerCodec, answer)
+export function encodeChunkAnswer(answer: ChunkAnswer): Uint8Array {
+  const out = new Writer(answer.sealed.length + 8 + answer.proof.length * hashBytes)
+  answerCodec.write(out, answer)
+  return out.finish()
+}
 export const decodeChunkAnswer = (encoded: Uint8Array): ChunkAnswer => decode(answerCodec, encoded)

@@ -2,7 +2,7 @@
 import { bool, decode, encode, fixed, hexId, optional, record, u32, u64, u8, type Codec } from '../codec.ts'
 import { concat } from '../bytes.ts'
 import type { BlobRoot, ContentId, ConversationId, DeviceId, Identity, MessageId } from '../ids.ts'
-import type { BlobContent } from '../message/content.ts'
+import { type BlobContent, type Content, sizeOfContent } from '../message/content.ts'
 import type { ReadTx, WriteTx } from '../store/store.ts'
 import { tables } from '../store/tables.ts'
 import { type Refusal, refusals } from './items.ts'
@@ -101,4 +101,25 @@ export function putKept(tx: WriteTx, file: KeptFile): void {
 export function removeKept(tx: WriteTx, file: KeptFile): void {
   tx.remove(tables.files, keyOf(tx, file))
   tx.remove(tables.fileRoots, rootKey(tx, file))
+}
+
+export interface FileStanding extends FileOf {
+  /** `absent`: nobody fetches it, and nothing was said against it. */
+  readonly state: 'here' | 'coming' | 'refused' | 'absent'
+  /** Why it is not fetched. */
+  readonly reason?: Refusal
+  /** Octets that are here. */
+  readonly bytes: number
+  readonly bytesTotal: number
+  readonly bytesPerSecond: number
+}
+
+export function fileStanding(tx: ReadTx, account: Identity, message: MessageId, content: Content): FileStanding {
+  const of = { account, message }
+  const bytesTotal = sizeOfContent(content)
+  const none = { ...of, bytes: 0, bytesTotal, bytesPerSecond: 0 }
+  if (content.kind === 'inline' || keptFile(tx, of) !== undefined) return { ...none, state: 'here', bytes: bytesTotal }
+  const coming = arrivingFile(tx, of)
+  if (coming?.refused !== undefined) return { ...none, state: 'refused', reason: coming.refused }
+  return { ...none, state: coming === undefined ? 'absent' : 'coming' }
 }

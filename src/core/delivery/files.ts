@@ -26,6 +26,8 @@ import {
   arrivingFile,
   arrivingFiles,
   type FileOf,
+  fileStanding,
+  type FileStanding,
   keptFile,
   keptFiles,
   putArriving,
@@ -64,14 +66,6 @@ interface FileParts {
 /** A file that is stored here and in no message yet; goes with its scope, or an hour later, unless it was said. */
 export interface PreparedFile extends Disposable {
   readonly part: FilePart
-}
-
-export interface FileStanding extends FileOf {
-  readonly state: 'here' | 'coming' | 'refused' | 'absent'
-  readonly reason?: Refusal
-  readonly bytes: number
-  readonly bytesTotal: number
-  readonly bytesPerSecond: number
 }
 
 const dayMs = 24 * 3600_000
@@ -172,18 +166,12 @@ export class Files implements AsyncDisposable {
     const { conversations, store, fetches } = this.#parts
     const content = conversations.message(account, message)?.file?.part.content
     if (content === undefined) return undefined
-    const of = { account, message }
-    if (content.kind === 'inline') return { ...of, state: 'here', ...whole(content.bytes.length) }
-    const { kept, coming } = store.read((tx) => ({ kept: keptFile(tx, of), coming: arrivingFile(tx, of) }))
-    if (kept !== undefined) return { ...of, state: 'here', ...whole(kept.size) }
-    if (coming?.refused !== undefined) return { ...of, state: 'refused', reason: coming.refused, ...none(content.size) }
-    if (coming === undefined) return { ...of, state: 'absent', ...none(content.size) }
-    return {
-      ...of,
-      state: 'coming',
-      ...none(content.size),
-      ...counts(fetches.progress({ account, root: content.root })),
-    }
+    const standing = store.read((tx) => fileStanding(tx, account, message, content))
+    if (standing.state !== 'coming' || content.kind === 'inline') return standing
+    const progress = fetches.progress({ account, root: content.root })
+    return progress === undefined
+      ? standing
+      : { ...standing, bytes: progress.bytes, bytesPerSecond: progress.bytesPerSecond }
   }
 
   /** Progress of what is on its way; returns how to stop. */
@@ -365,11 +353,6 @@ export function forgetFiles(
     parts.mailboxes.release(tx, account, file.content)
   }
 }
-
-const whole = (bytes: number) => ({ bytes, bytesTotal: bytes, bytesPerSecond: 0 })
-const none = (bytesTotal: number) => ({ bytes: 0, bytesTotal, bytesPerSecond: 0 })
-const counts = (progress: FetchProgress | undefined) =>
-  progress && { bytes: progress.bytes, bytesPerSecond: progress.bytesPerSecond }
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   if (bytes.length > 0) yield bytes

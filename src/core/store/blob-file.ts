@@ -4,7 +4,7 @@
  * from another file.
  */
 import { type FileHandle, open } from 'node:fs/promises'
-import { aeadTagBytes, open as openSealed, seal } from '../crypto/aead.ts'
+import { aeadTagBytes, open as openSealed, sealInto } from '../crypto/aead.ts'
 import { MyceliumError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import type { BlobRow } from './content-rows.ts'
@@ -32,13 +32,15 @@ export function sealChunks(
   { plaintext, offset, isEnd }: { plaintext: Uint8Array; offset: number; isEnd: boolean },
 ): { readonly bytes: Uint8Array; readonly position: number } {
   const first = offset / chunkBytes
-  const pieces: Uint8Array[] = []
+  const bytes = Buffer.allocUnsafeSlow(plaintext.length + Math.ceil(plaintext.length / chunkBytes) * aeadTagBytes)
   for (let at = 0; at < plaintext.length; at += chunkBytes) {
     const piece = plaintext.subarray(at, at + chunkBytes)
     const isLast = isEnd && at + chunkBytes >= plaintext.length
-    pieces.push(seal(blob.key, nonceOf(first + at / chunkBytes, isLast), piece, blob.file))
+    const number = at / chunkBytes
+    const target = bytes.subarray(number * sealedBytes, number * sealedBytes + piece.length + aeadTagBytes)
+    sealInto(target, blob.key, nonceOf(first + number, isLast), piece, blob.file)
   }
-  return { bytes: Buffer.concat(pieces), position: first * sealedBytes }
+  return { bytes, position: first * sealedBytes }
 }
 
 /** Where in the file plaintext that starts and ends with chunks lies. */
