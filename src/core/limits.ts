@@ -76,6 +76,17 @@ export const limits = {
   inviteExpiryMsMax: 56 * 24 * 3600_000, // ours: no longer than prekeys are published ahead
 
   devicesMax: 32, // ours: of one identity
+  deviceNameOctetsMax: 64, // ours
+  deviceSilentMs: 30 * 24 * 3600_000, // DESIGN §6: a device silent for this long is suspended
+
+  // between the devices of one account
+  reconcileRangesMax: 16, // ours: asked about in one message
+  reconcileSplit: 16, // ours: pieces of a range that differs
+  reconcilePartsMax: 16, // as reconcileSplit
+  reconcileLeafItems: 16, // ours: a range of so few is listed
+  reconcileListMax: 1024, // ours: items listed for one range: 32 KB
+  reconcileAnswerItems: 1024, // ours: items listed in one answer
+  reconcileRoundsMax: 100_000, // ours: two million items, all of them new
   deviceReplaceMsMin: 24 * 3600_000, // ours: a home goes on as a new device on a contact's word at most this often
   // delivery
   freshRefsMax: 8192, // ours: references kept in memory between submission and sealing, per device
