@@ -11,6 +11,7 @@ import type { Ambient } from './core/ambient.ts'
 import type { Secret } from './core/crypto/secret.ts'
 import { Confirmations } from './core/delivery/confirmations.ts'
 import { type Delivery, openDelivery } from './core/delivery/delivery.ts'
+import { Linking } from './core/delivery/linking.ts'
 import { People } from './core/delivery/people.ts'
 import type { Overlay } from './core/delivery/ports.ts'
 import type { RelaySettings } from './core/delivery/relay/desk.ts'
@@ -110,6 +111,7 @@ export interface Node extends AsyncDisposable {
   readonly overlay: Overlay
   readonly delivery: Delivery
   readonly confirmations: Confirmations
+  readonly linking: Linking
 }
 
 const prekeysEveryMs = 24 * 3600_000
@@ -142,6 +144,7 @@ export async function openNode(
     contactParty: (account, contact) => contacts.byIdentity(account, contact)?.log,
     say: (account, contact, item) => delivery.say(account, contact, item),
   })
+  const linking = new Linking({ overlay, accounts, ambient, prepare: async () => {} })
   const delivery: Delivery = await openDelivery({
     ...knowledge,
     overlay,
@@ -149,13 +152,15 @@ export async function openNode(
     directory: people,
     keyring: people,
     onConfirmation: (account, contact, step) => confirmations.received(account, contact, step),
+    onDevice: linking.answer,
     onRolledBack: (account) => void startAnew(knowledge, delivery, account, ambient),
     ...(relays === undefined ? {} : { relaySettings: relays }),
   })
   scope.use(delivery)
   scope.defer(contacts.watch((account, contact) => delivery.contactChanged(account, contact)))
+  scope.defer(accounts.watch((account) => delivery.accountChanged(account)))
   const owned = scope.move()
-  return { overlay, delivery, confirmations, [Symbol.asyncDispose]: async () => await owned.disposeAsync() }
+  return { overlay, delivery, confirmations, linking, [Symbol.asyncDispose]: async () => await owned.disposeAsync() }
 }
 
 /**

@@ -14,6 +14,7 @@ import { audited } from './operations/audited.ts'
 import { backupOperations } from './operations/backup.ts'
 import { contactOperations } from './operations/contacts.ts'
 import type { OperationParts } from './operations/context.ts'
+import { deviceOperations } from './operations/devices.ts'
 import { mailOperations } from './operations/mail.ts'
 import { queueOperations } from './operations/queue.ts'
 import { relayHostOperations } from './operations/relay-host.ts'
@@ -30,6 +31,7 @@ export function operationsOver(parts: OperationParts): Operations {
     ...administrationOperations(parts),
     ...contactOperations(parts),
     ...backupOperations(parts),
+    ...deviceOperations(parts),
     ...mailOperations(parts),
     ...queueOperations(parts),
     ...relayOperations(parts),

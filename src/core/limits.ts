@@ -77,6 +77,10 @@ export const limits = {
 
   devicesMax: 32, // ours: of one identity
   deviceNameOctetsMax: 64, // ours
+  deviceLinkCharsMax: 600, // ours: fits a QR code that a camera reads from a terminal
+  deviceLinkMs: 10 * 60_000, // ours: how long a link for a new device is good
+  deviceLinkPollMs: 500, // ours: how often a new device asks whether it was let in
+  deviceLinkAskMs: 20_000, // ours: one question of it
   deviceSilentMs: 30 * 24 * 3600_000, // DESIGN §6: a device silent for this long is suspended
 
   // between the devices of one account
@@ -173,6 +177,7 @@ export const limits = {
   mailHeaderBytesMax: 256 * 1024, // ours: header section of a submitted mail
   clockWarnMs: 3 * 60_000, // ours: a contact's clock so far ahead of ours is told of by doctor
   bundleAskAgeMs: 10 * 60_000, // ours: how old a contact's signed question may be
+  bundleSharedBytesMax: 56 * 1024, // ours: a bundle with records of other devices, which fits itemBytesMax
   bundleBytesMax: 128 * 1024, // ours: log ≤ 64 KB, then devices' records
   handshakeBytesMax: 4 * 4096 + 1024, // DESIGN §5: first flight ≤ 4 frames, and its wrapper
   requestsMax: 200, // ours: strangers waiting to be accepted, per account

@@ -4,7 +4,7 @@
  */
 import type { Ambient } from '../ambient.ts'
 import { hasCode, MyceliumError } from '../errors.ts'
-import type { Identity } from '../ids.ts'
+import type { DeviceId, Identity } from '../ids.ts'
 import { limits } from '../limits.ts'
 import type { Mailboxes } from '../mailbox/mailbox.ts'
 import { decodeMessage } from '../message/message.ts'
@@ -24,7 +24,7 @@ import { LinkHub } from './link-hub.ts'
 import { LongReports } from './long-reports.ts'
 import type { Directory, Keyring } from './needs.ts'
 import { Outbox, type OutgoingMessage, type QueuedRef } from './outbox.ts'
-import type { Overlay } from './ports.ts'
+import type { AskHandler, Overlay } from './ports.ts'
 import { RelayDesk, type RelaySettings } from './relay/desk.ts'
 import { release, Releases } from './releases.ts'
 import { deliveredHere, Reports } from './reports.ts'
@@ -50,6 +50,8 @@ export interface DeliveryParts {
   readonly ambient: Ambient
   /** A step of an online confirmation arrived inside a contact's session. */
   readonly onConfirmation: (account: Identity, contact: Identity, step: Uint8Array) => void
+  /** What a new device asks that has a link of ours, or a gateway that pretends to be one. */
+  readonly onDevice: AskHandler
   /** A peer has seen more of our frames than we know of: this home is an older copy of itself. */
   readonly onRolledBack: (account: Identity) => void
   readonly relaySettings?: RelaySettings
@@ -90,6 +92,10 @@ export interface Delivery extends AsyncDisposable {
   cancel(waiting: Pick<Waiting, 'seq' | 'ref' | 'heldUntilMs'>): Promise<boolean>
   /** A contact was added, changed or removed. */
   contactChanged(account: Identity, contact: Identity): void
+  /** Is there a link over which this other device of an account is spoken to now? */
+  isConnected(account: Identity, device: DeviceId): boolean
+  /** An account's own log or other devices changed. */
+  accountChanged(account: Identity): void
   courierOf(account: Identity, contact: Identity): CourierStatus | undefined
   /** Sends an item to every device of a contact, once connected. */
   say(account: Identity, contact: Identity, item: Item): void
@@ -276,6 +282,7 @@ class RunningDelivery implements Delivery {
         bundle: this.#firstContact.answerBundle,
         handshake: this.#firstContact.answerHandshake,
         blob: this.#blobSource.answer,
+        device: this.#parts.onDevice,
       },
     })
     this.#arrivals.start()
@@ -365,6 +372,15 @@ class RunningDelivery implements Delivery {
 
   contactChanged(account: Identity, contact: Identity): void {
     this.#guarded('sessions', this.#switchboard.contactChanged(account, contact))
+    this.relays?.wake()
+  }
+
+  isConnected(account: Identity, device: DeviceId): boolean {
+    return this.#hub.readyLinkOf(this.#switchboard.pairOf(account, account, device)) !== undefined
+  }
+
+  accountChanged(account: Identity): void {
+    this.#guarded('sessions', this.#switchboard.accountChanged(account))
     this.relays?.wake()
   }
 

@@ -67,6 +67,14 @@ export const tables = {
   relayFlights: table(74, 'relay-flights'), // opaque(own device ‖ peer device) → session of a first flight that was left for the peer
   relayOutQueues: table(72, 'relay-out-queues'), // opaque(own device ‖ peer device) → queues it gave us, how far was deposited
 
+  // between the devices of one account
+  siblings: table(80, 'siblings'), // opaque(account) ‖ opaque(device) → name, records, signatures of zones over addresses
+  copies: table(81, 'copies'), // opaque(account) ‖ copy id → when, version, place, registers of folder and flags
+  copyPlaces: table(82, 'copy-places'), // mailbox id ‖ u32 uid → copy id
+  folders: table(83, 'folders'), // opaque(account) ‖ folder id → mailbox, registers of name, subscription, removal
+  replicas: table(84, 'replicas'), // opaque(account) → how far its mailboxes are enrolled
+  sharedContacts: table(85, 'shared-contacts'), // opaque(account) ‖ opaque(identity) → registers of what was decided
+
   // core/delivery, again
   heldMail: table(73, 'held-mail'), // u64 ms of release ‖ message id → mail that is to leave then, and its recipients
 } as const
