@@ -21,6 +21,7 @@ import type { Identity } from './core/ids.ts'
 import type { Mailboxes, Summariser } from './core/mailbox/mailbox.ts'
 import { type Annotations, openAnnotations } from './core/mailbox/annotations.ts'
 import { openMailboxes } from './core/mailbox/mailboxes.ts'
+import { Replication } from './core/replica/replication.ts'
 import { type Blobs, openBlobs } from './core/store/blobs.ts'
 import { openStore, type SnapshotStore } from './core/store/lmdb-store.ts'
 
@@ -37,6 +38,7 @@ export interface Knowledge extends AsyncDisposable {
   readonly quotas: Quotas
   readonly people: People
   readonly requests: Requests
+  readonly replication: Replication
 }
 
 export interface KnowledgeOptions {
@@ -89,6 +91,7 @@ export async function openKnowledge(options: KnowledgeOptions, ambient: Ambient)
   const invitations = openInvitations(store, ambient)
   const logins = await openLogins(store, ambient, accounts)
   const requests = new Requests({ store, contacts, mailboxes, ambient })
+  const replication = scope.use(new Replication({ store, mailboxes, accounts, contacts, ambient }))
   const people = new People({ accounts, contacts, invitations, requests, ambient })
   const owned = scope.move()
   return {
@@ -103,6 +106,7 @@ export async function openKnowledge(options: KnowledgeOptions, ambient: Ambient)
     quotas,
     people,
     requests,
+    replication,
     [Symbol.asyncDispose]: async () => await owned.disposeAsync(),
   }
 }
@@ -144,7 +148,7 @@ export async function openNode(
     contactParty: (account, contact) => contacts.byIdentity(account, contact)?.log,
     say: (account, contact, item) => delivery.say(account, contact, item),
   })
-  const linking = new Linking({ overlay, accounts, ambient, prepare: async () => {} })
+  const linking = new Linking({ overlay, accounts, ambient, replication: knowledge.replication })
   const delivery: Delivery = await openDelivery({
     ...knowledge,
     overlay,

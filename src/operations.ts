@@ -57,6 +57,17 @@ export async function createHome({
   return await createAccount(knowledge, ambient, { address, displayName, localName })
 }
 
+/** Keys and store of a home that takes an account on from another device. */
+export async function createEmptyHome({
+  paths,
+  passphrase,
+  log,
+}: Pick<CreateHomeOptions, 'paths' | 'passphrase' | 'log'>): Promise<void> {
+  const ambient = systemAmbient(log)
+  using key = await createVault(paths.key, { passphrase, random: ambient.random })
+  await using _ = await openKnowledge({ paths, key }, ambient)
+}
+
 /** The same operations on a stopped home; what needs a network says `not-running`. */
 export async function openStopped({
   paths,

@@ -14,7 +14,18 @@ const mayImport: readonly (readonly [from: string, to: readonly string[]])[] = [
   ['src/', ['src/']],
 ]
 /** Core folders in order; each may import only itself and what stands before it. */
-const coreOrder = ['crypto', 'identity', 'session', 'message', 'store', 'account', 'mailbox', 'replica', 'delivery', 'transfer']
+const coreOrder = [
+  'crypto',
+  'identity',
+  'session',
+  'message',
+  'store',
+  'account',
+  'mailbox',
+  'replica',
+  'delivery',
+  'transfer',
+]
 /** The only place each library may be used. */
 const owners: readonly (readonly [library: RegExp, home: string])[] = [
   [/^(@noble\/|sodium-native$)/, 'src/core/crypto/'],

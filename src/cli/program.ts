@@ -6,6 +6,7 @@ import { addAudit } from './audit.ts'
 import { addBackup } from './backup.ts'
 import { addContact } from './contact.ts'
 import type { Environment } from './context.ts'
+import { addDevice } from './device.ts'
 import { lineFor, UsageError } from './errors.ts'
 import { addInit } from './init.ts'
 import { addInvite } from './invite.ts'
@@ -48,6 +49,7 @@ function buildProgram(environment: Environment): Command {
     addPassword,
     addInvite,
     addContact,
+    addDevice,
     addQueue,
     addRelay,
     addTransfer,

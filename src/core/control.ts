@@ -89,7 +89,10 @@ export const operationParams = {
   deviceLinkEnd: z.strictObject({ account, same: z.boolean() }),
   /** Comes with a link that another device made: the digits, and whose account it is. */
   deviceJoin: z.strictObject({
-    link: z.string().min(1).max(2 * limits.deviceLinkCharsMax),
+    link: z
+      .string()
+      .min(1)
+      .max(2 * limits.deviceLinkCharsMax),
     name: deviceName.optional(),
   }),
   /** As `deviceLinkEnd`, of the side that joins. */

@@ -80,10 +80,29 @@ export const limits = {
   deviceLinkCharsMax: 600, // ours: fits a QR code that a camera reads from a terminal
   deviceLinkMs: 10 * 60_000, // ours: how long a link for a new device is good
   deviceLinkPollMs: 500, // ours: how often a new device asks whether it was let in
+  linkPageBytesMax: 192 * 1024, // ours: what a new device is given in one answer, one state more at the most
+  linkPageStatesMax: 1024, // ours
   deviceLinkAskMs: 20_000, // ours: one question of it
   deviceSilentMs: 30 * 24 * 3600_000, // DESIGN §6: a device silent for this long is suspended
 
   // between the devices of one account
+  contactRecordBytesMax: 640 * 1024, // ours: a contact's row: log, and records of 32 devices
+  replicaStateBytesMax: 768 * 1024, // ours: one item's state: a contact with its claims is the largest
+  replicaSliceRows: 2000, // ours: items read before other work goes on
+  replicaPushBytesMax: 48 * 1024, // ours: states told at once, in one item
+  replicaPushesMax: 8, // ours: items told at once; of more, the others are told to ask
+  replicaPushMs: 30, // ours: changes are gathered for so long
+  replicaGetIdsMax: 512, // ours: items asked for at once
+  replicaSegmentBytesMax: 1000 * 1024, // DESIGN §6: many small messages in one segment, one chunk
+  replicaInlineBytesMax: 256 * 1024, // ours: a longer content travels by itself
+  replicaAskMs: 60_000, // ours: one answer of another device
+  replicaServedMax: 24, // ours: segments and contents that may be asked for now
+  replicaServedMs: 10 * 60_000, // ours
+  replicaEveryMs: 3600_000, // ours: between two times that connected devices compare all that they have
+  replicaRetryMs: 60_000, // ours: after a comparison that broke off
+  strangerWaitMs: 1_500, // ours: before somebody whom one of several linked devices does not know counts as a stranger
+  strangersRememberedMax: 1000, // ours
+  replicaStaleMs: 2_000, // ours: how old the list of items may be from which another device is answered
   reconcileRangesMax: 16, // ours: asked about in one message
   reconcileSplit: 16, // ours: pieces of a range that differs
   reconcilePartsMax: 16, // as reconcileSplit

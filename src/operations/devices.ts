@@ -19,18 +19,21 @@ import { accountOf, liveOf, type OperationParts } from './context.ts'
 
 /** The account that another device handed over, with empty mailboxes that fill from there. */
 export async function adoptAccount(
-  { accounts, logins, mailboxes }: Knowledge,
+  { accounts, logins, mailboxes, replication }: Knowledge,
   ambient: Ambient,
-  { entries, device, account, name, bundle }: HandedOver,
+  { entries, device, account, name, bundle, states }: HandedOver,
 ): Promise<{ readonly account: OwnAccount; readonly appPassword: string }> {
   const { localName, displayName } = account
   const adopted = await accounts.adopt({ entries, device, localName, displayName }, (tx, { identity }) => {
     nameSibling(tx, identity, device.id, name)
     accounts.learnSiblings(tx, identity, bundle)
     createAccountMailboxes(tx, identity, ambient)
+    const writer = mailboxes.writer(tx, identity)
+    writer.create(requestsMailbox, undefined)
+    writer.subscribe(requestsMailbox, true)
+    const from = bundle.verified.devices[0]?.device ?? device.id
+    replication.joined(tx, device.id, { account: identity, device: from }, states)
   })
-  await mailboxes.create(adopted.identity, requestsMailbox)
-  await mailboxes.subscribe(adopted.identity, requestsMailbox, true)
   const { password } = await logins.create(adopted.identity, 'first client')
   return { account: adopted, appPassword: password }
 }

@@ -53,7 +53,7 @@ export const askBounds: Readonly<Record<AskTopic, AskBounds>> = {
   bundle: bounds(limits.bundleBytesMax + 16 * 1024),
   handshake: bounds(limits.askRequestBytesMax),
   blob: bounds(limits.askAnswerBytesMax),
-  device: bounds(limits.logBytesMax + limits.bundleBytesMax + 16 * 1024),
+  device: bounds(limits.askAnswerBytesMax),
 }
 export const relayAskBounds: AskBounds = {
   requestMax: limits.relayRequestBytesMax,

@@ -10,6 +10,7 @@ import type { HomeState, NewHome, Terminal, Wiring } from '../../src/cli/wiring.
 import {
   type AccountView,
   type ContactView,
+  type DeviceView,
   type NewAccount,
   type Operations,
   operationParams,
@@ -77,7 +78,25 @@ const relay: RelayView = {
   faults: 0,
   lastError: 'unreachable',
 }
+const device: DeviceView = {
+  id: 'd'.repeat(64),
+  name: 'laptop',
+  isThis: false,
+  state: 'active',
+  addedAtMs: 0,
+  mayLink: true,
+  connected: true,
+  lastSeenMs: 0,
+}
 const answers: Results = {
+  deviceLink: { link: 'mycelium-device:abc', expiresAtMs: 1 },
+  deviceLinkDigits: { digits: '12345 67890 12345', name: 'laptop' },
+  deviceLinkEnd: device,
+  deviceJoin: { digits: '12345 67890 12345', address: 'alice@x.myc', fingerprint: '1' },
+  deviceJoinEnd: { address: 'alice@x.myc', identity: 'a'.repeat(64), localName: 'alice', appPassword: 'pass' },
+  deviceList: [device],
+  deviceRevoke: device,
+  deviceRename: device,
   relayList: [relay],
   relayUse: relay,
   relayDrop: { dropped: relay.gateway },
@@ -242,6 +261,7 @@ const wiring: Wiring = {
     return { ...operations, [Symbol.asyncDispose]: async () => await Promise.resolve() }
   },
   readStopped: async () => await Promise.resolve(answers.backupRead),
+  createEmptyHome: async () => {},
   restoreHome: async () => await Promise.resolve(answers.backupRead),
   async start() {
     return await Promise.resolve({
@@ -308,6 +328,16 @@ const commands: readonly (readonly [string[], Verb, unknown])[] = [
   [['contact', 'verify', 'bob'], 'contactConfirmStart', { contact: 'bob' }],
   [['contact', 'verify', 'bob', '--same'], 'contactConfirmEnd', { contact: 'bob', same: true }],
   [['contact', 'verify', 'bob', '--different'], 'contactConfirmEnd', { contact: 'bob', same: false }],
+  [['device', 'link', '--account', 'a'], 'deviceLink', { account: 'a' }],
+  [['device', 'link', '--digits'], 'deviceLinkDigits', {}],
+  [['device', 'link', '--same'], 'deviceLinkEnd', { same: true }],
+  [['device', 'link', '--different'], 'deviceLinkEnd', { same: false }],
+  [['device', 'list'], 'deviceList', {}],
+  [['device', 'revoke', 'laptop'], 'deviceRevoke', { device: 'laptop' }],
+  [['device', 'rename', 'dddd', 'lap'], 'deviceRename', { device: 'dddd', name: 'lap' }],
+  [['device', 'join', 'mycelium-device:x', '--name', 'lap'], 'deviceJoin', { link: 'mycelium-device:x', name: 'lap' }],
+  [['device', 'join', '--same'], 'deviceJoinEnd', { same: true }],
+  [['device', 'join', '--different'], 'deviceJoinEnd', { same: false }],
   [['queue', 'list', '--account', 'a'], 'queueList', { account: 'a' }],
   [['queue', 'show', 'q1'], 'queueShow', { id: 'q1' }],
   [['queue', 'retry'], 'queueRetry', {}],
@@ -363,6 +393,9 @@ test.each([
   [['contact', 'verify', 'bob', '12345']],
   [['contact', 'verify', 'bob', '--same', '--different']],
   [['account', 'remove', 'alice']],
+  [['device', 'join']],
+  [['device', 'join', 'mycelium-device:x', '--same']],
+  [['device', 'link', '--same', '--different']],
   [['account', 'hand-over', 'alice']],
   [['account', 'quota', 'alice', 'plenty']],
   [['audit', 'list', '--limit', '0']],

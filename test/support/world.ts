@@ -75,7 +75,8 @@ export async function openWorld(ambient: Ambient = testAmbient): Promise<World> 
       const node = await openNode(knowledge, wrap(joined), ambient, {
         relays: { relays: relays.map(addressOf), isHidden },
       })
-      if (known === undefined && options.joins !== undefined) await joinAccount({ knowledge, node }, options.joins, ambient)
+      if (known === undefined && options.joins !== undefined)
+        await joinAccount({ knowledge, node }, options.joins, ambient)
       const { identity: account, address } = knowledge.accounts.list()[0]!
       const made: TestGateway = {
         name,

@@ -77,6 +77,10 @@ const ownTables = [
   tables.recovery,
   tables.quotas,
   tables.siblings,
+  tables.copies,
+  tables.folders,
+  tables.replicas,
+  tables.sharedContacts,
 ]
 
 /** An account that lives on other devices already, as one of them handed it over. */

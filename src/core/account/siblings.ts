@@ -63,8 +63,7 @@ export function learnSiblings(
   const known = readSiblings(tx, account)
   const records = known.flatMap((sibling) => sibling.records ?? [])
   for (const merged of mergeDevices(records, verified, state, nowMs)) {
-    if (merged.device !== own)
-      putSibling(tx, account, { ...readSibling(tx, account, merged.device), records: merged })
+    if (merged.device !== own) putSibling(tx, account, { ...readSibling(tx, account, merged.device), records: merged })
   }
   const { names } = decodeBundle(Uint8Array.from(encoded))
   const from = verified.devices[0]?.device

@@ -8,6 +8,7 @@ import type { DeviceId, Identity } from '../ids.ts'
 import { limits } from '../limits.ts'
 import type { Mailboxes } from '../mailbox/mailbox.ts'
 import { decodeMessage } from '../message/message.ts'
+import type { Replication } from '../replica/replication.ts'
 import type { Blobs } from '../store/blobs.ts'
 import type { Store, WriteTx } from '../store/store.ts'
 import { Arrivals } from './arrivals.ts'
@@ -37,6 +38,7 @@ import { SharedWrite } from './shared-write.ts'
 import type { Submitter } from './submission.ts'
 import { submitter, type SubmitParts } from './submit.ts'
 import { Switchboard } from './switchboard.ts'
+import { Sync } from './sync.ts'
 import { Tombstones } from './tombstones.ts'
 
 export interface DeliveryParts {
@@ -47,6 +49,8 @@ export interface DeliveryParts {
   readonly directory: Directory
   readonly keyring: Keyring
   readonly requests: Requests
+  /** What the devices of an account have in common. */
+  readonly replication: Replication
   readonly ambient: Ambient
   /** A step of an online confirmation arrived inside a contact's session. */
   readonly onConfirmation: (account: Identity, contact: Identity, step: Uint8Array) => void
@@ -92,6 +96,8 @@ export interface Delivery extends AsyncDisposable {
   cancel(waiting: Pick<Waiting, 'seq' | 'ref' | 'heldUntilMs'>): Promise<boolean>
   /** A contact was added, changed or removed. */
   contactChanged(account: Identity, contact: Identity): void
+  /** Compares with the account's other devices that are linked now; resolves when that is done. */
+  compareNow(account: Identity): Promise<void>
   /** Is there a link over which this other device of an account is spoken to now? */
   isConnected(account: Identity, device: DeviceId): boolean
   /** An account's own log or other devices changed. */
@@ -126,6 +132,7 @@ class RunningDelivery implements Delivery {
   readonly #tombstones: Tombstones
   readonly #releases: Releases
   readonly #switchboard: Switchboard
+  readonly #sync: Sync
   readonly relays: RelayDesk | undefined
   readonly #timers: NodeJS.Timeout[] = []
 
@@ -143,10 +150,15 @@ class RunningDelivery implements Delivery {
       hub: () => this.#hub,
       firstContact: () => this.#firstContact,
       relays: () => this.relays,
-      onEnded: (pair) => inbound.forget(pair),
+      onEnded: (pair) => {
+        inbound.forget(pair)
+        this.#sync.lost(pair)
+      },
     })
     this.#tombstones = new Tombstones({ store, ambient, runClock: this.#runClock })
-    const deliverer = new Deliverer({ ...parts, tombstones: this.#tombstones, counts: this.counts })
+    const { copies } = parts.replication
+    const deliverer = new Deliverer({ ...parts, copies, tombstones: this.#tombstones, counts: this.counts })
+    this.#sync = new Sync({ ...parts, say: (pair, item) => this.#switchboard.channel(pair).say(item) })
     this.#longReports = new LongReports({ ...parts, deliverer })
     const reports = new Reports({ deliverer, directory, longReports: this.#longReports, ambient })
     this.#settler = new Settler({
@@ -194,6 +206,7 @@ class RunningDelivery implements Delivery {
         settler: this.#settler,
         switchboard: this.#switchboard,
         onQueues: (tx, pair, queues) => this.relays?.given(tx, pair, queues),
+        onSync: (tx, pair, message) => this.#sync.heard(tx, pair, message),
         onHeard: (tx, pair) => this.relays?.heard(tx, pair),
       }),
       mayMeet: (pair) => keyring.mayMeet(pair),
@@ -209,8 +222,14 @@ class RunningDelivery implements Delivery {
       inbound,
       book: this.#book,
       mayMeet: (pair) => keyring.mayMeet(pair),
-      onReady: (pair, link) => this.#switchboard.ready(pair, link),
-      onClosed: (link, pairs) => this.#switchboard.lost(link, pairs),
+      onReady: (pair, link) => {
+        this.#switchboard.ready(pair, link)
+        if (pair.peer === pair.account) this.#sync.ready(pair)
+      },
+      onClosed: (link, pairs) => {
+        for (const pair of pairs) if (pair.peer === pair.account) this.#sync.lost(pair)
+        this.#switchboard.lost(link, pairs)
+      },
       onSpent: (pair) => this.#switchboard.courier(pair.account, pair.peer).lost(),
       onRollback: (pair, who) => this.#rolledBack(pair, who),
     })
@@ -224,6 +243,7 @@ class RunningDelivery implements Delivery {
       onReplaced: (tx, pair) => this.relays?.restarted(tx, pair),
       isFamiliar: (gateway) => this.#switchboard.isFamiliar(gateway),
       waiting: (account) => requests.count(account),
+      isTooSoon: (account, stranger) => this.#sync.isTooSoon(account, stranger),
       counts: this.counts,
     })
     this.relays =
@@ -281,7 +301,8 @@ class RunningDelivery implements Delivery {
       answer: {
         bundle: this.#firstContact.answerBundle,
         handshake: this.#firstContact.answerHandshake,
-        blob: this.#blobSource.answer,
+        blob: async (request, context) =>
+          (await this.#blobSource.answer(request, context)) ?? (await this.#sync.answer(request, context)),
         device: this.#parts.onDevice,
       },
     })
@@ -375,6 +396,10 @@ class RunningDelivery implements Delivery {
     this.relays?.wake()
   }
 
+  compareNow(account: Identity): Promise<void> {
+    return this.#sync.compareNow(account)
+  }
+
   isConnected(account: Identity, device: DeviceId): boolean {
     return this.#hub.readyLinkOf(this.#switchboard.pairOf(account, account, device)) !== undefined
   }
@@ -405,6 +430,7 @@ class RunningDelivery implements Delivery {
     for (const timer of this.#timers) clearInterval(timer)
     await this.relays?.[Symbol.asyncDispose]()
     await this.#releases[Symbol.asyncDispose]()
+    await this.#sync[Symbol.asyncDispose]()
     await this.#switchboard[Symbol.asyncDispose]()
     await this.#arrivals[Symbol.asyncDispose]()
     await this.#longReports[Symbol.asyncDispose]()

@@ -55,6 +55,8 @@ interface FirstContactParts {
   readonly counts: DeliveryCounts
   /** Strangers who wait at this account. */
   readonly waiting: (account: Identity) => number
+  /** May another device of the account know somebody whom this one does not know yet? */
+  readonly isTooSoon: (account: Identity, stranger: Identity) => boolean
 }
 
 /** A first flight on its way in. */
@@ -330,6 +332,8 @@ export class FirstContact {
     const { seenLogHead } = claim
     if (claim.identity !== account && !keyring.hasHadHead(account, seenLogHead)) return undefined
     const { introduction, capability, ...greeting } = decodeGreeting(claim.introduction)
+    const isStranger = claim.identity !== account && keyring.contact(account, claim.identity) === undefined
+    if (isStranger && capability === undefined && this.#parts.isTooSoon(account, claim.identity)) return undefined
     const who = { introduction, claimed: claim.identity, capability, source, flight: flightKey, seenLogHead }
     const contact = keyring.meet(tx, account, who)
     const peer = contact.devices.find((one) => one.device === claim.device)

@@ -21,6 +21,8 @@ interface HandlerParts {
   readonly onConfirmation: (account: Identity, contact: Identity, step: Uint8Array) => void
   /** Where the pair's peer is to be left what it should find. */
   readonly onQueues: (tx: WriteTx, pair: Pair, queues: readonly GivenQueue[]) => void
+  /** From another device of the account. */
+  readonly onSync: (tx: WriteTx, pair: Pair, message: Uint8Array) => void
   /** The peer has answered for what it was sent. */
   readonly onHeard: (tx: WriteTx, pair: Pair) => void
 }
@@ -55,6 +57,7 @@ export function itemHandlers(parts: HandlerParts): ItemHandlers {
       const copy = Uint8Array.from(step)
       tx.afterCommit(() => parts.onConfirmation(pair.account, pair.peer, copy))
     },
+    sync: (tx, pair, message) => parts.onSync(tx, pair, message),
     welcome: () => {},
   }
 }

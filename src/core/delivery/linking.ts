@@ -15,7 +15,9 @@ import { type DeviceLink, newLinkSecret, parseDeviceLink, writeDeviceLink } from
 import type { SignedEntry } from '../identity/log-entry.ts'
 import {
   type AccountShown,
+  type HandedState,
   Joiner,
+  type JoinerSays,
   linkIdOf,
   Linker,
   type LinkerSays,
@@ -25,14 +27,14 @@ import {
   type Reveal,
 } from '../identity/linking.ts'
 import { limits } from '../limits.ts'
+import type { Replication } from '../replica/replication.ts'
 import type { AskHandler, Overlay } from './ports.ts'
 
 interface LinkingParts {
   readonly overlay: Overlay
   readonly accounts: Accounts
   readonly ambient: Ambient
-  /** The account is about to have several devices: what it has gets ids from now on. */
-  readonly prepare: (account: Identity) => Promise<void>
+  readonly replication: Replication
 }
 
 /** A link that was made here. */
@@ -45,6 +47,7 @@ interface Offer {
   digits: string | undefined
   /** What this side's person has said. */
   said: 'same' | 'different' | undefined
+  pages: readonly (readonly HandedState[])[] | undefined
   /** The new device was added to the log, or both sides know that it will not be. */
   state: 'open' | 'joined' | 'failed'
 }
@@ -64,6 +67,8 @@ export interface HandedOver {
   readonly device: DeviceSecrets
   readonly account: AccountShown
   readonly name: string
+  /** Contacts and folders. */
+  readonly states: readonly HandedState[]
   readonly bundle: { readonly encoded: Uint8Array; readonly verified: VerifiedBundle }
 }
 
@@ -96,6 +101,7 @@ export class Linking {
       revealed: undefined,
       digits: undefined,
       said: undefined,
+      pages: undefined,
       state: 'open',
     })
     return {
@@ -137,7 +143,8 @@ export class Linking {
   #offerOf(account: Identity): Offer {
     const nowMs = this.#parts.ambient.clock.nowMs()
     const found = [...this.#offers.values()].find((offer) => offer.account === account)
-    if (found === undefined || found.expiresAtMs <= nowMs) throw new MyceliumError('link-invalid', { reason: 'expired' })
+    if (found === undefined || found.expiresAtMs <= nowMs)
+      throw new MyceliumError('link-invalid', { reason: 'expired' })
     return found
   }
 
@@ -179,9 +186,15 @@ export class Linking {
     }
     if (said.kind === 'refuse') offer.state = 'failed'
     if (offer.state === 'failed' || said.kind === 'refuse') return { kind: 'refused' }
+    if (said.kind === 'page') {
+      if (offer.said !== 'same') return { kind: 'waiting' }
+      await this.#parts.replication.begin(offer.account)
+      offer.pages ??= pagesOf(this.#parts.replication.handOver(offer.account))
+      const next = said.at + 1 < offer.pages.length ? said.at + 1 : undefined
+      return { kind: 'page', states: offer.pages[said.at] ?? [], next }
+    }
     if (said.description.id !== offer.revealed?.device) throw new MyceliumError('peer-misbehaved', { what: 'device' })
-    if (offer.said !== 'same') return { kind: 'waiting' }
-    await this.#parts.prepare(offer.account)
+    if (offer.said !== 'same' || offer.pages === undefined) return { kind: 'waiting' }
     await accounts.addDevice(offer.account, said.description, offer.revealed.name)
     offer.state = 'joined'
     const here = { gateway: overlay.self, locators: overlay.locators() }
@@ -227,13 +240,37 @@ export class Linking {
       await this.#ask(link, joiner.say({ kind: 'refuse' }), signal).catch(() => {})
       throw new MyceliumError('not-confirmed')
     }
+    const states: HandedState[] = []
+    for (let at: number | undefined = 0; at !== undefined;) {
+      const page: Extract<LinkerSays, { kind: 'page' }> = await this.#sayUntil(
+        join,
+        { kind: 'page', at },
+        'page',
+        signal,
+      )
+      states.push(...page.states)
+      at = page.next
+    }
     const description = describeDevice(device, account.rootKey, account.grants)
+    const said = await this.#sayUntil(join, { kind: 'finish', description }, 'joined', signal)
+    return { ...this.#verified(join, said), device, account, name, states }
+  }
+
+  /** Again and again until the other side's person has spoken. */
+  async #sayUntil<const Kind extends 'page' | 'joined'>(
+    { link, joiner }: Join,
+    what: JoinerSays,
+    kind: Kind,
+    signal: AbortSignal,
+  ): Promise<Extract<LinkerSays, { readonly kind: Kind }>> {
     for (;;) {
       signal.throwIfAborted()
-      if (link.expiresAtMs <= this.#parts.ambient.clock.nowMs()) throw new MyceliumError('link-invalid', { reason: 'expired' })
-      const said = joiner.hear(await this.#ask(link, joiner.say({ kind: 'finish', description }), signal))
+      if (link.expiresAtMs <= this.#parts.ambient.clock.nowMs())
+        throw new MyceliumError('link-invalid', { reason: 'expired' })
+      const said = joiner.hear(await this.#ask(link, joiner.say(what), signal))
       if (said.kind === 'refused') throw new MyceliumError('not-confirmed')
-      if (said.kind === 'joined') return { ...this.#verified(join, said), device, account, name }
+      if (said.kind === kind) return said as Extract<LinkerSays, { readonly kind: Kind }>
+      if (said.kind !== 'waiting') throw new MyceliumError('peer-misbehaved', { what: said.kind })
       await new Promise((resolve) => setTimeout(resolve, limits.deviceLinkPollMs))
     }
   }
@@ -273,4 +310,18 @@ export class Linking {
       this.#changed.add(wake)
     })
   }
+}
+
+function pagesOf(states: readonly HandedState[]): readonly (readonly HandedState[])[] {
+  const pages: HandedState[][] = [[]]
+  let bytes = 0
+  for (const state of states) {
+    if (bytes > limits.linkPageBytesMax || pages.at(-1)!.length >= limits.linkPageStatesMax) {
+      pages.push([])
+      bytes = 0
+    }
+    bytes += state.state.length
+    pages.at(-1)!.push(state)
+  }
+  return pages
 }

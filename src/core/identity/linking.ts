@@ -4,10 +4,26 @@
  * sees the other nonce, so whoever stands between has one guess at the 15 digits (49.8 bits) that both people compare.
  *
  * new → hello(commitment, keys) → old → welcome(keys, sealed nonce) → new → reveal(nonce, device) → old → account;
- * both show digits; new → finish → old → waiting, refused, or the account's log and bundle. The functions are pure.
+ * both show digits; new → page → old → waiting, refused, or contacts and folders; new → finish → old → the account's log
+ * and bundle. Only now is the new device in the log: by then it knows whose mail is no stranger's. All of it is pure.
  */
 import { concat, equalConstantTime } from '../bytes.ts'
-import { bytes, type Codec, decode, encode, fixed, hexId, literal, record, text, union } from '../codec.ts'
+import {
+  array,
+  bytes,
+  type Codec,
+  decode,
+  encode,
+  fixed,
+  hexId,
+  literal,
+  optional,
+  record,
+  text,
+  u32,
+  u8,
+  union,
+} from '../codec.ts'
 import { openRandom, sealRandom, xaeadNonceBytes } from '../crypto/aead.ts'
 import { dh, type DhKeyPair, dhKeyPair } from '../crypto/dh.ts'
 import { hkdf, labelledHash } from '../crypto/kdf.ts'
@@ -59,7 +75,9 @@ export interface Reveal {
 }
 export type JoinerSays =
   | Reveal
-  /** Its person has said that the digits are the same. */
+  /** Its person has said that the digits are the same: what it needs before it may be written to, from there on. */
+  | { readonly kind: 'page'; readonly at: number }
+  /** It has all of it. */
   | { readonly kind: 'finish'; readonly description: DeviceDescription }
   /** Its person has said that they are not. */
   | { readonly kind: 'refuse' }
@@ -80,9 +98,16 @@ export type LinkerSays =
   /** Its person has not said anything yet. */
   | { readonly kind: 'waiting' }
   | { readonly kind: 'refused' }
+  /** States of `core/replica` kinds, and where the next page begins. */
+  | { readonly kind: 'page'; readonly states: readonly HandedState[]; readonly next: number | undefined }
   | { readonly kind: 'joined'; readonly entries: readonly SignedEntry[]; readonly bundle: Uint8Array }
 
-const sealedBytesMax = limits.logBytesMax + limits.bundleBytesMax + 4096
+export interface HandedState {
+  readonly of: number
+  readonly state: Uint8Array
+}
+
+const sealedBytesMax = limits.replicaStateBytesMax + limits.linkPageBytesMax
 const link = fixed(linkIdBytes)
 export const linkingAskCodec: Codec<LinkingAsk> = union<LinkingAsk>({
   hello: {
@@ -115,6 +140,7 @@ const joinerCodec: Codec<JoinerSays> = union<JoinerSays>({
     }),
   },
   finish: { tag: 1, codec: record({ kind: literal('finish'), description: deviceDescriptionCodec }) },
+  page: { tag: 3, codec: record({ kind: literal('page'), at: u32 }) },
   refuse: { tag: 2, codec: record({ kind: literal('refuse') }) },
 })
 const linkerCodec: Codec<LinkerSays> = union<LinkerSays>({
@@ -132,6 +158,17 @@ const linkerCodec: Codec<LinkerSays> = union<LinkerSays>({
   },
   waiting: { tag: 1, codec: record({ kind: literal('waiting') }) },
   refused: { tag: 2, codec: record({ kind: literal('refused') }) },
+  page: {
+    tag: 4,
+    codec: record({
+      kind: literal('page'),
+      states: array(
+        record<HandedState>({ of: u8, state: bytes(limits.replicaStateBytesMax) }),
+        limits.linkPageStatesMax,
+      ),
+      next: optional(u32),
+    }),
+  },
   joined: {
     tag: 3,
     codec: record({ kind: literal('joined'), entries: entriesCodec, bundle: bytes(limits.bundleBytesMax) }),
@@ -188,7 +225,12 @@ const commitTo = ({ nonce, device, dhPublic }: Joining, hello: Omit<LinkingHello
   )
 
 function digitsOf({ transcript }: Keys, joining: Joining, linkerNonce: Uint8Array): string {
-  const salt = labelledHash('mycelium/linking-device/1', transcript, Buffer.from(joining.device, 'hex'), joining.dhPublic)
+  const salt = labelledHash(
+    'mycelium/linking-device/1',
+    transcript,
+    Buffer.from(joining.device, 'hex'),
+    joining.dhPublic,
+  )
   return digitGroups(hkdf(concat(joining.nonce, linkerNonce), salt, 'mycelium/linking-digits/1', 15))
 }
 
@@ -263,9 +305,7 @@ export class Linker {
 
   /** Is this the hello that was answered? Then its answer was lost. */
   isFor({ ephemeral, commitment }: LinkingHello): boolean {
-    return (
-      equalConstantTime(ephemeral, this.#hello.ephemeral) && equalConstantTime(commitment, this.#hello.commitment)
-    )
+    return equalConstantTime(ephemeral, this.#hello.ephemeral) && equalConstantTime(commitment, this.#hello.commitment)
   }
 
   /** @throws `decryption-failed`, `malformed` */

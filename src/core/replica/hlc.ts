@@ -51,6 +51,13 @@ export class HybridClock {
   }
 }
 
+/**
+ * For what a device does by itself with a message of that time, as every other device does too: later than nothing that a
+ * person does. Among them the higher weight stands.
+ */
+export const stampFrom = (atMs: number, weight: number, device: DeviceId): Stamp =>
+  (hex(Math.min(Math.max(0, Math.floor(atMs)), msMax), 12) + hex(weight, 4) + device.slice(0, 16)) as Stamp
+
 function after(stamp: Stamp): readonly [ms: number, count: number] {
   const count = countOf(stamp)
   return count < countMax ? [stampMs(stamp), count + 1] : [Math.min(stampMs(stamp) + 1, msMax), 0]

@@ -69,11 +69,11 @@ export const tables = {
 
   // between the devices of one account
   siblings: table(80, 'siblings'), // opaque(account) ‖ opaque(device) → name, records, signatures of zones over addresses
-  copies: table(81, 'copies'), // opaque(account) ‖ copy id → when, version, place, registers of folder and flags
+  copies: table(81, 'copies'), // opaque(account) ‖ opaque(copy id) → when, version, place, registers of folder and flags
   copyPlaces: table(82, 'copy-places'), // mailbox id ‖ u32 uid → copy id
-  folders: table(83, 'folders'), // opaque(account) ‖ folder id → mailbox, registers of name, subscription, removal
+  folders: table(83, 'folders'), // opaque(account) ‖ opaque(folder id) → mailbox, registers of name, subscription, removal
   replicas: table(84, 'replicas'), // opaque(account) → how far its mailboxes are enrolled
-  sharedContacts: table(85, 'shared-contacts'), // opaque(account) ‖ opaque(identity) → registers of what was decided
+  sharedContacts: table(85, 'shared-contacts'), // opaque(account) ‖ opaque(16 of the identity) → registers of what was decided
 
   // core/delivery, again
   heldMail: table(73, 'held-mail'), // u64 ms of release ‖ message id → mail that is to leave then, and its recipients

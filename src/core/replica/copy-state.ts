@@ -1,0 +1,187 @@
+/**
+ * ◆ The state of one copy of a message, as it travels and as it is merged: in which folder it is and which flags it has,
+ * each a last-writer register, and whether it was expunged, which beats everything else. Pure.
+ */
+import { type Codec, decode, encode, hexId, Reader, Writer } from '../codec.ts'
+import { labelledHash } from '../crypto/kdf.ts'
+import { toHex, toUtf8 } from '../bytes.ts'
+import { MyceliumError } from '../errors.ts'
+import { limits } from '../limits.ts'
+import type { Flag } from '../mailbox/mailbox.ts'
+import { type Stamp, stampCodec } from './hlc.ts'
+import { later, type Register } from './register.ts'
+
+/** 16 bytes as hex. */
+export type CopyId = string
+/** 16 bytes as hex: follows from the folder's first name or use, so that devices that make the same one agree. */
+export type FolderId = string
+
+export interface LiveCopy {
+  readonly kind: 'live'
+  readonly id: CopyId
+  /** Unix milliseconds, the same on every device. */
+  readonly atMs: number
+  readonly folder: Register<FolderId>
+  /** Every flag that it has or once had, under its lower-case form: keywords differ in more than case. */
+  readonly flags: ReadonlyMap<string, FlagRegister>
+}
+/** The flag as it was spelt last. */
+export interface FlagRegister extends Register<boolean> {
+  readonly flag: Flag
+}
+export interface ExpungedCopy {
+  readonly kind: 'expunged'
+  readonly id: CopyId
+  readonly atMs: number
+}
+export type CopyState = LiveCopy | ExpungedCopy
+
+const fold = (flag: Flag): string => flag.toLowerCase()
+const idCodec = hexId<string>(16)
+const kinds = ['live', 'expunged'] as const
+const flagsMax = 255
+const tierPrefix = '$myceliumtrust-'
+
+/** Stamps are written once each: most copies have one or two. */
+export const copyStateCodec: Codec<CopyState> = {
+  write(out, state) {
+    idCodec.write(out, state.id)
+    out.u64(state.atMs)
+    out.u8(kinds.indexOf(state.kind))
+    if (state.kind === 'expunged') return
+    const flags = [...state.flags].sort(([a], [b]) => (a < b ? -1 : 1))
+    if (flags.length > flagsMax) throw new MyceliumError('too-large', { flags: flags.length })
+    const stamps = [...new Set([state.folder.stamp, ...flags.map(([, { stamp }]) => stamp)])]
+    idCodec.write(out, state.folder.value)
+    out.u16(stamps.length)
+    for (const stamp of stamps) stampCodec.write(out, stamp)
+    out.u8(flags.length)
+    for (const [, { flag, value, stamp }] of flags) {
+      const name = Buffer.from(flag)
+      out.u8(name.length)
+      out.raw(name)
+      out.u16(stamps.indexOf(stamp) * 2 + (value ? 1 : 0))
+    }
+  },
+  read(from) {
+    const id = idCodec.read(from)
+    const atMs = from.u64()
+    const kind = kinds[from.u8()]
+    if (kind === undefined) throw new MyceliumError('malformed', { at: from.position })
+    if (kind === 'expunged') return { kind, id, atMs }
+    const folder = idCodec.read(from)
+    const stamps = readStamps(from)
+    const flags = new Map<string, FlagRegister>()
+    let last = ''
+    for (let left = from.u8(); left > 0; left -= 1) {
+      const flag = toUtf8(from.raw(from.u8()))
+      const packed = from.u16()
+      const stamp = stamps[packed >> 1]
+      const name = flag === undefined ? '' : fold(flag)
+      if (flag === undefined || name <= last || name.length > limits.keywordOctetsMax || stamp === undefined)
+        throw new MyceliumError('malformed', { at: from.position })
+      last = name
+      flags.set(name, { flag, value: packed % 2 === 1, stamp })
+    }
+    return { kind, id, atMs, folder: { value: folder, stamp: stamps[0]! }, flags }
+  },
+}
+
+function readStamps(from: Reader): readonly Stamp[] {
+  const count = from.u16()
+  if (count < 1 || count > flagsMax + 1) throw new MyceliumError('malformed', { stamps: count })
+  return Array.from({ length: count }, () => stampCodec.read(from))
+}
+
+export const encodeCopyState = (state: CopyState): Uint8Array => encode(copyStateCodec, state)
+/** @throws `malformed` */
+export const decodeCopyState = (bytes: Uint8Array): CopyState => decode(copyStateCodec, bytes)
+
+/** Equal for equal states, on every device. */
+export const copyVersion = (encoded: Uint8Array): string =>
+  toHex(labelledHash('mycelium/copy-version/1', encoded).subarray(0, 16))
+
+/** What both sides' changes come to: the same whatever the order, and however often. */
+export function mergeCopies(a: CopyState, b: CopyState): CopyState {
+  const atMs = Math.min(a.atMs, b.atMs)
+  if (a.kind === 'expunged' || b.kind === 'expunged') return { kind: 'expunged', id: a.id, atMs }
+  const flags = new Map(a.flags)
+  for (const [name, register] of b.flags) {
+    const known = flags.get(name)
+    if (known === undefined || register.stamp > known.stamp) flags.set(name, register)
+  }
+  return { ...a, atMs, folder: later(a.folder, b.folder), flags: withOneTier(flags) }
+}
+
+/** Two devices may have known a sender differently when its mail came: one word of it stands, as one folder does. */
+function withOneTier(flags: ReadonlyMap<string, FlagRegister>): ReadonlyMap<string, FlagRegister> {
+  const words = [...flags].filter(([name, { value }]) => value && name.startsWith(tierPrefix))
+  if (words.length < 2) return flags
+  const latest = words.reduce((a, b) => (b[1].stamp > a[1].stamp ? b : a))[0]
+  const others = words.filter(([name]) => name !== latest)
+  return new Map([...flags, ...others.map(([name, register]) => [name, { ...register, value: false }] as const)])
+}
+
+export const flagsOn = ({ flags }: LiveCopy): readonly Flag[] =>
+  [...flags.values()].flatMap(({ flag, value }) => (value ? [flag] : []))
+
+/** The flags as they are now; where that differs from what the registers say, stamped anew. */
+export function withFlags(state: LiveCopy, now: readonly Flag[], stamp: () => Stamp): LiveCopy {
+  const flags = new Map(state.flags)
+  const present = new Map(now.map((flag) => [fold(flag), flag]))
+  for (const [name, flag] of present)
+    if (flags.get(name)?.value !== true) flags.set(name, { flag, value: true, stamp: stamp() })
+  for (const [name, register] of state.flags)
+    if (register.value && !present.has(name)) flags.set(name, { ...register, value: false, stamp: stamp() })
+  return { ...state, flags }
+}
+
+/** Every stamp in it. */
+export const stampsOf = (state: CopyState): readonly Stamp[] =>
+  state.kind === 'expunged' ? [] : [state.folder.stamp, ...[...state.flags.values()].map(({ stamp }) => stamp)]
+
+/** How a copy lies in the store: its version and where it is first, so that many can be gone through quickly. */
+export interface CopyRow {
+  readonly state: CopyState
+  /** Where it is in a mailbox here; none while its content is still to come, or it was expunged. */
+  readonly place: { readonly mailbox: Uint8Array; readonly uid: number } | undefined
+}
+const headBytes = 16 + 8 + 1
+
+export function encodeCopyRow({ state, place }: CopyRow): Uint8Array {
+  const encoded = encodeCopyState(state)
+  const out = new Writer(headBytes + 20 + encoded.length)
+  out.hex(copyVersion(encoded), 16)
+  out.u64(state.atMs)
+  out.u8(place !== undefined ? 1 : state.kind === 'live' ? 2 : 0)
+  if (place !== undefined) {
+    out.raw(place.mailbox)
+    out.u32(place.uid)
+  }
+  out.raw(encoded)
+  return Uint8Array.from(out.finish())
+}
+
+export function decodeCopyRow(bytes: Uint8Array): CopyRow {
+  const from = new Reader(bytes)
+  from.raw(16 + 8)
+  const place = from.u8() === 1 ? { mailbox: Uint8Array.from(from.raw(16)), uid: from.u32() } : undefined
+  return { state: copyStateCodec.read(from), place }
+}
+
+/** What a row says without its registers being read. */
+export function copyRowHead(bytes: Uint8Array): {
+  readonly id: CopyId
+  readonly version: string
+  readonly atMs: number
+  readonly isLacking: boolean
+} {
+  const from = new Reader(bytes)
+  const version = toHex(from.raw(16))
+  const atMs = from.u64()
+  const isLacking = from.u8() === 2
+  return { id: toHex(copyRowState(bytes).subarray(0, 16)), version, atMs, isLacking }
+}
+/** The state in a row, as it travels. */
+export const copyRowState = (bytes: Uint8Array): Uint8Array =>
+  bytes.subarray(bytes[24] === 1 ? headBytes + 20 : headBytes)
