@@ -8,7 +8,7 @@ import { toHex, toUtf8 } from '../bytes.ts'
 import { MyceliumError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import type { Flag } from '../mailbox/mailbox.ts'
-import { type Stamp, stampCodec } from './hlc.ts'
+import { noStamp, type Stamp, stampCodec } from './hlc.ts'
 import { later, type Register } from './register.ts'
 
 /** 16 bytes as hex. */
@@ -110,29 +110,35 @@ export function mergeCopies(a: CopyState, b: CopyState): CopyState {
     const known = flags.get(name)
     if (known === undefined || register.stamp > known.stamp) flags.set(name, register)
   }
-  return { ...a, atMs, folder: later(a.folder, b.folder), flags: withOneTier(flags) }
+  return { ...a, atMs, folder: later(a.folder, b.folder), flags }
 }
 
-/** Two devices may have known a sender differently when its mail came: one word of it stands, as one folder does. */
-function withOneTier(flags: ReadonlyMap<string, FlagRegister>): ReadonlyMap<string, FlagRegister> {
-  const words = [...flags].filter(([name, { value }]) => value && name.startsWith(tierPrefix))
-  if (words.length < 2) return flags
-  const latest = words.reduce((a, b) => (b[1].stamp > a[1].stamp ? b : a))[0]
-  const others = words.filter(([name]) => name !== latest)
-  return new Map([...flags, ...others.map(([name, register]) => [name, { ...register, value: false }] as const)])
+/**
+ * Flags that are on, by their lower-case form. Two devices may have known a sender differently when its mail came: of
+ * their words for it the latest is shown, as the latest folder is.
+ */
+function shown({ flags }: LiveCopy): ReadonlyMap<string, FlagRegister> {
+  const on = new Map([...flags].filter(([, { value }]) => value))
+  const tiers = [...on].filter(([name]) => name.startsWith(tierPrefix))
+  const latest = tiers.reduce<Stamp>((last, [, { stamp }]) => (stamp > last ? stamp : last), noStamp)
+  for (const [name, { stamp }] of tiers) if (stamp !== latest) on.delete(name)
+  return on
 }
 
-export const flagsOn = ({ flags }: LiveCopy): readonly Flag[] =>
-  [...flags.values()].flatMap(({ flag, value }) => (value ? [flag] : []))
+export const flagsOn = (state: LiveCopy): readonly Flag[] => [...shown(state).values()].map(({ flag }) => flag)
 
 /** The flags as they are now; where that differs from what the registers say, stamped anew. */
 export function withFlags(state: LiveCopy, now: readonly Flag[], stamp: () => Stamp): LiveCopy {
-  const flags = new Map(state.flags)
+  const before = shown(state)
   const present = new Map(now.map((flag) => [fold(flag), flag]))
-  for (const [name, flag] of present)
-    if (flags.get(name)?.value !== true) flags.set(name, { flag, value: true, stamp: stamp() })
-  for (const [name, register] of state.flags)
-    if (register.value && !present.has(name)) flags.set(name, { ...register, value: false, stamp: stamp() })
+  const flags = new Map(state.flags)
+  for (const [name, flag] of present) if (!before.has(name)) flags.set(name, { flag, value: true, stamp: stamp() })
+  const isTierShown = [...present.keys()].some((name) => name.startsWith(tierPrefix))
+  for (const [name, register] of state.flags) {
+    if (!register.value || present.has(name)) continue
+    // an older word for the tier stays behind the one that is shown
+    if (before.has(name) || !isTierShown) flags.set(name, { ...register, value: false, stamp: stamp() })
+  }
   return { ...state, flags }
 }
 
