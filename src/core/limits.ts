@@ -87,6 +87,7 @@ export const limits = {
 
   // between the devices of one account
   contactRecordBytesMax: 640 * 1024, // ours: a contact's row: log, and records of 32 devices
+  replicaKindsMax: 64, // ours: kinds of what devices have in common
   replicaStateBytesMax: 768 * 1024, // ours: one item's state: a contact with its claims is the largest
   replicaSliceRows: 2000, // ours: items read before other work goes on
   replicaPushBytesMax: 48 * 1024, // ours: states told at once, in one item

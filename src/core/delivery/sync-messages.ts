@@ -21,7 +21,7 @@ import {
 } from '../codec.ts'
 import type { BlobRoot } from '../ids.ts'
 import { limits } from '../limits.ts'
-import type { ItemId } from '../replica/set-reconciliation.ts'
+import type { Fingerprint, ItemId } from '../replica/set-reconciliation.ts'
 
 /** Content that is fetched in chunks: a segment, or one long message. */
 export interface Fetchable {
@@ -31,7 +31,16 @@ export interface Fetchable {
   readonly chunkBytes: number
 }
 
+/** All items of one kind. */
+export interface KindSummary extends Fingerprint {
+  readonly of: number
+}
+
 export type SyncMessage =
+  /** Everything that the sender has, kind by kind. */
+  | { readonly kind: 'summary'; readonly ticket: number; readonly kinds: readonly KindSummary[] }
+  /** The kinds of which the receiver has something else. */
+  | { readonly kind: 'differing'; readonly ticket: number; readonly kinds: readonly number[] }
   | { readonly kind: 'ask'; readonly ticket: number; readonly of: number; readonly question: Uint8Array }
   | { readonly kind: 'answer'; readonly ticket: number; readonly answer: Uint8Array }
   /** States of all, and contents of those in `full`. */
@@ -72,6 +81,18 @@ const codec: Codec<SyncMessage> = union<SyncMessage>({
   },
   segment: { tag: 3, codec: record({ kind: literal('segment'), ticket: u32, count: u16, segment: fetchable }) },
   states: { tag: 4, codec: record({ kind: literal('states'), of: u8, states: array(inner, limits.replicaGetIdsMax) }) },
+  summary: {
+    tag: 6,
+    codec: record({
+      kind: literal('summary'),
+      ticket: u32,
+      kinds: array(record<KindSummary>({ of: u8, count: u32, sum: fixed(16) }), limits.replicaKindsMax),
+    }),
+  },
+  differing: {
+    tag: 7,
+    codec: record({ kind: literal('differing'), ticket: u32, kinds: array(u8, limits.replicaKindsMax) }),
+  },
   poke: { tag: 5, codec: record({ kind: literal('poke'), of: u8 }) },
 })
 export const encodeSyncMessage = (message: SyncMessage): Uint8Array => encode(codec, message)

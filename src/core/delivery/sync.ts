@@ -18,6 +18,7 @@ import {
   decodeQuestion,
   encodeAnswer,
   encodeQuestion,
+  isSame,
   type ItemId,
   ItemSet,
   Reconciliation,
@@ -37,6 +38,7 @@ import {
   encodeRecord,
   encodeSyncMessage,
   type Fetchable,
+  type KindSummary,
   type SegmentContent,
   type SegmentRecord,
   type SyncMessage,
@@ -53,7 +55,7 @@ export interface SyncParts {
   readonly say: (pair: Pair, item: Item) => void
 }
 
-type Answer = Extract<SyncMessage, { readonly kind: 'answer' | 'segment' }>
+type Answer = Extract<SyncMessage, { readonly kind: 'answer' | 'segment' | 'differing' }>
 interface Waiting {
   readonly resolve: (answer: Answer) => void
   readonly reject: (error: MyceliumError) => void
@@ -94,6 +96,8 @@ export class Sync implements AsyncDisposable {
     string,
     { readonly change: ReplicaChange; readonly ids: Map<ItemId, DeviceId | undefined> }
   >()
+  /** Contents on their way, by account and item. */
+  readonly #fetching = new Set<string>()
   /** When somebody unknown came first, monotonic. */
   readonly #strangers = new Map<string, number>()
   readonly #running = new Set<Promise<void>>()
@@ -179,6 +183,7 @@ export class Sync implements AsyncDisposable {
     if (peer === undefined) return
     switch (message.kind) {
       case 'answer':
+      case 'differing':
       case 'segment': {
         const waiting = peer.waiting.get(message.ticket)
         peer.waiting.delete(message.ticket)
@@ -191,17 +196,19 @@ export class Sync implements AsyncDisposable {
       case 'ask':
       case 'get':
       case 'states':
+      case 'summary':
         this.#serve(peer, message)
     }
   }
 
-  #serve(peer: Peer, message: Extract<SyncMessage, { readonly kind: 'ask' | 'get' | 'states' }>): void {
+  #serve(peer: Peer, message: Extract<SyncMessage, { readonly kind: 'ask' | 'get' | 'states' | 'summary' }>): void {
     if (peer.asked >= asksWaitingMax) return
     peer.asked += 1
     const work = peer.serving.then(async () => {
       if (peer.lost.signal.aborted) return
       if (message.kind === 'ask') await this.#answerAsk(peer, message)
       else if (message.kind === 'get') await this.#answerGet(peer, message)
+      else if (message.kind === 'summary') await this.#answerSummary(peer, message)
       else await this.#takeStates(peer, message)
     })
     peer.serving = this.#guarded(peer, 'serve', work).finally(() => (peer.asked -= 1))
@@ -212,7 +219,12 @@ export class Sync implements AsyncDisposable {
   #changed(change: ReplicaChange): void {
     const name = `${change.account} ${change.kind}`
     this.#generations.set(name, (this.#generations.get(name) ?? 0) + 1)
-    if (![...this.#peers.values()].some(({ pair }) => pair.account === change.account)) return
+    const peers = [...this.#peers.values()].filter(({ pair }) => pair.account === change.account)
+    if (peers.length === 0) return
+    if (change.ids === 'many') {
+      for (const { pair } of peers) this.#say(pair, { kind: 'poke', of: change.kind })
+      return
+    }
     const known = this.#changes.get(name) ?? { change, ids: new Map() }
     this.#changes.set(name, known)
     for (const id of change.ids)
@@ -302,14 +314,28 @@ export class Sync implements AsyncDisposable {
     void work.finally(() => this.#running.delete(work))
   }
 
+  /** Where both have the same, one question and one answer are all. */
   async #compareAll(peer: Peer): Promise<void> {
-    for (const replicated of this.#parts.replication.replicas.kinds()) await this.#compareKind(peer, replicated)
+    const { account } = peer.pair
+    const kinds = [...this.#parts.replication.replicas.kinds()]
+    const sums: KindSummary[] = []
+    for (const replicated of kinds) {
+      const { set } = await this.#list(account, replicated, 0)
+      sums.push({ of: replicated.kind, ...set.fingerprint(0, set.count) })
+    }
+    const answer = await this.#call(peer, (ticket) => ({ kind: 'summary', ticket, kinds: sums }))
+    if (answer.kind !== 'differing') throw new MyceliumError('peer-misbehaved', { what: 'summary' })
+    for (const replicated of kinds) {
+      if (answer.kinds.includes(replicated.kind)) await this.#compareKind(peer, replicated)
+      const { lacking } = await this.#list(account, replicated, 0)
+      await this.#pull(peer, replicated, { ids: [], full: lacking })
+    }
   }
 
   /** Finds what is new and gets it as it is found: the newest is here first. */
   async #compareKind(peer: Peer, replicated: Replicated): Promise<void> {
     const { account } = peer.pair
-    const { set, lacking } = await this.#list(account, replicated, 0)
+    const { set } = await this.#list(account, replicated, 0)
     const comparison = new Reconciliation(set)
     let pulling = Promise.resolve()
     try {
@@ -325,7 +351,6 @@ export class Sync implements AsyncDisposable {
     } finally {
       await pulling
     }
-    await this.#pull(peer, replicated, { ids: [], full: lacking })
   }
 
   #wanted(account: Identity, replicated: Replicated, needed: readonly ItemId[]): Wanted {
@@ -362,24 +387,50 @@ export class Sync implements AsyncDisposable {
     return list
   }
 
+  async #answerSummary(
+    { pair }: Peer,
+    { ticket, kinds }: Extract<SyncMessage, { readonly kind: 'summary' }>,
+  ): Promise<void> {
+    const differing: number[] = []
+    for (const { of, ...theirs } of kinds) {
+      const { set } = await this.#known(pair.account, of)
+      if (!isSame(set.fingerprint(0, set.count), theirs)) differing.push(of)
+    }
+    this.#say(pair, { kind: 'differing', ticket, kinds: differing })
+  }
+
+  /** For an answer; of a kind that only the other device has, nothing is here. */
+  async #known(account: Identity, of: number): Promise<Pick<ItemList, 'set'>> {
+    const replicated = this.#parts.replication.replicas.kind(of)
+    return replicated === undefined
+      ? { set: new ItemSet([]) }
+      : await this.#list(account, replicated, limits.replicaStaleMs)
+  }
+
   async #answerAsk(
     { pair }: Peer,
     { ticket, of, question }: Extract<SyncMessage, { readonly kind: 'ask' }>,
   ): Promise<void> {
-    const replicated = this.#parts.replication.replicas.kind(of)
     const asked = decodeQuestion(question)
-    // a kind that only the other device has: nothing of it is here
-    const set =
-      replicated === undefined
-        ? new ItemSet([])
-        : (await this.#list(pair.account, replicated, limits.replicaStaleMs)).set
+    const { set } = await this.#known(pair.account, of)
     this.#say(pair, { kind: 'answer', ticket, answer: encodeAnswer(answerRanges(set, asked)) })
   }
 
   // Getting what is new
 
   /** One segment is on its way while the one before is put away. */
-  async #pull(peer: Peer, replicated: Replicated, wanted: Wanted): Promise<void> {
+  async #pull(peer: Peer, replicated: Replicated, { ids, full }: Wanted): Promise<void> {
+    // what is on its way already, from this device or another one, is not fetched twice
+    const fetched = full.filter((id) => !this.#fetching.has(peer.pair.account + id))
+    for (const id of fetched) this.#fetching.add(peer.pair.account + id)
+    try {
+      await this.#pullAll(peer, replicated, { ids, full: fetched })
+    } finally {
+      for (const id of fetched) this.#fetching.delete(peer.pair.account + id)
+    }
+  }
+
+  async #pullAll(peer: Peer, replicated: Replicated, wanted: Wanted): Promise<void> {
     let left = wanted
     let next = this.#fetchSegment(peer, replicated, left)
     while (next !== undefined) {

@@ -60,11 +60,10 @@ export interface MailboxColumns {
   firstUnseen(): number
 }
 
-/** What makes copies of one message on several devices the same copy: 16 bytes as hex, and where it stands in their order. */
+/** What makes copies of one message on several devices the same copy. */
 export interface CopyMark {
+  /** 16 bytes as hex (core/replica/copy-state.ts). */
   readonly id: string
-  /** Unix milliseconds, the same on every device. */
-  readonly atMs: number
   /** Of two devices that put it into different folders by themselves, the higher one is right. */
   readonly weight?: number
 }

@@ -9,7 +9,7 @@
  */
 import type { Random } from '../ambient.ts'
 import { concat, fromHex, fromUtf8, toHex } from '../bytes.ts'
-import { encode, u32 } from '../codec.ts'
+import { encode, u32, u64 } from '../codec.ts'
 import { labelledHash } from '../crypto/kdf.ts'
 import { hasCode } from '../errors.ts'
 import type { Identity, MailboxId, MessageId, Uid } from '../ids.ts'
@@ -28,7 +28,9 @@ import { tables } from '../store/tables.ts'
 import {
   copyRowHead,
   copyRowState,
+  copyTimeMs,
   type CopyId,
+  copyIdOf,
   type CopyRow,
   type CopyState,
   decodeCopyRow,
@@ -65,18 +67,24 @@ const prefixOf = (tx: ReadTx, account: Identity): Uint8Array => tx.opaque(raw(ac
 const placeKey = ({ mailbox, uid }: Place): Uint8Array => concat(fromHex(mailbox)!, encode(u32, uid))
 const placeOf = ({ place }: CopyRow): Place | undefined =>
   place === undefined ? undefined : { mailbox: toHex(place.mailbox) as MailboxId, uid: place.uid as Uid }
-const timeOf = (ms: number): number => Math.min(Math.max(0, Math.floor(ms)), 2 ** 48 - 1)
+const uniqueBytes = 10
+/** Copies of so many milliseconds lie together in the store: those of one segment share pages. */
+const neighboursMs = 2 ** 27
 
 /** The same on every device to which this message came. */
 export const copyOfMail = (account: Identity, author: Identity, message: MessageId, sentAtMs: number): CopyMark => ({
-  id: toHex(labelledHash('mycelium/copy/1', raw(account), raw(author), raw(message)).subarray(0, 16)),
-  atMs: timeOf(sentAtMs),
+  id: copyIdOf(
+    sentAtMs,
+    labelledHash('mycelium/copy/1', raw(account), raw(author), raw(message)).subarray(0, uniqueBytes),
+  ),
   weight: 0,
 })
 
 export class Copies implements MailboxFollower, Replicated {
   readonly kind = 2
   readonly #parts: CopiesParts
+  /** The beginning of the last key: copies come in the order of their times. */
+  #last: { readonly name: string; readonly beginning: Uint8Array } | undefined
 
   constructor(parts: CopiesParts) {
     this.#parts = parts
@@ -132,7 +140,7 @@ export class Copies implements MailboxFollower, Replicated {
     if (marked?.state.kind === 'live' && marked.place === undefined)
       return this.#stampedDifferences(tx, account, { row: marked, place, folder, flags: copy.flags })
     const isFree = copy.copy !== undefined && marked === undefined
-    const mark = isFree ? copy.copy! : { id: this.#newId(), atMs: timeOf(copy.internalDateMs) }
+    const mark = isFree ? copy.copy! : { id: this.#newId(copy.internalDateMs) }
     return this.#made(tx, account, { mark, place, folder, flags: copy.flags })
   }
 
@@ -158,13 +166,12 @@ export class Copies implements MailboxFollower, Replicated {
     },
   ): readonly CopyId[] {
     const { mark, place, folder, flags } = about
-    const { id, atMs, weight } = mark
-    const atMsMax = this.#parts.nowMs()
+    const { id, weight } = mark
     const stamp =
       weight === undefined
         ? this.#stamp(account)
-        : stampFrom(Math.min(atMs, atMsMax), weight, this.#parts.replicas.deviceOf(account))
-    const bare: LiveCopy = { kind: 'live', id, atMs, folder: { value: folder, stamp }, flags: new Map() }
+        : stampFrom(Math.min(copyTimeMs(id), this.#parts.nowMs()), weight, this.#parts.replicas.deviceOf(account))
+    const bare: LiveCopy = { kind: 'live', id, folder: { value: folder, stamp }, flags: new Map() }
     this.#put(
       tx,
       account,
@@ -202,15 +209,15 @@ export class Copies implements MailboxFollower, Replicated {
     if (row?.state.kind === 'live')
       return this.#stampedDifferences(tx, account, { row, place, folder: row.state.folder.value, flags })
     const folder = this.#parts.folders.used(tx, account, place.mailbox)
-    return this.#made(tx, account, { mark: { id: this.#newId(), atMs: timeOf(internalDateMs) }, place, folder, flags })
+    return this.#made(tx, account, { mark: { id: this.#newId(internalDateMs) }, place, folder, flags })
   }
 
   #expunged(tx: WriteTx, account: Identity, place: Place): readonly CopyId[] {
     const row = this.#at(tx, account, place)
     if (row === undefined) return []
-    const { id, atMs } = row.state
+    const { id } = row.state
     this.#unplace(tx, place)
-    this.#put(tx, account, { kind: 'expunged', id, atMs }, undefined)
+    this.#put(tx, account, { kind: 'expunged', id }, undefined)
     return [id]
   }
 
@@ -222,17 +229,11 @@ export class Copies implements MailboxFollower, Replicated {
     messages: readonly { readonly uid: Uid; readonly flags: readonly Flag[]; readonly internalDateMs: number }[],
   ): void {
     const folder = this.#parts.folders.used(tx, account, mailbox)
-    const ids = messages.flatMap(({ uid, flags, internalDateMs }) => {
+    for (const { uid, flags, internalDateMs } of messages) {
       const place = { mailbox, uid }
-      if (tx.has(tables.copyPlaces, placeKey(place))) return []
-      return this.#made(tx, account, {
-        mark: { id: this.#newId(), atMs: timeOf(internalDateMs) },
-        place,
-        folder,
-        flags,
-      })
-    })
-    this.#parts.replicas.changed(tx, { account, kind: this.kind, ids, from: undefined })
+      if (tx.has(tables.copyPlaces, placeKey(place))) continue
+      this.#made(tx, account, { mark: { id: this.#newId(internalDateMs) }, place, folder, flags })
+    }
   }
 
   // What mail that arrives has to know
@@ -358,11 +359,17 @@ export class Copies implements MailboxFollower, Replicated {
     const latest = state === undefined ? undefined : stampsOf(state).reduce((a, b) => (a > b ? a : b))
     return this.#parts.replicas.clock(account).next(latest)
   }
-  #newId(): CopyId {
-    return toHex(this.#parts.random.bytes(16))
+  #newId(atMs: number): CopyId {
+    return copyIdOf(atMs, this.#parts.random.bytes(uniqueBytes))
   }
   #key(tx: ReadTx, account: Identity, id: CopyId): Uint8Array {
-    return concat(prefixOf(tx, account), tx.opaque(raw(id)))
+    const moment = Math.floor(copyTimeMs(id) / neighboursMs)
+    const name = account + moment
+    if (this.#last?.name !== name) {
+      const neighbours = tx.opaque(raw(account), encode(u64, moment)).subarray(0, 8)
+      this.#last = { name, beginning: concat(prefixOf(tx, account), neighbours) }
+    }
+    return concat(this.#last.beginning, tx.opaque(raw(id)))
   }
   #read(tx: ReadTx, account: Identity, id: CopyId): CopyRow | undefined {
     const value = tx.get(tables.copies, this.#key(tx, account, id))

@@ -11,7 +11,7 @@ import type { Flag } from '../mailbox/mailbox.ts'
 import { noStamp, type Stamp, stampCodec } from './hlc.ts'
 import { later, type Register } from './register.ts'
 
-/** 16 bytes as hex. */
+/** 16 bytes as hex: 6 of Unix milliseconds, the same on every device, and 10 that no other copy of that moment has. */
 export type CopyId = string
 /** 16 bytes as hex: follows from the folder's first name or use, so that devices that make the same one agree. */
 export type FolderId = string
@@ -19,8 +19,6 @@ export type FolderId = string
 export interface LiveCopy {
   readonly kind: 'live'
   readonly id: CopyId
-  /** Unix milliseconds, the same on every device. */
-  readonly atMs: number
   readonly folder: Register<FolderId>
   /** Every flag that it has or once had, under its lower-case form: keywords differ in more than case. */
   readonly flags: ReadonlyMap<string, FlagRegister>
@@ -32,9 +30,15 @@ export interface FlagRegister extends Register<boolean> {
 export interface ExpungedCopy {
   readonly kind: 'expunged'
   readonly id: CopyId
-  readonly atMs: number
 }
 export type CopyState = LiveCopy | ExpungedCopy
+
+/** @param unique 10 bytes */
+export const copyIdOf = (atMs: number, unique: Uint8Array): CopyId =>
+  Math.min(Math.max(0, Math.floor(atMs)), 2 ** 48 - 1)
+    .toString(16)
+    .padStart(12, '0') + toHex(unique)
+export const copyTimeMs = (id: CopyId): number => Number.parseInt(id.slice(0, 12), 16)
 
 const fold = (flag: Flag): string => flag.toLowerCase()
 const idCodec = hexId<string>(16)
@@ -46,7 +50,6 @@ const tierPrefix = '$myceliumtrust-'
 export const copyStateCodec: Codec<CopyState> = {
   write(out, state) {
     idCodec.write(out, state.id)
-    out.u64(state.atMs)
     out.u8(kinds.indexOf(state.kind))
     if (state.kind === 'expunged') return
     const flags = [...state.flags].sort(([a], [b]) => (a < b ? -1 : 1))
@@ -65,10 +68,9 @@ export const copyStateCodec: Codec<CopyState> = {
   },
   read(from) {
     const id = idCodec.read(from)
-    const atMs = from.u64()
     const kind = kinds[from.u8()]
     if (kind === undefined) throw new MyceliumError('malformed', { at: from.position })
-    if (kind === 'expunged') return { kind, id, atMs }
+    if (kind === 'expunged') return { kind, id }
     const folder = idCodec.read(from)
     const stamps = readStamps(from)
     const flags = new Map<string, FlagRegister>()
@@ -83,7 +85,7 @@ export const copyStateCodec: Codec<CopyState> = {
       last = name
       flags.set(name, { flag, value: packed % 2 === 1, stamp })
     }
-    return { kind, id, atMs, folder: { value: folder, stamp: stamps[0]! }, flags }
+    return { kind, id, folder: { value: folder, stamp: stamps[0]! }, flags }
   },
 }
 
@@ -103,14 +105,13 @@ export const copyVersion = (encoded: Uint8Array): string =>
 
 /** What both sides' changes come to: the same whatever the order, and however often. */
 export function mergeCopies(a: CopyState, b: CopyState): CopyState {
-  const atMs = Math.min(a.atMs, b.atMs)
-  if (a.kind === 'expunged' || b.kind === 'expunged') return { kind: 'expunged', id: a.id, atMs }
+  if (a.kind === 'expunged' || b.kind === 'expunged') return { kind: 'expunged', id: a.id }
   const flags = new Map(a.flags)
   for (const [name, register] of b.flags) {
     const known = flags.get(name)
     if (known === undefined || register.stamp > known.stamp) flags.set(name, register)
   }
-  return { ...a, atMs, folder: later(a.folder, b.folder), flags }
+  return { ...a, folder: later(a.folder, b.folder), flags }
 }
 
 /**
@@ -152,13 +153,12 @@ export interface CopyRow {
   /** Where it is in a mailbox here; none while its content is still to come, or it was expunged. */
   readonly place: { readonly mailbox: Uint8Array; readonly uid: number } | undefined
 }
-const headBytes = 16 + 8 + 1
+const headBytes = 16 + 1
 
 export function encodeCopyRow({ state, place }: CopyRow): Uint8Array {
   const encoded = encodeCopyState(state)
   const out = new Writer(headBytes + 20 + encoded.length)
   out.hex(copyVersion(encoded), 16)
-  out.u64(state.atMs)
   out.u8(place !== undefined ? 1 : state.kind === 'live' ? 2 : 0)
   if (place !== undefined) {
     out.raw(place.mailbox)
@@ -170,7 +170,7 @@ export function encodeCopyRow({ state, place }: CopyRow): Uint8Array {
 
 export function decodeCopyRow(bytes: Uint8Array): CopyRow {
   const from = new Reader(bytes)
-  from.raw(16 + 8)
+  from.raw(16)
   const place = from.u8() === 1 ? { mailbox: Uint8Array.from(from.raw(16)), uid: from.u32() } : undefined
   return { state: copyStateCodec.read(from), place }
 }
@@ -182,12 +182,10 @@ export function copyRowHead(bytes: Uint8Array): {
   readonly atMs: number
   readonly isLacking: boolean
 } {
-  const from = new Reader(bytes)
-  const version = toHex(from.raw(16))
-  const atMs = from.u64()
-  const isLacking = from.u8() === 2
-  return { id: toHex(copyRowState(bytes).subarray(0, 16)), version, atMs, isLacking }
+  const version = toHex(bytes.subarray(0, 16))
+  const id = toHex(copyRowState(bytes).subarray(0, 16))
+  return { id, version, atMs: copyTimeMs(id), isLacking: bytes[16] === 2 }
 }
 /** The state in a row, as it travels. */
 export const copyRowState = (bytes: Uint8Array): Uint8Array =>
-  bytes.subarray(bytes[24] === 1 ? headBytes + 20 : headBytes)
+  bytes.subarray(bytes[16] === 1 ? headBytes + 20 : headBytes)

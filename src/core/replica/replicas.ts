@@ -64,7 +64,8 @@ export interface Replicated {
 export interface ReplicaChange {
   readonly account: Identity
   readonly kind: number
-  readonly ids: readonly ItemId[]
+  /** `many`: more than is worth naming. */
+  readonly ids: readonly ItemId[] | 'many'
   /** The device from which it came; none for a change of our own. */
   readonly from: DeviceId | undefined
 }

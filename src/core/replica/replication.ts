@@ -118,7 +118,10 @@ export class Replication implements AsyncDisposable {
         await store.write((tx) => this.#enrolSome(tx, account, id, uids.slice(at, at + enrolledAtOnce)))
       }
     }
-    await store.write((tx) => this.replicas.enrolled(tx, account))
+    await store.write((tx) => {
+      this.replicas.enrolled(tx, account)
+      this.replicas.changed(tx, { account, kind: this.copies.kind, ids: 'many', from: undefined })
+    })
   }
 
   #enrolSome(tx: WriteTx, account: Identity, mailbox: MailboxId, uids: readonly Uid[]): void {

@@ -41,7 +41,7 @@ const lowest: Bound = { atMs: 0, id: '0'.repeat(2 * idBytes) }
 export const everything: Range = { lower: lowest, upper: undefined }
 
 const isBelow = (a: Bound, b: Bound): boolean => a.atMs < b.atMs || (a.atMs === b.atMs && a.id < b.id)
-const isSame = (a: Fingerprint, b: Fingerprint): boolean => a.count === b.count && compare(a.sum, b.sum) === 0
+export const isSame = (a: Fingerprint, b: Fingerprint): boolean => a.count === b.count && compare(a.sum, b.sum) === 0
 
 /** A sorted set, packed: 40 bytes an item. */
 export class ItemSet {

@@ -69,7 +69,7 @@ export const tables = {
 
   // between the devices of one account
   siblings: table(80, 'siblings'), // opaque(account) ‖ opaque(device) → name, records, signatures of zones over addresses
-  copies: table(81, 'copies'), // opaque(account) ‖ opaque(copy id) → when, version, place, registers of folder and flags
+  copies: table(81, 'copies'), // opaque(account) ‖ 8 of opaque(account ‖ days) ‖ opaque(copy id) → version, place, registers of folder and flags
   copyPlaces: table(82, 'copy-places'), // mailbox id ‖ u32 uid → copy id
   folders: table(83, 'folders'), // opaque(account) ‖ opaque(folder id) → mailbox, registers of name, subscription, removal
   replicas: table(84, 'replicas'), // opaque(account) → how far its mailboxes are enrolled
