@@ -145,6 +145,20 @@ export class Switchboard implements AsyncDisposable {
     return ended
   }
 
+  /**
+   * An account's own log changed: a device that was revoked is spoken to no more, and everybody who is connected hears of
+   * it. Resolves as `contactChanged` does.
+   */
+  accountChanged(account: Identity): Promise<void> {
+    this.#familiar = undefined
+    const ended = this.#endSessions((pair) => pair.account === account)
+    for (const channel of this.#channels.values())
+      if (channel.pair.account === account && channel.way !== undefined) this.#tell(channel)
+    if (this.#parts.keyring.contact(account, account) === undefined) this.#forget(account, account)
+    else this.courier(account, account).nudge()
+    return ended
+  }
+
   /** Once an hour: sessions whose end a crash kept from the store. */
   sweep(): Promise<void> {
     return this.#endSessions(() => true)

@@ -67,6 +67,14 @@ export const tables = {
   relayFlights: table(74, 'relay-flights'), // opaque(own device ‖ peer device) → session of a first flight that was left for the peer
   relayOutQueues: table(72, 'relay-out-queues'), // opaque(own device ‖ peer device) → queues it gave us, how far was deposited
 
+  // between the devices of one account
+  siblings: table(80, 'siblings'), // opaque(account) ‖ opaque(device) → name, records, signatures of zones over addresses
+  copies: table(81, 'copies'), // opaque(account) ‖ 8 of opaque(account ‖ days) ‖ opaque(copy id) → version, place, registers of folder and flags
+  copyPlaces: table(82, 'copy-places'), // mailbox id ‖ u32 uid → copy id
+  folders: table(83, 'folders'), // opaque(account) ‖ opaque(folder id) → mailbox, registers of name, subscription, removal
+  replicas: table(84, 'replicas'), // opaque(account) → how far its mailboxes are enrolled
+  sharedContacts: table(85, 'shared-contacts'), // opaque(account) ‖ opaque(16 of the identity) → registers of what was decided
+
   // core/conversation. Keys begin with opaque(account); conversation and message ids are hashes and stand as they are
   conversations: table(90, 'conversations'), // account ‖ conversation → partner, heads, counts, read mark
   conversationMessages: table(91, 'conversation-messages'), // account ‖ message id → state, places in both orders, canonical message
