@@ -244,7 +244,7 @@ class StoredMailboxes implements MailboxStore {
     const work = this.#work(tx, account)
     for (const id of work.names().values()) {
       for (const content of work.mailbox(id).removeAll()) this.#blobs.release(tx, account, content)
-      for (const key of [...tx.keys(tables.copyPlaces, { prefix: fromHex(id)! })]) tx.remove(tables.copyPlaces, key)
+      for (const key of tx.keys(tables.copyPlaces, { prefix: fromHex(id)! })) tx.remove(tables.copyPlaces, key)
     }
     work.removeAccount()
     tx.afterCommit(() => this.#caches.delete(account))
