@@ -1,6 +1,8 @@
 /** One person, several devices: how they come together, stay alike, and part. */
 import { expect, test } from 'vitest'
+import { type Ambient, silentLog, systemClock, systemRandom } from '../../src/core/ambient.ts'
 import type { Uid } from '../../src/core/ids.ts'
+import { limits } from '../../src/core/limits.ts'
 import { openWorld, type TestGateway, type World } from '../support/world.ts'
 
 const patient = { timeout: 20_000 }
@@ -11,14 +13,18 @@ const shows = (gateway: TestGateway, mailbox = 'INBOX') =>
   expect.poll(async () => (await gateway.read(mailbox)).toSorted(), patient)
 
 /** Everything that a mail program sees, but for numbers that are each gateway's own. */
-async function view({ knowledge: { mailboxes }, account, read }: TestGateway): Promise<unknown> {
+async function view(gateway: TestGateway): Promise<unknown> {
+  const {
+    knowledge: { mailboxes },
+    account,
+  } = gateway
   const seen: Record<string, readonly string[]> = {}
   for (const { id, name, subscribed, specialUse } of mailboxes.list(account)) {
     const columns = mailboxes.columns(account, id)
     const flags = Array.from({ length: columns.count }, (_, index) =>
       [...columns.flagsOf(columns.flagSetAt(index))].toSorted().join(' '),
     )
-    const texts = await read(name)
+    const texts = await gateway.read(name)
     seen[`${name} ${subscribed} ${specialUse}`] = texts
       .map((text, index) => `${text.slice(0, 40)} ${flags[index]}`)
       .toSorted()
@@ -223,7 +229,7 @@ test('two folders that were given the same name while apart are both kept', asyn
   await meet(world, desk, lap)
   const contents = async (gateway: TestGateway) => {
     const names = gateway.knowledge.mailboxes.list(gateway.account).map(({ name }) => name)
-    const mail = await Promise.all(names.filter((name) => /^C/.test(name)).map((name) => gateway.read(name)))
+    const mail = await Promise.all(names.filter((name) => name.startsWith('C')).map((name) => gateway.read(name)))
     return mail.flat().toSorted()
   }
   for (const gateway of [desk, lap]) await expect.poll(() => contents(gateway), patient).toEqual(['in A', 'in B'])
@@ -354,4 +360,26 @@ test('two devices that both changed the account’s log while apart agree on one
       ['me@desk.example', 'me@lap.example'],
     ])
   await expect.poll(() => Buffer.compare(log(desk).state.head, log(lap).state.head), patient).toBe(0)
+}, 60_000)
+
+test('a device that is silent for 30 days holds up no mail, and catches up from the other one when it is back', async () => {
+  let aheadMs = 0
+  const clock = { nowMs: () => systemClock.nowMs() + aheadMs, monotonicMs: () => systemClock.monotonicMs() }
+  const ambient: Ambient = { clock, random: systemRandom, log: silentLog }
+  await using world = await openWorld(ambient)
+  const bob = await world.gateway('bob')
+  const { desk, lap } = await deskAndLap(world, async (gateway) => await world.introduce(gateway, bob))
+  const devices = () => bob.knowledge.contacts.byIdentity(bob.account, desk.account)?.devices ?? []
+  await expect.poll(() => devices().filter(({ locators }) => locators !== undefined).length, patient).toBe(2)
+  await lap.stop()
+  aheadMs = limits.deviceSilentMs + 86_400_000
+  // the desk says on a new link where it is; the laptop does not
+  world.network.disconnect('desk', 'bob')
+  const fresh = () => devices().filter(({ locators }) => clock.nowMs() - locators!.issuedAtMs < 86_400_000)
+  await expect.poll(() => fresh().map(({ id }) => id), patient).toEqual([deviceOf(desk)])
+  await bob.submit(desk.address, 'after a month')
+  await shows(desk).toEqual(['after a month'])
+  await expect.poll(() => bob.node.delivery.isIdle(), patient).toBe(true)
+  const again = await world.gateway('lap')
+  await shows(again).toEqual(['after a month'])
 }, 60_000)

@@ -46,6 +46,8 @@ export interface PeerDevice {
   readonly dhPublic: Uint8Array
   readonly prekeys: readonly Prekey[]
   readonly where: GatewayAddress | undefined
+  /** When it last signed where it is, by its own clock. */
+  readonly statedAtMs: number | undefined
 }
 
 export interface PeerContact {

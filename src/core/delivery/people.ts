@@ -317,6 +317,7 @@ function peerOf(contact: Contact): PeerContact {
       dhPublic,
       prekeys,
       where: locators,
+      statedAtMs: locators?.issuedAtMs,
     })),
     invitation: invitation === undefined ? undefined : { capability: invitation.capability, at: invitation },
   }
@@ -333,7 +334,7 @@ function ownDevicesOf(state: LogState, siblings: readonly Sibling[]): PeerContac
     if (sibling === undefined) return []
     const { prekeys = [], locators } = sibling.records ?? {}
     const where = locators === undefined ? undefined : readLocators(locators)
-    return [{ device: id, dhPublic, prekeys: prekeys.map(readPrekey), where }]
+    return [{ device: id, dhPublic, prekeys: prekeys.map(readPrekey), where, statedAtMs: where?.issuedAtMs }]
   })
   return {
     identity: state.identity,

@@ -296,9 +296,15 @@ export class Switchboard implements AsyncDisposable {
     return state === 'active' || state === 'pending'
   }
 
-  /** Devices of a contact that are to get a copy. */
+  /**
+   * Devices of a contact that are to get a copy. One that has been silent for 30 days while another one was not is left
+   * out: it catches up from that one.
+   */
   devicesOf(account: Identity, contact: Identity): readonly DeviceId[] {
-    return this.#parts.keyring.contact(account, contact)?.devices.map(({ device }) => device) ?? []
+    const devices = this.#parts.keyring.contact(account, contact)?.devices ?? []
+    const since = this.#parts.ambient.clock.nowMs() - limits.deviceSilentMs
+    const awake = devices.filter(({ statedAtMs }) => statedAtMs === undefined || statedAtMs >= since)
+    return (awake.length > 0 ? awake : devices).map(({ device }) => device)
   }
 
   pairOf(account: Identity, peer: Identity, peerDevice: DeviceId): Pair {

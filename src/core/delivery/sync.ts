@@ -5,11 +5,10 @@
  */
 import type { Ambient } from '../ambient.ts'
 import { concat } from '../bytes.ts'
-import { hasCode, MyceliumError } from '../errors.ts'
+import { MyceliumError } from '../errors.ts'
 import { type DeviceId, type Identity, short } from '../ids.ts'
 import { limits } from '../limits.ts'
-import type { Mailboxes, StoredContent } from '../mailbox/mailbox.ts'
-import { contentKeyOf } from '../replica/copies.ts'
+import type { Mailboxes } from '../mailbox/mailbox.ts'
 import type { MergeSource, ReplicaChange, Replicated } from '../replica/replicas.ts'
 import type { Replication } from '../replica/replication.ts'
 import {
@@ -22,24 +21,21 @@ import {
   type ItemId,
   ItemSet,
   Reconciliation,
-  type SetItem,
 } from '../replica/set-reconciliation.ts'
 import type { Blobs } from '../store/blobs.ts'
 import type { Store, WriteTx } from '../store/store.ts'
-import { chunkBytesFor } from './blob-chunks.ts'
+import { type ItemList, ItemLists } from './item-lists.ts'
 import type { Item } from './items.ts'
 import type { Keyring } from './needs.ts'
 import type { GatewayAddress, Overlay } from './ports.ts'
+import { SegmentRecords } from './segment-records.ts'
 import { fetchChunk, Segments } from './segments.ts'
 import { type Pair, pairName } from './session-book.ts'
 import {
   decodeRecords,
   decodeSyncMessage,
-  encodeRecord,
   encodeSyncMessage,
-  type Fetchable,
   type KindSummary,
-  type SegmentContent,
   type SegmentRecord,
   type SyncMessage,
 } from './sync-messages.ts'
@@ -56,6 +52,8 @@ export interface SyncParts {
 }
 
 type Answer = Extract<SyncMessage, { readonly kind: 'answer' | 'segment' | 'differing' }>
+/** What takes time to answer, or to take in. */
+type Asked = Extract<SyncMessage, { readonly kind: 'ask' | 'get' | 'states' | 'summary' }>
 interface Waiting {
   readonly resolve: (answer: Answer) => void
   readonly reject: (error: MyceliumError) => void
@@ -75,22 +73,15 @@ interface Peer {
   again: boolean
 }
 
-interface ItemList {
-  readonly set: ItemSet
-  readonly lacking: readonly ItemId[]
-  readonly generation: number
-  readonly atMs: number
-}
-
 const segmentChunkBytes = 1024 * 1024
 const asksWaitingMax = 64
 
 export class Sync implements AsyncDisposable {
   readonly #parts: SyncParts
   readonly #segments: Segments
+  readonly #records: SegmentRecords
   readonly #peers = new Map<string, Peer>()
-  readonly #lists = new Map<string, ItemList>()
-  readonly #generations = new Map<string, number>()
+  readonly #lists: ItemLists
   /** Changes not yet told, by account and kind. */
   readonly #changes = new Map<
     string,
@@ -109,7 +100,9 @@ export class Sync implements AsyncDisposable {
 
   constructor(parts: SyncParts) {
     this.#parts = parts
+    this.#lists = new ItemLists(parts.store, parts.ambient.clock)
     this.#segments = new Segments(parts.ambient)
+    this.#records = new SegmentRecords({ ...parts, segments: this.#segments })
     this.#unwatch = parts.replication.replicas.watch((change) => this.#changed(change))
     this.#timer = setInterval(() => {
       for (const peer of this.#peers.values()) this.#compare(peer)
@@ -128,7 +121,7 @@ export class Sync implements AsyncDisposable {
     if (!replicas.follows(pair.account) || this.#stop.signal.aborted) return
     this.lost(pair)
     // what changed while nobody was linked was told to nobody
-    for (const { kind } of replicas.kinds()) this.#lists.delete(`${pair.account} ${kind}`)
+    for (const { kind } of replicas.kinds()) this.#lists.drop(pair.account, kind)
     const peer: Peer = {
       pair,
       lost: new AbortController(),
@@ -154,7 +147,7 @@ export class Sync implements AsyncDisposable {
   async compareNow(account: Identity): Promise<void> {
     const peers = [...this.#peers.values()].filter(({ pair }) => pair.account === account)
     for (const peer of peers) this.#compare(peer)
-    await Promise.all(peers.map(({ comparing }) => comparing))
+    await Promise.all(peers.flatMap(({ comparing }) => comparing ?? []))
   }
 
   /**
@@ -201,24 +194,28 @@ export class Sync implements AsyncDisposable {
     }
   }
 
-  #serve(peer: Peer, message: Extract<SyncMessage, { readonly kind: 'ask' | 'get' | 'states' | 'summary' }>): void {
+  #serve(peer: Peer, message: Asked): void {
     if (peer.asked >= asksWaitingMax) return
     peer.asked += 1
-    const work = peer.serving.then(async () => {
-      if (peer.lost.signal.aborted) return
-      if (message.kind === 'ask') await this.#answerAsk(peer, message)
-      else if (message.kind === 'get') await this.#answerGet(peer, message)
-      else if (message.kind === 'summary') await this.#answerSummary(peer, message)
-      else await this.#takeStates(peer, message)
-    })
-    peer.serving = this.#guarded(peer, 'serve', work).finally(() => (peer.asked -= 1))
+    peer.serving = this.#guarded(peer, 'serve', this.#serveAfter(peer.serving, peer, message)).finally(
+      () => (peer.asked -= 1),
+    )
+  }
+
+  async #serveAfter(before: Promise<void>, peer: Peer, message: Asked): Promise<void> {
+    await before
+    if (peer.lost.signal.aborted) return
+    if (message.kind === 'ask') await this.#answerAsk(peer, message)
+    else if (message.kind === 'get') await this.#answerGet(peer, message)
+    else if (message.kind === 'summary') await this.#answerSummary(peer, message)
+    else await this.#takeStates(peer, message)
   }
 
   // Telling others of changes
 
   #changed(change: ReplicaChange): void {
     const name = `${change.account} ${change.kind}`
-    this.#generations.set(name, (this.#generations.get(name) ?? 0) + 1)
+    this.#lists.changed(change.account, change.kind)
     const peers = [...this.#peers.values()].filter(({ pair }) => pair.account === change.account)
     if (peers.length === 0) return
     if (change.ids === 'many') {
@@ -320,14 +317,14 @@ export class Sync implements AsyncDisposable {
     const kinds = [...this.#parts.replication.replicas.kinds()]
     const sums: KindSummary[] = []
     for (const replicated of kinds) {
-      const { set } = await this.#list(account, replicated, 0)
+      const { set } = await this.#lists.list(account, replicated, 0)
       sums.push({ of: replicated.kind, ...set.fingerprint(0, set.count) })
     }
     const answer = await this.#call(peer, (ticket) => ({ kind: 'summary', ticket, kinds: sums }))
     if (answer.kind !== 'differing') throw new MyceliumError('peer-misbehaved', { what: 'summary' })
     for (const replicated of kinds) {
       if (answer.kinds.includes(replicated.kind)) await this.#compareKind(peer, replicated)
-      const { lacking } = await this.#list(account, replicated, 0)
+      const { lacking } = await this.#lists.list(account, replicated, 0)
       await this.#pull(peer, replicated, { ids: [], full: lacking })
     }
   }
@@ -335,7 +332,7 @@ export class Sync implements AsyncDisposable {
   /** Finds what is new and gets it as it is found: the newest is here first. */
   async #compareKind(peer: Peer, replicated: Replicated): Promise<void> {
     const { account } = peer.pair
-    const { set } = await this.#list(account, replicated, 0)
+    const { set } = await this.#lists.list(account, replicated, 0)
     const comparison = new Reconciliation(set)
     let pulling = Promise.resolve()
     try {
@@ -364,29 +361,6 @@ export class Sync implements AsyncDisposable {
     })
   }
 
-  async #list(account: Identity, replicated: Replicated, staleMs: number): Promise<ItemList> {
-    const name = `${account} ${replicated.kind}`
-    const known = this.#lists.get(name)
-    const generation = this.#generations.get(name) ?? 0
-    const nowMs = this.#parts.ambient.clock.monotonicMs()
-    if (known !== undefined && (known.generation === generation || nowMs - known.atMs < staleMs)) return known
-    const items: SetItem[] = []
-    const lacking: { readonly id: ItemId; readonly atMs: number }[] = []
-    for (let from: Uint8Array | undefined | null = null; from !== undefined;) {
-      const slice = this.#parts.store.read((tx) => replicated.items(tx, account, from ?? undefined))
-      for (const item of slice.items) {
-        items.push(item)
-        if (item.isLacking === true) lacking.push(item)
-      }
-      from = slice.next
-      if (from !== undefined) await new Promise((resolve) => setImmediate(resolve))
-    }
-    const newestFirst = lacking.toSorted((a, b) => b.atMs - a.atMs).map(({ id }) => id)
-    const list = { set: new ItemSet(items), lacking: newestFirst, generation, atMs: nowMs }
-    this.#lists.set(name, list)
-    return list
-  }
-
   async #answerSummary(
     { pair }: Peer,
     { ticket, kinds }: Extract<SyncMessage, { readonly kind: 'summary' }>,
@@ -404,7 +378,7 @@ export class Sync implements AsyncDisposable {
     const replicated = this.#parts.replication.replicas.kind(of)
     return replicated === undefined
       ? { set: new ItemSet([]) }
-      : await this.#list(account, replicated, limits.replicaStaleMs)
+      : await this.#lists.list(account, replicated, limits.replicaStaleMs)
   }
 
   async #answerAsk(
@@ -438,7 +412,10 @@ export class Sync implements AsyncDisposable {
       left = without(left, count)
       next = this.#fetchSegment(peer, replicated, left)
       next?.catch(() => {}) // awaited in the next round
-      await this.#absorb(peer, replicated, records)
+      await this.#records.absorb(sourceOf(peer.pair), replicated, records, {
+        where: () => this.#where(peer),
+        signal: peer.lost.signal,
+      })
     }
   }
 
@@ -475,65 +452,6 @@ export class Sync implements AsyncDisposable {
     return where
   }
 
-  /** States and contents of one segment, in one transaction: what is cut off here is asked for again. */
-  async #absorb(peer: Peer, replicated: Replicated, records: readonly SegmentRecord[]): Promise<void> {
-    const { store, replication, mailboxes, ambient } = this.#parts
-    const { copies } = replication
-    const from = sourceOf(peer.pair)
-    const stored = new Map<ItemId, StoredContent>()
-    if (replicated === copies)
-      for (const { id, content } of records) {
-        const long = await this.#storeLong(peer, content)
-        if (long !== undefined) stored.set(id, long)
-      }
-    await store.write((tx) => {
-      replicated.merge(
-        tx,
-        from,
-        records.map(({ state }) => state),
-      )
-      if (replicated !== copies) return
-      for (const { id, content } of records) {
-        if (content.kind === 'none' || !copies.isLacking(tx, from.account, id)) continue
-        const { internalDateMs } = content
-        const at =
-          stored.get(id) ??
-          (content.kind === 'inline' ? mailboxes.storeInline(tx, from.account, content.bytes) : undefined)
-        try {
-          if (at !== undefined) copies.place(tx, from.account, id, { stored: at, internalDateMs })
-        } catch (error) {
-          // it comes when there is room
-          if (!hasCode(error, 'mailbox-full')) throw error
-          ambient.log.warn('sync.mailbox-full', { account: short(from.account) })
-        }
-      }
-    })
-  }
-
-  /** Content that does not fit a row; chunks of what travels by itself stay where they are when this breaks off. */
-  async #storeLong(peer: Peer, content: SegmentContent): Promise<StoredContent | undefined> {
-    const { account } = peer.pair
-    const { mailboxes, blobs, overlay } = this.#parts
-    if (
-      content.kind === 'none' ||
-      mailboxes.isFull(account, content.kind === 'inline' ? content.bytes.length : content.at.size)
-    )
-      return undefined
-    if (content.kind === 'inline') {
-      if (content.bytes.length <= limits.storedInlineBytesMax) return undefined
-      return await mailboxes.store(account, oneByOne(content.bytes), { bytesMax: content.bytes.length })
-    }
-    const { at } = content
-    if (at.size > limits.mailBytesMax + 2 * limits.mailHeaderBytesMax || at.chunkBytes !== chunkBytesFor(at.size))
-      throw new MyceliumError('peer-misbehaved', { bytes: at.size })
-    const incoming = await blobs.openIncoming(account, at.root, at)
-    for (const index of incoming.missing()) {
-      const chunk = { from: this.#where(peer), what: at, index }
-      await incoming.put(index, await fetchChunk(overlay, chunk, { signal: peer.lost.signal }))
-    }
-    return await incoming.finish()
-  }
-
   // Giving
 
   async #answerGet(
@@ -545,7 +463,7 @@ export class Sync implements AsyncDisposable {
     let bytes = 0
     let count = 0
     for (const [index, id] of [...ids, ...full].entries()) {
-      const record = replicated && (await this.#record(pair.account, replicated, id, index >= ids.length))
+      const record = replicated && (await this.#records.record(pair.account, replicated, id, index >= ids.length))
       const length = record?.length ?? 0
       if (count > 0 && bytes + length > limits.replicaSegmentBytesMax) break
       if (record !== undefined) records.push(record)
@@ -558,41 +476,6 @@ export class Sync implements AsyncDisposable {
       await Promise.resolve(plain.subarray(from, to))
     const segment = await this.#segments.serve(key, { size: plain.length, chunkBytes: segmentChunkBytes, read })
     this.#say(pair, { kind: 'segment', ticket, count, segment })
-  }
-
-  async #record(
-    account: Identity,
-    replicated: Replicated,
-    id: ItemId,
-    isFull: boolean,
-  ): Promise<Uint8Array | undefined> {
-    const state = this.#parts.store.read((tx) => replicated.state(tx, account, id))
-    if (state === undefined) return undefined
-    const content = isFull ? await this.#content(account, id) : { kind: 'none' as const }
-    return encodeRecord({ id, state, content })
-  }
-
-  async #content(account: Identity, id: ItemId): Promise<SegmentContent> {
-    const { store, replication, mailboxes } = this.#parts
-    const place = store.read((tx) => replication.copies.placeOf(tx, account, id))
-    const columns = place && mailboxes.byId(account, place.mailbox) && mailboxes.columns(account, place.mailbox)
-    const index = place === undefined ? -1 : (columns?.indexOf(place.uid) ?? -1)
-    if (columns === undefined || index < 0) return { kind: 'none' }
-    const [content, size] = [columns.contentAt(index), columns.sizeAt(index)]
-    const internalDateMs = columns.internalDateAt(index)
-    if (size <= limits.replicaInlineBytesMax)
-      return {
-        kind: 'inline',
-        internalDateMs,
-        bytes: concat(...(await Array.fromAsync(mailboxes.read(account, content)))),
-      }
-    const secret = this.#parts.keyring.own(account).party.deviceDh.secretKey
-    const at: Fetchable = await this.#segments.serve(contentKeyOf(secret, content), {
-      size,
-      chunkBytes: chunkBytesFor(size),
-      read: async (from, to) => concat(...(await Array.fromAsync(mailboxes.read(account, content, { from, to })))),
-    })
-    return { kind: 'apart', internalDateMs, at }
   }
 
   // Questions
@@ -640,7 +523,7 @@ export class Sync implements AsyncDisposable {
     clearInterval(this.#timer)
     clearTimeout(this.#telling)
     const serving = [...this.#peers.values()].map((peer) => peer.serving)
-    for (const { pair } of [...this.#peers.values()]) this.lost(pair)
+    for (const { pair } of this.#peers.values()) this.lost(pair)
     await Promise.all([...serving, ...this.#running])
   }
 }
@@ -656,7 +539,3 @@ const without = ({ ids, full }: Wanted, count: number): Wanted => ({
 })
 
 const sourceOf = ({ account, peerDevice }: Pair): MergeSource => ({ account, device: peerDevice })
-
-async function* oneByOne(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes
-}

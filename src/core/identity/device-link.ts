@@ -11,7 +11,7 @@ import type { GatewayId } from '../ids.ts'
 import { limits } from '../limits.ts'
 import { gatewayIdOctetsMax } from './locators.ts'
 
-export const deviceLinkScheme = 'mycelium-device:'
+const deviceLinkScheme = 'mycelium-device:'
 const secretBytes = 16
 const version = 1
 const checksumBytes = 4

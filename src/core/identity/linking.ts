@@ -122,7 +122,7 @@ export const linkingAskCodec: Codec<LinkingAsk> = union<LinkingAsk>({
   },
   sealed: { tag: 1, codec: record({ kind: literal('sealed'), link, sealed: bytes(4096) }) },
 })
-export const welcomeCodec: Codec<Welcome> = record({
+const welcomeCodec: Codec<Welcome> = record({
   ephemeral: fixed(32),
   ciphertext: fixed(kemCiphertextBytes),
   sealed: bytes(256),

@@ -245,8 +245,7 @@ class StoredMailboxes implements MailboxStore {
     const work = this.#work(tx, account)
     for (const id of work.names().values()) {
       for (const content of work.mailbox(id).removeAll()) this.#blobs.release(tx, account, content)
-      const places = [...tx.keys(tables.copyPlaces, { prefix: fromHex(id)! })]
-      for (const key of places) tx.remove(tables.copyPlaces, key)
+      for (const key of tx.keys(tables.copyPlaces, { prefix: fromHex(id)! })) tx.remove(tables.copyPlaces, key)
     }
     work.removeAccount()
     tx.afterCommit(() => this.#caches.delete(account))

@@ -96,8 +96,9 @@ export class Copies implements MailboxFollower, Replicated {
 
   // What is done here
 
-  changed(tx: WriteTx, account: Identity, { mailboxes, isListChanged, list }: MailboxChanges): void {
-    if (isListChanged) this.#parts.folders.compare(tx, account, list())
+  changed(tx: WriteTx, account: Identity, changes: MailboxChanges): void {
+    const { mailboxes, isListChanged } = changes
+    if (isListChanged) this.#parts.folders.compare(tx, account, changes.list())
     const ids: CopyId[] = []
     const gone = new Map(mailboxes.map(({ id, expunged }) => [id, expunged]))
     for (const { id: mailbox, appended, isRemoved } of mailboxes) {
@@ -139,8 +140,7 @@ export class Copies implements MailboxFollower, Replicated {
     // it came here as mail while its state had come from another device
     if (marked?.state.kind === 'live' && marked.place === undefined)
       return this.#stampedDifferences(tx, account, { row: marked, place, folder, flags: copy.flags })
-    const isFree = copy.copy !== undefined && marked === undefined
-    const mark = isFree ? copy.copy! : { id: this.#newId(copy.internalDateMs) }
+    const mark = copy.copy !== undefined && marked === undefined ? copy.copy : { id: this.#newId(copy.internalDateMs) }
     return this.#made(tx, account, { mark, place, folder, flags: copy.flags })
   }
 

@@ -47,7 +47,7 @@ const flagsMax = 255
 const tierPrefix = '$myceliumtrust-'
 
 /** Stamps are written once each: most copies have one or two. */
-export const copyStateCodec: Codec<CopyState> = {
+const copyStateCodec: Codec<CopyState> = {
   write(out, state) {
     idCodec.write(out, state.id)
     out.u8(kinds.indexOf(state.kind))

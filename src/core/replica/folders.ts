@@ -43,7 +43,7 @@ const fields = {
   subscribed: registerCodec(bool),
   removed: registerCodec(bool),
 }
-export const folderStateCodec: Codec<FolderState> = record<FolderState>(fields)
+const folderStateCodec: Codec<FolderState> = record<FolderState>(fields)
 const rowCodec = record<FolderRow>({ ...fields, mailbox: optional(hexId<MailboxId>(16)), shown: name })
 
 const raw = (hex: string): Uint8Array => Buffer.from(hex, 'hex')
@@ -53,7 +53,7 @@ const encodedState = ({ id, specialUse, name, subscribed, removed }: FolderRow):
 const versionOf = (row: FolderRow): string =>
   toHex(labelledHash('mycelium/folder-version/1', encodedState(row)).subarray(0, 16))
 const hashed = (what: string): FolderId => toHex(labelledHash('mycelium/folder/1', Buffer.from(what)).subarray(0, 16))
-export const inboxFolder = hashed(inbox)
+const inboxFolder = hashed(inbox)
 
 const settlePassesMax = 4
 

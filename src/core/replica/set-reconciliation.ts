@@ -4,7 +4,7 @@
  * with the sets. The asker keeps all state and only learns what it needs; both sides ask. Items are ordered by time and
  * id; a changed item is another version of the same id. docs/protocol/devices.md
  */
-import { compare, toHex } from '../bytes.ts'
+import { compare } from '../bytes.ts'
 import { array, type Codec, decode, encode, fixed, hexId, literal, record, u32, u64, union } from '../codec.ts'
 import { MyceliumError } from '../errors.ts'
 import { limits } from '../limits.ts'
@@ -274,6 +274,3 @@ export class Reconciliation {
     return items.filter(({ id, version }) => !own.has(id + version))
   }
 }
-
-/** The version of an item in this state. */
-export const versionOf = (hash: Uint8Array): string => toHex(hash.subarray(0, idBytes))
