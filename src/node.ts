@@ -12,7 +12,10 @@ import type { Ambient } from './core/ambient.ts'
 import { Conversations } from './core/conversation/conversations.ts'
 import { GroupBook } from './core/conversation/group-book.ts'
 import { groupJudge } from './core/conversation/group-judge.ts'
+import { SharedGroups } from './core/conversation/shared-groups.ts'
+import { SharedMarks, SharedMessages } from './core/conversation/shared-messages.ts'
 import type { Secret } from './core/crypto/secret.ts'
+import { renderedCopies } from './core/delivery/chat-mail/copy-of-rendering.ts'
 import type { ChatGroups } from './core/delivery/chat-mail/groups.ts'
 import { Confirmations } from './core/delivery/confirmations.ts'
 import { type Delivery, openDelivery } from './core/delivery/delivery.ts'
@@ -105,7 +108,16 @@ export async function openKnowledge(options: KnowledgeOptions, ambient: Ambient)
     devicesOf: (...whose) => people.devicesInLog(...whose),
   })
   const conversations = new Conversations({ store, ambient, judge: groupJudge(groupBook) })
-  const replication = scope.use(new Replication({ store, mailboxes, accounts, contacts, ambient }))
+  const replication = scope.use(
+    new Replication({ store, mailboxes, accounts, contacts, named: renderedCopies(conversations), ambient }),
+  )
+  const { replicas } = replication
+  for (const shared of [
+    new SharedGroups({ book: groupBook, replicas, nowMs: () => ambient.clock.nowMs() }),
+    new SharedMessages({ conversations, book: groupBook, replicas }),
+    new SharedMarks({ conversations, replicas }),
+  ])
+    replicas.register(shared)
   const people = new People({ accounts, contacts, invitations, requests, ambient })
   const owned = scope.move()
   return {

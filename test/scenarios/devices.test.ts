@@ -1,8 +1,11 @@
 /** One person, several devices: how they come together, stay alike, and part. */
 import { expect, test } from 'vitest'
 import { type Ambient, silentLog, systemClock, systemRandom } from '../../src/core/ambient.ts'
-import type { Uid } from '../../src/core/ids.ts'
+import { idOfPartner } from '../../src/core/conversation/conversations.ts'
+import type { ConversationId, Uid } from '../../src/core/ids.ts'
 import { limits } from '../../src/core/limits.ts'
+import { groupConversation } from '../../src/core/message/conversation.ts'
+import type { Part } from '../../src/core/message/part.ts'
 import { openWorld, type TestGateway, type World } from '../support/world.ts'
 
 const patient = { timeout: 20_000 }
@@ -383,3 +386,68 @@ test('a device that is silent for 30 days holds up no mail, and catches up from 
   const again = await world.gateway('lap')
   await shows(again).toEqual(['after a month'])
 }, 60_000)
+
+const chatsAt = (whose: TestGateway, conversation: ConversationId) =>
+  whose.knowledge.conversations
+    .page(whose.account, conversation, { limit: 100 })
+    .map(({ id, text, reactions }) => ({ id, text, reactions: reactions.length }))
+
+test('both devices show the same chats, what either said included, each as one mail; what one has read the other has read', async () => {
+  await using world = await openWorld()
+  const desk = await world.gateway('desk')
+  const bob = await world.gateway('bob')
+  await world.introduce(desk, bob)
+  const say = async (from: TestGateway, to: TestGateway, part: Part) =>
+    (await from.node.delivery.chats.say(from.account, to.account, { parts: [part] })).id
+  await say(bob, desk, { kind: 'text', text: 'before' })
+  const conversation = idOfPartner(desk.account, { kind: 'direct', peer: bob.account })
+  const patience = { timeout: 30_000, interval: 50 }
+  await expect.poll(() => chatsAt(desk, conversation).map(({ text }) => text), patience).toEqual(['before'])
+  const lap = await world.gateway('lap', { joins: desk })
+  await expect.poll(() => chatsAt(lap, conversation).map(({ text }) => text), patience).toEqual(['before'])
+  await expect
+    .poll(() => bob.knowledge.contacts.byIdentity(bob.account, desk.account)?.devices.length, patience)
+    .toBe(2)
+  const typo = await say(lap, bob, { kind: 'text', text: 'from lap' })
+  await expect.poll(() => chatsAt(desk, conversation).length, patience).toBe(2)
+  await say(desk, bob, { kind: 'edit', target: typo, body: [{ kind: 'text', text: 'from the lap' }] })
+  await expect.poll(() => chatsAt(lap, conversation).at(-1)?.text, patience).toBe('from the lap')
+  await expect.poll(() => chatsAt(bob, conversation).at(-1)?.text, patience).toBe('from the lap')
+  await say(bob, desk, { kind: 'reaction', target: typo, reactions: ['+1'] })
+  const last = await say(bob, desk, { kind: 'text', text: 'after' })
+  await expect.poll(() => chatsAt(bob, conversation).length, patience).toBe(3)
+  for (const device of [desk, lap])
+    await expect.poll(() => chatsAt(device, conversation), patience).toEqual(chatsAt(bob, conversation))
+  await lap.node.delivery.chats.markRead(lap.account, conversation, last)
+  await expect.poll(() => desk.knowledge.conversations.get(desk.account, conversation)?.unread, patience).toBe(0)
+  for (const device of [desk, lap]) {
+    await expect.poll(async () => (await device.read()).length, patience).toBe(2)
+    await expect.poll(async () => (await device.read('Sent')).length, patience).toBe(1)
+  }
+}, 120_000)
+
+test('a device that comes later is in the groups of its account, and reads and writes there', async () => {
+  await using world = await openWorld()
+  const desk = await world.gateway('desk')
+  const bob = await world.gateway('bob')
+  await world.introduce(desk, bob)
+  await bob.submit(desk.address, 'hello')
+  await shows(desk).toEqual(['hello'])
+  const patience = { timeout: 30_000, interval: 50 }
+  const group = await desk.node.delivery.groups.create(desk.account, 'friends')
+  await desk.node.delivery.groups.add(desk.account, group, [bob.account])
+  const say = async (who: TestGateway, text: string) =>
+    await who.node.delivery.groups.say(who.account, group, { parts: [{ kind: 'text', text }] })
+  const texts = (who: TestGateway) => chatsAt(who, groupConversation(group)).map(({ text }) => text)
+  await say(desk, 'one')
+  await expect.poll(() => texts(bob), patience).toEqual(['one'])
+  const lap = await world.gateway('lap', { joins: desk })
+  await expect.poll(() => texts(lap), patience).toEqual(['one'])
+  await expect
+    .poll(() => bob.knowledge.contacts.byIdentity(bob.account, desk.account)?.devices.length, patience)
+    .toBe(2)
+  await say(bob, 'two')
+  for (const device of [desk, lap]) await expect.poll(() => texts(device), patience).toEqual(['one', 'two'])
+  await say(lap, 'three')
+  for (const who of [bob, desk]) await expect.poll(() => texts(who), patience).toEqual(['one', 'two', 'three'])
+}, 120_000)

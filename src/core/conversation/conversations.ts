@@ -8,6 +8,7 @@ import { concat } from '../bytes.ts'
 import { bool, decode, encode, record } from '../codec.ts'
 import { MyceliumError } from '../errors.ts'
 import type { ConversationId, Identity, MailboxId, MessageId } from '../ids.ts'
+import { limits } from '../limits.ts'
 import { directConversation, groupConversation } from '../message/conversation.ts'
 import { decodeMessage } from '../message/message.ts'
 import type { ReadTx, Store, WriteTx } from '../store/store.ts'
@@ -276,6 +277,25 @@ export class Conversations {
 
   setRendering(tx: WriteTx, account: Identity, id: MessageId, row: RenderingRow): void {
     tx.put(tables.conversationMails, this.history.keys.message(tx, account, id), encode(renderingCodec, row))
+  }
+
+  /** A slice of all of them, from the beginning or from where the slice before ended. */
+  renderings(
+    tx: ReadTx,
+    account: Identity,
+    from: Uint8Array | undefined,
+  ): {
+    readonly renderings: readonly (RenderingRow & { readonly id: MessageId })[]
+    readonly next: Uint8Array | undefined
+  } {
+    const prefix = this.history.keys.account(tx, account)
+    const limit = limits.replicaSliceRows
+    const rows = [...tx.range(tables.conversationMails, { prefix, from: from ?? prefix, limit })]
+    const last = rows.at(-1)
+    return {
+      renderings: rows.map(({ key, value }) => ({ id: idAtEnd(key), ...decode(renderingCodec, value) })),
+      next: rows.length < limit || last === undefined ? undefined : concat(last.key, Uint8Array.of(0)),
+    }
   }
 
   /** Ids of messages by number, both ends included. */

@@ -34,14 +34,14 @@ export interface WaitingEnvelope {
 
 const identity = hexId<Identity>(32)
 const groupId = hexId<GroupId>(32)
-const stateCodec: Codec<GroupState> = {
+export const groupStateCodec: Codec<GroupState> = {
   write: (out, value) => out.u8(groupStates.indexOf(value)),
   read: (from) => groupStates[from.u8()]!,
 }
 const rowCodec = record<GroupRow & { readonly version: 1 }>({
   version: versionByte(1),
   group: groupId,
-  state: stateCodec,
+  state: groupStateCodec,
   addedBy: identity,
   sinceMs: u64,
 })
@@ -52,6 +52,9 @@ const waitingCodec = record<WaitingEnvelope>({
 })
 
 const raw = (hex: string): Uint8Array => Buffer.from(hex, 'hex')
+
+/** An operation was kept, in the transaction that keeps it. */
+export type OpListener = (tx: WriteTx, account: Identity, signed: SignedGroupOp) => void
 
 /** Every device that an identity's log names, as far as an account knows it in a transaction. */
 export type DevicesOf = (tx: ReadTx, account: Identity, identity: Identity) => ReadonlySet<DeviceId>
@@ -69,10 +72,15 @@ export class GroupBook {
   #tx: ReadTx | undefined
   readonly #loaded = new Map<string, Loaded>()
   readonly #prefixes = new Map<Identity, Uint8Array>()
+  readonly #added = new Set<OpListener>()
 
   constructor(parts: { readonly store: Store; readonly devicesOf: DevicesOf }) {
     this.#store = parts.store
     this.#devicesOf = parts.devicesOf
+  }
+
+  whenAdded(listener: OpListener): void {
+    this.#added.add(listener)
   }
 
   rows(tx: ReadTx, account: Identity): readonly GroupRow[] {
@@ -234,6 +242,7 @@ export class GroupBook {
   #putOp(tx: WriteTx, account: Identity, group: GroupId, signed: SignedGroupOp): void {
     const key = concat(this.key(tx, account, group), raw(readGroupOp(signed).id))
     tx.put(tables.groupOps, key, encode(signedGroupOpCodec, signed))
+    for (const listener of this.#added) listener(tx, account, signed)
   }
 
   #changed(tx: WriteTx, account: Identity, group: Group): void {
@@ -250,6 +259,11 @@ export class GroupBook {
     const made = tx.opaque(raw(account))
     this.#prefixes.set(account, made)
     return made
+  }
+
+  /** What all keys of an account's groups begin with. */
+  accountKey(tx: ReadTx, account: Identity): Uint8Array {
+    return this.#account(tx, account)
   }
 
   /** What all keys of a group begin with. */

@@ -224,6 +224,7 @@ class RunningDelivery implements Delivery {
       ...parts,
       deliverer,
       groups,
+      copies,
       onFileHere: (tx, account, id) => this.#chatFiles.add(tx, account, id),
       onRendered: (account) => this.#readMarks.watch(account),
     })

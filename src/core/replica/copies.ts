@@ -57,6 +57,17 @@ export interface CopiesParts {
   readonly nowMs: () => number
 }
 
+/** Messages that are a particular copy, though they were put in mailboxes before the account had a second device. */
+export type NamedCopies = (
+  tx: ReadTx,
+  account: Identity,
+  from: Uint8Array | undefined,
+) => {
+  readonly copies: readonly { readonly mark: CopyMark; readonly mailbox: MailboxId; readonly uid: Uid }[]
+  /** Where to go on; none at the end. */
+  readonly next: Uint8Array | undefined
+}
+
 interface Place {
   readonly mailbox: MailboxId
   readonly uid: Uid
@@ -78,6 +89,19 @@ export const copyOfMail = (account: Identity, author: Identity, message: Message
     labelledHash('mycelium/copy/1', raw(account), raw(author), raw(message)).subarray(0, uniqueBytes),
   ),
   weight: 0,
+})
+
+/** Of a chat as mail: the same on every device that shows it as it is in this revision. */
+export const copyOfChat = (
+  account: Identity,
+  message: MessageId,
+  sentAtMs: number,
+  revision: Uint8Array,
+): CopyMark => ({
+  id: copyIdOf(
+    sentAtMs,
+    labelledHash('mycelium/chat-copy/1', raw(account), raw(message), revision).subarray(0, uniqueBytes),
+  ),
 })
 
 export class Copies implements MailboxFollower, Replicated {
@@ -226,13 +250,18 @@ export class Copies implements MailboxFollower, Replicated {
     tx: WriteTx,
     account: Identity,
     mailbox: MailboxId,
-    messages: readonly { readonly uid: Uid; readonly flags: readonly Flag[]; readonly internalDateMs: number }[],
+    messages: readonly {
+      readonly uid: Uid
+      readonly flags: readonly Flag[]
+      readonly internalDateMs: number
+      readonly mark?: CopyMark
+    }[],
   ): void {
     const folder = this.#parts.folders.used(tx, account, mailbox)
-    for (const { uid, flags, internalDateMs } of messages) {
+    for (const { uid, flags, internalDateMs, mark } of messages) {
       const place = { mailbox, uid }
       if (tx.has(tables.copyPlaces, placeKey(place))) continue
-      this.#made(tx, account, { mark: { id: this.#newId(internalDateMs) }, place, folder, flags })
+      this.#made(tx, account, { mark: mark ?? { id: this.#newId(internalDateMs) }, place, folder, flags })
     }
   }
 

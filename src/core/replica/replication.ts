@@ -11,7 +11,7 @@ import type { HandedState } from '../identity/linking.ts'
 import { initialMailboxes } from '../mailbox/first-mailboxes.ts'
 import type { Mailboxes } from '../mailbox/mailbox.ts'
 import type { Store, WriteTx } from '../store/store.ts'
-import { Copies } from './copies.ts'
+import { Copies, type NamedCopies } from './copies.ts'
 import { Folders } from './folders.ts'
 import { type ItemSlice, type MergeSource, Replicas } from './replicas.ts'
 import { SharedContacts } from './shared-contacts.ts'
@@ -21,6 +21,8 @@ interface ReplicationParts {
   readonly mailboxes: Mailboxes
   readonly accounts: Accounts
   readonly contacts: Contacts
+  /** Of messages that other devices make as well. */
+  readonly named: NamedCopies
   readonly ambient: Ambient
 }
 
@@ -111,6 +113,10 @@ export class Replication implements AsyncDisposable {
 
   async #enrol(account: Identity): Promise<void> {
     const { store, mailboxes } = this.#parts
+    for (let from: Uint8Array | undefined | null = null; from !== undefined;) {
+      if (this.#stop.signal.aborted) return
+      from = await store.write((tx) => this.#enrolNamed(tx, account, from ?? undefined))
+    }
     for (const { id } of mailboxes.list(account)) {
       const uids = Array.from(mailboxes.columns(account, id).uids()) as Uid[]
       for (let at = 0; at < uids.length; at += enrolledAtOnce) {
@@ -122,6 +128,17 @@ export class Replication implements AsyncDisposable {
       this.replicas.enrolled(tx, account)
       this.replicas.changed(tx, { account, kind: this.copies.kind, ids: 'many', from: undefined })
     })
+  }
+
+  /** @returns where to go on */
+  #enrolNamed(tx: WriteTx, account: Identity, from: Uint8Array | undefined): Uint8Array | undefined {
+    const writer = this.#parts.mailboxes.writer(tx, account)
+    const { copies, next } = this.#parts.named(tx, account, from)
+    for (const { mark, mailbox, uid } of copies) {
+      const message = writer.message(mailbox, uid)
+      if (message !== undefined) this.copies.enrol(tx, account, mailbox, [{ uid, ...message, mark }])
+    }
+    return next
   }
 
   #enrolSome(tx: WriteTx, account: Identity, mailbox: MailboxId, uids: readonly Uid[]): void {

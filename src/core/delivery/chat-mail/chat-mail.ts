@@ -14,10 +14,12 @@ import type { Address, ContentId, ConversationId, Identity, MailboxId, MessageId
 import { limits } from '../../limits.ts'
 import type { AppendItem, Flag, Mailboxes, StoredContent } from '../../mailbox/mailbox.ts'
 import type { Message } from '../../message/message.ts'
+import type { Copies } from '../../replica/copies.ts'
 import type { ReadTx, WriteTx } from '../../store/store.ts'
 import { type Deliverer, tierKeyword, wordOf } from '../deliver.ts'
 import type { Directory, Keyring } from '../needs.ts'
 import { isCallStart } from './calls.ts'
+import { copyOfRendering, type Rendered } from './copy-of-rendering.ts'
 import { freeName, safeLevel } from './folder-names.ts'
 import type { ChatGroups } from './groups.ts'
 import { type Correspondent, directSubject, renderAround, renderChat, type RenderInput } from './rendering.ts'
@@ -29,6 +31,7 @@ export interface ChatMailParts {
   readonly keyring: Pick<Keyring, 'contact'>
   readonly deliverer: Pick<Deliverer, 'noticeOnce' | 'strangersMailbox'>
   readonly groups: ChatGroups
+  readonly copies: Pick<Copies, 'arriving' | 'placeOf'>
   /** The file of a message is here, and its mail is to get it: `aroundFile`, `putFile`. */
   readonly onFileHere: (tx: WriteTx, account: Identity, id: MessageId) => void
   /** After the commit: this account has mails of conversations. */
@@ -112,7 +115,7 @@ export class ChatMail {
     if (isAwaited(shown) && shown.file?.stored !== undefined) this.#parts.onFileHere(tx, account, id)
     const mailbox = this.#mailboxFor(tx, account, { partner, arriving, author })
     if (mailbox === undefined) return
-    this.#append(tx, account, id, mailbox, {
+    this.#append(tx, account, { id, isWithFile: false }, mailbox, {
       ...this.#parts.mailboxes.storeInline(tx, account, bytes),
       internalDateMs: shown.receivedAtMs,
       flags: [
@@ -134,7 +137,7 @@ export class ChatMail {
     const { bytes } = this.#render(tx, account, partner, message)
     const stored = mailboxes.storeInline(tx, account, bytes)
     if (isAwaited(message) && message.file?.stored !== undefined) this.#parts.onFileHere(tx, account, id)
-    this.#put(tx, account, message, { ...place, ...known }, stored)
+    this.#put(tx, account, { message, isWithFile: false }, { ...place, ...known }, stored)
   }
 
   /** A mail around a file that is here and too long for the message itself; `undefined` when no mail is to hold it (any more). */
@@ -156,14 +159,15 @@ export class ChatMail {
     const message = viewMessage(tx, conversations.history, account, id)
     const now = this.aroundFile(tx, account, id)
     if (place === undefined || known === undefined || message === undefined || now === undefined) return
-    if (compare(now.before, around.before) === 0) this.#put(tx, account, message, { ...place, ...known }, mail)
+    if (compare(now.before, around.before) === 0)
+      this.#put(tx, account, { message, isWithFile: true }, { ...place, ...known }, mail)
     else this.#parts.onFileHere(tx, account, id)
   }
 
   #put(
     tx: WriteTx,
     account: Identity,
-    message: ShownMessage,
+    { message, isWithFile }: { readonly message: ShownMessage; readonly isWithFile: boolean },
     place: RenderingRow & { readonly flags: readonly Flag[]; readonly internalDateMs: number },
     stored: StoredContent,
   ): void {
@@ -171,20 +175,31 @@ export class ChatMail {
     // what nobody took is to be looked at again
     const kept = flags.filter((flag) => !stateKeywords.has(flag) && !(flag === '\\Seen' && message.fate === 'failed'))
     this.#parts.mailboxes.discard(tx, account, mailbox, [uid])
-    this.#append(tx, account, message.id, mailbox, {
+    this.#append(tx, account, { id: message.id, isWithFile }, mailbox, {
       ...stored,
       internalDateMs,
       flags: [...kept, ...stateOf(message)],
     })
   }
 
-  #append(tx: WriteTx, account: Identity, id: MessageId, mailbox: MailboxId, item: AppendItem): void {
-    const { mailboxes, conversations } = this.#parts
+  /** Where another device has brought this very mail already, or its person has deleted it there, that counts. */
+  #append(tx: WriteTx, account: Identity, rendered: Rendered, mailbox: MailboxId, item: AppendItem): void {
+    const { mailboxes, conversations, copies } = this.#parts
+    const copy = copyOfRendering(tx, conversations.history, account, rendered)
+    const known = copy === undefined ? 'unknown' : copies.arriving(tx, account, copy)
+    if (copy !== undefined && known === 'taken') {
+      const place = copies.placeOf(tx, account, copy.id)
+      if (place !== undefined) conversations.setRendering(tx, account, rendered.id, place)
+      return
+    }
+    const target = known === 'unknown' || known === 'taken' ? { mailbox, flags: item.flags } : known
+    const marked = copy === undefined ? item : { ...item, copy }
     const append = (flags: readonly Flag[]): readonly Uid[] | undefined =>
-      unlessTooMany(() => mailboxes.append(tx, account, mailbox, [{ ...item, flags }], { beyondQuota: true }))
+      unlessTooMany(() => mailboxes.append(tx, account, target.mailbox, [{ ...marked, flags }], { beyondQuota: true }))
     // whether there is room was asked before the message was taken; a mailbox with too many keywords has it without
-    const [uid] = append(item.flags) ?? append(item.flags.filter((flag) => flag.startsWith('\\'))) ?? append([]) ?? []
-    if (uid !== undefined) conversations.setRendering(tx, account, id, { mailbox, uid })
+    const [uid] =
+      append(target.flags) ?? append(target.flags.filter((flag) => flag.startsWith('\\'))) ?? append([]) ?? []
+    if (uid !== undefined) conversations.setRendering(tx, account, rendered.id, { mailbox: target.mailbox, uid })
   }
 
   /** What the account has read in a chat program is read in mail. */

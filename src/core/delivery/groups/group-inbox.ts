@@ -19,7 +19,7 @@ import type { Delivered } from '../deliver.ts'
 import type { Keyring } from '../needs.ts'
 import type { GroupPost } from './group-post.ts'
 import { Soon } from '../soon.ts'
-import { type Groups, keyBringer, membersOf } from './groups.ts'
+import { type Groups, keyBringer } from './groups.ts'
 import type { GroupVault, Opened } from './group-vault.ts'
 import { type BaseHead, decodeStatements, type Statement } from './statements.ts'
 
@@ -95,7 +95,7 @@ export class GroupInbox implements Disposable {
     book.retry(tx, account, group)
     if (group.state.epochs.length === 0 && group.state.members.has(account)) groups.renewKeys(tx, account, group)
     const [epoch] = group.state.epochs
-    if (epoch !== undefined && !vault.holds(tx, account, id, epoch.op)) this.#askForKeys(tx, account, group, epoch.op)
+    if (epoch !== undefined && !vault.holds(tx, account, id, epoch.op)) groups.askForKeys(tx, account, group, epoch.op)
     groups.sealWaiting(tx, account, group)
     this.#openWaiting(tx, account, group)
   }
@@ -356,13 +356,6 @@ export class GroupInbox implements Disposable {
       })
     if (epoch !== undefined) statements.push({ kind: 'chainsWanted', epoch })
     if (statements.length > 0) this.#parts.groupPost.send(tx, account, id, { to: [from], statements })
-  }
-
-  #askForKeys(tx: WriteTx, account: Identity, group: Group, epoch: GroupOpId): void {
-    this.#parts.groupPost.send(tx, account, group.id, {
-      to: membersOf(group).slice(0, limits.groupAskedMax),
-      statements: [{ kind: 'chainsWanted', epoch }],
-    })
   }
 
   [Symbol.dispose](): void {

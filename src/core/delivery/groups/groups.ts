@@ -241,7 +241,9 @@ export class Groups {
     if (group.state.epochs.length === 0) this.renewKeys(tx, account, group)
     const epoch = sendingEpoch(group.state)
     if (epoch === undefined || !vault.holds(tx, account, group.id, epoch.op)) {
+      const isFirst = book.unsealed(tx, account, group.id).length === 0
       book.putUnsealed(tx, account, group.id, this.#parts.conversations.history.lastNumber(tx, account), id)
+      if (isFirst && epoch !== undefined) this.askForKeys(tx, account, group, epoch.op)
       return
     }
     const { envelope, chain } = vault.seal(tx, group, epoch, this.author(account), encoded)
@@ -288,6 +290,12 @@ export class Groups {
     })
     vault.keep(tx, account, group, epoch, seed)
     this.sealWaiting(tx, account, group)
+  }
+
+  askForKeys(tx: WriteTx, account: Identity, group: Group, epoch: GroupOpId): void {
+    this.#announce(tx, account, group, membersOf(group).slice(0, limits.groupAskedMax), [
+      { kind: 'chainsWanted', epoch },
+    ])
   }
 
   /** May a member have keys of an epoch? */
@@ -427,7 +435,7 @@ export class Groups {
   }
 }
 
-export const membersOf = (group: Group): readonly Identity[] => [...group.state.members.keys()]
+const membersOf = (group: Group): readonly Identity[] => [...group.state.members.keys()]
 
 /** @throws `not-a-member`, `not-permitted` */
 function checkMayWrite(roster: Roster, identity: Identity): void {
