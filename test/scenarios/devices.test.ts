@@ -143,6 +143,27 @@ test('mail, flags, dates and folders that were there before arrive on a new devi
   expect(lap.knowledge.mailboxes.byName(lap.account, 'Junk')).toBeUndefined()
 }, 60_000)
 
+test('a device that is stopped in the middle of fetching goes on where it was, and has everything once', async () => {
+  await using world = await openWorld()
+  const desk = await world.gateway('desk')
+  const count = 1200
+  const { store, mailboxes } = desk.knowledge
+  await store.write((tx) => {
+    const items = Array.from({ length: count }, (_, number) => {
+      const text = `Subject: test\r\n\r\nmessage ${number} ${'x'.repeat(4000)}\r\n`
+      return { ...mailboxes.storeInline(tx, desk.account, Buffer.from(text)), flags: [], internalDateMs: number * 1000 }
+    })
+    mailboxes.append(tx, desk.account, idOf(desk, 'INBOX'), items)
+  })
+  const lap = await world.gateway('lap', { joins: desk })
+  const countOf = (gateway: TestGateway) => gateway.knowledge.mailboxes.byName(gateway.account, 'INBOX')!.messages
+  await expect.poll(() => countOf(lap), { timeout: 20_000, interval: 1 }).toBeGreaterThan(0)
+  await lap.stop()
+  const before = await world.gateway('lap')
+  await expect.poll(() => countOf(before), patient).toBe(count)
+  await alike(desk, before)
+}, 60_000)
+
 test('what is done on one device is seen on the other while both are there', async () => {
   await using world = await openWorld()
   const { desk, lap } = await deskAndLap(world, async (gateway) => {
