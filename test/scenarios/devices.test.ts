@@ -366,6 +366,24 @@ test('a revoked device is cut off: neither its siblings nor contacts speak to it
   expect(lap.node.delivery.isIdle()).toBe(false)
 }, 60_000)
 
+test('a newer device cuts the first one off with the recovery words, and not without them', async () => {
+  await using world = await openWorld()
+  const { desk, lap } = await deskAndLap(world)
+  const words = desk.knowledge.accounts.recoveryWords(desk.account)
+  const revoke = async (given?: string): Promise<void> =>
+    await lap.knowledge.accounts.revokeDevice(lap.account, deviceOf(desk), given)
+  const code = (expected: string) => expect.objectContaining({ code: expected })
+  await expect(revoke()).rejects.toThrow(code('not-permitted'))
+  const others = `${'abandon '.repeat(23)}art`
+  await expect(revoke(others)).rejects.toThrow(code('words-wrong'))
+  await expect(revoke('not words')).rejects.toThrow(code('invalid-mnemonic'))
+  await revoke(words)
+  await isConnected(lap, desk).toBe(false)
+  await append(lap, 'INBOX', 'alone now')
+  expect(lap.knowledge.accounts.siblings(lap.account)).toEqual([])
+  expect(await desk.read()).toEqual([])
+}, 60_000)
+
 test('two devices that both changed the account’s log while apart agree on one, and nothing said is lost', async () => {
   await using world = await openWorld()
   const { desk, lap } = await deskAndLap(world)
