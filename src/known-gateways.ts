@@ -5,10 +5,12 @@
  */
 import { type Contact, gatewaysOfContact } from './core/account/contact.ts'
 import type { Clock } from './core/ambient.ts'
+import type { Sibling } from './core/account/siblings.ts'
 import type { GatewayId } from './core/ids.ts'
+import { readLocators } from './core/identity/locators.ts'
 import type { Knowledge } from './node.ts'
 
-/** Whether a gateway is one of an accepted contact of any account here, as of the last committed change, an account's within a minute. */
+/** Whether a gateway is one of an accepted contact, or another device, of any account here, as of the last committed change, an account's within a minute. */
 export function knownGateways(
   { accounts, contacts }: Pick<Knowledge, 'accounts' | 'contacts'>,
   clock: Clock,
@@ -27,12 +29,18 @@ export function knownGateways(
       accounts
         .list()
         .filter(({ disabled }) => !disabled)
-        .flatMap(({ identity }) => contacts.list(identity).filter(isAccepted).flatMap(gatewaysOfContact)),
+        .flatMap(({ identity }) => [
+          ...contacts.list(identity).filter(isAccepted).flatMap(gatewaysOfContact),
+          ...accounts.siblings(identity).flatMap(gatewayOfSibling),
+        ]),
     )
     return known.has(gateway)
   }
 }
 
 const keptMs = 60_000
+
+const gatewayOfSibling = ({ records }: Sibling): readonly GatewayId[] =>
+  records?.locators === undefined ? [] : [readLocators(records.locators).gateway]
 
 const isAccepted = ({ state, blocked }: Contact): boolean => state === 'active' && !blocked

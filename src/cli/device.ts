@@ -68,9 +68,11 @@ export function addDevice(program: Command, environment: Environment): void {
 
   verb('revoke <device>', 'Cuts a device off from everything that comes after: name it, or the beginning of its id.')
     .option(...account)
-    .action(async (which: string, options: DeviceOptions) => {
+    .option('--words-stdin', 'read the 24 recovery words from standard input: for a device that is older than this one')
+    .action(async (which: string, options: DeviceOptions & { readonly wordsStdin?: boolean }) => {
+      const words = options.wordsStdin === true ? { words: await environment.terminal.readStdin() } : {}
       const revoked = await withOperations(environment, options, (operations, context) =>
-        operations.deviceRevoke({ account: options.account, device: which }, context),
+        operations.deviceRevoke({ account: options.account, device: which, ...words }, context),
       )
       print(environment, options, revoked, (view) =>
         [

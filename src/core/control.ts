@@ -185,7 +185,12 @@ export const operationParams = {
   deviceJoinEnd: z.strictObject({ same: z.boolean() }),
   deviceList: byAccount,
   /** Its name, or its id or the beginning of it. */
-  deviceRevoke: z.strictObject({ account, device: z.string().min(1).max(limits.controlIdCharsMax) }),
+  deviceRevoke: z.strictObject({
+    account,
+    device: z.string().min(1).max(limits.controlIdCharsMax),
+    /** The 24 recovery words: for a device that this one may not revoke. */
+    words: z.string().max(512).optional(),
+  }),
   deviceRename: z.strictObject({ account, device: z.string().min(1).max(limits.controlIdCharsMax), name: deviceName }),
 
   /** Relays through which an account can be reached while its gateway is away. */

@@ -86,10 +86,10 @@ export function deviceOperations(parts: OperationParts): DeviceOperations {
         .toSorted((a, b) => a.addedAt - b.addedAt)
         .map((device) => viewDevice(parts, account, device))
     },
-    async deviceRevoke({ account: named, device }) {
+    async deviceRevoke({ account: named, device, words }) {
       const account = accountOf(parts, named)
       const found = deviceOf(parts, account, device)
-      await accounts.revokeDevice(account.identity, found.id)
+      await accounts.revokeDevice(account.identity, found.id, words)
       return viewOf(account, found.id)
     },
     async deviceRename({ account: named, device, name }) {

@@ -302,6 +302,7 @@ let state: HomeState
 let home: NewHome | undefined
 let passphraseSeen: string | undefined
 let failure: Error | undefined
+let emptyHomes = 0
 let terminal: { interactive: boolean; stdin: string; typed: string[] }
 
 beforeEach(() => {
@@ -310,6 +311,7 @@ beforeEach(() => {
   err = ''
   home = undefined
   passphraseSeen = undefined
+  emptyHomes = 0
   failure = undefined
   state = { kind: 'home', keyStore: 'key-file' }
   terminal = { interactive: false, stdin: '', typed: [] }
@@ -342,7 +344,7 @@ const wiring: Wiring = {
     return { ...operations, [Symbol.asyncDispose]: async () => await Promise.resolve() }
   },
   readStopped: async () => await Promise.resolve(answers.backupRead),
-  createEmptyHome: async () => {},
+  createEmptyHome: async () => await Promise.resolve(void (emptyHomes += 1)),
   restoreHome: async () => await Promise.resolve(answers.backupRead),
   async start() {
     return await Promise.resolve({
@@ -447,6 +449,7 @@ const commands: readonly (readonly [string[], Verb, unknown])[] = [
   [['device', 'link', '--different'], 'deviceLinkEnd', { same: false }],
   [['device', 'list'], 'deviceList', {}],
   [['device', 'revoke', 'laptop'], 'deviceRevoke', { device: 'laptop' }],
+  [['device', 'revoke', 'desk', '--words-stdin'], 'deviceRevoke', { device: 'desk', words: '' }],
   [['device', 'rename', 'dddd', 'lap'], 'deviceRename', { device: 'dddd', name: 'lap' }],
   [['device', 'join', 'mycelium-device:x', '--name', 'lap'], 'deviceJoin', { link: 'mycelium-device:x', name: 'lap' }],
   [['device', 'join', '--same'], 'deviceJoinEnd', { same: true }],
@@ -746,4 +749,33 @@ test('people read how each contact is reached, why mail waits, and what to do', 
   expect(await shown('contact', 'requests')).toContain('Nobody waits')
   expect(await shown('contact', 'list')).toContain('invite create')
   expect(await shown('queue', 'list')).toContain('Nothing waits')
+})
+
+test('linking on a terminal shows the link, then the digits, and asks on both sides', async () => {
+  terminal = { interactive: true, stdin: '', typed: ['yes'] }
+  expect(await run('device', 'link')).toBe(0)
+  expect(calls.map(({ verb }) => verb)).toEqual(['deviceLink', 'deviceLinkDigits', 'deviceLinkEnd'])
+  expect(calls.at(-1)!.params).toEqual({ same: true })
+  expect(out).toContain('mycelium-device:abc')
+  expect(err).toContain('12345 67890 12345')
+
+  calls = []
+  terminal = { interactive: true, stdin: '', typed: ['no'] }
+  expect(await run('device', 'join', 'mycelium-device:abc')).toBe(0)
+  expect(calls).toEqual([
+    { verb: 'deviceJoin', params: { link: 'mycelium-device:abc' } },
+    { verb: 'deviceJoinEnd', params: { same: false } },
+  ])
+})
+
+test('joining on a terminal needs neither a home nor a running gateway', async () => {
+  state = { kind: 'nothing' }
+  terminal = { interactive: true, stdin: '', typed: ['yes'] }
+  expect(await run('device', 'join', 'mycelium-device:abc')).toBe(0)
+  expect(emptyHomes).toBe(1)
+  expect(home).toBeUndefined() // no account of its own
+  expect(calls.at(-1)).toEqual({ verb: 'deviceJoinEnd', params: { same: true } })
+  expect(await run('init', '--no-account')).toBe(0)
+  expect(emptyHomes).toBe(2)
+  expect(home).toBeUndefined()
 })

@@ -90,6 +90,32 @@ test('a restored home keeps its mail, is a new device, and mail to it and from i
   expect((await again.read()).length).toBe(4)
 }, 180_000)
 
+test('of two devices one is restored from a backup: it is a new device of the account, and catches up from the other', async () => {
+  await using world = await openWorld()
+  const alice = await world.gateway('alice')
+  const bob = await world.gateway('bob')
+  await world.introduce(alice, bob)
+  const second = await world.gateway('second', { joins: bob })
+  await alice.submit(bob.address, 'before')
+  for (const gateway of [bob, second]) await inbox(gateway).toEqual(['before'])
+  const old = bob.knowledge.accounts.get(bob.account).device.id
+  const pieces = await backUp(bob)
+  await alice.submit(bob.address, 'after the backup')
+  for (const gateway of [bob, second]) await inbox(gateway).toEqual(['before', 'after the backup'])
+  world.network.kill('bob')
+  await bob.stop()
+
+  const again = await restore(world, bob, pieces)
+  const state = () => second.knowledge.accounts.get(second.account).state
+  await expect.poll(() => state().devices.get(old)?.revokedAt, { timeout: 20_000 }).toBeDefined()
+  await inbox(again).toEqual(['before', 'after the backup'])
+  await alice.submit(bob.address, 'and on')
+  for (const gateway of [again, second]) await inbox(gateway).toEqual(['before', 'after the backup', 'and on'])
+  await again.submit(alice.address, 'from the restored one')
+  await second.submit(alice.address, 'from the other')
+  await arrived(alice).toEqual(['from th', 'from th'])
+}, 180_000)
+
 /** Their beginnings, whatever their order. */
 const arrived = (gateway: TestGateway) =>
   expect.poll(async () => (await gateway.read()).map((text) => text.slice(0, 7).trim()).toSorted())

@@ -146,6 +146,27 @@ test('mail, flags, dates and folders that were there before arrive on a new devi
   expect(lap.knowledge.mailboxes.byName(lap.account, 'Junk')).toBeUndefined()
 }, 60_000)
 
+test('a device that is stopped in the middle of fetching goes on where it was, and has everything once', async () => {
+  await using world = await openWorld()
+  const desk = await world.gateway('desk')
+  const count = 1200
+  const { store, mailboxes } = desk.knowledge
+  await store.write((tx) => {
+    const items = Array.from({ length: count }, (_, number) => {
+      const text = `Subject: test\r\n\r\nmessage ${number} ${'x'.repeat(4000)}\r\n`
+      return { ...mailboxes.storeInline(tx, desk.account, Buffer.from(text)), flags: [], internalDateMs: number * 1000 }
+    })
+    mailboxes.append(tx, desk.account, idOf(desk, 'INBOX'), items)
+  })
+  const lap = await world.gateway('lap', { joins: desk })
+  const countOf = (gateway: TestGateway) => gateway.knowledge.mailboxes.byName(gateway.account, 'INBOX')!.messages
+  await expect.poll(() => countOf(lap), { timeout: 20_000, interval: 1 }).toBeGreaterThan(0)
+  await lap.stop()
+  const before = await world.gateway('lap')
+  await expect.poll(() => countOf(before), patient).toBe(count)
+  await alike(desk, before)
+}, 60_000)
+
 test('what is done on one device is seen on the other while both are there', async () => {
   await using world = await openWorld()
   const { desk, lap } = await deskAndLap(world, async (gateway) => {
@@ -346,6 +367,24 @@ test('a revoked device is cut off: neither its siblings nor contacts speak to it
   expect((await lap.read()).toSorted()).toEqual(['hello', 'written by a thief'])
   expect(await bob.read()).not.toContain('on its way')
   expect(lap.node.delivery.isIdle()).toBe(false)
+}, 60_000)
+
+test('a newer device cuts the first one off with the recovery words, and not without them', async () => {
+  await using world = await openWorld()
+  const { desk, lap } = await deskAndLap(world)
+  const words = desk.knowledge.accounts.recoveryWords(desk.account)
+  const revoke = async (given?: string): Promise<void> =>
+    await lap.knowledge.accounts.revokeDevice(lap.account, deviceOf(desk), given)
+  const code = (expected: string) => expect.objectContaining({ code: expected })
+  await expect(revoke()).rejects.toThrow(code('not-permitted'))
+  const others = `${'abandon '.repeat(23)}art`
+  await expect(revoke(others)).rejects.toThrow(code('words-wrong'))
+  await expect(revoke('not words')).rejects.toThrow(code('invalid-mnemonic'))
+  await revoke(words)
+  await isConnected(lap, desk).toBe(false)
+  await append(lap, 'INBOX', 'alone now')
+  expect(lap.knowledge.accounts.siblings(lap.account)).toEqual([])
+  expect(await desk.read()).toEqual([])
 }, 60_000)
 
 test('two devices that both changed the account’s log while apart agree on one, and nothing said is lost', async () => {

@@ -2,13 +2,21 @@
  * The accounts of this gateway: created, found, changed and removed over the store, held in memory for the hot paths.
  * Every change of an account's log goes through here and is verified before it is kept.
  */
-import { fromUtf8, wipe } from '../bytes.ts'
+import { equalConstantTime, fromUtf8, wipe } from '../bytes.ts'
 import type { Ambient } from '../ambient.ts'
 import type { SigningKey } from '../crypto/sign.ts'
 import { MyceliumError } from '../errors.ts'
 import { type Address, type DeviceId, type Identity, short } from '../ids.ts'
 import { limits } from '../limits.ts'
-import { activeDevices, extendLog, isActive, type LogState, nextEntry, verifyLog } from '../identity/account-log.ts'
+import {
+  activeDevices,
+  extendLog,
+  isActive,
+  type LogState,
+  mayRevoke,
+  nextEntry,
+  verifyLog,
+} from '../identity/account-log.ts'
 import type { VerifiedBundle } from '../identity/bundle.ts'
 import {
   decodeDeviceSecrets,
@@ -18,8 +26,8 @@ import {
   makeDevice,
 } from '../identity/device.ts'
 import type { SignedLocatorRecord } from '../identity/locators.ts'
-import type { EntryContent, SignedEntry } from '../identity/log-entry.ts'
-import { entropyBytes, wordsOf } from '../identity/mnemonic.ts'
+import type { EntryContent, SignedEntry, Signer } from '../identity/log-entry.ts'
+import { entropyBytes, parseWords, rootKeyOf, wordsOf } from '../identity/mnemonic.ts'
 import { zoneDomain, zoneKeyOf } from '../identity/names.ts'
 import type { PrekeyId, PrekeySecret } from '../identity/prekeys.ts'
 import { domainOf, localPartOf, parseAddress } from '../message/address.ts'
@@ -224,11 +232,19 @@ export class Accounts {
     })
   }
 
-  /** A log entry signed by this gateway's device, kept with `also` in one transaction. */
-  async #append(identity: Identity, content: EntryContent, also: (tx: WriteTx) => void): Promise<void> {
+  /** A log entry signed by this gateway's device, or as told, kept with `also` in one transaction. */
+  async #append(
+    identity: Identity,
+    content: EntryContent,
+    also: (tx: WriteTx) => void,
+    by?: { readonly signer: Signer; readonly key: SigningKey },
+  ): Promise<void> {
     await this.#change(identity, (account, tx) => {
-      const signer = { kind: 'device', device: account.device.id } as const
-      const entry = nextEntry(account.state, signer, account.device.signing, content, this.#ambient.clock.nowMs())
+      const { signer, key } = by ?? {
+        signer: { kind: 'device', device: account.device.id } as const,
+        key: account.device.signing,
+      }
+      const entry = nextEntry(account.state, signer, key, content, this.#ambient.clock.nowMs())
       extendLog(account.state, entry)
       also(tx)
       return { ...account, entries: [...account.entries, entry] }
@@ -307,10 +323,27 @@ export class Accounts {
     })
   }
 
-  /** Cuts a device off from everything that comes after. @throws `no-such-device`, `malformed` (an older device, or no grant) */
-  async revokeDevice(identity: Identity, device: DeviceId): Promise<void> {
-    if (!isActive(this.get(identity).state, device)) throw new MyceliumError('no-such-device')
-    await this.#append(identity, { kind: 'revoke-device', device }, () => {})
+  /**
+   * Cuts a device off from everything that comes after. @param words for one that is older than this one, or where this
+   * one may not: the root key overrides
+   * @throws `no-such-device`, `not-permitted`, `words-wrong`, `invalid-mnemonic`
+   */
+  async revokeDevice(identity: Identity, device: DeviceId, words?: string): Promise<void> {
+    const { state, device: own } = this.get(identity)
+    if (!isActive(state, device)) throw new MyceliumError('no-such-device')
+    const content = { kind: 'revoke-device', device } as const
+    if (words === undefined) {
+      if (!mayRevoke(state, own.id, device)) throw new MyceliumError('not-permitted')
+      await this.#append(identity, content, () => {})
+      return
+    }
+    const root = rootKeyOf(parseWords(words), state.generation)
+    try {
+      if (!equalConstantTime(root.publicKey, state.rootKey)) throw new MyceliumError('words-wrong')
+      await this.#append(identity, content, () => {}, { signer: { kind: 'root' }, key: root })
+    } finally {
+      wipe(root.secretKey)
+    }
   }
 
   /**

@@ -107,8 +107,10 @@ export class Deliverer {
     const head = mail.content.kind === 'inline' ? mail.content.bytes : mail.content.head
     const standing = this.#judge(tx, mail, head)
     if (standing.kind === 'blocked') return { kind: 'refused', reason: 'blocked' }
-    const copy = copyOfMail(mail.account, mail.author, mail.id, mail.sentAtMs)
-    const known = this.#copies.arriving(tx, mail.account, copy)
+    const copy = this.#copies.follows(mail.account)
+      ? copyOfMail(mail.account, mail.author, mail.id, mail.sentAtMs)
+      : undefined
+    const known = copy === undefined ? 'unknown' : this.#copies.arriving(tx, mail.account, copy)
     // another device had it first and this one has it from there, or a person has removed it there
     if (known === 'taken') {
       this.#tombstones.put(tx, tombstone)
@@ -152,14 +154,14 @@ export class Deliverer {
     this.#mailboxes.append(tx, mail.account, mailbox, [{ ...stored, ...item, internalDateMs }])
   }
 
-  #append(tx: WriteTx, mail: ArrivedMail, standing: Judged, copy: CopyMark): void {
+  #append(tx: WriteTx, mail: ArrivedMail, standing: Judged, copy: CopyMark | undefined): void {
     const internalDateMs = this.#ambient.clock.nowMs()
     const stored = { ...this.#store(tx, mail, standing), copy }
     switch (standing.kind) {
       case 'bound':
         this.#appendTo(tx, mail.account, 'INBOX', {
           ...stored,
-          copy: { ...copy, weight: 1 },
+          copy: copy && { ...copy, weight: 1 },
           flags: [tierKeyword(wordOf(standing.tier))],
           internalDateMs,
         })

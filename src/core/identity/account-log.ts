@@ -139,6 +139,13 @@ function signerKey(state: LogState, { signer, content, sequence }: EntryBody): U
 
 const within = (inner: Grants, outer: Grants): boolean => (!inner.link || outer.link) && (!inner.name || outer.name)
 
+/** A device revokes itself, and with the `link` grant those that were added after it. */
+export function mayRevoke({ devices }: LogState, by: DeviceId, revoked: DeviceId): boolean {
+  const [signer, target] = [devices.get(by), devices.get(revoked)]
+  if (signer === undefined || target === undefined) return false
+  return by === revoked || (signer.grants.link && target.addedAt > signer.addedAt)
+}
+
 function mayAppend(state: LogState, { signer, content }: EntryBody): boolean {
   if (content.kind === 'create') return false
   if (signer.kind === 'root') return true
@@ -146,10 +153,8 @@ function mayAppend(state: LogState, { signer, content }: EntryBody): boolean {
   switch (content.kind) {
     case 'add-device':
       return by.grants.link && within(content.device.grants, by.grants)
-    case 'revoke-device': {
-      const target = state.devices.get(content.device)
-      return content.device === by.id || (by.grants.link && target !== undefined && target.addedAt > by.addedAt)
-    }
+    case 'revoke-device':
+      return mayRevoke(state, by.id, content.device)
     case 'name-address':
     case 'name-zone':
       return by.grants.name

@@ -74,7 +74,7 @@ export interface AppendItem {
   readonly flags: readonly Flag[]
   readonly internalDateMs: number
   /** Where other devices may have the same one; a mark of its own is made where it is left out. */
-  readonly copy?: CopyMark
+  readonly copy?: CopyMark | undefined
 }
 
 export interface AppendOptions {

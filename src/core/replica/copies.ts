@@ -273,7 +273,7 @@ export class Copies implements MailboxFollower, Replicated {
     account: Identity,
     { id }: CopyMark,
   ): 'unknown' | 'taken' | { readonly mailbox: MailboxId; readonly flags: readonly Flag[] } {
-    const row = this.follows(account) ? this.#read(tx, account, id) : undefined
+    const row = this.#read(tx, account, id)
     if (row === undefined) return 'unknown'
     if (row.state.kind === 'expunged' || row.place !== undefined) return 'taken'
     const mailbox = this.#parts.folders.mailboxOf(tx, account, row.state.folder.value)

@@ -247,8 +247,11 @@ export class Folders implements Replicated {
       const names = new Set(list.map(({ name }) => name))
       const subscribed = new Set(list.flatMap((one) => (one.subscribed ? [one.id] : [])))
       isDone = true
-      for (const row of this.#wanted(tx, account))
+      for (const { id, wanted } of this.#wanted(tx, account)) {
+        // as it is now: what lies above it may have been renamed
+        const row = { ...this.#read(tx, account, id)!, wanted }
         if (this.#settleOne(tx, account, { row, writer, names, subscribed })) isDone = false
+      }
     }
   }
 
@@ -283,11 +286,16 @@ export class Folders implements Replicated {
       mailbox = this.#made(tx, account, { writer, names, wanted, specialUse: row.specialUse })
       if (mailbox === undefined) return false
       shown = wanted
-    } else if (wanted !== shown && !names.has(wanted) && row.id !== inboxFolder && !wanted.startsWith(`${shown}/`)) {
-      writer.rename(shown, wanted)
-      this.#renamedBelow(tx, account, shown, wanted)
-      names.delete(shown)
-      shown = wanted
+    } else if (wanted !== shown && !names.has(wanted) && row.id !== inboxFolder) {
+      // no mailbox can be renamed to what lies below it: it goes out of its own way first
+      const ways = wanted.startsWith(`${shown}/`) ? [row.id, wanted] : [wanted]
+      for (const way of ways) {
+        writer.rename(shown, way)
+        this.#renamedBelow(tx, account, shown, way)
+        shown = way
+      }
+      names.clear()
+      for (const { name } of writer.list()) names.add(name)
     }
     names.add(shown)
     if (mailbox === row.mailbox && shown === row.shown && subscribed.has(mailbox) === row.subscribed.value) return false
