@@ -133,6 +133,14 @@ export class Fetches {
     return await wanted.running
   }
 
+  /** What is here of it goes, unless somebody else wants it too. */
+  async discard(blob: Pick<WantedBlob, 'account' | 'root'>): Promise<void> {
+    const wanted = this.#wanted.get(nameOf(blob))
+    if (wanted === undefined || wanted.waiters > 1) return
+    const incoming = await this.#parts.blobs.openIncoming(blob.account, blob.root, wanted.blob)
+    await incoming.discard()
+  }
+
   /**
    * A chunk that came by another way than being asked for. What belongs to nothing on its way is left alone: it is in, or
    * its descriptor has not come. @returns whether it is durable, or wrong
