@@ -4,13 +4,52 @@
  * the same choices again.
  */
 import type { Bench, Result } from '../scripts/bench.ts'
+import { messageCpuUs, operationCpuUs, rekeyCpuMs, sendCpuMs } from './groups/costs.ts'
 import { runMembers } from './groups/members.ts'
+import { mlsMessageCpuUs, mlsRemoveCpuMs } from './groups/mls.ts'
 import { measureSlowDisk } from './groups/slow-disk.ts'
 
 const storeDelayMs = 50
 const rounds = 5
 
+const round = (value: number): number => Math.round(value * 1000) / 1000
+const shown = (name: string, unit: string, value: number): Result => ({ name, unit, value: round(value) })
+const beside = (name: string, unit: string, value: number, peerValue: number): Result => ({
+  ...shown(name, unit, value),
+  peer: 'ts-mls',
+  peerValue: round(peerValue),
+  ratio: Math.round((value / peerValue) * 1e4) / 1e4,
+})
+
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!
+
+/** The sender's, the readers' and the remover's processor, beside MLS (ts-mls) in the same run. */
+async function costs(quick: boolean, say: (line: string) => void): Promise<readonly Result[]> {
+  const results: Result[] = []
+  for (const [size, messages] of [
+    [10, 200],
+    [100, 40],
+    [1000, 5],
+  ] as const) {
+    say(`a message to ${size} members`)
+    results.push(shown(`send_${size}`, 'cpu_ms', await sendCpuMs(size, { messages, rounds: quick ? 3 : 9 })))
+  }
+  say('a removal among 1,000 members')
+  const rekey = await rekeyCpuMs(1000, quick ? 2 : 7)
+  results.push(
+    quick ? shown('rekey_1000', 'cpu_ms', rekey) : beside('rekey_1000', 'cpu_ms', rekey, await mlsRemoveCpuMs(1000)),
+  )
+  say('one message of a group, sealed and opened')
+  const ours = await messageCpuUs(100, quick ? 200 : 1000, quick ? 3 : 7)
+  const theirs = await mlsMessageCpuUs(100, quick ? 50 : 200, 3)
+  results.push(
+    beside('seal_message', 'us', ours.seal, theirs.seal),
+    beside('open_message', 'us', ours.open, theirs.open),
+  )
+  say('one operation in a group of 1,000 members')
+  results.push(shown('operation_1000', 'us', await operationCpuUs(1000, quick ? 200 : 1000)))
+  return results
+}
 
 export const bench: Bench = async ({ quick, say }) => {
   const slow = []
@@ -48,6 +87,7 @@ export const bench: Bench = async ({ quick, say }) => {
   })
   const count = (name: string, value: number): Result => ({ name, unit: 'count', value })
   return [
+    ...(await costs(quick, say)),
     ...results,
     count('messages', run.messages),
     count('membership_changes', run.changes),

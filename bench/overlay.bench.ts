@@ -46,7 +46,7 @@ async function open(
     onLink,
     onReachable: () => {},
     onLocatorsChanged: () => {},
-    answer: { bundle: refuse, handshake: refuse, blob: refuse },
+    answer: { bundle: refuse, handshake: refuse, blob: refuse, device: refuse },
   })
   return overlay
 }

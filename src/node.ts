@@ -16,6 +16,7 @@ import type { Secret } from './core/crypto/secret.ts'
 import type { ChatGroups } from './core/delivery/chat-mail/groups.ts'
 import { Confirmations } from './core/delivery/confirmations.ts'
 import { type Delivery, openDelivery } from './core/delivery/delivery.ts'
+import { Linking } from './core/delivery/linking.ts'
 import { People } from './core/delivery/people.ts'
 import type { Overlay } from './core/delivery/ports.ts'
 import type { RelaySettings } from './core/delivery/relay/desk.ts'
@@ -25,6 +26,7 @@ import type { Identity } from './core/ids.ts'
 import type { Mailboxes, Summariser } from './core/mailbox/mailbox.ts'
 import { type Annotations, openAnnotations } from './core/mailbox/annotations.ts'
 import { openMailboxes } from './core/mailbox/mailboxes.ts'
+import { Replication } from './core/replica/replication.ts'
 import { type Blobs, openBlobs } from './core/store/blobs.ts'
 import { openStore, type SnapshotStore } from './core/store/lmdb-store.ts'
 
@@ -44,6 +46,7 @@ export interface Knowledge extends AsyncDisposable {
   readonly requests: Requests
   readonly conversations: Conversations
   readonly groupBook: GroupBook
+  readonly replication: Replication
 }
 
 export interface KnowledgeOptions {
@@ -102,6 +105,7 @@ export async function openKnowledge(options: KnowledgeOptions, ambient: Ambient)
     devicesOf: (...whose) => people.devicesInLog(...whose),
   })
   const conversations = new Conversations({ store, ambient, judge: groupJudge(groupBook) })
+  const replication = scope.use(new Replication({ store, mailboxes, accounts, contacts, ambient }))
   const people = new People({ accounts, contacts, invitations, requests, ambient })
   const owned = scope.move()
   return {
@@ -119,6 +123,7 @@ export async function openKnowledge(options: KnowledgeOptions, ambient: Ambient)
     requests,
     conversations,
     groupBook,
+    replication,
     [Symbol.asyncDispose]: async () => await owned.disposeAsync(),
   }
 }
@@ -127,6 +132,7 @@ export interface Node extends AsyncDisposable {
   readonly overlay: Overlay
   readonly delivery: Delivery
   readonly confirmations: Confirmations
+  readonly linking: Linking
 }
 
 const prekeysEveryMs = 24 * 3600_000
@@ -161,6 +167,7 @@ export async function openNode(
     contactParty: (account, contact) => contacts.byIdentity(account, contact)?.log,
     say: (account, contact, item) => delivery.say(account, contact, item),
   })
+  const linking = new Linking({ overlay, accounts, ambient, replication: knowledge.replication })
   const delivery: Delivery = await openDelivery({
     ...knowledge,
     overlay,
@@ -168,14 +175,16 @@ export async function openNode(
     directory: people,
     keyring: people,
     onConfirmation: (account, contact, step) => confirmations.received(account, contact, step),
+    onDevice: linking.answer,
     onRolledBack: (account) => void startAnew(knowledge, delivery, account, ambient),
     ...(relays === undefined ? {} : { relaySettings: relays }),
     groups,
   })
   scope.use(delivery)
   scope.defer(contacts.watch((account, contact) => delivery.contactChanged(account, contact)))
+  scope.defer(accounts.watch((account) => delivery.accountChanged(account)))
   const owned = scope.move()
-  return { overlay, delivery, confirmations, [Symbol.asyncDispose]: async () => await owned.disposeAsync() }
+  return { overlay, delivery, confirmations, linking, [Symbol.asyncDispose]: async () => await owned.disposeAsync() }
 }
 
 /**

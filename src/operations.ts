@@ -17,6 +17,7 @@ import { contactOperations } from './operations/contacts.ts'
 import type { OperationParts } from './operations/context.ts'
 import { fileOperations } from './operations/files.ts'
 import { groupOperations } from './operations/groups.ts'
+import { deviceOperations } from './operations/devices.ts'
 import { mailOperations } from './operations/mail.ts'
 import { queueOperations } from './operations/queue.ts'
 import { relayHostOperations } from './operations/relay-host.ts'
@@ -36,6 +37,7 @@ export function operationsOver(parts: OperationParts): Operations {
     ...chatOperations(parts),
     ...fileOperations(parts),
     ...groupOperations(parts),
+    ...deviceOperations(parts),
     ...mailOperations(parts),
     ...queueOperations(parts),
     ...relayOperations(parts),
@@ -59,6 +61,17 @@ export async function createHome({
   await using knowledge = await openKnowledge({ paths, key }, ambient)
   const localName = address === undefined ? localNameFrom(loginName) : undefined
   return await createAccount(knowledge, ambient, { address, displayName, localName })
+}
+
+/** Keys and store of a home that takes an account on from another device. */
+export async function createEmptyHome({
+  paths,
+  passphrase,
+  log,
+}: Pick<CreateHomeOptions, 'paths' | 'passphrase' | 'log'>): Promise<void> {
+  const ambient = systemAmbient(log)
+  using key = await createVault(paths.key, { passphrase, random: ambient.random })
+  await using _ = await openKnowledge({ paths, key }, ambient)
 }
 
 /** The same operations on a stopped home; what needs a network says `not-running`. */

@@ -70,6 +70,23 @@ export function createWiring(version: string): Wiring {
       })
       return created
     },
+    async createEmptyHome(home, passphrase) {
+      if (inspectHome(home).kind === 'home') {
+        throw new MyceliumError('home-invalid', { reason: 'it is a home already; nothing was changed' })
+      }
+      secureHome(home)
+      const paths = homePaths(home)
+      await using scope = new AsyncDisposableStack()
+      scope.use(await lockHome(home, paths.controlSocket))
+      beginCreation(home)
+      const { createEmptyHome } = await import('./operations.ts')
+      await createEmptyHome({ paths, passphrase, log: logTo('warn') })
+      endCreation(home, {
+        createdAtMs: systemClock.nowMs(),
+        keyStore: passphrase === undefined ? 'key-file' : 'passphrase',
+        serviceDomain: 'localhost',
+      })
+    },
     async openStopped(home, passphrase) {
       const marker = markerOf(home)
       secureHome(home)

@@ -23,6 +23,7 @@ const coreOrder = [
   'store',
   'account',
   'mailbox',
+  'replica',
   'conversation',
   'delivery',
   'transfer',

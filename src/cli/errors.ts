@@ -46,6 +46,9 @@ const lines: Record<ErrorCode, Line> = {
   'no-such-invitation': 'no such invitation; see: invite list',
   'no-such-queue-item': 'no such message in the queue; see: queue list',
   'no-such-relay': 'no such relay in use; see: relay list',
+  'no-such-device': 'no such device of this account; see: device list',
+  'link-invalid': 'this link is not good, or over: make a new one on the first device with: device link',
+  'not-confirmed': 'the two sides did not both say that the digits are the same; nothing was linked',
   'not-running': 'the gateway is not running on this home; start it with: run',
   'home-invalid': ({ reason }) =>
     `this home cannot be used: ${reason === 'key-file' ? 'its key file is damaged; put it back from a backup' : (reason ?? 'not a home directory')}`,

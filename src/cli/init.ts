@@ -5,6 +5,7 @@ import type { NewAccount } from '../core/control.ts'
 import { type CommonOptions, type Environment, print, readNewPassphrase, withCommon } from './context.ts'
 
 interface InitOptions extends CommonOptions {
+  readonly account: boolean
   readonly address?: string
   readonly displayName?: string
   readonly serviceDomain?: string
@@ -18,9 +19,15 @@ export function addInit(program: Command, environment: Environment): void {
     .option('--address <name@domain>', 'the account’s address (default: <login name>@<own zone key>.myc)')
     .option('--display-name <name>', 'name shown beside the address')
     .option('--service-domain <domain>', 'domain of your ids on chat protocols (default: localhost)')
+    .option('--no-account', 'without an account: for a gateway that joins one with device join')
     .option('--ask-passphrase', 'protect the key store with a passphrase, asked for on the terminal')
     .action(async (options: InitOptions) => {
       const passphrase = await readNewPassphrase(environment.terminal, options)
+      if (!options.account) {
+        await environment.wiring.createEmptyHome(homeDirectory(options.home), passphrase)
+        print(environment, options, { created: true }, () => 'A home without an account. Now: device join LINK')
+        return
+      }
       const created = await environment.wiring.createHome(homeDirectory(options.home), {
         address: options.address,
         displayName: options.displayName,

@@ -7,6 +7,7 @@ import { addBackup } from './backup.ts'
 import { addChat } from './chat.ts'
 import { addContact } from './contact.ts'
 import type { Environment } from './context.ts'
+import { addDevice } from './device.ts'
 import { lineFor, UsageError } from './errors.ts'
 import { addFile } from './file.ts'
 import { addGroup } from './group.ts'
@@ -54,6 +55,7 @@ function buildProgram(environment: Environment): Command {
     addChat,
     addFile,
     addGroup,
+    addDevice,
     addQueue,
     addRelay,
     addTransfer,

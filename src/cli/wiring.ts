@@ -40,6 +40,8 @@ export interface Wiring {
   inspect(home: string): HomeState
   /** @throws `home-locked`, `home-invalid`, `invalid-address` */
   createHome(home: string, options: NewHome): Promise<NewAccount>
+  /** A home without an account, for one that other devices have. @throws as `createHome` */
+  createEmptyHome(home: string, passphrase: string | undefined): Promise<void>
   /** The same operations on a stopped home, under its lock. @throws `home-locked`, `wrong-credentials`, `store-corrupt` */
   openStopped(home: string, passphrase: string | undefined): Promise<Operations & AsyncDisposable>
   /** As the operation `backupRead`, of a home that nobody has open; its passphrase is not needed. @throws `home-locked`, `store-corrupt` */

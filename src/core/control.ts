@@ -22,6 +22,7 @@ const groupName = z.string().trim().min(1).max(limits.groupNameOctetsMax)
 /** A group: its name, its address, or an unambiguous beginning of its id of at least 8 hex digits. */
 const byGroup = z.strictObject({ account, group: contact })
 const byMember = z.strictObject({ account, group: contact, member: contact })
+const deviceName = z.string().trim().min(1).max(limits.deviceNameOctetsMax)
 const nothing = z.strictObject({})
 const byAccount = z.strictObject({ account })
 const byContact = z.strictObject({ account, contact })
@@ -165,6 +166,27 @@ export const operationParams = {
   /** Without `id`: everything that waits. */
   queueRetry: z.strictObject({ account, id: queueId.optional() }),
   queueCancel: z.strictObject({ account, id: queueId }),
+
+  /** A link with which one new device joins an account; good for ten minutes. */
+  deviceLink: byAccount,
+  /** Waits (progress `waiting`) until a device has come with it, and gives the digits that both sides must see. */
+  deviceLinkDigits: byAccount,
+  /** `same`: this side's person said that both see the same; then waits for the other side. */
+  deviceLinkEnd: z.strictObject({ account, same: z.boolean() }),
+  /** Comes with a link that another device made: the digits, and whose account it is. */
+  deviceJoin: z.strictObject({
+    link: z
+      .string()
+      .min(1)
+      .max(2 * limits.deviceLinkCharsMax),
+    name: deviceName.optional(),
+  }),
+  /** As `deviceLinkEnd`, of the side that joins. */
+  deviceJoinEnd: z.strictObject({ same: z.boolean() }),
+  deviceList: byAccount,
+  /** Its name, or its id or the beginning of it. */
+  deviceRevoke: z.strictObject({ account, device: z.string().min(1).max(limits.controlIdCharsMax) }),
+  deviceRename: z.strictObject({ account, device: z.string().min(1).max(limits.controlIdCharsMax), name: deviceName }),
 
   /** Relays through which an account can be reached while its gateway is away. */
   relayList: byAccount,
@@ -375,6 +397,21 @@ export interface RelayView {
   /** What it was caught at, weighed; at three another relay takes its place. */
   readonly faults: number
   readonly lastError: string | undefined
+}
+
+export interface DeviceView {
+  readonly id: string
+  readonly name: string
+  readonly isThis: boolean
+  readonly state: 'active' | 'revoked'
+  /** When the log's entry that added it was signed, by its signer's clock. */
+  readonly addedAtMs: number
+  /** Whether it may take in and revoke others. */
+  readonly mayLink: boolean
+  /** Known of other devices while the gateway runs. */
+  readonly connected: boolean | undefined
+  /** When it last signed where it is, by its own clock. */
+  readonly lastSeenMs: number | undefined
 }
 
 /** Relays that hold mail for accounts here while this gateway is away. */
@@ -649,6 +686,21 @@ export interface Results {
   }
   readonly queueRetry: { readonly retried: number }
   readonly queueCancel: { readonly cancelled: string }
+
+  readonly deviceLink: { readonly link: string; readonly expiresAtMs: number }
+  readonly deviceLinkDigits: { readonly digits: string; readonly name: string }
+  readonly deviceLinkEnd: DeviceView
+  readonly deviceJoin: { readonly digits: string; readonly address: string; readonly fingerprint: string }
+  /** `appPassword`: for mail programs on this device; shown once. */
+  readonly deviceJoinEnd: {
+    readonly address: string
+    readonly identity: string
+    readonly localName: string
+    readonly appPassword: string
+  }
+  readonly deviceList: readonly DeviceView[]
+  readonly deviceRevoke: DeviceView
+  readonly deviceRename: DeviceView
 
   readonly relayList: readonly RelayView[]
   readonly relayUse: RelayView

@@ -39,6 +39,9 @@ export const errorCodes = [
   'no-such-invitation',
   'no-such-queue-item',
   'no-such-relay',
+  'no-such-device',
+  'link-invalid', // no link for a new device, or one that is over
+  'not-confirmed', // one of the two sides did not say that the digits are the same
   'not-running',
   'home-invalid', // not a home, of a later version, or damaged
   'port-in-use',

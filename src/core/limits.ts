@@ -5,7 +5,7 @@ export const limits = {
   storedInlineBytesMax: 24 * 1024, // ours: such content with what a gateway writes around it, in one row
   storedRowBytesMax: 160 * 1024, // ours: a message of a conversation as a mail, with its HTML and its file, in one row
   chatFilesOfMailMax: 16, // ours: files of a mail that is said in a chat, each a message of its own
-  chatFromMailBytesMax: 512 * 1024, // ours: a mail that is looked at as an answer to a chat
+  chatFromMailBytesMax: 8 * 1024 * 1024, // ours: a mail that is looked at as an answer to a chat, in memory and on this thread
   chatFileInMailBytesMax: 30 * 1024 * 1024, // ours: a file of a chat that its mail holds; as base64 within what a mail may be
   chatMailDigestOctetsMax: 2048, // ours: reactions to one message, as its mail tells them
   chatMailHtmlCharsMax: 48 * 1024, // ours: HTML of a chat, written anew for mail; what is longer is shown as its text
@@ -54,6 +54,8 @@ export const limits = {
   signalsKnownMax: 10_000, // ours: conversations in which somebody types
   presenceEveryMs: 60_000, // ours: how often it is said who is there; three rounds without it say that they are not
   typingEveryMs: 5_000, // ours: the same is not said again sooner
+  receiptDelayMs: 2_000, // ours: what is read meanwhile is one receipt
+  receiptMembersMax: 50, // ours: in a larger group nobody tells what was read
   typingMembersMax: 50, // ours: of a large group not everybody hears who types
   messagesAskedMax: 64, // ours: missing messages in one question
   chatReadMarksMs: 200, // ours: how long what mail programs mark as read is gathered
@@ -121,6 +123,41 @@ export const limits = {
   inviteExpiryMsMax: 56 * 24 * 3600_000, // ours: no longer than prekeys are published ahead
 
   devicesMax: 32, // ours: of one identity
+  deviceNameOctetsMax: 64, // ours
+  deviceLinkCharsMax: 600, // ours: fits a QR code that a camera reads from a terminal
+  deviceLinkMs: 10 * 60_000, // ours: how long a link for a new device is good
+  deviceLinkPollMs: 500, // ours: how often a new device asks whether it was let in
+  linkPageBytesMax: 192 * 1024, // ours: what a new device is given in one answer, one state more at the most
+  linkPageStatesMax: 1024, // ours
+  deviceLinkAskMs: 20_000, // ours: one question of it
+  deviceSilentMs: 30 * 24 * 3600_000, // DESIGN §6: a device silent for this long is suspended
+
+  // between the devices of one account
+  contactRecordBytesMax: 640 * 1024, // ours: a contact's row: log, and records of 32 devices
+  replicaKindsMax: 64, // ours: kinds of what devices have in common
+  replicaStateBytesMax: 768 * 1024, // ours: one item's state: a contact with its claims is the largest
+  replicaSliceRows: 2000, // ours: items read before other work goes on
+  replicaPushBytesMax: 48 * 1024, // ours: states told at once, in one item
+  replicaPushesMax: 8, // ours: items told at once; of more, the others are told to ask
+  replicaPushMs: 30, // ours: changes are gathered for so long
+  replicaGetIdsMax: 512, // ours: items asked for at once
+  replicaSegmentBytesMax: 1000 * 1024, // DESIGN §6: many small messages in one segment, one chunk
+  replicaInlineBytesMax: 256 * 1024, // ours: a longer content travels by itself
+  replicaAskMs: 60_000, // ours: one answer of another device
+  replicaServedMax: 24, // ours: segments and contents that may be asked for now
+  replicaServedMs: 10 * 60_000, // ours
+  replicaEveryMs: 3600_000, // ours: between two times that connected devices compare all that they have
+  replicaRetryMs: 60_000, // ours: after a comparison that broke off
+  strangerWaitMs: 1_500, // ours: before somebody whom one of several linked devices does not know counts as a stranger
+  strangersRememberedMax: 1000, // ours
+  replicaStaleMs: 2_000, // ours: how old the list of items may be from which another device is answered
+  reconcileRangesMax: 16, // ours: asked about in one message
+  reconcileSplit: 16, // ours: pieces of a range that differs
+  reconcilePartsMax: 16, // as reconcileSplit
+  reconcileLeafItems: 16, // ours: a range of so few is listed
+  reconcileListMax: 1024, // ours: items listed for one range: 32 KB
+  reconcileAnswerItems: 1024, // ours: items listed in one answer
+  reconcileRoundsMax: 100_000, // ours: two million items, all of them new
   deviceReplaceMsMin: 24 * 3600_000, // ours: a home goes on as a new device on a contact's word at most this often
   // delivery
   freshRefsMax: 8192, // ours: references kept in memory between submission and sealing, per device
@@ -207,6 +244,7 @@ export const limits = {
   mailHeaderBytesMax: 256 * 1024, // ours: header section of a submitted mail
   clockWarnMs: 3 * 60_000, // ours: a contact's clock so far ahead of ours is told of by doctor
   bundleAskAgeMs: 10 * 60_000, // ours: how old a contact's signed question may be
+  bundleSharedBytesMax: 56 * 1024, // ours: a bundle with records of other devices, which fits itemBytesMax
   bundleBytesMax: 128 * 1024, // ours: log ≤ 64 KB, then devices' records
   handshakeBytesMax: 4 * 4096 + 1024, // DESIGN §5: first flight ≤ 4 frames, and its wrapper
   requestsMax: 200, // ours: strangers waiting to be accepted, per account

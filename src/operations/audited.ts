@@ -12,6 +12,7 @@ import {
   type Results,
   type Verb,
 } from '../core/control.ts'
+import { short } from '../core/ids.ts'
 import type { Store } from '../core/store/store.ts'
 import { accountOf, type OperationParts } from './context.ts'
 
@@ -38,6 +39,9 @@ const noted: { readonly [V in Verb]?: Noted<V> } = {
   backupRead: { action: 'backup.read', isStream: true },
   recoveryShow: { action: 'recovery.shown' },
   recoveryConfirm: { action: 'recovery.confirmed' },
+  deviceLinkEnd: { action: 'device.linked', details: (_, { id }) => ({ device: short(id) }) },
+  deviceJoinEnd: { action: 'device.joined' },
+  deviceRevoke: { action: 'device.revoked', details: (_, { id }) => ({ device: short(id) }) },
   relayUse: { action: 'relay.used' },
   relayDrop: { action: 'relay.dropped' },
   trustExport: { action: 'trust.exported' },

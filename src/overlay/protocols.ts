@@ -53,6 +53,7 @@ export const askBounds: Readonly<Record<AskTopic, AskBounds>> = {
   bundle: bounds(limits.bundleBytesMax + 16 * 1024),
   handshake: bounds(limits.askRequestBytesMax),
   blob: bounds(limits.askAnswerBytesMax),
+  device: bounds(limits.askAnswerBytesMax),
 }
 export const relayAskBounds: AskBounds = {
   requestMax: limits.relayRequestBytesMax,

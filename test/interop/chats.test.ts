@@ -28,11 +28,11 @@ afterAll(async () => {
 const bobSays = async (...args: readonly string[]): Promise<Said> =>
   await world.bob.verb<Said>('chat', 'send', world.alice.address, ...args)
 
-/** Waits until Bob is shown this in his chat with Alice. */
-async function bobSees(what: string, isIt: (message: Said) => boolean): Promise<Said> {
+/** Waits until Bob is shown this in his chat with Alice, or in another one. */
+async function bobSees(what: string, isIt: (message: Said) => boolean, where = world.alice.address): Promise<Said> {
   const deadline = performance.now() + 20_000
   for (;;) {
-    const messages = await world.bob.verb<readonly Said[]>('chat', 'show', world.alice.address)
+    const messages = await world.bob.verb<readonly Said[]>('chat', 'show', where)
     const found = messages.find(isIt)
     if (found !== undefined) return found
     if (performance.now() > deadline) throw new Error(`Bob does not see ${what}: ${JSON.stringify(messages)}`)
@@ -90,13 +90,7 @@ test('with chats in folders of their own, a folder appears for Bob, and what is 
   await alice.verb('chat', 'settings', '--in-inbox', 'off')
   await bobSays('in the folder')
   await using imap = await Imap.open(await alice.settings('plain'))
-  const deadline = performance.now() + 20_000
-  for (;;) {
-    const folders = await imap.client.list()
-    if (folders.some(({ path, subscribed }) => path === 'Chats/bob' && subscribed)) break
-    if (performance.now() > deadline) throw new Error(folders.map(({ path }) => path).join(' '))
-    await sleep(100)
-  }
+  await untilFolder(imap, 'Chats/bob')
   await imap.until('Chats/bob', 'one chat', (mails) => (mails.length === 1 ? mails : undefined))
   for (const folder of ['INBOX', 'Chats/bob'])
     await imap.inFolder(folder, (client) => client.messageFlagsAdd('1:*', [String.raw`\Seen`]))
@@ -106,6 +100,39 @@ test('with chats in folders of their own, a folder appears for Bob, and what is 
     )
   await expect.poll(unread, { timeout: 20_000 }).toEqual([0])
   await alice.verb('chat', 'settings', '--in-inbox', 'on')
+}, 60_000)
+
+/** Waits for a folder that mail programs show. */
+async function untilFolder(imap: Imap, wanted: string): Promise<void> {
+  const deadline = performance.now() + 20_000
+  for (;;) {
+    const folders = await imap.client.list()
+    if (folders.some(({ path, subscribed }) => path === wanted && subscribed)) return
+    if (performance.now() > deadline) throw new Error(folders.map(({ path }) => path).join(' '))
+    await sleep(100)
+  }
+}
+
+test('imapflow shows a group, and what is sent to its address, as an answer or anew, is said in it', async () => {
+  const { alice, bob } = world
+  const { address } = await bob.verb<{ readonly address: string }>('group', 'create', 'Hikes', alice.address)
+  const question = await bob.verb<Said>('chat', 'send', address, 'To the lake?')
+  const settings = await alice.settings('plain')
+  await using imap = await Imap.open(settings)
+  await untilFolder(imap, 'Groups/Hikes')
+  const mail = await imap.sees('Groups/Hikes', 'Hikes')
+  const shown = await simpleParser(await imap.source('Groups/Hikes', mail.uid))
+  expect(shown.from?.value).toEqual([{ name: 'bob', address: bob.address }])
+  expect(shown.replyTo?.value).toEqual([{ name: 'Hikes', address }])
+  expect(shown.headers.get('list')).toMatchObject({ post: { mail: address } })
+  await submit(settings, { to: address, subject: 'Re: Hikes', inReplyTo: mail.messageId, text: 'Yes!' })
+  const answer = await bobSees('the answer', ({ text }) => text === 'Yes!', address)
+  expect(answer.replyTo).toBe(question.id)
+  await submit(settings, { to: address, subject: 'Lunch', text: 'Who brings what?' })
+  await bobSees('a subject of its own', ({ text }) => text === 'Lunch\n\nWho brings what?', address)
+  await imap.until('Groups/Hikes', 'all three', (mails) => (mails.length === 3 ? mails : undefined))
+  const nobody = `hikes@${'a'.repeat(20)}.group.myc`
+  await expect(submit(settings, { to: nobody, text: 'x' })).rejects.toMatchObject({ responseCode: 550 })
 }, 60_000)
 
 test('Thunderbird shows a chat, and what is typed in its compose window is said in it, without the quotation', async (context) => {
@@ -144,4 +171,15 @@ test('Thunderbird shows a chat, and what is typed in its compose window is said 
   await imap.until('Chats/bob', 'both sides', (mails) =>
     mails.find(({ messageId }) => messageId === `<${there.id}@chat.invalid>`),
   )
+
+  const [{ address } = { address: '' }] = await world.bob.verb<readonly { readonly address: string }[]>('group', 'list')
+  await imap.inFolder('Groups/Hikes', (client) => client.messageDelete('1:*'))
+  const plan = await world.bob.verb<Said>('chat', 'send', address, 'And who drives?')
+  await imap.sees('Groups/Hikes', 'Hikes')
+  await thunderbird.openFolderAt('Groups/Hikes')
+  await thunderbird.sees('Hikes')
+  expect(await thunderbird.read('Hikes')).toContain('And who drives?')
+  await thunderbird.reply('Hikes', 'I do.\n', 'list')
+  const driver = await bobSees('the answer in the group', ({ replyTo }) => replyTo === plan.id, address)
+  expect(driver.text).toBe('I do.')
 }, 120_000)

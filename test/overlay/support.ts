@@ -55,7 +55,7 @@ export function observe(overlay: Overlay, { reads = 'keep', answer = {}, isFamil
     onReachable: (gateway) => void peer.reachable.push(gateway),
     onLocatorsChanged: () => {},
     ...(isFamiliar === undefined ? {} : { isFamiliar }),
-    answer: { bundle: refuse, handshake: refuse, blob: refuse, ...answer },
+    answer: { bundle: refuse, handshake: refuse, blob: refuse, device: refuse, ...answer },
   })
   return peer
 }

@@ -157,6 +157,25 @@ test('flowed lines, charsets, HTML and files arrive as they were meant', async (
     ])
 })
 
+test('a long file of an answer is fetched by the other side, and is in their mail', async () => {
+  await using scope = await asked()
+  const { alice, bob, answering } = scope
+  const octets = Buffer.from(Array.from({ length: 150_000 }, (_, index) => (index * 7) % 256))
+  const body = [
+    '--b\r\nContent-Type: text/plain\r\n\r\nhere it is\r\n--b\r\nContent-Type: application/pdf; name=map.pdf',
+    'Content-Disposition: attachment\r\nContent-Transfer-Encoding: base64\r\n',
+    octets.toString('base64').replaceAll(/.{76}/g, '$&\r\n'),
+    '--b--',
+  ].join('\r\n')
+  const mime = ['MIME-Version: 1.0', 'Content-Type: multipart/mixed; boundary=b']
+  await write(alice, { to: [bob.address], fields: [...answering, ...mime], body })
+  const attached = async () => (await mailsIn(bob, 'INBOX')).flatMap(({ mail }) => mail.attachments)
+  await expect
+    .poll(async () => (await attached()).map(({ filename, content }) => ({ filename, content })), patience)
+    .toEqual([{ filename: 'map.pdf', content: octets }])
+  expect(history(bob, alice).map(({ text }) => text)).toEqual(['shall we meet?\nat six', 'here it is', undefined])
+})
+
 test('what a chat cannot hold, is to others too, or is about something else, stays a mail', async () => {
   await using scope = await asked()
   const { world, alice, bob, answering } = scope
@@ -317,9 +336,11 @@ test('a group gets what a chat cannot hold as the mail itself, and what is too l
   expect(original).toContain(`From: <${alice.address}>\r\n`)
   expect(original.endsWith(body)).toBe(true)
   expect(original).not.toContain('Bcc')
-  const long = { to: [hikes.address], fields: ['Subject: long'], body: 'words \r\n'.repeat(5000) }
-  await expect(write(alice, long)).rejects.toMatchObject({ code: 'message-too-large' })
-  expect(said(alice)).toHaveLength(1)
+  const long = (lines: number) => ({ to: [hikes.address], fields: ['Subject: long'], body: 'words \r\n'.repeat(lines) })
+  await write(alice, long(5000))
+  expect(said(alice)[1]?.file?.part).toMatchObject({ name: 'long.eml', content: { kind: 'blob' } })
+  await expect(write(alice, long(1_100_000))).rejects.toMatchObject({ code: 'message-too-large' })
+  expect(said(alice)).toHaveLength(2)
   expect(await mailsIn(alice, 'Sent')).toHaveLength(1)
 })
 

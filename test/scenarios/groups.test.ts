@@ -4,6 +4,7 @@ import type { ShownMessage } from '../../src/core/conversation/view.ts'
 import { readGroupOp } from '../../src/core/group/op.ts'
 import { encodeRoster } from '../../src/core/group/roster.ts'
 import type { GroupId, MessageId } from '../../src/core/ids.ts'
+import { limits } from '../../src/core/limits.ts'
 import { groupConversation } from '../../src/core/message/conversation.ts'
 import type { Part } from '../../src/core/message/part.ts'
 import { openWorld, type TestGateway, type World } from '../support/world.ts'
@@ -267,4 +268,51 @@ test('more than half of the admins vouch for where the group stands, and one alo
   world.network.announce('alice')
   for (const one of [alice, bob]) await expect.poll(() => hasCheckpoint(one), patience).toBe(true)
   await allAgree(people, group)
+})
+
+test('members tell each other what they have read, where the rules let them and they want it told', async () => {
+  await using world = await openWorld()
+  const people = (await star(world, ['alice', 'bob', 'carol'])) as [TestGateway, TestGateway, TestGateway]
+  const [alice, bob, carol] = people
+  const group = await groupOf(people)
+  const conversation = groupConversation(group)
+  const wants = async (who: TestGateway) =>
+    await who.knowledge.store.write((tx) =>
+      who.knowledge.conversations.setSettings(tx, who.account, { tellsRead: true }),
+    )
+  const marksAt = (who: TestGateway) =>
+    who.knowledge.conversations.marks(who.account, conversation).map((mark) => mark.who)
+  await wants(bob)
+  const first = await say(alice, group, 'first')
+  for (const who of [bob, carol]) {
+    await texts(who, group).toEqual(['first'])
+    await who.node.delivery.chats.markRead(who.account, conversation, first)
+  }
+  await expect.poll(() => marksAt(alice), patience).toEqual([bob.account])
+  await alice.node.delivery.groups.setPolicy(alice.account, group, { readReceipts: false })
+  await wants(carol)
+  const second = await say(alice, group, 'second')
+  await texts(carol, group).toEqual(['first', 'second'])
+  await expect
+    .poll(() => carol.knowledge.groupBook.groupNow(carol.account, group)?.state.policy.readReceipts)
+    .toBe(false)
+  await carol.node.delivery.chats.markRead(carol.account, conversation, second)
+  await new Promise((resolve) => {
+    setTimeout(resolve, limits.receiptDelayMs + 500)
+  })
+  expect(marksAt(alice)).toEqual([bob.account])
+})
+
+test('a member whose mailbox is full is not given what is said, and its author hears of that', async () => {
+  await using world = await openWorld()
+  const [alice, bob] = (await star(world, ['alice', 'bob'])) as [TestGateway, TestGateway]
+  const group = await groupOf([alice, bob])
+  await say(alice, group, 'one')
+  await texts(bob, group).toEqual(['one'])
+  await bob.knowledge.store.write((tx) => bob.knowledge.quotas.set(tx, bob.account, 1))
+  const refused = await say(alice, group, 'two')
+  await expect
+    .poll(() => alice.knowledge.conversations.feedSince(alice.account, 0, 99).at(-1)?.event, patience)
+    .toEqual({ kind: 'failed', message: refused, to: bob.account })
+  expect(history(bob, group).map(({ text }) => text)).toEqual(['one'])
 })

@@ -47,6 +47,7 @@ function settlerOf(
     runClock,
     tombstones,
     counts: newDeliveryCounts(),
+    copies: knowledge.replication.copies,
   }
   const deliverer = new Deliverer(parts)
   const longReports = new LongReports({ ...parts, deliverer })

@@ -107,7 +107,7 @@ async function hostileGateway(world: World, name: string): Promise<Overlay> {
     onLink: () => {},
     onReachable: () => {},
     onLocatorsChanged: () => {},
-    answer: { bundle: refuse, handshake: refuse, blob: refuse },
+    answer: { bundle: refuse, handshake: refuse, blob: refuse, device: refuse },
   })
   return overlay
 }

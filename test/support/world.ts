@@ -12,6 +12,7 @@ import { parseAddress } from '../../src/core/message/address.ts'
 import type { openStore } from '../../src/core/store/lmdb-store.ts'
 import { type Knowledge, type Node, openKnowledge, openNode } from '../../src/node.ts'
 import { createAccount } from '../../src/operations/accounts.ts'
+import { adoptAccount } from '../../src/operations/devices.ts'
 import { knownGateways } from '../../src/known-gateways.ts'
 import { memoryNetwork, type MemoryNetwork } from '../../src/overlay/memory-overlay.ts'
 import type { RelayHost } from '../../src/overlay/relay-mailbox/server.ts'
@@ -32,6 +33,8 @@ export interface TestGateway {
 
 export interface TestGatewayOptions {
   readonly wrap?: (overlay: Overlay) => Overlay
+  /** Takes an account on from this one, as another device of it. */
+  readonly joins?: TestGateway
   /** It holds entries for others, as with `overlay.relay`; for contacts unless it is said for whom. */
   readonly relay?: boolean | Partial<Pick<RelayHost, 'bytesMax' | 'isKnown'>>
   /** Carries everybody's connections on. */
@@ -76,9 +79,8 @@ export async function openWorld(ambient: Ambient = testAmbient): Promise<World> 
         ambient,
       )
       const known = knowledge.accounts.list()[0]
-      if (known === undefined)
+      if (known === undefined && options.joins === undefined)
         await createAccount(knowledge, ambient, { localName: name, address: undefined, displayName: undefined })
-      const { identity: account, address } = knowledge.accounts.list()[0]!
       const { relay = false, relays = [], isHidden = false } = options
       const joined = await network.join(name, {
         serves: () => isRelay,
@@ -88,6 +90,9 @@ export async function openWorld(ambient: Ambient = testAmbient): Promise<World> 
         relays: { relays: relays.map(addressOf), isHidden },
         ...(options.groups === undefined ? {} : { groups: options.groups(knowledge) }),
       })
+      if (known === undefined && options.joins !== undefined)
+        await joinAccount({ knowledge, node }, options.joins, ambient)
+      const { identity: account, address } = knowledge.accounts.list()[0]!
       const made: TestGateway = {
         name,
         folder,
@@ -117,6 +122,25 @@ export async function openWorld(ambient: Ambient = testAmbient): Promise<World> 
       await rm(root, { recursive: true, force: true })
     },
   }
+}
+
+/** Both people see the same digits and say so. */
+async function joinAccount(
+  { knowledge, node }: Pick<TestGateway, 'knowledge' | 'node'>,
+  first: TestGateway,
+  ambient: Ambient,
+): Promise<void> {
+  const { signal } = new AbortController()
+  const { link } = first.node.linking.offer(first.account)
+  const shown = await node.linking.join(link, 'another', { signal })
+  const { digits } = await first.node.linking.digits(first.account, { signal })
+  if (digits !== shown.digits) throw new Error('the digits differ')
+  const [handedOver] = await Promise.all([
+    node.linking.joined(true, { signal }),
+    first.node.linking.end(first.account, true, { signal }),
+  ])
+  await adoptAccount(knowledge, ambient, handedOver)
+  node.linking.settled()
 }
 
 const relayHost = (knowledge: Knowledge, relay: TestGatewayOptions['relay'], clock: Ambient['clock']): RelayHost => ({

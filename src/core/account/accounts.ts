@@ -6,10 +6,17 @@ import { fromUtf8, wipe } from '../bytes.ts'
 import type { Ambient } from '../ambient.ts'
 import type { SigningKey } from '../crypto/sign.ts'
 import { MyceliumError } from '../errors.ts'
-import type { Address, Identity } from '../ids.ts'
+import { type Address, type DeviceId, type Identity, short } from '../ids.ts'
 import { limits } from '../limits.ts'
-import { extendLog, nextEntry, verifyLog } from '../identity/account-log.ts'
-import { decodeDeviceSecrets, type DeviceSecrets, encodeDeviceSecrets, makeDevice } from '../identity/device.ts'
+import { activeDevices, extendLog, isActive, type LogState, nextEntry, verifyLog } from '../identity/account-log.ts'
+import type { VerifiedBundle } from '../identity/bundle.ts'
+import {
+  decodeDeviceSecrets,
+  type DeviceDescription,
+  type DeviceSecrets,
+  encodeDeviceSecrets,
+  makeDevice,
+} from '../identity/device.ts'
 import type { SignedLocatorRecord } from '../identity/locators.ts'
 import type { EntryContent, SignedEntry } from '../identity/log-entry.ts'
 import { entropyBytes, wordsOf } from '../identity/mnemonic.ts'
@@ -19,11 +26,12 @@ import { domainOf, localPartOf, parseAddress } from '../message/address.ts'
 import type { ReadTx, Store, WriteTx } from '../store/store.ts'
 import { tables } from '../store/tables.ts'
 import { localNameFrom, parseLocalName } from './local-name.ts'
-import { firstEntries, mayReplaceDevice, replacingEntries } from './own-log.ts'
+import { firstEntries, mayReplaceDevice, mergeOwnLog, replacingEntries } from './own-log.ts'
 import { type AccountRecord, decodeAccount, encodeAccount, type OwnAccount, ownAccount } from './own-account.ts'
 import { OwnBundles, type Whereabouts } from './own-bundle.ts'
 import { OwnPrekeys } from './own-prekeys.ts'
 import { confirmRecovery, recoveryWords, type WordAt } from './recovery.ts'
+import { learnSiblings, nameSibling, readSiblings, type Sibling } from './siblings.ts'
 import { openZone } from './zone.ts'
 
 export interface NewAccountRequest {
@@ -68,7 +76,20 @@ const ownTables = [
   tables.appPasswords,
   tables.recovery,
   tables.quotas,
+  tables.siblings,
+  tables.copies,
+  tables.folders,
+  tables.replicas,
+  tables.sharedContacts,
 ]
+
+/** An account that lives on other devices already, as one of them handed it over. */
+export interface JoinedAccount {
+  readonly localName: string
+  readonly displayName: string
+  readonly entries: readonly SignedEntry[]
+  readonly device: DeviceSecrets
+}
 
 export class Accounts {
   readonly #store: Store
@@ -80,6 +101,7 @@ export class Accounts {
   /** localName and every address. */
   readonly #byName = new Map<string, Identity>()
   readonly #watchers = new Set<(identity: Identity) => void>()
+  readonly #siblings = new Map<Identity, readonly Sibling[]>()
 
   constructor(store: Store, ambient: Ambient, zone: SigningKey) {
     this.#store = store
@@ -238,6 +260,131 @@ export class Accounts {
     })
   }
 
+  // Several devices
+
+  /** The other active devices of an account; none on a device that was revoked itself. */
+  siblings(identity: Identity): readonly Sibling[] {
+    const { state, device } = this.get(identity)
+    if (!isActive(state, device.id)) return []
+    const others = activeDevices(state).filter(({ id }) => id !== device.id)
+    if (others.length === 0) return []
+    const known = this.#namedDevices(identity)
+    return others.map(
+      ({ id }) => known.find((one) => one.device === id) ?? { device: id, name: '', records: undefined, names: [] },
+    )
+  }
+  /** What its owner calls a device of the account; empty where nobody has said. */
+  deviceName(identity: Identity, device: DeviceId): string {
+    return this.#namedDevices(identity).find((one) => one.device === device)?.name ?? ''
+  }
+
+  #namedDevices(identity: Identity): readonly Sibling[] {
+    const known = this.#siblings.get(identity)
+    if (known !== undefined) return known
+    const read = this.#store.read((tx) => readSiblings(tx, identity))
+    this.#siblings.set(identity, read)
+    return read
+  }
+
+  /** @throws `no-such-device` */
+  async nameDevice(identity: Identity, device: DeviceId, name: string): Promise<void> {
+    if (!this.get(identity).state.devices.has(device)) throw new MyceliumError('no-such-device')
+    await this.#store.write((tx) => {
+      nameSibling(tx, identity, device, name)
+      this.#siblingsChanged(tx, identity)
+    })
+  }
+
+  /**
+   * Vouches for a device that agreed to join. `also` joins the transaction. The same device again changes nothing.
+   * @throws `malformed` (no grant, or too many devices), `signature-invalid`
+   */
+  async addDevice(identity: Identity, device: DeviceDescription, name: string): Promise<void> {
+    if (isActive(this.get(identity).state, device.id)) return
+    await this.#append(identity, { kind: 'add-device', device }, (tx) => {
+      nameSibling(tx, identity, device.id, name)
+      this.#siblingsChanged(tx, identity)
+    })
+  }
+
+  /** Cuts a device off from everything that comes after. @throws `no-such-device`, `malformed` (an older device, or no grant) */
+  async revokeDevice(identity: Identity, device: DeviceId): Promise<void> {
+    if (!isActive(this.get(identity).state, device)) throw new MyceliumError('no-such-device')
+    await this.#append(identity, { kind: 'revoke-device', device }, () => {})
+  }
+
+  /**
+   * Takes an account on that lives on other devices. @param also joins the transaction
+   * @throws `address-taken`, `too-large`; what the log's verification throws
+   */
+  async adopt(joined: JoinedAccount, also: (tx: WriteTx, account: OwnAccount) => void): Promise<OwnAccount> {
+    if (this.#byIdentity.size >= limits.accountsMax)
+      throw new MyceliumError('too-large', { accounts: limits.accountsMax })
+    const { identity } = verifyLog(joined.entries)
+    const nowMs = this.#ambient.clock.nowMs()
+    const localName = this.#freeLocalName(joined.localName)
+    const account = ownAccount(
+      { ...joined, identity, localName, createdAtMs: nowMs, disabled: false, recoveryConfirmed: true },
+      joined.device,
+    )
+    await this.#store.write((tx) => {
+      for (const name of [localName, ...account.addresses]) {
+        if (tx.has(tables.accountNames, nameKey(tx, name))) throw new MyceliumError('address-taken')
+        tx.put(tables.accountNames, nameKey(tx, name), idBytes(identity))
+      }
+      tx.put(tables.deviceSecrets, accountKey(tx, identity), encodeDeviceSecrets(joined.device))
+      this.#prekeys.replace(tx, identity, joined.device, nowMs)
+      this.#put(tx, account)
+      also(tx, account)
+    })
+    return account
+  }
+
+  #freeLocalName(wanted: string): string {
+    const name = parseLocalName(wanted) ?? localNameFrom(wanted)
+    for (let number = 1; number <= limits.accountsMax; number += 1) {
+      const candidate = number === 1 ? name : `${name.slice(0, 58)}-${number}`
+      if (!this.#byName.has(candidate)) return candidate
+    }
+    throw new MyceliumError('address-taken')
+  }
+
+  /**
+   * What a bundle of another device of this account proves: entries of the log that are new here, and records. Where
+   * both sides added entries while they were apart, the rule of log-merge.ts decides, and this device issues again what
+   * it lost by that. @returns the log and the devices as they are after this transaction
+   */
+  learnSiblings(
+    tx: WriteTx,
+    identity: Identity,
+    bundle: { readonly encoded: Uint8Array; readonly verified: VerifiedBundle },
+  ): { readonly state: LogState; readonly entries: readonly SignedEntry[]; readonly siblings: readonly Sibling[] } {
+    const account = readAccount(tx, identity)
+    if (account === undefined) throw new MyceliumError('no-such-account')
+    const nowMs = this.#ambient.clock.nowMs()
+    const { entries, fork } = mergeOwnLog(account, bundle.verified.entries, nowMs)
+    if (fork !== undefined) this.#ambient.log.warn('account.forked', { account: short(identity) })
+    const merged = entries === account.entries ? account : ownAccount({ ...account, entries }, account.device)
+    if (merged !== account) this.#takeOver(tx, account, merged)
+    learnSiblings(tx, identity, bundle, { state: merged.state, own: account.device.id, nowMs })
+    this.#siblingsChanged(tx, identity)
+    return { state: merged.state, entries, siblings: readSiblings(tx, identity) }
+  }
+
+  #takeOver(tx: WriteTx, before: OwnAccount, after: OwnAccount): void {
+    for (const name of after.addresses)
+      if (!tx.has(tables.accountNames, nameKey(tx, name)))
+        tx.put(tables.accountNames, nameKey(tx, name), idBytes(after.identity))
+    for (const name of before.addresses)
+      if (!after.addresses.includes(name) && this.ownsAddress(after.identity, name))
+        tx.remove(tables.accountNames, nameKey(tx, name))
+    this.#put(tx, after)
+  }
+
+  #siblingsChanged(tx: WriteTx, identity: Identity): void {
+    tx.afterCommit(() => this.#siblings.delete(identity))
+  }
+
   async setDisplayName(identity: Identity, displayName: string): Promise<void> {
     await this.#change(identity, (account) => ({ ...account, displayName }))
   }
@@ -278,6 +425,7 @@ export class Accounts {
       tx.afterCommit(() => {
         this.#forget(identity)
         this.#prekeys.forget(identity)
+        this.#siblings.delete(identity)
       })
     })
   }
@@ -297,12 +445,14 @@ export class Accounts {
   /** What a first contact fetches: see identity/bundle.ts. */
   bundle(identity: Identity, at: Whereabouts): Uint8Array {
     const nowMs = this.#ambient.clock.nowMs()
-    return this.#bundles.bundle(this.get(identity), this.#prekeys.published(identity, nowMs), at, nowMs)
+    const own = { prekeys: this.#prekeys.published(identity, nowMs), siblings: this.siblings(identity) }
+    return this.#bundles.bundle(this.get(identity), own, at, nowMs)
   }
   /** At most `limits.introductionWrittenBytesMax`, for a handshake's first flight. */
   introduction(identity: Identity, at: Whereabouts): Uint8Array {
     const nowMs = this.#ambient.clock.nowMs()
-    return this.#bundles.introduction(this.get(identity), this.#prekeys.published(identity, nowMs), at, nowMs)
+    const own = { prekeys: this.#prekeys.published(identity, nowMs), siblings: this.siblings(identity) }
+    return this.#bundles.introduction(this.get(identity), own, at, nowMs)
   }
   /** The signed locator record alone, to tell contacts of a change. */
   locators(identity: Identity, at: Whereabouts): SignedLocatorRecord {

@@ -5,7 +5,7 @@ import type { Ambient } from '../ambient.ts'
 import { MyceliumError } from '../errors.ts'
 import { type Address, type DeviceId, type Identity, short } from '../ids.ts'
 import { limits } from '../limits.ts'
-import { isActive } from '../identity/account-log.ts'
+import { isActive, type LogState, verifyLog } from '../identity/account-log.ts'
 import type { VerifiedBundle } from '../identity/bundle.ts'
 import { fingerprintOf, sameDigits } from '../identity/fingerprint.ts'
 import type { Invitation } from '../identity/invitation.ts'
@@ -16,7 +16,7 @@ import {
   supersedes,
   verifyLocators,
 } from '../identity/locators.ts'
-import type { ForkProof } from '../identity/log-merge.ts'
+import { type ForkProof, mergeLogs } from '../identity/log-merge.ts'
 import { zoneKeyOf } from '../identity/names.ts'
 import { addClaim, type Claim, dropClaim, isStronger, strongerOf, type Tier } from '../identity/trust.ts'
 import { domainOf, localPartOf, parseAddress } from '../message/address.ts'
@@ -31,7 +31,7 @@ import {
   isChosen,
 } from './contact.ts'
 import { claimsKey, contactKey, readClaims, readContact } from './contact-rows.ts'
-import { mergeDevices, mergeKnownLog } from './learned.ts'
+import { mergeDevices, mergeKnownLog, mergeRecordLists } from './learned.ts'
 
 /** What contacts ask of accounts. */
 export interface OwnAddresses {
@@ -244,6 +244,40 @@ export class ContactWriter {
   }
   unblock(account: Identity, identity: Identity): Contact {
     return this.#put(account, { ...this.#existing(account, identity), blocked: false })
+  }
+
+  /**
+   * What another device of this account knows and has decided: taken over as it is, since it is the same person's word.
+   * Where both know the contact, the longer log and the newer records stand.
+   * @throws `malformed`, `signature-invalid`, `too-large` for a log that proves nothing
+   */
+  adopt(account: Identity, given: ContactRecord, claims: readonly (Claim & { readonly address: Address })[]): Contact {
+    const { identity } = given
+    const known = this.#record(account, identity)
+    const log = given.entries.length === 0 ? undefined : verifyLog(given.entries)
+    if (identity === account || (log !== undefined && log.identity !== identity))
+      throw new MyceliumError('malformed', { reason: 'identity' })
+    const usable = claims.filter(({ address }) => !this.#own.ownsAddress(account, address))
+    const named = new Set(usable.map(({ address }) => address))
+    for (const gone of (known?.addresses ?? []).filter((address) => !named.has(address)))
+      this.#unclaim(account, identity, gone)
+    for (const { address, tier, pinned } of usable) this.#claim(account, identity, [address], tier, pinned)
+    return this.#put(account, { ...given, addresses: [...named], ...this.#newerOf(known, given, log) })
+  }
+
+  #newerOf(
+    known: ContactRecord | undefined,
+    given: ContactRecord,
+    log: LogState | undefined,
+  ): Pick<ContactRecord, 'entries' | 'devices' | 'headStatedAtMs'> {
+    if (known === undefined || known.entries.length === 0) return given
+    if (log === undefined) return known
+    const { entries, state } = mergeLogs(known.entries, given.entries)
+    return {
+      entries,
+      devices: mergeRecordLists([known.devices, given.devices], state, this.#ambient.clock.nowMs()),
+      headStatedAtMs: entries === known.entries ? known.headStatedAtMs : given.headStatedAtMs,
+    }
   }
 
   /** Forgets it and its claims; a later message from it is a stranger's. @throws `no-such-contact` */

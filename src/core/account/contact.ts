@@ -102,7 +102,7 @@ function oneOf<const T extends string>(values: readonly T[]): Codec<T> {
   }
 }
 
-const addressCodec = text(limits.addressOctetsMax) as unknown as Codec<Address>
+export const addressCodec = text(limits.addressOctetsMax) as unknown as Codec<Address>
 const linkCodec = bytes(limits.inviteLinkCharsMax)
 const invitationCodec: Codec<Invitation> = {
   write: (out, value) => linkCodec.write(out, Buffer.from(writeInvitation(value))),
@@ -136,12 +136,14 @@ export interface AddressClaims {
   readonly address: Address
   readonly claims: readonly Claim[]
 }
+export const claimCodec: Codec<Claim> = record<Claim>({
+  identity: hexId<Identity>(32),
+  tier: oneOf(tiers),
+  pinned: bool,
+})
 export const addressClaimsCodec: Codec<AddressClaims> = record<AddressClaims>({
   address: addressCodec,
-  claims: array(
-    record<Claim>({ identity: hexId<Identity>(32), tier: oneOf(tiers), pinned: bool }),
-    limits.claimsPerAddressMax,
-  ),
+  claims: array(claimCodec, limits.claimsPerAddressMax),
 })
 
 /** @param claimsOf all identities' claims on an address */

@@ -22,8 +22,18 @@ export function mergeDevices(
   state: LogState,
   nowMs: number,
 ): readonly DeviceRecords[] {
+  const offered = devices.map(({ signed }) => signed)
+  return mergeRecordLists([known, offered], state, nowMs)
+}
+
+/** The same of records that were verified before they were kept. */
+export function mergeRecordLists(
+  [known, offered]: readonly [readonly DeviceRecords[], readonly DeviceRecords[]],
+  state: LogState,
+  nowMs: number,
+): readonly DeviceRecords[] {
   const merged = new Map(known.map((records) => [records.device, records]))
-  for (const { device, signed } of devices) merged.set(device, mergeRecords(merged.get(device), signed, nowMs))
+  for (const records of offered) merged.set(records.device, mergeRecords(merged.get(records.device), records, nowMs))
   return [...merged.values()].filter(({ device }) => isActive(state, device))
 }
 

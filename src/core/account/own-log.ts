@@ -2,10 +2,12 @@
 import { wipe } from '../bytes.ts'
 import type { SigningKey } from '../crypto/sign.ts'
 import type { Address } from '../ids.ts'
+import { MyceliumError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import { createLog, extendLog, nextEntry, verifyLog } from '../identity/account-log.ts'
 import { describeDevice, type DeviceSecrets } from '../identity/device.ts'
 import { type EntryContent, readEntry, type SignedEntry } from '../identity/log-entry.ts'
+import { type ForkProof, mergeLogs } from '../identity/log-merge.ts'
 import { rootKeyHash, rootKeyOf } from '../identity/mnemonic.ts'
 import type { OwnAccount } from './own-account.ts'
 
@@ -52,4 +54,32 @@ export function mayReplaceDevice({ entries }: OwnAccount, nowMs: number, isCerta
   const isRested = last === undefined || Math.abs(nowMs - last.atMs) >= limits.deviceReplaceMsMin
   if (isCertain) return entries.length + 2 <= limits.logEntriesMax
   return isRested && entries.length + 2 <= (limits.logEntriesMax * 3) / 4
+}
+
+/**
+ * The account's log after another of its devices has shown its own. What this device said in a branch that lost is said
+ * again on top of the one that won, where it still says something. The known entries themselves where nothing is new.
+ */
+export function mergeOwnLog(
+  { entries: known, device }: OwnAccount,
+  offered: readonly SignedEntry[],
+  nowMs: number,
+): { readonly entries: readonly SignedEntry[]; readonly fork: ForkProof | undefined } {
+  const { entries, outcome, fork } = mergeLogs(known, offered)
+  if (outcome !== 'replaced') return { entries: outcome === 'extended' ? entries : known, fork }
+  const lost = known.filter((entry) => !entries.some(({ body }) => Buffer.compare(body, entry.body) === 0))
+  let state = verifyLog(entries)
+  const merged = [...entries]
+  for (const { signer, content } of lost.map(readEntry)) {
+    if (signer.kind !== 'device' || signer.device !== device.id) continue
+    try {
+      const entry = nextEntry(state, signer, device.signing, content, nowMs)
+      state = extendLog(state, entry)
+      merged.push(entry)
+    } catch (error) {
+      // the other branch says the same, or it may no longer be said
+      if (!(error instanceof MyceliumError)) throw error
+    }
+  }
+  return { entries: merged, fork }
 }

@@ -210,18 +210,28 @@ export class Conversations {
     )
   }
 
-  /** Somebody has read up to these; marks only go on. @returns whether this one did */
-  mark(tx: WriteTx, account: Identity, who: Identity, heads: readonly MessageId[]): boolean {
+  markOf(tx: ReadTx, account: Identity, id: ConversationId, who: Identity): MarkRow | undefined {
+    const value = tx.get(tables.conversationMarks, this.history.keys.mark(tx, account, id, who))
+    return value === undefined ? undefined : decode(markCodec, value)
+  }
+
+  /** Somebody has read a conversation up to these; marks only go on. @returns whether this one did */
+  mark(
+    tx: WriteTx,
+    account: Identity,
+    conversation: ConversationId,
+    { who, heads }: { readonly who: Identity; readonly heads: readonly MessageId[] },
+  ): boolean {
     const rows = heads.flatMap((id) => {
       const row = this.history.message(tx, account, id)
-      return row?.state === 'shown' ? [{ id, row }] : []
+      return row?.state === 'shown' && row.conversation === conversation ? [{ id, row }] : []
     })
     const latest = rows.sort((a, b) => a.row.rank - b.row.rank).at(-1)
     if (latest === undefined) return false
-    const { conversation, rank } = latest.row
+    const { rank } = latest.row
+    const known = this.markOf(tx, account, conversation, who)
+    if (known !== undefined && known.rank >= rank) return false
     const key = this.history.keys.mark(tx, account, conversation, who)
-    const value = tx.get(tables.conversationMarks, key)
-    if (value !== undefined && decode(markCodec, value).rank >= rank) return false
     const atMs = this.#ambient.clock.nowMs()
     tx.put(tables.conversationMarks, key, encode(markCodec, { who, upTo: latest.id, rank, atMs }))
     if (who === account) this.#countUnread(tx, account, conversation, Math.max(...rows.map(({ row }) => row.number)))

@@ -193,6 +193,16 @@ export class GroupBook {
     )
   }
 
+  /** The own message that an envelope carries. */
+  saidIn(tx: ReadTx, account: Identity, envelope: GroupEnvelopeId): MessageId | undefined {
+    const value = tx.get(tables.groupSaid, concat(this.#account(tx, account), raw(envelope)))
+    return value === undefined ? undefined : (Buffer.from(value).toString('hex') as MessageId)
+  }
+
+  putSaid(tx: WriteTx, account: Identity, envelope: GroupEnvelopeId, message: MessageId): void {
+    tx.put(tables.groupSaid, concat(this.#account(tx, account), raw(envelope)), raw(message))
+  }
+
   removeAccount(tx: WriteTx, account: Identity): void {
     const prefix = this.#account(tx, account)
     for (const table of accountTables) {
@@ -256,5 +266,6 @@ const accountTables = [
   tables.groupNamed,
   tables.groupUnsealed,
   tables.groupWaiting,
+  tables.groupSaid,
   tables.groupEnvelopes,
 ]

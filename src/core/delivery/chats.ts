@@ -36,6 +36,8 @@ export interface ChatParts {
   readonly hasRoom: (tx: WriteTx, account: Identity, arriving: Arriving) => boolean
   readonly say: (account: Identity, contact: Identity, item: Item) => void
   readonly sayTo: (pair: Pair, item: Item) => void
+  /** After the commit: this account's own read mark went on. */
+  readonly onRead: (account: Identity, conversation: ConversationId) => void
   /** What a member of a group says about it. */
   readonly takeOfGroup: (
     tx: WriteTx,
@@ -85,22 +87,25 @@ export class Chats implements Disposable {
     return { id: arriving.id, conversation: idOfPartner(account, { kind: 'direct', peer }) }
   }
 
-  /** What this account has read, for itself and, where it lets others know, for them. */
+  /** What this account has read; whom it may be told hears of it a little later. */
   async markRead(account: Identity, conversation: ConversationId, upTo: MessageId): Promise<void> {
     const { conversations, store } = this.#parts
     const row = conversations.get(account, conversation)
     if (row === undefined) throw new MyceliumError('no-such-message')
-    await store.write((tx) => {
-      const isNews = conversations.mark(tx, account, account, [upTo])
-      if (!isNews || !conversations.settingsIn(tx, account).tellsRead || row.partner.kind !== 'direct') return
-      const { peer } = row.partner
-      if (peer === account) return
-      const parts: readonly Part[] = [{ kind: 'receipt', what: 'read', heads: [upTo] }]
-      const receipt = this.#parts.post.stamped(account, { kind: 'direct', with: peer }, { parts }, nothingCited)
-      if (this.#parts.directory.isOwn(peer)) this.#takeHere(tx, peer, account, receipt)
-      else if (this.#parts.keyring.contact(account, peer)?.mayMail === true)
-        this.#parts.post.queue(tx, account, receipt, [peer])
-    })
+    const isNews = await store.write((tx) =>
+      conversations.mark(tx, account, conversation, { who: account, heads: [upTo] }),
+    )
+    if (isNews) this.#parts.onRead(account, conversation)
+  }
+
+  /** That this account has read up to there, to the other of a direct chat. */
+  tellRead(tx: WriteTx, account: Identity, peer: Identity, upTo: MessageId): void {
+    if (peer === account) return
+    const parts: readonly Part[] = [{ kind: 'receipt', what: 'read', heads: [upTo] }]
+    const receipt = this.#parts.post.stamped(account, { kind: 'direct', with: peer }, { parts }, nothingCited)
+    if (this.#parts.directory.isOwn(peer)) this.#takeHere(tx, peer, account, receipt)
+    else if (this.#parts.keyring.contact(account, peer)?.mayMail === true)
+      this.#parts.post.queue(tx, account, receipt, [peer])
   }
 
   /** A message of a conversation came inside a session. `undefined` keeps it unanswered. */
@@ -214,7 +219,11 @@ export class Chats implements Disposable {
     const { conversations, settled } = this.#parts
     const receipt = arriving.message.parts.find((part) => part.kind === 'receipt')
     if (receipt !== undefined) {
-      if (receipt.what === 'read') conversations.mark(tx, account, arriving.message.author, receipt.heads)
+      if (receipt.what === 'read')
+        conversations.mark(tx, account, idOfPartner(account, partner), {
+          who: arriving.message.author,
+          heads: receipt.heads,
+        })
       return { kind: 'accepted' }
     }
     const known = conversations.history.message(tx, account, arriving.id)

@@ -5,8 +5,16 @@
 import { concat, fromUtf8 } from '../bytes.ts'
 import type { Ambient } from '../ambient.ts'
 import { hasCode, MyceliumError } from '../errors.ts'
-import type { Address, Identity } from '../ids.ts'
-import type { AppendItem, AppendOptions, Flag, MailboxInfo, Mailboxes, StoredContent } from '../mailbox/mailbox.ts'
+import type { Address, Identity, MailboxId } from '../ids.ts'
+import type {
+  AppendItem,
+  AppendOptions,
+  CopyMark,
+  Flag,
+  MailboxInfo,
+  Mailboxes,
+  StoredContent,
+} from '../mailbox/mailbox.ts'
 import { type Tier, tierWords } from '../identity/trust.ts'
 import type { ReadTx, WriteTx } from '../store/store.ts'
 import { falseFromWrapper, notice, traceBlock } from './compose.ts'
@@ -14,6 +22,7 @@ import type { ReversePath } from '../message/part.ts'
 import type { DeliveryCounts } from './counts.ts'
 import type { Refusal } from './items.ts'
 import type { Directory, SenderStanding } from './needs.ts'
+import { type Copies, copyOfMail } from '../replica/copies.ts'
 import { nextNotice } from './request-notices.ts'
 import { soleSender } from './sender.ts'
 import type { ReceivedMessage, Tombstones } from './tombstones.ts'
@@ -51,8 +60,10 @@ export class Deliverer {
   readonly #tombstones: Tombstones
   readonly #ambient: Ambient
   readonly #counts: DeliveryCounts
+  readonly #copies: Copies
 
   constructor(parts: {
+    readonly copies: Copies
     readonly mailboxes: Mailboxes
     readonly directory: Directory
     readonly tombstones: Tombstones
@@ -64,6 +75,7 @@ export class Deliverer {
     this.#tombstones = parts.tombstones
     this.#ambient = parts.ambient
     this.#counts = parts.counts
+    this.#copies = parts.copies
   }
 
   /** The key under which (author, id) is remembered at this account. */
@@ -95,8 +107,16 @@ export class Deliverer {
     const head = mail.content.kind === 'inline' ? mail.content.bytes : mail.content.head
     const standing = this.#judge(tx, mail, head)
     if (standing.kind === 'blocked') return { kind: 'refused', reason: 'blocked' }
+    const copy = copyOfMail(mail.account, mail.author, mail.id, mail.sentAtMs)
+    const known = this.#copies.arriving(tx, mail.account, copy)
+    // another device had it first and this one has it from there, or a person has removed it there
+    if (known === 'taken') {
+      this.#tombstones.put(tx, tombstone)
+      return { kind: 'duplicate' }
+    }
     try {
-      this.#append(tx, mail, standing)
+      if (known === 'unknown') this.#append(tx, mail, standing, copy)
+      else this.#appendKnown(tx, mail, standing, { copy, ...known })
     } catch (error) {
       if (hasCode(error, 'mailbox-full') || hasCode(error, 'too-large'))
         return { kind: 'refused', reason: 'mailbox-full' }
@@ -120,13 +140,26 @@ export class Deliverer {
     this.#appendTo(tx, account, 'INBOX', item)
   }
 
-  #append(tx: WriteTx, mail: ArrivedMail, standing: Judged): void {
+  /** Another device has said already where it is and which flags it has. */
+  #appendKnown(
+    tx: WriteTx,
+    mail: ArrivedMail,
+    standing: Judged,
+    { mailbox, ...item }: { readonly mailbox: MailboxId } & Pick<AppendItem, 'flags' | 'copy'>,
+  ): void {
     const internalDateMs = this.#ambient.clock.nowMs()
     const stored = this.#store(tx, mail, standing)
+    this.#mailboxes.append(tx, mail.account, mailbox, [{ ...stored, ...item, internalDateMs }])
+  }
+
+  #append(tx: WriteTx, mail: ArrivedMail, standing: Judged, copy: CopyMark): void {
+    const internalDateMs = this.#ambient.clock.nowMs()
+    const stored = { ...this.#store(tx, mail, standing), copy }
     switch (standing.kind) {
       case 'bound':
         this.#appendTo(tx, mail.account, 'INBOX', {
           ...stored,
+          copy: { ...copy, weight: 1 },
           flags: [tierKeyword(wordOf(standing.tier))],
           internalDateMs,
         })

@@ -7,12 +7,13 @@ import type { Ambient } from '../ambient.ts'
 import type { Conversations } from '../conversation/conversations.ts'
 import type { GroupBook } from '../conversation/group-book.ts'
 import { hasCode, MyceliumError } from '../errors.ts'
-import type { Identity } from '../ids.ts'
+import type { DeviceId, Identity } from '../ids.ts'
 import { limits } from '../limits.ts'
 import { thumbnailOf } from '../message/thumbnail/thumbnails.ts'
 import type { Mailboxes } from '../mailbox/mailbox.ts'
 import { sizeOfContent } from '../message/content.ts'
 import { decodeMessage } from '../message/message.ts'
+import type { Replication } from '../replica/replication.ts'
 import type { Blobs } from '../store/blobs.ts'
 import type { Store, WriteTx } from '../store/store.ts'
 import { Arrivals } from './arrivals.ts'
@@ -44,7 +45,8 @@ import { LinkHub } from './link-hub.ts'
 import { LongReports } from './long-reports.ts'
 import type { Directory, Keyring, PeerDevice } from './needs.ts'
 import { Outbox, type OutboxRef, type OutgoingMessage, type QueuedRef } from './outbox.ts'
-import type { GatewayAddress, Overlay } from './ports.ts'
+import type { AskHandler, GatewayAddress, Overlay } from './ports.ts'
+import { Receipts } from './receipts.ts'
 import { RelayDesk, type RelaySettings } from './relay/desk.ts'
 import { release, Releases } from './releases.ts'
 import { deliveredHere, type Outcome, Reports } from './reports.ts'
@@ -58,6 +60,7 @@ import { SharedWrite } from './shared-write.ts'
 import type { Submitter } from './submission.ts'
 import { submitter, type SubmitParts } from './submit.ts'
 import { Switchboard } from './switchboard.ts'
+import { Sync } from './sync.ts'
 import { Tombstones } from './tombstones.ts'
 
 export interface DeliveryParts {
@@ -73,9 +76,13 @@ export interface DeliveryParts {
   readonly fileUse: FileUse
   /** Groups as mail programs see them; the accounts' own where absent. */
   readonly groups?: ChatGroups | undefined
+  /** What the devices of an account have in common. */
+  readonly replication: Replication
   readonly ambient: Ambient
   /** A step of an online confirmation arrived inside a contact's session. */
   readonly onConfirmation: (account: Identity, contact: Identity, step: Uint8Array) => void
+  /** What a new device asks that has a link of ours, or a gateway that pretends to be one. */
+  readonly onDevice: AskHandler
   /** A peer has seen more of our frames than we know of: this home is an older copy of itself. */
   readonly onRolledBack: (account: Identity) => void
   readonly relaySettings?: RelaySettings
@@ -120,6 +127,12 @@ export interface Delivery extends AsyncDisposable {
   cancel(waiting: Pick<Waiting, 'seq' | 'ref' | 'heldUntilMs'>): Promise<boolean>
   /** A contact was added, changed or removed. */
   contactChanged(account: Identity, contact: Identity): void
+  /** Compares with the account's other devices that are linked now; resolves when that is done. */
+  compareNow(account: Identity): Promise<void>
+  /** Is there a link over which this other device of an account is spoken to now? */
+  isConnected(account: Identity, device: DeviceId): boolean
+  /** An account's own log or other devices changed. */
+  accountChanged(account: Identity): void
   courierOf(account: Identity, contact: Identity): CourierStatus | undefined
   /** Sends an item to every device of a contact, once connected. */
   say(account: Identity, contact: Identity, item: Item): void
@@ -141,6 +154,7 @@ class RunningDelivery implements Delivery {
   readonly files: Files
   readonly signals: Signals
   readonly #groupInbox: GroupInbox
+  readonly #receipts: Receipts
   readonly counts = newDeliveryCounts()
   readonly #parts: DeliveryParts
   readonly #outbox = new Outbox()
@@ -159,6 +173,7 @@ class RunningDelivery implements Delivery {
   readonly #chatFiles: StoredFiles
   readonly #readMarks: ReadMarks
   readonly #switchboard: Switchboard
+  readonly #sync: Sync
   readonly relays: RelayDesk | undefined
   readonly #timers: NodeJS.Timeout[] = []
 
@@ -177,10 +192,15 @@ class RunningDelivery implements Delivery {
       hub: () => this.#hub,
       firstContact: () => this.#firstContact,
       relays: () => this.relays,
-      onEnded: (pair) => inbound.forget(pair),
+      onEnded: (pair) => {
+        inbound.forget(pair)
+        this.#sync.lost(pair)
+      },
     })
     this.#tombstones = new Tombstones({ store, ambient, runClock: this.#runClock })
-    const deliverer = new Deliverer({ ...parts, tombstones: this.#tombstones, counts: this.counts })
+    const { copies } = parts.replication
+    const deliverer = new Deliverer({ ...parts, copies, tombstones: this.#tombstones, counts: this.counts })
+    this.#sync = new Sync({ ...parts, say: (pair, item) => this.#switchboard.channel(pair).say(item) })
     this.#longReports = new LongReports({ ...parts, deliverer })
     const reports = new Reports({ deliverer, directory, longReports: this.#longReports, ambient })
     this.#settler = new Settler({
@@ -195,7 +215,9 @@ class RunningDelivery implements Delivery {
       isLeft: ({ seq, ref }) => this.#atRelays(seq, ref) !== undefined,
       onChatEnded: (tx, ref, outcome) => {
         this.chats.ended(tx, ref, outcome === 'delivered' ? 'delivered' : 'failed')
-        if (outcome !== 'delivered') this.#reportOfChat(tx, ref, outcome, reports)
+        if (outcome === 'delivered') return
+        this.#reportOfChat(tx, ref, outcome, reports)
+        this.#failedInGroup(tx, ref)
       },
     })
     this.#chatMail = new ChatMail({
@@ -220,13 +242,11 @@ class RunningDelivery implements Delivery {
       post,
       say: (account, contact, item) => this.#switchboard.say(account, contact, item),
       sayTo: (pair, item) => this.#switchboard.channel(pair).say(item),
+      onRead: (account, conversation) => this.#receipts.read(account, conversation),
       takeOfGroup: (tx, ...statement) => this.#groupInbox.take(tx, ...statement),
     })
-    const vault = new GroupVault({
-      book: parts.groupBook,
-      ambient,
-      devicesOf: keyring.devicesInLog.bind(keyring),
-    })
+    const devicesOf = keyring.devicesInLog.bind(keyring)
+    const vault = new GroupVault({ book: parts.groupBook, ambient, devicesOf })
     const groupPost = new GroupPost({
       post,
       directory,
@@ -236,8 +256,14 @@ class RunningDelivery implements Delivery {
     this.groups = new Groups({
       ...grouped,
       here: () => ({ gateway: overlay.self, locators: overlay.locators() }),
+      devicesOf,
     })
-    this.#groupInbox = new GroupInbox({ ...grouped, groups: this.groups })
+    this.#groupInbox = new GroupInbox({
+      ...grouped,
+      groups: this.groups,
+      hasRoomFor: (tx, account, bytes) => this.#chatMail.hasRoomFor(tx, account, bytes),
+    })
+    this.#receipts = new Receipts({ ...parts, chats: this.chats, groups: this.groups })
     this.signals = new Signals({
       ...parts,
       membersOf: (account, conversation) => this.groups.others(account, conversation),
@@ -302,6 +328,7 @@ class RunningDelivery implements Delivery {
         settler: this.#settler,
         switchboard: this.#switchboard,
         onQueues: (tx, pair, queues) => this.relays?.given(tx, pair, queues),
+        onSync: (tx, pair, message) => this.#sync.heard(tx, pair, message),
         onHeard: (tx, pair) => this.relays?.heard(tx, pair),
       }),
       mayMeet: (pair) => keyring.mayMeet(pair),
@@ -317,8 +344,14 @@ class RunningDelivery implements Delivery {
       inbound,
       book: this.#book,
       mayMeet: (pair) => keyring.mayMeet(pair),
-      onReady: (pair, link) => this.#switchboard.ready(pair, link),
-      onClosed: (link, pairs) => this.#switchboard.lost(link, pairs),
+      onReady: (pair, link) => {
+        this.#switchboard.ready(pair, link)
+        if (pair.peer === pair.account) this.#sync.ready(pair)
+      },
+      onClosed: (link, pairs) => {
+        for (const pair of pairs) if (pair.peer === pair.account) this.#sync.lost(pair)
+        this.#switchboard.lost(link, pairs)
+      },
       onSpent: (pair) => this.#switchboard.courier(pair.account, pair.peer).lost(),
       onRollback: (pair, who) => this.#rolledBack(pair, who),
     })
@@ -332,6 +365,7 @@ class RunningDelivery implements Delivery {
       onReplaced: (tx, pair) => this.relays?.restarted(tx, pair),
       isFamiliar: (gateway) => this.#switchboard.isFamiliar(gateway),
       waiting: (account) => requests.count(account),
+      isTooSoon: (account, stranger) => this.#sync.isTooSoon(account, stranger),
       counts: this.counts,
     })
     this.relays =
@@ -373,7 +407,7 @@ class RunningDelivery implements Delivery {
       arrivals: this.#arrivals,
       reports,
       runClock: this.#runClock,
-      answers: new Answers({ ...parts, groups }),
+      answers: new Answers({ ...parts, groups, files: this.files }),
       chats: this.chats,
       groups,
       onSaidAsMail: (arriving) => this.#chatMail.cameAsMail(arriving),
@@ -397,7 +431,9 @@ class RunningDelivery implements Delivery {
       answer: {
         bundle: this.#firstContact.answerBundle,
         handshake: this.#firstContact.answerHandshake,
-        blob: this.#blobSource.answer,
+        blob: async (request, context) =>
+          (await this.#blobSource.answer(request)) ?? (await this.#sync.answer(request, context)),
+        device: this.#parts.onDevice,
       },
     })
     this.#arrivals.start()
@@ -493,6 +529,19 @@ class RunningDelivery implements Delivery {
     this.relays?.wake()
   }
 
+  compareNow(account: Identity): Promise<void> {
+    return this.#sync.compareNow(account)
+  }
+
+  isConnected(account: Identity, device: DeviceId): boolean {
+    return this.#hub.readyLinkOf(this.#switchboard.pairOf(account, account, device)) !== undefined
+  }
+
+  accountChanged(account: Identity): void {
+    this.#guarded('sessions', this.#switchboard.accountChanged(account))
+    this.relays?.wake()
+  }
+
   courierOf(account: Identity, contact: Identity): CourierStatus | undefined {
     return this.#switchboard.courierOf(account, contact)
   }
@@ -516,9 +565,11 @@ class RunningDelivery implements Delivery {
     await this.#chatFiles[Symbol.asyncDispose]()
     this.chats[Symbol.dispose]()
     this.#groupInbox[Symbol.dispose]()
+    this.#receipts[Symbol.dispose]()
     this.signals[Symbol.dispose]()
     await this.relays?.[Symbol.asyncDispose]()
     await this.#releases[Symbol.asyncDispose]()
+    await this.#sync[Symbol.asyncDispose]()
     await this.#switchboard[Symbol.asyncDispose]()
     await this.#arrivals[Symbol.asyncDispose]()
     await this.files[Symbol.asyncDispose]()
@@ -572,6 +623,12 @@ class RunningDelivery implements Delivery {
   #nudge(): void {
     this.#arrivals.nudge()
     this.files.nudge()
+  }
+
+  #failedInGroup(tx: WriteTx, ref: OutboxRef): void {
+    const outgoing = this.#outbox.message(tx, ref)
+    const part = outgoing && decodeMessage(outgoing.encoded).parts[0]
+    if (part?.kind === 'group') this.groups.failed(tx, ref.account, ref.recipient, part.payload)
   }
 
   async #minute(): Promise<void> {

@@ -55,6 +55,8 @@ interface FirstContactParts {
   readonly counts: DeliveryCounts
   /** Strangers who wait at this account. */
   readonly waiting: (account: Identity) => number
+  /** May another device of the account know somebody whom this one does not know yet? */
+  readonly isTooSoon: (account: Identity, stranger: Identity) => boolean
 }
 
 /** A first flight on its way in. */
@@ -326,10 +328,13 @@ export class FirstContact {
     const { book, keyring, ambient } = this.#parts
     const moment = { random: ambient.random, nowMs: ambient.clock.nowMs() }
     if (tx.has(tables.handshakes, flightKey)) return undefined
-    // a log that never was ours would bind the session to a forged past
-    if (!keyring.hasHadHead(account, claim.seenLogHead)) return undefined
+    // a log that never was ours would bind the session to a forged past; another device of ours may know more of it
+    const { seenLogHead } = claim
+    if (claim.identity !== account && !keyring.hasHadHead(account, seenLogHead)) return undefined
     const { introduction, capability, ...greeting } = decodeGreeting(claim.introduction)
-    const who = { introduction, claimed: claim.identity, capability, source, flight: flightKey }
+    const isStranger = claim.identity !== account && keyring.contact(account, claim.identity) === undefined
+    if (isStranger && capability === undefined && this.#parts.isTooSoon(account, claim.identity)) return undefined
+    const who = { introduction, claimed: claim.identity, capability, source, flight: flightKey, seenLogHead }
     const contact = keyring.meet(tx, account, who)
     const peer = contact.devices.find((one) => one.device === claim.device)
     if (peer === undefined || contact.logHead === undefined)

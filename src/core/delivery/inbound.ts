@@ -35,6 +35,8 @@ export interface ItemHandlers {
   readonly bundle: (tx: WriteTx, pair: Pair, bundle: Uint8Array) => void
   readonly confirmation: (tx: WriteTx, pair: Pair, step: Uint8Array) => void
   readonly queues: (tx: WriteTx, pair: Pair, queues: readonly GivenQueue[]) => void
+  /** From another device of the account. */
+  readonly sync: (tx: WriteTx, pair: Pair, message: Uint8Array) => void
   /** The session works in both directions. */
   readonly welcome: (tx: WriteTx, pair: Pair) => void
   readonly wanted: (tx: WriteTx, pair: Pair, ids: readonly MessageId[]) => void
@@ -200,6 +202,9 @@ export class Inbound {
         this.#checkPace(`queues ${pairName(pair)}`)
         handlers.queues(tx, pair, item.queues)
         return
+      case 'sync':
+        if (pair.peer === pair.account) handlers.sync(tx, pair, item.message)
+        return
       case 'welcome':
         handlers.welcome(tx, pair)
         return
@@ -217,7 +222,8 @@ export class Inbound {
 
   #takeMessage(tx: WriteTx, pair: Pair, encoded: Uint8Array, answers: Answers): void {
     const id = messageIdOf(encoded)
-    const message = readMessage(encoded, pair.peer)
+    // devices of one account do not write to each other
+    const message = pair.peer === pair.account ? undefined : readMessage(encoded, pair.peer)
     const outcome =
       message?.place === undefined
         ? this.#settle(tx, pair, id, message)

@@ -25,6 +25,8 @@ interface HandlerParts {
   readonly onConfirmation: (account: Identity, contact: Identity, step: Uint8Array) => void
   /** Where the pair's peer is to be left what it should find. */
   readonly onQueues: (tx: WriteTx, pair: Pair, queues: readonly GivenQueue[]) => void
+  /** From another device of the account. */
+  readonly onSync: (tx: WriteTx, pair: Pair, message: Uint8Array) => void
   /** The peer has answered for what it was sent. */
   readonly onHeard: (tx: WriteTx, pair: Pair) => void
 }
@@ -59,6 +61,7 @@ export function itemHandlers(parts: HandlerParts): ItemHandlers {
       const copy = Uint8Array.from(step)
       tx.afterCommit(() => parts.onConfirmation(pair.account, pair.peer, copy))
     },
+    sync: (tx, pair, message) => parts.onSync(tx, pair, message),
     welcome: () => {},
     wanted: (tx, pair, ids) => parts.chats.wanted(tx, pair, ids),
     absent: (tx, pair, ids) => parts.chats.absent(tx, pair, ids),

@@ -28,6 +28,8 @@ export type Item =
   | { readonly kind: 'confirmation'; readonly step: Uint8Array }
   /** Where the receiver is to leave what it has for the sender while that one is away; in the place of what was given before. */
   | { readonly kind: 'queues'; readonly queues: readonly GivenQueue[] }
+  /** Between two devices of one account (sync-messages.ts). */
+  | { readonly kind: 'sync'; readonly message: Uint8Array }
   /** First answer to a handshake: the session works in both directions. */
   | { readonly kind: 'welcome' }
   /** Messages that others cite and that the sender does not have. */
@@ -64,6 +66,7 @@ const itemCodec: Codec<Item> = union<Item>({
       encoded: array(bytes(limits.itemBytesMax), limits.itemMessagesMax),
     }),
   },
+  sync: { tag: 8, codec: record({ kind: literal('sync'), message: bytes(limits.itemBytesMax) }) },
   queues: { tag: 7, codec: record({ kind: literal('queues'), queues: givenQueuesCodec }) },
   wanted: { tag: 9, codec: record({ kind: literal('wanted'), ids: array(messageId, limits.messagesAskedMax) }) },
   signals: { tag: 11, codec: record({ kind: literal('signals'), signals: signalsCodec }) },

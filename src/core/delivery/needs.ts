@@ -46,6 +46,8 @@ export interface PeerDevice {
   readonly dhPublic: Uint8Array
   readonly prekeys: readonly Prekey[]
   readonly where: GatewayAddress | undefined
+  /** When it last signed where it is, by its own clock. */
+  readonly statedAtMs: number | undefined
 }
 
 export interface PeerContact {
@@ -81,6 +83,8 @@ export interface Introduced {
   readonly source: string
   /** The flight's cache key. */
   readonly flight: Uint8Array
+  /** Head of the account's own log that the sender had seen; none in what was left for later. */
+  readonly seenLogHead: Uint8Array | undefined
 }
 
 /** Keys and contacts, as setting up sessions uses them. */
@@ -95,9 +99,10 @@ export interface Keyring {
   introduction(account: Identity, here: GatewayAddress): Uint8Array
   bundle(account: Identity, here: GatewayAddress): Uint8Array
 
+  /** The account's own other devices are one of them, under its own identity. */
   contacts(account: Identity): readonly PeerContact[]
   contact(account: Identity, identity: Identity): PeerContact | undefined
-  /** Is this our device as of now, and theirs an active one of a contact? Not after a revocation or a removal. */
+  /** Is this our device as of now, and theirs an active one of a contact, or another one of the account's own? Not after a revocation or a removal. */
   mayMeet(pair: PairOfDevices): boolean
   /** Merges what a verified bundle proves. @throws `signature-invalid`, `malformed`, `log-fork` */
   learn(tx: WriteTx, account: Identity, bundle: Uint8Array, from: Identity): void
@@ -111,7 +116,8 @@ export interface Keyring {
   /** What a fellow needs to write to a contact of this account, or to another account of this gateway. */
   bundleOf(account: Identity, identity: Identity, here: GatewayAddress): Uint8Array | undefined
   /**
-   * Makes a contact of whoever sent this introduction: at once with a good capability of ours, else as a request.
+   * With the log head by which the sender stands, which need not be the latest that is known: its other devices may have
+   * said more. Makes a contact of whoever sent this introduction: at once with a good capability of ours, else as a request.
    * @throws `too-large` when too many requests wait; `blocked`; what `verifyBundle` throws
    */
   meet(tx: WriteTx, account: Identity, who: Introduced): PeerContact

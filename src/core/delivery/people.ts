@@ -4,13 +4,16 @@ import { type Contact, isChosen } from '../account/contact.ts'
 import { readContact } from '../account/contact-rows.ts'
 import type { Contacts } from '../account/contacts.ts'
 import type { Invitations } from '../account/invitations.ts'
+import type { Sibling } from '../account/siblings.ts'
 import type { Ambient } from '../ambient.ts'
 import { equalConstantTime } from '../bytes.ts'
 import { MyceliumError, unreachable } from '../errors.ts'
 import type { Address, DeviceId, Identity } from '../ids.ts'
-import type { LogState } from '../identity/account-log.ts'
+import { activeDevices, isActive, type LogState } from '../identity/account-log.ts'
 import { encodeBundle, verifyBundle } from '../identity/bundle.ts'
-import { entryHash } from '../identity/log-entry.ts'
+import { readLocators } from '../identity/locators.ts'
+import { entryHash, type SignedEntry } from '../identity/log-entry.ts'
+import { readPrekey } from '../identity/prekeys.ts'
 import type { ReversePath } from '../message/part.ts'
 import type { ReadTx, WriteTx } from '../store/store.ts'
 import type {
@@ -144,7 +147,7 @@ export class People implements Directory, Keyring {
   }
 
   hasHadHead(account: Identity, head: Uint8Array): boolean {
-    return this.#accounts.entries(account).some((entry) => equalConstantTime(entryHash(entry), head))
+    return isAmong(this.#accounts.entries(account), head)
   }
 
   accountOfDevice(device: DeviceId): Identity | undefined {
@@ -169,27 +172,52 @@ export class People implements Directory, Keyring {
   }
 
   contacts(account: Identity): readonly PeerContact[] {
-    return this.#contacts.list(account).map(peerOf)
+    if (this.#isRevoked(account)) return []
+    const own = this.#ownDevices(account)
+    return [...(own === undefined ? [] : [own]), ...this.#contacts.list(account).map(peerOf)]
   }
 
   contact(account: Identity, identity: Identity): PeerContact | undefined {
+    if (this.#isRevoked(account)) return undefined
+    if (identity === account) return this.#ownDevices(account)
     const contact = this.#contacts.byIdentity(account, identity)
     return contact === undefined ? undefined : peerOf(contact)
   }
 
+  /** The account's other devices, as the contact that they are to this one. */
+  #ownDevices(account: Identity): PeerContact | undefined {
+    if (!this.#accounts.has(account)) return undefined
+    const siblings = this.#accounts.siblings(account)
+    return siblings.length === 0 ? undefined : ownDevicesOf(this.#accounts.get(account).state, siblings)
+  }
+
+  #isRevoked(account: Identity): boolean {
+    if (!this.#accounts.has(account)) return false
+    const { state, device } = this.#accounts.get(account)
+    return !isActive(state, device.id)
+  }
+
   mayMeet({ account, device, peer, peerDevice }: PairOfDevices): boolean {
     if (!this.#accounts.has(account)) return false
-    const { disabled, device: own } = this.#accounts.get(account)
+    const { disabled, device: own, state } = this.#accounts.get(account)
+    // a device that was revoked speaks to nobody, and nobody to it
+    if (disabled || own.id !== device || !isActive(state, device)) return false
+    if (peer === account) return peerDevice !== device && isActive(state, peerDevice)
     const contact = this.#contacts.byIdentity(account, peer)
     // a contact who is blocked is told so with each mail; a stranger is told nothing
     if (contact === undefined || (contact.blocked && contact.state === 'request')) return false
-    return !disabled && own.id === device && contact.devices.some(({ id }) => id === peerDevice)
+    return contact.devices.some(({ id }) => id === peerDevice)
   }
 
   learn(tx: WriteTx, account: Identity, bundle: Uint8Array, from: Identity): void {
     const nowMs = this.#ambient.clock.nowMs()
     const verified = verifyBundle(bundle, from, nowMs)
     const { issuedAtMs } = verified
+    if (from === account) {
+      this.#accounts.learnSiblings(tx, account, { encoded: bundle, verified })
+      if (issuedAtMs !== undefined) tx.afterCommit(() => this.clocks.saw(from, issuedAtMs, nowMs))
+      return
+    }
     const { contact, keyChanged, fork } = this.#contacts.using(tx).learn(account, verified)
     if (issuedAtMs !== undefined && contact.state !== 'request')
       tx.afterCommit(() => this.clocks.saw(from, issuedAtMs, nowMs))
@@ -222,7 +250,9 @@ export class People implements Directory, Keyring {
     return encodeBundle({ entries: contact.entries, devices, names: [] })
   }
 
-  meet(tx: WriteTx, account: Identity, { introduction, claimed, capability, source, flight }: Introduced): PeerContact {
+  meet(tx: WriteTx, account: Identity, who: Introduced): PeerContact {
+    if (who.claimed === account) return this.#meetOwn(tx, account, who)
+    const { introduction, claimed, capability, source, flight } = who
     const known = this.#contacts.byIdentity(account, claimed)
     if (known?.blocked === true) throw new MyceliumError('blocked')
     const invited = capability !== undefined && this.#redeems(tx, account, capability, claimed)
@@ -231,7 +261,18 @@ export class People implements Directory, Keyring {
     const writer = this.#contacts.using(tx)
     const { contact } = writer.learn(account, bundle, { stateIfNew: invited ? 'active' : 'request' })
     if (contact.state === 'request' && !invited) this.#requests.cameBy(tx, account, claimed, { source, flight })
-    return peerOf(invited && contact.state === 'request' ? writer.accept(account, claimed) : contact)
+    const met = peerOf(invited && contact.state === 'request' ? writer.accept(account, claimed) : contact)
+    return { ...met, logHead: bundle.state.head }
+  }
+
+  /** Another device of this very account: one that the log has, as it is with what the device shows of it. */
+  #meetOwn(tx: WriteTx, account: Identity, { introduction, seenLogHead }: Introduced): PeerContact {
+    const known = this.#accounts.entries(account)
+    const verified = verifyBundle(introduction, account, this.#ambient.clock.nowMs(), known)
+    const learnt = this.#accounts.learnSiblings(tx, account, { encoded: introduction, verified })
+    if (seenLogHead === undefined || !isAmong(learnt.entries, seenLogHead))
+      throw new MyceliumError('handshake-refused', { reason: 'head' })
+    return { ...ownDevicesOf(learnt.state, learnt.siblings), logHead: verified.state.head }
   }
 
   #redeems(tx: WriteTx, account: Identity, capability: Uint8Array, by: Identity): boolean {
@@ -276,9 +317,31 @@ function peerOf(contact: Contact): PeerContact {
       dhPublic,
       prekeys,
       where: locators,
+      statedAtMs: locators?.issuedAtMs,
     })),
     invitation: invitation === undefined ? undefined : { capability: invitation.capability, at: invitation },
   }
   peers.set(contact, made)
   return made
+}
+
+const isAmong = (entries: readonly SignedEntry[], head: Uint8Array): boolean =>
+  entries.some((entry) => equalConstantTime(entryHash(entry), head))
+
+function ownDevicesOf(state: LogState, siblings: readonly Sibling[]): PeerContact {
+  const devices = activeDevices(state).flatMap(({ id, dhPublic }) => {
+    const sibling = siblings.find(({ device }) => device === id)
+    if (sibling === undefined) return []
+    const { prekeys = [], locators } = sibling.records ?? {}
+    const where = locators === undefined ? undefined : readLocators(locators)
+    return [{ device: id, dhPublic, prekeys: prekeys.map(readPrekey), where, statedAtMs: where?.issuedAtMs }]
+  })
+  return {
+    identity: state.identity,
+    state: 'active',
+    mayMail: false, // mail to oneself needs no network
+    logHead: state.head,
+    devices,
+    invitation: undefined,
+  }
 }

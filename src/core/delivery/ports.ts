@@ -34,7 +34,7 @@ export interface Link {
 }
 
 /** One request, one answer, on a stream of its own. */
-export const askTopics = ['bundle', 'handshake', 'blob'] as const
+export const askTopics = ['bundle', 'handshake', 'blob', 'device'] as const
 export type AskTopic = (typeof askTopics)[number]
 
 export interface AskContext {

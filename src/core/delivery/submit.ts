@@ -94,7 +94,7 @@ async function submit(
   const nowMs = clock.nowMs()
   const heldUntilMs =
     submission.holdUntilMs !== undefined && submission.holdUntilMs > nowMs ? submission.holdUntilMs : undefined
-  const plan = await parts.answers.plan(account, {
+  using plan = await parts.answers.plan(account, {
     recipients: submission.from === '' ? submission.recipients.map(unreported) : submission.recipients,
     isOrdinary: submission.from !== '' && heldUntilMs === undefined,
     headers: mail.headers,

@@ -145,6 +145,20 @@ export class Switchboard implements AsyncDisposable {
     return ended
   }
 
+  /**
+   * An account's own log changed: a device that was revoked is spoken to no more, and everybody who is connected hears of
+   * it. Resolves as `contactChanged` does.
+   */
+  accountChanged(account: Identity): Promise<void> {
+    this.#familiar = undefined
+    const ended = this.#endSessions((pair) => pair.account === account)
+    for (const channel of this.#channels.values())
+      if (channel.pair.account === account && channel.way !== undefined) this.#tell(channel)
+    if (this.#parts.keyring.contact(account, account) === undefined) this.#forget(account, account)
+    else this.courier(account, account).nudge()
+    return ended
+  }
+
   /** Once an hour: sessions whose end a crash kept from the store. */
   sweep(): Promise<void> {
     return this.#endSessions(() => true)
@@ -282,9 +296,15 @@ export class Switchboard implements AsyncDisposable {
     return state === 'active' || state === 'pending'
   }
 
-  /** Devices of a contact that are to get a copy. */
+  /**
+   * Devices of a contact that are to get a copy. One that has been silent for 30 days while another one was not is left
+   * out: it catches up from that one.
+   */
   devicesOf(account: Identity, contact: Identity): readonly DeviceId[] {
-    return this.#parts.keyring.contact(account, contact)?.devices.map(({ device }) => device) ?? []
+    const devices = this.#parts.keyring.contact(account, contact)?.devices ?? []
+    const since = this.#parts.ambient.clock.nowMs() - limits.deviceSilentMs
+    const awake = devices.filter(({ statedAtMs }) => statedAtMs === undefined || statedAtMs >= since)
+    return (awake.length > 0 ? awake : devices).map(({ device }) => device)
   }
 
   pairOf(account: Identity, peer: Identity, peerDevice: DeviceId): Pair {

@@ -43,7 +43,7 @@ export function judgeEnvelope(group: Group, envelope: ReadEnvelope, services: Ju
   if (header.atMs < group.latestMs(header.heads) - limits.clockSkewMs) return refused('clock-off', 'behind')
   return (
     rightProblem(then, group.state, envelope) ??
-    chainProblem(group, envelope, services) ?? { kind: 'accepted', envelope: envelope as AcceptedEnvelope }
+    chainProblem(then, group.state, envelope, services) ?? { kind: 'accepted', envelope: envelope as AcceptedEnvelope }
   )
 }
 
@@ -59,13 +59,20 @@ function rightProblem(then: Roster, now: Roster, { header }: ReadEnvelope): Judg
   return backing.adminBy.length > 0 && !stands(backing.adminBy) ? refused('not-permitted', 'grant-void') : undefined
 }
 
-function chainProblem(group: Group, { id, header }: ReadEnvelope, { named }: JudgeServices): Judgement | undefined {
-  const { author, device, sequence, heads } = header
+function chainProblem(
+  then: Roster,
+  now: Roster,
+  { id, header }: ReadEnvelope,
+  { named }: JudgeServices,
+): Judgement | undefined {
+  const { author, device, sequence } = header
   const next = named(device, sequence)
   if (next !== undefined && next !== id) return refused('group-fork', 'next')
-  for (const removal of group.state.removals.get(author) ?? []) {
+  // one that was in force where the author stood has been answered: it was added again
+  const answered = new Set(then.removals.get(author)?.map(({ op }) => op))
+  for (const removal of now.removals.get(author) ?? []) {
     if (removal.device !== undefined && removal.device !== device) continue
-    if (group.isWithin(removal.op, heads)) continue
+    if (answered.has(removal.op)) continue
     const last = lastOf(removal, device)
     if (sequence >= last.count) return refused('past-cut', 'removed')
     if (sequence < last.count - 1 && next === undefined) return { kind: 'waiting', for: 'link' }

@@ -22,7 +22,17 @@ import {
   signGroupOp,
 } from './op.ts'
 import { resolve } from './resolve.ts'
-import { apply, type Draft, draftOf, emptyDraft, type Epoch, epochOf, type Roster, standingOf } from './roster.ts'
+import {
+  apply,
+  type Draft,
+  draftOf,
+  emptyDraft,
+  type Epoch,
+  epochOf,
+  isRetired,
+  type Roster,
+  standingOf,
+} from './roster.ts'
 import { WaitingOps } from './waiting-ops.ts'
 
 /** What a group needs to know of the world. */
@@ -153,6 +163,21 @@ export class Group {
   epoch(id: GroupOpId): Epoch | undefined {
     const action = this.#entries.get(id)?.op.action
     return action?.kind === 'epoch' ? epochOf(id, action) : undefined
+  }
+  /**
+   * Whether keys of an epoch may be handed to a device: its owner is a member here, and no removal that the epoch's keys
+   * were made against stands in its way, even if that removal is void here. Otherwise new keys are needed first.
+   */
+  mayHold(epoch: GroupOpId, identity: Identity, device: DeviceId): boolean {
+    const { state } = this
+    const then = this.stateAt([epoch])
+    const member = state.members.get(identity)
+    if (then === undefined || member === undefined) return false
+    if (isRetired(state, identity, device) || isRetired(then, identity, device)) return false
+    const removals = (then.removals.get(identity) ?? []).filter((removal) => removal.device === undefined)
+    return (
+      then.members.has(identity) || member.adds.some(({ id }) => removals.every(({ op }) => this.isWithin(op, [id])))
+    )
   }
   hasDevice(identity: Identity, device: DeviceId): boolean {
     return this.#services.hasDevice(identity, device)

@@ -120,6 +120,7 @@ function choice<const Choices extends readonly string[]>(choices: Choices): Code
 function ascending<T>(item: Codec<T>, countMax: number, key: (value: T) => string): Codec<readonly T[]> {
   const inner = array(item, countMax)
   const check = (values: readonly T[]): readonly T[] => {
+    if (values.length > countMax) throw new MyceliumError('too-large', { count: values.length, countMax })
     for (let index = 1; index < values.length; index += 1) {
       if (key(values[index - 1]!) >= key(values[index]!)) throw new MyceliumError('malformed', { reason: 'order' })
     }

@@ -253,10 +253,14 @@ function settleRemovalsAndEpochs(draft: Draft, segment: Segment, standing: reado
     noteRemoval(draft, removal)
   }
   const epochs = removals.length === 0 ? [...draft.epochs] : []
-  for (const [index, { id, op }] of segment.entries.entries()) {
+  for (const [index, { id, op, standing }] of segment.entries.entries()) {
     if (op.action.kind !== 'epoch') continue
     draft.lastEpoch = Math.max(draft.lastEpoch, op.action.number)
-    if (draft.struck.has(id) || !removals.every((removal) => segment.isBefore(removal, index))) continue
+    // (2026-12-01: it is not enough that the removal is before the epoch: one that was void there had its target among
+    // those who were handed the keys, and may have come back into force since)
+    const covers = (removal: number): boolean =>
+      segment.isBefore(removal, index) && !standing.struckBefore.has(segment.entries[removal]!.id)
+    if (draft.struck.has(id) || !removals.every(covers)) continue
     epochs.push(epochOf(id, op.action))
   }
   draft.epochs = bestEpochs(epochs)

@@ -110,7 +110,7 @@ export const adminsOf = (roster: Roster): readonly Identity[] => {
     .map(([identity]) => identity)
 }
 
-const isRetired = ({ removals }: Roster, identity: Identity, device: DeviceId): boolean =>
+export const isRetired = ({ removals }: Roster, identity: Identity, device: DeviceId): boolean =>
   removals.get(identity)?.some((removal) => removal.device === device) === true
 
 /** The epoch under which members seal now; undefined when new keys are due first. */
@@ -151,6 +151,7 @@ export function standingOf(roster: Roster, op: GroupOp, itself: Warrant): Standi
     memberBy: backing.memberBy,
     adminBy: right === 'admin' ? backing.adminBy : [],
     rank: backing.adminBy[0] ?? backing.memberBy[0]!,
+    struckBefore: roster.struck,
     quorum,
   }
 }
@@ -161,6 +162,7 @@ const founding = (itself: Warrant): Standing => ({
   memberBy: [itself],
   adminBy: [],
   rank: itself,
+  struckBefore: new Set(),
   quorum: undefined,
 })
 

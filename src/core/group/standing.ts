@@ -20,6 +20,8 @@ export interface Standing extends Backing {
   /** Whether the removal of its author voids it when the two are concurrent. */
   readonly canBeStruck: boolean
   readonly rank: Warrant
+  /** Operations before it that did not stand there; for an epoch: removals that its keys were not made against. */
+  readonly struckBefore: ReadonlySet<GroupOpId>
   /** For a checkpoint: more than half of so many admins have to stand. */
   readonly quorum: { readonly of: number; readonly signers: readonly Backing[] } | undefined
 }

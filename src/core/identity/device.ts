@@ -34,7 +34,7 @@ export interface DeviceSecrets {
   readonly dh: DhKeyPair
 }
 
-const grantsCodec: Codec<Grants> = {
+export const grantsCodec: Codec<Grants> = {
   write: (out, { link, name }) => out.u8((link ? 1 : 0) | (name ? 2 : 0)),
   read: (from) => {
     const bits = u8.read(from)

@@ -1,6 +1,6 @@
 /** One account's mailboxes inside one write transaction: modseq, quota, names, and the change feed. */
 import type { Clock, Random } from '../ambient.ts'
-import { concat, fromHex, fromUtf8, toHex } from '../bytes.ts'
+import { concat, fromHex, fromUtf8, toHex, toUtf8 } from '../bytes.ts'
 import { decode, encode } from '../codec.ts'
 import { MyceliumError } from '../errors.ts'
 import type { Identity, MailboxId, ModSeq } from '../ids.ts'
@@ -9,7 +9,7 @@ import { accountKey } from '../store/content-rows.ts'
 import type { WriteTx } from '../store/store.ts'
 import { tables } from '../store/tables.ts'
 import { noFlagSets } from './flag-sets.ts'
-import type { Change, MailboxInfo, SpecialUse } from './mailbox.ts'
+import type { Change, MailboxChanges, MailboxInfo, SpecialUse } from './mailbox.ts'
 import { MailboxWork, newCounters } from './mailbox-work.ts'
 import { parentsOf } from './names.ts'
 import {
@@ -64,6 +64,11 @@ export class AccountWork {
     this.row = this.#before
   }
 
+  /** The account itself has gone. */
+  get isRemoved(): boolean {
+    return this.#isRemoved
+  }
+
   /** The modseq that everything in this transaction gets. */
   modSeq(): ModSeq {
     this.#modSeq ??= asModSeq(this.#before.modSeq + 1)
@@ -116,6 +121,35 @@ export class AccountWork {
       else names.set(id, meta.name)
     }
     return new Map([...names].map(([id, name]) => [name, id]))
+  }
+
+  /** Every mailbox of the account with what other devices have of it too. */
+  list(): ReturnType<MailboxChanges['list']> {
+    const subscribed = new Set(
+      Array.from(this.#tx.range(tables.subscriptions, { prefix: this.key }), ({ value }) => toUtf8(value)),
+    )
+    return Array.from(this.names(), ([name, id]) => ({
+      id,
+      name,
+      specialUse: this.#specialUseOf(id),
+      subscribed: subscribed.has(name),
+    }))
+  }
+
+  #specialUseOf(id: MailboxId): SpecialUse | undefined {
+    const known = this.#mailboxes.get(id)
+    if (known !== undefined) return known.meta.specialUse
+    const stored = this.#tx.get(tables.mailboxes, concat(this.key, fromHex(id)!))
+    return stored === undefined ? undefined : decode(metaCodec, stored).specialUse
+  }
+
+  /** What this transaction has done, once `finish` has written it. */
+  followed(): MailboxChanges {
+    return {
+      mailboxes: Array.from(this.#mailboxes.values(), (mailbox) => mailbox.change()),
+      isListChanged: this.isListChanged,
+      list: () => this.list(),
+    }
   }
 
   /** Whatever changes a mailbox or its messages takes a modseq, so the same modseq means the same of everything. */

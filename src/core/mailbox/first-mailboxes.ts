@@ -6,7 +6,7 @@ import { AccountWork } from './account-work.ts'
 import type { SpecialUse } from './mailbox.ts'
 import { inbox } from './names.ts'
 
-const initialMailboxes: readonly { readonly name: string; readonly specialUse?: SpecialUse }[] = [
+export const initialMailboxes: readonly { readonly name: string; readonly specialUse?: SpecialUse }[] = [
   { name: inbox },
   { name: 'Sent', specialUse: '\\Sent' },
   { name: 'Drafts', specialUse: '\\Drafts' },

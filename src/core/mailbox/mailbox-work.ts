@@ -10,7 +10,7 @@ import { limits } from '../limits.ts'
 import type { WriteTx } from '../store/store.ts'
 import { tables } from '../store/tables.ts'
 import { FlagSetEditor } from './flag-sets.ts'
-import type { AppendItem, Change, Flag, FlagChange } from './mailbox.ts'
+import type { AppendItem, Change, CopyMark, Flag, FlagChange, MailboxChange } from './mailbox.ts'
 import { blockOf, type IndexRecord, Records } from './records.ts'
 import {
   asModSeq,
@@ -70,6 +70,7 @@ export class MailboxWork {
   readonly #flagged = new Set<Uid>()
   readonly #expunged = new Set<Uid>()
   readonly #origins = new Map<Uid, Place>()
+  readonly #copies = new Map<Uid, CopyMark>()
   isRemoved = false
 
   constructor(
@@ -119,6 +120,31 @@ export class MailboxWork {
     return index < 0 ? undefined : { records, index }
   }
 
+  message(uid: Uid): { readonly flags: readonly Flag[]; readonly internalDateMs: number } | undefined {
+    const found = this.find(uid)
+    if (found === undefined) return undefined
+    const { records, index } = found
+    return { flags: this.flagsOf(records.flagSetAt(index)), internalDateMs: records.internalDateAt(index) }
+  }
+
+  /** What this transaction has done to it, for a follower. */
+  change(): MailboxChange {
+    const stateOf = (uid: Uid): NonNullable<ReturnType<MailboxWork['message']>> => this.message(uid)!
+    if (this.isRemoved) return { id: this.id, isRemoved: true, appended: [], flagged: [], expunged: new Set() }
+    return {
+      id: this.id,
+      isRemoved: false,
+      appended: Array.from(this.#appended, (uid) => ({
+        uid,
+        ...stateOf(uid),
+        copy: this.#copies.get(uid),
+        origin: this.#origins.get(uid),
+      })),
+      flagged: Array.from(this.#flagged, (uid) => ({ uid, ...stateOf(uid) })),
+      expunged: this.#expunged,
+    }
+  }
+
   /** Where this transaction has copied a message from. */
   originOf(uid: Uid): Place | undefined {
     return this.#origins.get(uid)
@@ -155,6 +181,7 @@ export class MailboxWork {
     this.#count(flagSet, size, 1)
     this.#appended.add(uid)
     if (item.origin !== undefined) this.#origins.set(uid, item.origin)
+    if (item.copy !== undefined) this.#copies.set(uid, item.copy)
     return uid
   }
 

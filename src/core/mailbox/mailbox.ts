@@ -60,11 +60,21 @@ export interface MailboxColumns {
   firstUnseen(): number
 }
 
+/** What makes copies of one message on several devices the same copy. */
+export interface CopyMark {
+  /** 16 bytes as hex (core/replica/copy-state.ts). */
+  readonly id: string
+  /** Of two devices that put it into different folders by themselves, the higher one is right. */
+  readonly weight?: number
+}
+
 export interface AppendItem {
   readonly content: ContentId
   readonly size: number
   readonly flags: readonly Flag[]
   readonly internalDateMs: number
+  /** Where other devices may have the same one; a mark of its own is made where it is left out. */
+  readonly copy?: CopyMark
 }
 
 export interface AppendOptions {
@@ -103,9 +113,64 @@ export interface MailboxesInside {
   isFull(bytes: number): boolean
 }
 
+/**
+ * Follows the mailboxes of accounts that live on several devices: hears of every change inside its transaction, when all
+ * rows of mailboxes are written, and may write rows of its own.
+ */
+export interface MailboxFollower {
+  follows(account: Identity): boolean
+  changed(tx: WriteTx, account: Identity, changes: MailboxChanges): void
+}
+
+export interface MailboxChanges {
+  readonly mailboxes: readonly MailboxChange[]
+  /** Mailboxes came, went, or changed their names or subscriptions. */
+  readonly isListChanged: boolean
+  /** All that there are now. */
+  list(): readonly Pick<MailboxInfo, 'id' | 'name' | 'specialUse' | 'subscribed'>[]
+}
+
+export interface MailboxChange {
+  readonly id: MailboxId
+  readonly isRemoved: boolean
+  readonly appended: readonly AppendedCopy[]
+  readonly flagged: readonly { readonly uid: Uid; readonly flags: readonly Flag[]; readonly internalDateMs: number }[]
+  readonly expunged: ReadonlySet<Uid>
+}
+
+export interface AppendedCopy {
+  readonly uid: Uid
+  readonly flags: readonly Flag[]
+  readonly internalDateMs: number
+  readonly copy: CopyMark | undefined
+  /** Where it was copied or moved from. */
+  readonly origin: { readonly mailbox: MailboxId; readonly uid: Uid } | undefined
+}
+
+/** Changes of mailboxes inside a transaction of the caller's; otherwise as those of `Mailboxes`. */
+export interface MailboxWriter {
+  create(name: string, specialUse: SpecialUse | undefined): MailboxId
+  rename(from: string, to: string): void
+  remove(name: string): void
+  subscribe(name: string, subscribed: boolean): void
+  setFlags(mailbox: MailboxId, uids: readonly Uid[], change: FlagChange): void
+  move(from: MailboxId, uids: readonly Uid[], to: MailboxId): readonly UidPair[]
+  list(): ReturnType<MailboxChanges['list']>
+  /** How many messages are in it. */
+  messages(mailbox: MailboxId): number
+  /** `undefined` when there is no such message, or mailbox. */
+  message(
+    mailbox: MailboxId,
+    uid: Uid,
+  ): { readonly flags: readonly Flag[]; readonly internalDateMs: number } | undefined
+}
+
 export interface Mailboxes {
   /** For changes that are to be one with others of the same transaction. */
   inside(tx: WriteTx, account: Identity): MailboxesInside
+  /** One follower, from its opening on. */
+  follow(follower: MailboxFollower): void
+  writer(tx: WriteTx, account: Identity): MailboxWriter
 
   list(account: Identity): readonly MailboxInfo[]
   byName(account: Identity, name: string): MailboxInfo | undefined

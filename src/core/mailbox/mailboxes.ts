@@ -23,7 +23,9 @@ import type {
   MailboxColumns,
   Mailboxes,
   MailboxesInside,
+  MailboxFollower,
   MailboxInfo,
+  MailboxWriter,
   SearchIndexState,
   SpecialUse,
   Summariser,
@@ -75,6 +77,7 @@ class StoredMailboxes implements MailboxStore {
   readonly #indexer: SearchIndexer
   readonly #works = new WeakMap<WriteTx, Map<Identity, AccountWork>>()
   readonly #listeners = new Map<Identity, Set<(change: Change) => void>>()
+  #follower: MailboxFollower | undefined
 
   constructor(store: Store, blobs: Blobs, options: MailboxesOptions, ambient: Ambient) {
     this.#store = store
@@ -161,50 +164,72 @@ class StoredMailboxes implements MailboxStore {
     { specialUse }: { readonly specialUse?: SpecialUse } = {},
   ): Promise<MailboxInfo> {
     const parsed = validName(name)
-    const id = await this.#store.write((tx) => {
-      const work = this.#work(tx, account)
-      return work.create(parsed, { specialUse, random: this.#ambient.random, nowMs: this.#ambient.clock.nowMs() }).id
-    })
+    const id = await this.#store.write((tx) => this.#create(this.#work(tx, account), parsed, specialUse))
     return this.byId(account, id)!
+  }
+
+  #create(work: AccountWork, name: string, specialUse: SpecialUse | undefined): MailboxId {
+    return work.create(name, { specialUse, random: this.#ambient.random, nowMs: this.#ambient.clock.nowMs() }).id
   }
 
   async rename(account: Identity, from: string, to: string): Promise<void> {
     const [source, target] = [validName(from), validName(to)]
-    await this.#store.write((tx) => {
-      const work = this.#work(tx, account)
-      const names = work.names()
-      const id = names.get(source)
-      if (id === undefined) throw new MyceliumError('no-such-mailbox')
-      if (names.has(target)) throw new MyceliumError('mailbox-exists')
-      if (target.startsWith(`${source}/`)) throw new MyceliumError('malformed', { what: 'mailbox-name' })
-      if (source === inbox) {
-        // RFC 9051 §6.3.6: its messages move to a new mailbox, and INBOX stays, empty.
-        const made = work.create(target, { random: this.#ambient.random, nowMs: this.#ambient.clock.nowMs() })
-        this.#messages.moveAll(work, { from: id, to: made.id })
-        return
-      }
-      for (const [name, child] of names) {
-        if (name !== source && !name.startsWith(`${source}/`)) continue
-        const renamed = validName(target + name.slice(source.length))
-        if (names.has(renamed)) throw new MyceliumError('mailbox-exists')
-        work.mailbox(child).setMeta({ name: renamed })
-      }
-      work.createParents(target, this.#ambient)
-      work.isListChanged = true
-    })
+    await this.#store.write((tx) => this.#rename(this.#work(tx, account), source, target))
+  }
+
+  #rename(work: AccountWork, source: string, target: string): void {
+    const names = work.names()
+    const id = names.get(source)
+    if (id === undefined) throw new MyceliumError('no-such-mailbox')
+    if (names.has(target)) throw new MyceliumError('mailbox-exists')
+    if (target.startsWith(`${source}/`)) throw new MyceliumError('malformed', { what: 'mailbox-name' })
+    if (source === inbox) {
+      // RFC 9051 §6.3.6: its messages move to a new mailbox, and INBOX stays, empty.
+      this.#messages.moveAll(work, { from: id, to: this.#create(work, target, undefined) })
+      return
+    }
+    for (const [name, child] of names) {
+      if (name !== source && !name.startsWith(`${source}/`)) continue
+      const renamed = validName(target + name.slice(source.length))
+      if (names.has(renamed)) throw new MyceliumError('mailbox-exists')
+      work.mailbox(child).setMeta({ name: renamed })
+    }
+    work.createParents(target, this.#ambient)
+    work.isListChanged = true
   }
 
   async remove(account: Identity, name: string): Promise<void> {
     const parsed = validName(name)
     if (parsed === inbox) throw new MyceliumError('mailbox-reserved')
-    await this.#store.write((tx) => {
-      const work = this.#work(tx, account)
-      const id = work.names().get(parsed)
-      if (id === undefined) throw new MyceliumError('no-such-mailbox')
-      for (const content of work.mailbox(id).removeAll()) this.#blobs.release(tx, account, content)
-      work.modSeq()
-      work.isListChanged = true
-    })
+    await this.#store.write((tx) => this.#remove(tx, this.#work(tx, account), parsed))
+  }
+
+  #remove(tx: WriteTx, work: AccountWork, name: string): void {
+    const id = work.names().get(name)
+    if (id === undefined) throw new MyceliumError('no-such-mailbox')
+    for (const content of work.mailbox(id).removeAll()) this.#blobs.release(tx, work.account, content)
+    work.modSeq()
+    work.isListChanged = true
+  }
+
+  follow(follower: MailboxFollower): void {
+    this.#follower = follower
+  }
+
+  writer(tx: WriteTx, account: Identity): MailboxWriter {
+    const work = (): AccountWork => this.#work(tx, account)
+    return {
+      create: (name, specialUse) => this.#create(work(), validName(name), specialUse),
+      rename: (from, to) => this.#rename(work(), validName(from), validName(to)),
+      remove: (name) => this.#remove(tx, work(), validName(name)),
+      subscribe: (name, subscribed) => work().subscribe(validName(name), subscribed),
+      setFlags: (mailbox, uids, change) => void work().mailbox(mailbox).changeFlags(ascending(uids), change, Infinity),
+      move: (from, uids, to) => this.#messages.move(work(), { from, uids, to }),
+      list: () => work().list(),
+      messages: (mailbox) => work().mailbox(mailbox).counters.messages,
+      message: (mailbox, uid) =>
+        [...work().names().values()].includes(mailbox) ? work().mailbox(mailbox).message(uid) : undefined,
+    }
   }
 
   async subscribe(account: Identity, name: string, subscribed: boolean): Promise<void> {
@@ -218,8 +243,10 @@ class StoredMailboxes implements MailboxStore {
 
   removeAccount(tx: WriteTx, account: Identity): void {
     const work = this.#work(tx, account)
-    for (const id of work.names().values())
+    for (const id of work.names().values()) {
       for (const content of work.mailbox(id).removeAll()) this.#blobs.release(tx, account, content)
+      for (const key of tx.keys(tables.copyPlaces, { prefix: fromHex(id)! })) tx.remove(tables.copyPlaces, key)
+    }
     work.removeAccount()
     tx.afterCommit(() => this.#caches.delete(account))
   }
@@ -417,6 +444,8 @@ class StoredMailboxes implements MailboxStore {
     tx.beforeCommit(() => {
       works.delete(account) // what comes later starts from the rows
       work.finish()
+      if (!work.isRemoved && this.#follower?.follows(account) === true)
+        this.#follower.changed(tx, account, work.followed())
     })
     tx.afterCommit(() => this.#committed(work))
     return work

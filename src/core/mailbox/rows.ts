@@ -39,7 +39,7 @@ export interface AccountRow {
 
 export const newAccount: AccountRow = { modSeq: 0, changeSeq: 0, changeFloor: 0, uidValidity: 0, usedBytes: 0 }
 
-const specialUse: Codec<SpecialUse> = {
+export const specialUseCodec: Codec<SpecialUse> = {
   write: (out, value) => out.u8(specialUses.indexOf(value)),
   read: (from) => {
     const value = specialUses[from.u8()]
@@ -66,7 +66,7 @@ const flagSets: Codec<FlagSets> = {
 
 export const metaCodec: Codec<MailboxMeta> = record<MailboxMeta>({
   name: text(limits.mailboxNameOctetsMax),
-  specialUse: optional(specialUse),
+  specialUse: optional(specialUseCodec),
   uidValidity: u32,
   flagSets,
 })

@@ -67,6 +67,14 @@ export const tables = {
   relayFlights: table(74, 'relay-flights'), // opaque(own device ‖ peer device) → session of a first flight that was left for the peer
   relayOutQueues: table(72, 'relay-out-queues'), // opaque(own device ‖ peer device) → queues it gave us, how far was deposited
 
+  // between the devices of one account
+  siblings: table(80, 'siblings'), // opaque(account) ‖ opaque(device) → name, records, signatures of zones over addresses
+  copies: table(81, 'copies'), // opaque(account) ‖ 8 of opaque(account ‖ days) ‖ opaque(copy id) → version, place, registers of folder and flags
+  copyPlaces: table(82, 'copy-places'), // mailbox id ‖ u32 uid → copy id
+  folders: table(83, 'folders'), // opaque(account) ‖ opaque(folder id) → mailbox, registers of name, subscription, removal
+  replicas: table(84, 'replicas'), // opaque(account) → how far its mailboxes are enrolled
+  sharedContacts: table(85, 'shared-contacts'), // opaque(account) ‖ opaque(16 of the identity) → registers of what was decided
+
   // core/conversation. Keys begin with opaque(account); conversation and message ids are hashes and stand as they are
   conversations: table(90, 'conversations'), // account ‖ conversation → partner, heads, counts, read mark
   conversationMessages: table(91, 'conversation-messages'), // account ‖ message id → state, places in both orders, canonical message
@@ -88,6 +96,7 @@ export const tables = {
   groupNamed: table(117, 'group-named'), // account ‖ group ‖ sender device ‖ u32 sequence → id of the message that is missing there
   groupUnsealed: table(113, 'group-unsealed'), // account ‖ group ‖ u64 number → message id that waits for new keys
   groupWaiting: table(114, 'group-waiting'), // account ‖ group ‖ hash → envelope that waits for keys
+  groupSaid: table(120, 'group-said'), // account ‖ envelope id → message id of an own message: what failed is told by it
   groupEnvelopes: table(115, 'group-envelopes'), // account ‖ message id → envelope, for members who lack it
 
   // core/delivery: files of conversations

@@ -251,7 +251,7 @@ describe('history', () => {
       await take(sent.at(-1)!)
     }
     const mark = async (index: number) =>
-      await store.write((tx) => conversations.mark(tx, alice, alice, [sent[index]!.id]))
+      await store.write((tx) => conversations.mark(tx, alice, conversation, { who: alice, heads: [sent[index]!.id] }))
     expect(conversations.get(alice, conversation)?.unread).toBe(4)
     expect(await mark(2)).toBe(true)
     expect(conversations.get(alice, conversation)?.unread).toBe(1)

@@ -41,6 +41,7 @@ test('of a burst the last bundle counts, and of many bursts the first few in a m
       bundle: (_tx, _pair, bundle) => void learned.push(bundle[0]!),
       queues: nothing,
       confirmation: nothing,
+      sync: nothing,
       welcome: nothing,
       wanted: nothing,
       absent: nothing,

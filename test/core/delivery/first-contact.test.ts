@@ -72,6 +72,7 @@ async function makeSide(name: string, other: () => Side): Promise<Side> {
     onReplaced: () => {},
     isFamiliar: () => true,
     waiting: () => 0,
+    isTooSoon: () => false,
     counts: newDeliveryCounts(),
   })
   const side: Side = { world, people, book, firstContact, account, at, fates: [], flights: [], gate: Promise.resolve() }

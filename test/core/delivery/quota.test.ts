@@ -51,6 +51,7 @@ async function taken(dayBytesMax: number, contents: readonly Content[], mayMeet 
       bundle: noted,
       confirmation: noted,
       queues: noted,
+      sync: noted,
       welcome: noted,
       wanted: noted,
       absent: noted,

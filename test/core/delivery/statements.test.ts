@@ -33,6 +33,7 @@ const statement: fc.Arbitrary<Statement> = fc.oneof(
   }),
   fc.record({ kind: kind('history'), messages: fc.array(some, { minLength: 1, maxLength: 30 }) }),
   fc.record({ kind: kind('wanted'), ops: fc.array(id<GroupOpId>(), { maxLength: 5 }), messages: ids }),
+  fc.record({ kind: kind('read'), heads: ids }),
   fc.record({ kind: kind('vouchFor'), heads }),
   fc.record({ kind: kind('vouched'), heads, signature: octets(64), device: id<DeviceId>() }),
   fc.record({ kind: kind('absent'), messages: ids }),

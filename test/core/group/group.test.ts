@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { Group } from '../../../src/core/group/group.ts'
 import { readGroupOp, signGroupOp, type SignedGroupOp } from '../../../src/core/group/op.ts'
-import { sendingEpoch } from '../../../src/core/group/roster.ts'
+import { encodeRoster, sendingEpoch } from '../../../src/core/group/roster.ts'
 import type { GroupOpId, Identity } from '../../../src/core/ids.ts'
 import { limits } from '../../../src/core/limits.ts'
 import {
@@ -229,6 +229,45 @@ describe('what happens at once', () => {
     expect(one.state.epochs.map(({ op }) => op)).toEqual(epochs.slice(2).toSorted())
   })
 
+  test('keys handed to somebody whose removal was void then do not count when it comes into force', () => {
+    const side = groupOf('anna', ['bert', 'cleo', 'dora'], ['bert', 'cleo'])
+    const [one, two, three] = [side.copy(), side.copy(), side.copy()]
+    one.by('cleo', removing('anna'))
+    two.by('anna', removing('bert'))
+    three.by('bert', revoking('cleo'))
+    one.meet(two)
+    expect(one.members(...everybody)).toEqual(['bert', 'cleo', 'dora'])
+    const epoch = one.by('dora', newEpoch(one.state))
+    expect(sendingEpoch(one.state)?.op).toBe(epoch)
+    const { identity, device } = deviceOf('bert')
+    expect(one.group.mayHold(epoch, identity, device)).toBe(true)
+    one.meet(three)
+    expect(one.members(...everybody)).toEqual(['anna', 'cleo', 'dora'])
+    expect(sendingEpoch(one.state)).toBeUndefined()
+    expect(one.group.mayHold(epoch, identity, device)).toBe(false)
+  })
+
+  test('keys made against a removal are not handed to its target, though the removal has become void', () => {
+    const side = groupOf('anna', ['bert', 'cleo', 'dora'], ['bert', 'cleo'])
+    const other = side.copy()
+    side.by('anna', removing('bert'))
+    const epoch = side.by('anna', newEpoch(side.state))
+    other.by('cleo', removing('anna'))
+    side.meet(other)
+    expect(side.members(...everybody)).toEqual(['bert', 'cleo', 'dora'])
+    const may = (name: string, index = 0): boolean => {
+      const { identity, device } = deviceOf(name, index)
+      return side.group.mayHold(epoch, identity, device)
+    }
+    expect(['anna', 'bert', 'cleo', 'dora'].map((name) => may(name))).toEqual([false, false, true, true])
+    side.by('cleo', adding('anna'))
+    side.by('cleo', removing('bert'))
+    side.by('cleo', adding('bert'))
+    expect(may('bert')).toBe(true)
+    side.by('bert', retiring('bert', 1))
+    expect([may('bert', 1), may('bert', 0)]).toEqual([false, true])
+  })
+
   test('of two names at once, the one of the senior holds', () => {
     const side = groupOf('anna', ['bert'], ['bert'])
     const met = parted(
@@ -369,7 +408,7 @@ describe('what is refused, with its name and without any change', () => {
   test('a million parents, and a name of a megabyte', () => {
     const op = next()
     const { key } = deviceOf('anna')
-    const many = Array.from({ length: 1_000_000 }, (_, index) => index.toString(16).padStart(64, '0') as GroupOpId)
+    const many = Array.from<GroupOpId>({ length: 1_000_000 }).fill('ab'.repeat(32) as GroupOpId)
     expect(() => signGroupOp(key, { ...op, parents: many })).toThrow('too-large')
     expect(() => signGroupOp(key, { ...op, action: renaming('x'.repeat(1 << 20)) })).toThrow('too-large')
     refusedAs({ body: Buffer.alloc(32 * 1_000_000), signature: Buffer.alloc(64) }, 'too-large')
@@ -447,5 +486,43 @@ describe('operations that come in any order', () => {
     expect(side.group.waiting).toBe(limits.groupWaitingOpsMax)
     side.by('anna', renaming('New'))
     expect(side.state.name).toBe('New')
+  })
+})
+
+describe('groups that are large or old', () => {
+  test('states of long ago are found again, and a late operation of then gives every replica the same', () => {
+    const side = groupOf('anna', ['bert', 'cleo', 'dora'], ['bert', 'cleo'])
+    const late = side.copy()
+    const lateId = late.by('cleo', removing('dora'))
+    const other = side.copy()
+    const old: { heads: readonly GroupOpId[]; bytes: Buffer }[] = []
+    for (let round = 0; round < 3 * limits.groupStatesKept; round += 1) {
+      side.by('anna', renaming(`by Anna ${round}`))
+      other.by('bert', granting('dora'))
+      other.by('bert', revoking('dora'))
+      side.meet(other)
+      if (round % 16 === 0) old.push({ heads: side.group.heads, bytes: Buffer.from(side.bytes) })
+    }
+    for (const { heads, bytes } of old) {
+      expect(Buffer.from(encodeRoster(side.group.stateAt(heads)!)).equals(bytes)).toBe(true)
+    }
+    side.take(late.group.signed(lateId)!)
+    expect(side.members(...everybody)).toEqual(['anna', 'bert', 'cleo'])
+    const [first, ...others] = side.group.ops()
+    const backwards = new Side(first!)
+    for (const op of others.toReversed()) backwards.take(op)
+    expect(backwards.group.waiting).toBe(0)
+    expect(Buffer.from(backwards.bytes).equals(Buffer.from(side.bytes))).toBe(true)
+    expect(backwards.group.beyond(side.group.heads)).toEqual([])
+  })
+
+  test('nobody adds the 1,001st member here, and one whom others added is taken', () => {
+    const names = Array.from({ length: limits.groupMembersMax - 1 }, (_, index) => `crowd ${index}`)
+    const side = groupOf('anna', names)
+    expect(side.state.members.size).toBe(limits.groupMembersMax)
+    expect(() => side.by('anna', adding('bert'))).toThrow('group-full')
+    const { op } = readGroupOp(side.group.compose(deviceOf('anna'), renaming('New'), startMs))
+    expect(side.take(signGroupOp(deviceOf('anna').key, { ...op, action: adding('bert') })).kind).toBe('added')
+    expect(side.state.members.size).toBe(limits.groupMembersMax + 1)
   })
 })

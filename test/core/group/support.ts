@@ -93,8 +93,8 @@ export class Side {
   }
   /** Both have what either had. */
   meet(other: Side): void {
-    for (const op of this.group.ops()) other.take(op)
-    for (const op of other.group.ops()) this.take(op)
+    for (const op of this.group.beyond(other.group.heads)) other.take(op)
+    for (const op of other.group.beyond(this.group.heads)) this.take(op)
   }
   get state(): Roster {
     return this.group.state
@@ -136,10 +136,13 @@ export const newEpoch = (state: Roster, text = 'seed'): GroupAction => ({
   commitment: digest(text),
 })
 /** A checkpoint of where `side` stands, with the agreement of these. */
-export function checkpoint(side: Side, ...names: readonly string[]): GroupAction {
+export const checkpoint = (side: Side, ...names: readonly string[]): GroupAction =>
+  checkpointAt(side.group, side.group.heads, names)
+
+export function checkpointAt({ id }: Group, heads: readonly GroupOpId[], names: readonly string[]): GroupAction {
   const signers = names.map((name) => {
     const { identity, device, key } = deviceOf(name)
-    return { identity, device, signature: agreeToCheckpoint(key, side.group.id, side.group.heads) }
+    return { identity, device, signature: agreeToCheckpoint(key, id, heads) }
   })
   return { kind: 'checkpoint', signers: signers.toSorted((a, b) => (a.identity < b.identity ? -1 : 1)) }
 }

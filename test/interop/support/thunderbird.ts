@@ -202,11 +202,14 @@ export class Thunderbird implements AsyncDisposable {
     await window.send()
   }
 
-  /** "Reply" to a message with text above the quotation. */
-  async reply(subject: string, text: string): Promise<void> {
+  /** "Reply", or "Reply List", to a message with text above the quotation. */
+  async reply(subject: string, text: string, to: 'sender' | 'list' = 'sender'): Promise<void> {
     await this.#select(subject)
     const window = await ComposeWindow.open(this.#process, () =>
-      this.#inMainWindow(`pane().commandController.doCommand('cmd_replySender')`),
+      this.#inMainWindow(
+        `pane().commandController.doCommand(args[0])`,
+        to === 'list' ? 'cmd_replylist' : 'cmd_replySender',
+      ),
     )
     await window.toBeginning()
     await window.typeText(text)

@@ -54,7 +54,7 @@ export function serveNothing(overlay: Overlay): void {
     onLink: () => {},
     onReachable: () => {},
     onLocatorsChanged: () => {},
-    answer: { bundle: refuse, handshake: refuse, blob: refuse },
+    answer: { bundle: refuse, handshake: refuse, blob: refuse, device: refuse },
   })
 }
 

@@ -13,14 +13,15 @@ import { parseAddress } from '../../message/address.ts'
 import { type Headers, parseMailboxList, valuesOf } from '../../message/header.ts'
 import { cutToOctets, oneLine } from '../../message/mail-writing.ts'
 import { decodeWords } from '../../message/mime-words.ts'
-import type { Part } from '../../message/part.ts'
+import type { BodyPart, Part } from '../../message/part.ts'
 import type { Store } from '../../store/store.ts'
 import type { Draft } from '../chat-post.ts'
+import type { Files } from '../files.ts'
 import type { Directory } from '../needs.ts'
 import type { SubmissionRecipient } from '../submission.ts'
 import type { ChatGroups } from './groups.ts'
 import { messageOfId } from './ids.ts'
-import { type MailWords, wordsOfMail } from './mail-words.ts'
+import { type MailFile, type MailWords, wordsOfMail } from './mail-words.ts'
 import { type Answered, ownHtml, ownWords } from './own-words.ts'
 import { directSubject, statedWords } from './rendering.ts'
 
@@ -29,6 +30,7 @@ export interface AnswersParts {
   readonly conversations: Conversations
   readonly directory: Directory
   readonly groups: ChatGroups
+  readonly files: Pick<Files, 'prepare'>
 }
 
 export interface SubmittedMail {
@@ -40,11 +42,18 @@ export interface SubmittedMail {
   readonly read: () => Promise<Uint8Array | undefined>
 }
 
-export interface Plan {
+/** Files in it go with its scope, unless they were said. */
+export interface Plan extends Disposable {
   readonly groups: readonly { readonly group: GroupId; readonly drafts: readonly Draft[] }[]
   readonly direct: { readonly peer: Identity; readonly drafts: readonly Draft[] } | undefined
   /** Those who get it as a mail. */
   readonly mail: readonly SubmissionRecipient[]
+}
+
+/** What is said: words in one message, each file in one of its own. */
+interface Said {
+  readonly body: readonly BodyPart[]
+  readonly files: readonly MailFile[]
 }
 
 export class Answers {
@@ -67,24 +76,28 @@ export class Answers {
     const answered = this.#answered(account, headers)
     const peer =
       to.size === 0 && mail.isOrdinary ? this.#answeredPeer(account, { headers, answered, others }) : undefined
-    if (to.size === 0 && peer === undefined) return { groups: [], direct: undefined, mail: others }
+    using scope = new DisposableStack()
+    const asMail: Plan = { groups: [], direct: undefined, mail: others, [Symbol.dispose]: () => {} }
+    if (to.size === 0 && peer === undefined) return asMail
     const bytes = await mail.read()
     const words = bytes && wordsOfMail(bytes)
     if (peer !== undefined) {
-      const drafts = words && this.#drafts(account, words, answered, '')
-      return drafts === undefined
-        ? { groups: [], direct: undefined, mail: others }
-        : { groups: [], direct: { peer, drafts }, mail: [] }
+      const said = words && this.#said(account, words, answered, '')
+      if (said === undefined) return asMail
+      const drafts = await this.#drafts(account, said, answered, scope)
+      const kept = scope.move()
+      return { groups: [], direct: { peer, drafts }, mail: [], [Symbol.dispose]: () => kept.dispose() }
     }
     const subject = subjectOf(headers)
-    return {
-      groups: [...to].map((group) => ({
-        group,
-        drafts: this.#forGroup(account, { group, subject, words, answered, bytes }),
-      })),
-      direct: undefined,
-      mail: others,
+    const planned: { group: GroupId; drafts: readonly Draft[] }[] = []
+    for (const group of to) {
+      const conversation = idOfPartner(account, { kind: 'group', group })
+      const here = answered?.conversation === conversation ? answered : undefined
+      const said = this.#saidInGroup(account, { group, subject, words, answered: here, bytes })
+      planned.push({ group, drafts: await this.#drafts(account, said, here, scope) })
     }
+    const kept = scope.move()
+    return { groups: planned, direct: undefined, mail: others, [Symbol.dispose]: () => kept.dispose() }
   }
 
   /** The message of a conversation that it says to answer. */
@@ -126,7 +139,7 @@ export class Answers {
     return isTheirs && shown.length > 0 && others.length > 0 && !asksMore ? partner.peer : undefined
   }
 
-  #forGroup(
+  #saidInGroup(
     account: Identity,
     mail: {
       readonly group: GroupId
@@ -135,38 +148,43 @@ export class Answers {
       readonly answered: ShownMessage | undefined
       readonly bytes: Uint8Array | undefined
     },
-  ): readonly Draft[] {
-    const { group, subject, words, bytes } = mail
-    const conversation = idOfPartner(account, { kind: 'group', group })
-    const answered = mail.answered?.conversation === conversation ? mail.answered : undefined
+  ): Said {
+    const { group, subject, words, answered, bytes } = mail
     const name = oneLine(this.#parts.groups.groupOf(account, group)?.name ?? '')
-    const drafts = words && this.#drafts(account, words, answered, subject === name ? '' : subject)
-    if (drafts !== undefined) return drafts
-    if (bytes === undefined || bytes.length > limits.messageInlineBytesMax) throw new MyceliumError('message-too-large')
-    return [{ parts: [wholeMail(subject, bytes)], ...relationTo(answered) }]
+    const said = words && this.#said(account, words, answered, subject === name ? '' : subject)
+    if (said !== undefined) return said
+    if (bytes === undefined) throw new MyceliumError('message-too-large')
+    return { body: [], files: [wholeMail(subject, bytes)] }
   }
 
-  /** The words and each file as a message of its own; `undefined` when they are too long, or there are none. */
-  #drafts(
-    account: Identity,
-    words: MailWords,
-    answered: ShownMessage | undefined,
-    heading: string,
-  ): readonly Draft[] | undefined {
+  /** The author's own words and files; `undefined` when they are too long, or there are none. */
+  #said(account: Identity, words: MailWords, answered: ShownMessage | undefined, heading: string): Said | undefined {
     const quoted = answered && this.#quoted(account, answered)
     const own = ownWords(words.text, quoted)
     const text = heading === '' ? own : `${heading}\n\n${own}`.trim()
     const html = words.html === undefined || heading !== '' ? undefined : ownHtml(words.html, quoted)
     const isShort =
       fromUtf8(text).length <= limits.messageInlineBytesMax && fromUtf8(html ?? '').length <= limits.messageHtmlBytesMax
-    if (!isShort) return undefined
-    const said: readonly Part[] = [
-      { kind: 'text', text },
-      ...(html === undefined ? [] : [{ kind: 'html', html } as const]),
-    ]
-    if (text === '' && words.files.length === 0) return undefined
-    const files = words.files.map((file): readonly Part[] => [filePart(file)])
-    const messages = text === '' && files.length > 0 ? files : [said, ...files]
+    const { files } = words
+    if (!isShort || (text === '' && files.length === 0)) return undefined
+    if (text === '') return { body: [], files }
+    return { body: [{ kind: 'text', text }, ...(html === undefined ? [] : [{ kind: 'html', html } as const])], files }
+  }
+
+  /** The words, and each file, as a message of its own. @throws `mailbox-full`, `disk-full` */
+  async #drafts(
+    account: Identity,
+    { body, files }: Said,
+    answered: ShownMessage | undefined,
+    scope: DisposableStack,
+  ): Promise<readonly Draft[]> {
+    const messages: (readonly Part[])[] = body.length === 0 ? [] : [body]
+    const { signal } = new AbortController()
+    for (const { name, mediaType, bytes } of files) {
+      const options = { name, mediaType, bytes: bytes.length, signal }
+      const prepared = await this.#parts.files.prepare(account, once(bytes), options)
+      messages.push([scope.use(prepared).part])
+    }
     return messages.map((parts, index) => ({ parts, ...(index === 0 ? relationTo(answered) : {}) }))
   }
 
@@ -188,21 +206,16 @@ export class Answers {
 const relationTo = (answered: ShownMessage | undefined): Pick<Draft, 'relations'> =>
   answered === undefined ? {} : { relations: [{ kind: 'reply', to: answered.id }] }
 
-const filePart = ({ name, mediaType, bytes }: MailWords['files'][number]): Part => ({
-  kind: 'file',
-  name,
-  mediaType,
-  content: { kind: 'inline', bytes },
-  thumbnail: undefined,
+/** The mail itself, where its words alone would not be all of it. */
+const wholeMail = (subject: string, bytes: Uint8Array): MailFile => ({
+  name: `${cutToOctets(subject.replaceAll(/[/\\]/g, '_'), limits.fileNameOctetsMax - 4) || 'mail'}.eml`,
+  mediaType: 'message/rfc822',
+  bytes,
 })
 
-/** The mail itself, where its words alone would not be all of it. */
-const wholeMail = (subject: string, bytes: Uint8Array): Part =>
-  filePart({
-    name: `${cutToOctets(subject.replaceAll(/[/\\]/g, '_'), limits.fileNameOctetsMax - 4) || 'mail'}.eml`,
-    mediaType: 'message/rfc822',
-    bytes,
-  })
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  if (bytes.length > 0) yield await Promise.resolve(bytes)
+}
 
 /** Without the marks of an answer. */
 const subjectOf = (headers: Headers): string =>

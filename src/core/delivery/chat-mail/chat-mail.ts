@@ -72,7 +72,12 @@ export class ChatMail {
 
   /** Is there room for it as a mail? What is said about a message takes the place of a mail, and needs none. */
   hasRoom(tx: WriteTx, account: Identity, { message, encoded }: Arriving): boolean {
-    return !hasBody(message) || !this.#parts.mailboxes.inside(tx, account).isFull(renderingBytes(encoded.length))
+    return !hasBody(message) || this.hasRoomFor(tx, account, encoded.length)
+  }
+
+  /** The same of a message of so many octets that cannot be read yet. */
+  hasRoomFor(tx: WriteTx, account: Identity, bytes: number): boolean {
+    return !this.#parts.mailboxes.inside(tx, account).isFull(renderingBytes(bytes))
   }
 
   /** To be said before it is shown: it was submitted as a mail. */

@@ -95,6 +95,5 @@ function fileOf(bytes: Uint8Array, part: MimePart): MailFile | undefined {
       .replaceAll(/[/\\\p{Cc}]/gu, '_')
       .trim() || 'file'
   const content = decodeTransfer(bytes.subarray(part.bodyStart, part.bodyEnd), part.encoding)
-  const fits = content.length <= limits.messageInlineBytesMax && fromUtf8(name).length <= limits.fileNameOctetsMax
-  return fits ? { name, mediaType, bytes: content } : undefined
+  return fromUtf8(name).length <= limits.fileNameOctetsMax ? { name, mediaType, bytes: content } : undefined
 }

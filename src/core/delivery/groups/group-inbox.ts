@@ -32,6 +32,8 @@ interface InboxParts {
   readonly groupPost: GroupPost
   readonly keyring: Keyring
   readonly ambient: Ambient
+  /** Is there room for a message of so many octets, as mail programs are shown it? */
+  readonly hasRoomFor: (tx: WriteTx, account: Identity, bytes: number) => boolean
 }
 
 /** Where a statement came from, and whose it is to be. */
@@ -60,6 +62,10 @@ export class GroupInbox implements Disposable {
       if (hasCode(error, 'malformed') || hasCode(error, 'too-large')) return { kind: 'refused', reason: 'malformed' }
       throw error
     }
+    const isFull = statements.some(
+      (one) => one.kind === 'envelope' && !this.#parts.hasRoomFor(tx, account, one.envelope.body.length),
+    )
+    if (isFull) return { kind: 'refused', reason: 'mailbox-full' }
     const before = this.#mark(tx, delivery)
     for (const statement of statements) this.#guarded(delivery, () => this.#takeOne(tx, delivery, statement))
     this.#settle(tx, delivery, before)
@@ -126,6 +132,8 @@ export class GroupInbox implements Disposable {
         for (const id of statement.messages)
           this.#parts.conversations.history.giveUp(tx, delivery.account, id, groupConversation(delivery.id))
         return
+      case 'read':
+        return this.#takeRead(tx, delivery, statement.heads)
       case 'vouchFor':
         return this.#parts.groups.vouchFor(
           tx,
@@ -209,6 +217,13 @@ export class GroupInbox implements Disposable {
     const group = this.#parts.book.group(tx, account, id)
     if (group?.state.members.has(from) !== true) throw new MyceliumError('not-a-member')
     return group
+  }
+
+  #takeRead(tx: WriteTx, delivery: Delivery, heads: readonly MessageId[]): void {
+    const { account, from, id } = delivery
+    const { policy } = this.#groupWith(tx, delivery).state
+    if (!policy.readReceipts) throw new MyceliumError('not-permitted')
+    this.#parts.conversations.mark(tx, account, groupConversation(id), { who: from, heads })
   }
 
   /** Only for what is not here: what was shown before stays as it was. */
@@ -308,10 +323,15 @@ export class GroupInbox implements Disposable {
   }
 
   #takeChainsWanted(tx: WriteTx, delivery: Delivery, epoch: GroupOpId): void {
-    const { vault, groupPost } = this.#parts
+    const { vault, groupPost, groups } = this.#parts
     const { account, from, id } = delivery
     const group = this.#groupWith(tx, delivery)
     if (!group.state.epochs.some(({ op }) => op === epoch)) return
+    // keys made against a removal are not for whom it took away, though it be void by now: that takes new ones
+    if (!groups.mayHold(tx, account, group, { epoch, member: from })) {
+      if (keyBringer(group.state) === account) groups.renewKeys(tx, account, group)
+      return
+    }
     const statements = vault
       .headsOf(tx, account, id, epoch)
       .map((chains): Statement => ({ kind: 'chains', epoch, chains }))

@@ -4,9 +4,10 @@
  */
 import type { Ambient } from '../../ambient.ts'
 import type { Conversations } from '../../conversation/conversations.ts'
-import type { GroupBook, GroupRow } from '../../conversation/group-book.ts'
+import type { DevicesOf, GroupBook, GroupRow } from '../../conversation/group-book.ts'
 import { aboutOf, type Arriving } from '../../conversation/history.ts'
 import { MyceliumError } from '../../errors.ts'
+import { readEnvelope } from '../../group/envelope.ts'
 import { foundGroup, type Group, type GroupAuthor } from '../../group/group.ts'
 import type { CheckpointSigner, GroupAction, GroupPolicy, SignedGroupOp } from '../../group/op.ts'
 import { adminsOf, isAdmin, type Roster, sendingEpoch } from '../../group/roster.ts'
@@ -22,7 +23,7 @@ import type { GatewayAddress } from '../ports.ts'
 import { Checkpoints } from './checkpoints.ts'
 import type { GroupPost } from './group-post.ts'
 import type { GroupVault } from './group-vault.ts'
-import type { Statement } from './statements.ts'
+import { decodeStatements, type Statement } from './statements.ts'
 
 export interface GroupParts {
   readonly store: Store
@@ -34,6 +35,7 @@ export interface GroupParts {
   readonly keyring: Keyring
   readonly ambient: Ambient
   readonly here: () => GatewayAddress
+  readonly devicesOf: DevicesOf
 }
 
 const firstPolicy: GroupPolicy = { post: 'members', add: 'admins', sharesHistory: false, readReceipts: true }
@@ -198,6 +200,24 @@ export class Groups {
     return isAsked || isForAdmins ? 'not-permitted' : 'yes'
   }
 
+  /** That this account has read up to there, to the other members, where there are not too many and the rules let it. */
+  tellRead(tx: WriteTx, account: Identity, id: GroupId, upTo: MessageId): void {
+    const group = this.#parts.book.group(tx, account, id)
+    if (group === undefined || this.#parts.book.row(tx, account, id)?.state !== 'joined') return
+    const members = membersOf(group)
+    if (!group.state.policy.readReceipts || members.length > limits.receiptMembersMax) return
+    this.#announce(tx, account, group, members, [{ kind: 'read', heads: [upTo] }])
+  }
+
+  /** Nobody will take what a carrier brought to this member: of a message of ours that is told. @param payload of the carrier */
+  failed(tx: WriteTx, account: Identity, to: Identity, payload: Uint8Array): void {
+    for (const statement of decodeStatements(payload)) {
+      if (statement.kind !== 'envelope') continue
+      const said = this.#parts.book.saidIn(tx, account, readEnvelope(statement.envelope).id)
+      if (said !== undefined) this.#parts.conversations.history.setFate(tx, account, said, to, 'failed')
+    }
+  }
+
   row(account: Identity, id: GroupId): GroupRow | undefined {
     return this.#parts.store.read((tx) => this.#parts.book.row(tx, account, id))
   }
@@ -226,6 +246,7 @@ export class Groups {
     }
     const { envelope, chain } = vault.seal(tx, group, epoch, this.author(account), encoded)
     book.putEnvelope(tx, account, id, envelope)
+    book.putSaid(tx, account, readEnvelope(envelope).id, id)
     groupPost.send(tx, account, group.id, {
       to: membersOf(group),
       statements: [
@@ -269,6 +290,17 @@ export class Groups {
     this.sealWaiting(tx, account, group)
   }
 
+  /** May a member have keys of an epoch? */
+  mayHold(
+    tx: ReadTx,
+    account: Identity,
+    group: Group,
+    { epoch, member }: { readonly epoch: GroupOpId; readonly member: Identity },
+  ): boolean {
+    const devices = [...this.#parts.devicesOf(tx, account, member)]
+    return devices.some((device) => group.mayHold(epoch, member, device))
+  }
+
   /** Everything that somebody needs who has just been added. */
   welcome(tx: WriteTx, account: Identity, group: Group, member: Identity): void {
     const { vault, groupPost } = this.#parts
@@ -281,9 +313,11 @@ export class Groups {
         ),
       },
       { kind: 'ops', ops: [...group.ops()] },
-      ...group.state.epochs.flatMap(({ op }) =>
-        vault.headsOf(tx, account, group.id, op).map((chains): Statement => ({ kind: 'chains', epoch: op, chains })),
-      ),
+      ...group.state.epochs
+        .filter(({ op }) => this.mayHold(tx, account, group, { epoch: op, member }))
+        .flatMap(({ op }) =>
+          vault.headsOf(tx, account, group.id, op).map((chains): Statement => ({ kind: 'chains', epoch: op, chains })),
+        ),
       ...this.#before(tx, account, group),
     ]
     groupPost.send(tx, account, group.id, { to: [member], statements })

@@ -38,6 +38,8 @@ export type Statement =
   /** What was said before, where the group's rules share it with those who join: as whoever added them vouches. */
   | { readonly kind: 'history'; readonly messages: readonly Uint8Array[] }
   | { readonly kind: 'wanted'; readonly ops: readonly GroupOpId[]; readonly messages: readonly MessageId[] }
+  /** The sender has read up to these. */
+  | { readonly kind: 'read'; readonly heads: readonly MessageId[] }
   /** An admin asks the others to vouch that the group stood there. */
   | { readonly kind: 'vouchFor'; readonly heads: readonly GroupOpId[] }
   /** By one of them, for a checkpoint with these parents. */
@@ -103,6 +105,7 @@ const statementCodec = union<Statement>({
       messages: array(bytes(limits.groupEnvelopeBytesMax), limits.groupStatementOpsMax),
     }),
   },
+  read: { tag: 12, codec: record({ kind: literal('read'), heads: messageIds }) },
   vouchFor: { tag: 10, codec: record({ kind: literal('vouchFor'), heads: headsCodec }) },
   vouched: {
     tag: 11,

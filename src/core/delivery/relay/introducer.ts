@@ -133,7 +133,14 @@ export class RelayIntroducer {
     const { device } = keyring.own(account).party
     try {
       await store.write((tx) => {
-        const who = { introduction: bundle, claimed: identity, capability, source: 'relay', flight: capability }
+        const who = {
+          introduction: bundle,
+          claimed: identity,
+          capability,
+          source: 'relay',
+          flight: capability,
+          seenLogHead: undefined,
+        }
         const contact = keyring.meet(tx, account, who)
         if (!contact.devices.some(({ device: one }) => one === content.device) || !isSigned(account, content))
           throw new MyceliumError('signature-invalid')

@@ -64,7 +64,7 @@ export class RelayOutlet implements Outlet {
 
   /** Steps of a confirmation are for two people who both look at their screens. */
   takes(item: Item): boolean {
-    return item.kind !== 'confirmation'
+    return item.kind !== 'confirmation' && item.kind !== 'sync'
   }
 
   close(): void {
