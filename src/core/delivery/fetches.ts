@@ -16,7 +16,7 @@ import {
   chunkCount,
   decodeChunkAnswer,
   encodeChunkRequest,
-  openChunk,
+  openChunkInPlace,
   proofHolds,
 } from './blob-chunks.ts'
 import { FetchPlan } from './fetch-plan.ts'
@@ -229,7 +229,7 @@ export class Fetches {
   async #put(wanted: Wanted, incoming: IncomingBlob, index: number, answer: Uint8Array): Promise<void> {
     const { key, size, chunkBytes } = wanted.blob
     const sealed = provenChunk(wanted.blob, index, answer)
-    const plaintext = openChunk(key, index, sealed)
+    const plaintext = openChunkInPlace(key, index, sealed)
     const expected = index + 1 < chunkCount(size, chunkBytes) ? chunkBytes : size - index * chunkBytes
     if (plaintext?.length !== expected) throw new MyceliumError('malformed', { index })
     await incoming.put(index, plaintext)
