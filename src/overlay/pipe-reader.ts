@@ -40,7 +40,7 @@ export class PipeReader {
   /** So much is to come: of somebody who was asked for it, so that room is made once. */
   expect(octets: number): void {
     const size = Math.min(octets, this.#octetsMax)
-    if (size > this.#buffer.length) this.#moveTo(new Uint8Array(size))
+    if (size > this.#buffer.length) this.#moveTo(new Uint8Array(Buffer.allocUnsafeSlow(size).buffer))
   }
 
   /** @throws `unreachable` when the pipe ends before, the signal's reason */

@@ -5,7 +5,7 @@
  */
 import { array, bytes, decode, encode, fixed, hexId, record, u32, Writer } from '../codec.ts'
 import { equalConstantTime, toHex } from '../bytes.ts'
-import { open, seal } from '../crypto/aead.ts'
+import { aeadTagBytes, open, openInto, seal, sealInto } from '../crypto/aead.ts'
 import { labelledHash } from '../crypto/kdf.ts'
 import type { BlobRoot } from '../ids.ts'
 import { limits } from '../limits.ts'
@@ -33,6 +33,15 @@ export const sealChunk = (key: Uint8Array, index: number, plaintext: Uint8Array)
   seal(key, numbered(index), plaintext, nothing)
 export const openChunk = (key: Uint8Array, index: number, sealed: Uint8Array): Uint8Array | undefined =>
   open(key, numbered(index), sealed, nothing)
+/** The same where the plaintext is, which `sealed` begins with. */
+export const sealChunkInPlace = (key: Uint8Array, index: number, sealed: Uint8Array): void =>
+  sealInto(sealed, key, numbered(index), sealed.subarray(0, sealed.length - aeadTagBytes))
+/** In its place; what was sealed is gone then. */
+export function openChunkInPlace(key: Uint8Array, index: number, sealed: Uint8Array): Uint8Array | undefined {
+  if (sealed.length < aeadTagBytes) return undefined
+  const plaintext = sealed.subarray(0, sealed.length - aeadTagBytes)
+  return openInto(plaintext, key, numbered(index), sealed) ? plaintext : undefined
+}
 
 export function leafOf(index: number, sealed: Uint8Array): Uint8Array {
   const number = new Writer(4)
@@ -113,4 +122,19 @@ export function encodeChunkAnswer(answer: ChunkAnswer): Uint8Array {
   answerCodec.write(out, answer)
   return out.finish()
 }
+/** An answer before its chunk is in it: the plaintext goes into its place and is sealed there. */
+export function roomForAnswer(
+  proof: readonly Uint8Array[],
+  plaintextBytes: number,
+): { readonly answer: Uint8Array; readonly sealed: Uint8Array } {
+  const sealedBytes = plaintextBytes + aeadTagBytes
+  const head = new Writer(8 + proof.length * hashBytes)
+  head.u32(proof.length)
+  for (const node of proof) head.raw(node)
+  head.u32(sealedBytes)
+  const answer = Buffer.allocUnsafeSlow(head.finish().length + sealedBytes)
+  answer.set(head.finish())
+  return { answer, sealed: answer.subarray(answer.length - sealedBytes) }
+}
+
 export const decodeChunkAnswer = (encoded: Uint8Array): ChunkAnswer => decode(answerCodec, encoded)

@@ -3,9 +3,9 @@
  * still ask for it, and its chunks are sealed anew for each question. Whoever keeps a file answers for its root too: the
  * same key makes the same chunks.
  */
-import { concat } from '../bytes.ts'
 import type { Ambient } from '../ambient.ts'
 import { decode, encode, fixed, hexId, record, u32, u64, array } from '../codec.ts'
+import { aeadTagBytes } from '../crypto/aead.ts'
 import { hasCode, MyceliumError } from '../errors.ts'
 import type { BlobRoot, ContentId, Identity } from '../ids.ts'
 import { limits } from '../limits.ts'
@@ -13,16 +13,18 @@ import type { Mailboxes, StoredContent } from '../mailbox/mailbox.ts'
 import type { BlobContent } from '../message/content.ts'
 import type { ReadTx, Store, WriteTx } from '../store/store.ts'
 import { tables } from '../store/tables.ts'
+import { withScratch } from '../scratch.ts'
 import {
   chunkBytesFor,
   chunkCount,
   decodeChunkRequest,
-  encodeChunkAnswer,
   leafOf,
   merkleLevels,
   merkleProof,
   merkleRoot,
+  roomForAnswer,
   sealChunk,
+  sealChunkInPlace,
 } from './blob-chunks.ts'
 
 interface ServedBlob {
@@ -199,24 +201,32 @@ export class BlobSource {
 
   async #leavesOf(served: Omit<ServedBlob, 'leaves'>): Promise<readonly Uint8Array[]> {
     const leaves: Uint8Array[] = []
-    for (let index = 0; index < chunkCount(served.size, served.chunkBytes); index += 1)
-      leaves.push(leafOf(index, sealChunk(served.key, index, await this.#chunk(served, index))))
+    for (let index = 0; index < chunkCount(served.size, served.chunkBytes); index += 1) {
+      const leaf = await withScratch(sealedLength(served, index), async (sealed) => {
+        await this.#sealInto(served, index, sealed)
+        return leafOf(index, sealed)
+      })
+      leaves.push(leaf)
+    }
     return leaves
   }
 
   async #answerOf({ served, levels }: OpenBlob, index: number): Promise<Uint8Array> {
-    const plaintext = await this.#chunk(served, index)
-    return encodeChunkAnswer({ proof: merkleProof(levels, index), sealed: sealChunk(served.key, index, plaintext) })
+    const { answer, sealed } = roomForAnswer(merkleProof(levels, index), sealedLength(served, index) - aeadTagBytes)
+    await this.#sealInto(served, index, sealed)
+    return answer
   }
 
-  async #chunk(served: Omit<ServedBlob, 'leaves'>, index: number): Promise<Uint8Array> {
-    const { account, content, size, chunkBytes } = served
-    const pieces: Uint8Array[] = []
-    const range = { from: index * chunkBytes, to: Math.min(size, (index + 1) * chunkBytes) }
-    for await (const piece of this.#mailboxes.read(account, content, range)) pieces.push(piece)
-    return concat(...pieces)
+  async #sealInto(served: Omit<ServedBlob, 'leaves'>, index: number, sealed: Uint8Array): Promise<void> {
+    const { account, content, key, chunkBytes } = served
+    const plaintext = sealed.subarray(0, sealed.length - aeadTagBytes)
+    await this.#mailboxes.readInto(account, content, index * chunkBytes, plaintext)
+    sealChunkInPlace(key, index, sealed)
   }
 }
+
+const sealedLength = ({ size, chunkBytes }: Omit<ServedBlob, 'leaves'>, index: number): number =>
+  Math.min(chunkBytes, size - index * chunkBytes) + aeadTagBytes
 
 function preparedBlob(served: ServedBlob): PreparedBlob {
   const { leaves, size, chunkBytes, key } = served

@@ -16,7 +16,7 @@ import {
   chunkCount,
   decodeChunkAnswer,
   encodeChunkRequest,
-  openChunk,
+  openChunkInPlace,
   proofHolds,
 } from './blob-chunks.ts'
 import { FetchPlan } from './fetch-plan.ts'
@@ -133,6 +133,14 @@ export class Fetches {
     return await wanted.running
   }
 
+  /** What is here of it goes, unless somebody else wants it too. */
+  async discard(blob: Pick<WantedBlob, 'account' | 'root'>): Promise<void> {
+    const wanted = this.#wanted.get(nameOf(blob))
+    if (wanted === undefined || wanted.waiters > 1) return
+    const incoming = await this.#parts.blobs.openIncoming(blob.account, blob.root, wanted.blob)
+    await incoming.discard()
+  }
+
   /**
    * A chunk that came by another way than being asked for. What belongs to nothing on its way is left alone: it is in, or
    * its descriptor has not come. @returns whether it is durable, or wrong
@@ -221,7 +229,7 @@ export class Fetches {
   async #put(wanted: Wanted, incoming: IncomingBlob, index: number, answer: Uint8Array): Promise<void> {
     const { key, size, chunkBytes } = wanted.blob
     const sealed = provenChunk(wanted.blob, index, answer)
-    const plaintext = openChunk(key, index, sealed)
+    const plaintext = openChunkInPlace(key, index, sealed)
     const expected = index + 1 < chunkCount(size, chunkBytes) ? chunkBytes : size - index * chunkBytes
     if (plaintext?.length !== expected) throw new MyceliumError('malformed', { index })
     await incoming.put(index, plaintext)

@@ -76,6 +76,8 @@ export class Files implements AsyncDisposable {
   readonly #turns = new Turns(limits.filesAtOnce)
   /** By root: made here, and not yet in a message. */
   readonly #prepared = new Map<BlobRoot, PreparedBlob>()
+  /** By name of its pursuit: ends what is being fetched and is not wanted any more. */
+  readonly #goes = new Map<string, AbortController>()
   /** Octets promised to each author in this day: bounded, in memory. */
   readonly #promised = new Map<string, number>()
   #day = 0
@@ -200,6 +202,10 @@ export class Files implements AsyncDisposable {
     if (coming !== undefined) {
       removeArriving(tx, of)
       if (coming.refused === undefined) fileUse.add(tx, of.account, -coming.size)
+      tx.afterCommit(() => {
+        this.#goes.get(of.account + of.message)?.abort(new MyceliumError('expired'))
+        this.nudge()
+      })
     }
     const kept = keptFile(tx, of)
     if (kept === undefined) return
@@ -274,23 +280,33 @@ export class Files implements AsyncDisposable {
   #run(file: ArrivingFile): void {
     const { fetches } = this.#parts
     const wanted = { ...file, label: short(file.message) }
+    const name = file.account + file.message
     this.#pursuits.run({
-      name: file.account + file.message,
+      name,
       label: wanted.label,
       attempt: async () => await this.#turns.take(file.account + file.author, async () => await this.#attempt(file)),
       onBegin: () => fetches.want(wanted),
-      onEnd: () => fetches.unwant(wanted),
+      onEnd: () => {
+        this.#goes.delete(name)
+        fetches.unwant(wanted)
+      },
     })
   }
 
   /** True when it is here, or nobody wants it any more. */
   async #attempt(file: ArrivingFile): Promise<boolean> {
     const { store, runClock, fetches, sourcesOf } = this.#parts
-    const { signal } = this.#pursuits
-    if (signal.aborted) return true
-    if (store.read((tx) => arrivingFile(tx, file)) === undefined) return true
+    if (this.#pursuits.signal.aborted) return true
+    const go = new AbortController()
+    this.#goes.set(file.account + file.message, go)
+    const signal = AbortSignal.any([this.#pursuits.signal, go.signal])
+    if (store.read((tx) => arrivingFile(tx, file)) === undefined) {
+      await fetches.discard(file)
+      return true
+    }
     if (runClock.ageMs({ wallMs: file.sinceMs, runMs: file.sinceRunMs }) >= limits.messageExpiryMs) {
       await store.write((tx) => this.#forget(tx, file))
+      await fetches.discard(file)
       return true
     }
     const stored = await fetches.fetch(file, sourcesOf(file), { signal })

@@ -250,6 +250,8 @@ export interface Mailboxes {
     content: ContentId,
     range?: { readonly from: number; readonly to: number },
   ): AsyncIterable<Uint8Array>
+  /** As `Blobs.readInto`. */
+  readInto(account: Identity, content: ContentId, from: number, target: Uint8Array): Promise<void>
   /** All bytes at once when the message is small enough to be inline; `undefined` for blobs. Synchronous: the hot path. */
   readInline(account: Identity, content: ContentId): Uint8Array | undefined
   /** What `summarise` made of the message at delivery, made now where it is missing. @throws `no-such-message` */

@@ -374,6 +374,10 @@ class StoredMailboxes implements MailboxStore {
   ): AsyncIterable<Uint8Array> {
     return this.#blobs.read(account, content, range)
   }
+  async readInto(account: Identity, content: ContentId, from: number, target: Uint8Array): Promise<void> {
+    await this.#blobs.readInto(account, content, from, target)
+  }
+
   readInline(account: Identity, content: ContentId): Uint8Array | undefined {
     return this.#blobs.readInline(account, content)
   }

@@ -4,9 +4,10 @@
  * from another file.
  */
 import { type FileHandle, open } from 'node:fs/promises'
-import { aeadTagBytes, open as openSealed, sealInto } from '../crypto/aead.ts'
+import { aeadTagBytes, open as openSealed, openInto, sealInto } from '../crypto/aead.ts'
 import { MyceliumError } from '../errors.ts'
 import { limits } from '../limits.ts'
+import { withScratch } from '../scratch.ts'
 import type { BlobRow } from './content-rows.ts'
 
 const chunkBytes = limits.blobChunkBytes
@@ -26,13 +27,28 @@ function nonceOf(index: number, isLast: boolean): Uint8Array {
   return nonce
 }
 
-/** Seals plaintext that starts at a multiple of the chunk size; only the end of the blob may be shorter than a chunk. */
-export function sealChunks(
+/**
+ * Seals and writes plaintext that starts at a multiple of the chunk size; only the end of the blob may be shorter than a
+ * chunk. @throws `disk-full`
+ */
+export async function writeChunks(
+  file: FileHandle,
   blob: Pick<BlobRow, 'file' | 'key'>,
-  { plaintext, offset, isEnd }: { plaintext: Uint8Array; offset: number; isEnd: boolean },
-): { readonly bytes: Uint8Array; readonly position: number } {
+  part: { readonly plaintext: Uint8Array; readonly offset: number; readonly isEnd: boolean },
+): Promise<void> {
+  const octets = sealedRange({ from: 0, length: part.plaintext.length }).end
+  await withScratch(octets, async (bytes) => {
+    sealChunks(bytes, blob, part)
+    await writeAt(file, { bytes, position: sealedRange({ from: part.offset, length: 0 }).start })
+  })
+}
+
+function sealChunks(
+  bytes: Uint8Array,
+  blob: Pick<BlobRow, 'file' | 'key'>,
+  { plaintext, offset, isEnd }: { readonly plaintext: Uint8Array; readonly offset: number; readonly isEnd: boolean },
+): void {
   const first = offset / chunkBytes
-  const bytes = Buffer.allocUnsafeSlow(plaintext.length + Math.ceil(plaintext.length / chunkBytes) * aeadTagBytes)
   for (let at = 0; at < plaintext.length; at += chunkBytes) {
     const piece = plaintext.subarray(at, at + chunkBytes)
     const isLast = isEnd && at + chunkBytes >= plaintext.length
@@ -40,7 +56,6 @@ export function sealChunks(
     const target = bytes.subarray(number * sealedBytes, number * sealedBytes + piece.length + aeadTagBytes)
     sealInto(target, blob.key, nonceOf(first + number, isLast), piece, blob.file)
   }
-  return { bytes, position: first * sealedBytes }
 }
 
 /** Where in the file plaintext that starts and ends with chunks lies. */
@@ -53,10 +68,7 @@ export function sealedRange({ from, length }: { from: number; length: number }):
 }
 
 /** Writes all of it. @throws `disk-full` */
-export async function writeAt(
-  file: FileHandle,
-  { bytes, position }: { bytes: Uint8Array; position: number },
-): Promise<void> {
+async function writeAt(file: FileHandle, { bytes, position }: { bytes: Uint8Array; position: number }): Promise<void> {
   await spaceChecked(async () => {
     for (let at = 0; at < bytes.length;) {
       const { bytesWritten } = await file.write(bytes, at, bytes.length - at, position + at)
@@ -108,6 +120,32 @@ export async function* readBlob(
         yield plaintext.subarray(Math.max(0, from - start), Math.min(length, end - start))
       }
     }
+  } finally {
+    await file.close()
+  }
+}
+
+/**
+ * The same into memory of the caller, from a multiple of the chunk size on, to another one or the end.
+ * @throws `store-corrupt`
+ */
+export async function readBlobInto(path: string, blob: BlobRow, from: number, target: Uint8Array): Promise<void> {
+  const { start, end } = sealedRange({ from, length: target.length })
+  const file = await openBlob(path)
+  try {
+    await withScratch(end - start, async (sealed) => {
+      const { bytesRead } = await file.read(sealed, 0, sealed.length, start)
+      const last = chunkCount(blob.size) - 1
+      for (let at = 0; at < target.length; at += chunkBytes) {
+        const index = (from + at) / chunkBytes
+        const plaintext = target.subarray(at, at + chunkBytes)
+        const sealedAt = (at / chunkBytes) * sealedBytes
+        const one = sealed.subarray(sealedAt, sealedAt + plaintext.length + aeadTagBytes)
+        const isRead = sealedAt + one.length <= bytesRead
+        if (!isRead || !openInto(plaintext, blob.key, nonceOf(index, index === last), one, blob.file))
+          throw new MyceliumError('store-corrupt', { what: 'blob', chunk: index })
+      }
+    })
   } finally {
     await file.close()
   }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Ambient } from '../ambient.ts'
 import { concat, toHex } from '../bytes.ts'
 import { limits } from '../limits.ts'
-import { sealChunks, spaceChecked, syncDirectory, writeAt } from './blob-file.ts'
+import { spaceChecked, syncDirectory, writeChunks } from './blob-file.ts'
 import { type BlobRow, contentKeyBytes, fileIdBytes } from './content-rows.ts'
 
 export class BlobWriter {
@@ -50,7 +50,7 @@ export class BlobWriter {
   }
 
   async #write(plaintext: Uint8Array, isEnd: boolean): Promise<void> {
-    await writeAt(this.#handle, sealChunks(this.row, { plaintext, offset: this.#offset, isEnd }))
+    await writeChunks(this.#handle, this.row, { plaintext, offset: this.#offset, isEnd })
     this.#offset += plaintext.length
   }
 

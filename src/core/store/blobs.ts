@@ -12,7 +12,7 @@ import { decode } from '../codec.ts'
 import { MyceliumError } from '../errors.ts'
 import type { BlobRoot, ContentId, Identity } from '../ids.ts'
 import { limits } from '../limits.ts'
-import { readBlob } from './blob-file.ts'
+import { readBlob, readBlobInto } from './blob-file.ts'
 import { BlobWriter } from './blob-writer.ts'
 import { InlineIds } from './inline-ids.ts'
 import { ContentRefs } from './content-refs.ts'
@@ -68,6 +68,11 @@ export interface Blobs extends AsyncDisposable {
     content: ContentId,
     range?: { readonly from: number; readonly to: number },
   ): AsyncIterable<Uint8Array>
+  /**
+   * Fills `target` with what begins at `from`: a multiple of `limits.blobChunkBytes`, as is its length unless it reaches
+   * the end. @throws as `read`
+   */
+  readInto(account: Identity, content: ContentId, from: number, target: Uint8Array): Promise<void>
   /** All octets when they are in the row; `undefined` for blobs. @throws `no-such-message` */
   readInline(account: Identity, content: ContentId): Uint8Array | undefined
   /**
@@ -232,6 +237,12 @@ class FileBlobs implements Blobs {
     }
     const part = row.bytes.subarray(Math.max(0, from), Math.max(0, to))
     if (part.length > 0) yield part
+  }
+
+  async readInto(account: Identity, content: ContentId, from: number, target: Uint8Array): Promise<void> {
+    const row = this.#known(account, content)
+    if (row.kind === 'blob') await readBlobInto(this.#fileOf(row), row, from, target)
+    else target.set(row.bytes.subarray(from, from + target.length))
   }
 
   readInline(account: Identity, content: ContentId): Uint8Array | undefined {

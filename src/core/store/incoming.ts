@@ -13,7 +13,7 @@ import { aeadTagBytes } from '../crypto/aead.ts'
 import { hasCode, MyceliumError } from '../errors.ts'
 import type { BlobRoot, ContentId, Identity } from '../ids.ts'
 import { limits } from '../limits.ts'
-import { chunkCount, readBlob, sealChunks, sealedRange, spaceChecked, syncDirectory, writeAt } from './blob-file.ts'
+import { chunkCount, readBlob, sealedRange, spaceChecked, syncDirectory, writeChunks } from './blob-file.ts'
 import type { StoredContent } from './blobs.ts'
 import { type BlobRow, contentKeyBytes, fileIdBytes, incomingRow, type IncomingRow } from './content-rows.ts'
 import type { ReadTx, Store, WriteTx } from './store.ts'
@@ -155,12 +155,8 @@ class Incoming implements IncomingBlob {
       throw new MyceliumError('malformed', { index, bytes: plaintext.length })
     if (hasBit(this.#have, index)) return
     if (!this.#services.store.read((tx) => tx.has(tables.incomingBlobs, this.#key))) this.#expired()
-    const sealed = sealChunks(this.#row, {
-      plaintext,
-      offset: index * this.#row.chunkBytes,
-      isEnd: index === this.#count - 1,
-    })
-    await withFile(this.#path, 'r+', async (file) => await writeAt(file, sealed))
+    const part = { plaintext, offset: index * this.#row.chunkBytes, isEnd: index === this.#count - 1 }
+    await withFile(this.#path, 'r+', async (file) => await writeChunks(file, this.#row, part))
     if (hasBit(this.#have, index)) return
     if (index === this.#hashedTo) {
       this.#hash.update(plaintext)
