@@ -48,7 +48,7 @@ const lines: Record<ErrorCode, Line> = {
   'no-such-relay': 'no such relay in use; see: relay list',
   'no-such-device': 'no such device of this account; see: device list',
   'link-invalid': 'this link is not good, or over: make a new one on the first device with: device link',
-  'not-permitted': 'this device may not do that: an older one may, or the recovery words (--words-stdin)',
+  'device-not-permitted': 'this device may not do that: an older one may, or the recovery words (--words-stdin)',
   'not-confirmed': 'the two sides did not both say that the digits are the same; nothing was linked',
   'not-running': 'the gateway is not running on this home; start it with: run',
   'home-invalid': ({ reason }) =>

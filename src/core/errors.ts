@@ -41,7 +41,7 @@ export const errorCodes = [
   'no-such-relay',
   'no-such-device',
   'link-invalid', // no link for a new device, or one that is over
-  'not-permitted', // the log does not let this device say that
+  'device-not-permitted', // the log does not let this device say that
   'not-confirmed', // one of the two sides did not say that the digits are the same
   'not-running',
   'home-invalid', // not a home, of a later version, or damaged

@@ -376,7 +376,7 @@ test('a newer device cuts the first one off with the recovery words, and not wit
   const revoke = async (given?: string): Promise<void> =>
     await lap.knowledge.accounts.revokeDevice(lap.account, deviceOf(desk), given)
   const code = (expected: string) => expect.objectContaining({ code: expected })
-  await expect(revoke()).rejects.toThrow(code('not-permitted'))
+  await expect(revoke()).rejects.toThrow(code('device-not-permitted'))
   const others = `${'abandon '.repeat(23)}art`
   await expect(revoke(others)).rejects.toThrow(code('words-wrong'))
   await expect(revoke('not words')).rejects.toThrow(code('invalid-mnemonic'))

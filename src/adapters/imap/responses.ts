@@ -86,7 +86,7 @@ const answers: Record<ErrorCode, Tagged> = {
   'no-such-relay': internal,
   'no-such-device': internal,
   'link-invalid': internal,
-  'not-permitted': internal,
+  'device-not-permitted': internal,
   'not-confirmed': internal,
   'not-running': internal,
   'home-invalid': internal,

@@ -129,7 +129,7 @@ const replyFor: Readonly<Record<ErrorCode, Reply>> = {
   'no-such-relay': ours,
   'no-such-device': ours,
   'link-invalid': ours,
-  'not-permitted': ours,
+  'device-not-permitted': ours,
   'not-confirmed': ours,
   'not-running': ours,
   'home-invalid': ours,

@@ -333,7 +333,7 @@ export class Accounts {
     if (!isActive(state, device)) throw new MyceliumError('no-such-device')
     const content = { kind: 'revoke-device', device } as const
     if (words === undefined) {
-      if (!mayRevoke(state, own.id, device)) throw new MyceliumError('not-permitted')
+      if (!mayRevoke(state, own.id, device)) throw new MyceliumError('device-not-permitted')
       await this.#append(identity, content, () => {})
       return
     }

@@ -89,7 +89,7 @@ export class Linking {
     const { accounts, ambient, overlay } = this.#parts
     const { state, device } = accounts.get(account)
     if (state.devices.get(device.id)?.grants.link !== true || !isActive(state, device.id))
-      throw new MyceliumError('not-permitted')
+      throw new MyceliumError('device-not-permitted')
     for (const [id, offer] of this.#offers) if (offer.account === account) this.#offers.delete(id)
     const secret = newLinkSecret(ambient.random)
     const expiresAtMs = Math.floor((ambient.clock.nowMs() + limits.deviceLinkMs) / 60_000) * 60_000 + 60_000
