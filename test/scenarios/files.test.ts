@@ -239,3 +239,14 @@ function asking(before: (request: Uint8Array) => void): (overlay: Overlay) => Ov
     [Symbol.asyncDispose]: async () => await overlay[Symbol.asyncDispose](),
   })
 }
+
+test('a file that one device of an account sent is had by the other one, while its recipient is away', async () => {
+  const { world, alice: desk, bob } = await friends()
+  await using _ = world
+  const lap = await world.gateway('lap', { joins: desk })
+  world.network.disconnect('lap', 'bob')
+  const bytes = content(300_000)
+  const message = await sendFile(desk, bob, bytes)
+  await expect.poll(() => stateOf(lap, message), patience).toBe('here')
+  expect((await read(lap, message)).equals(bytes)).toBe(true)
+}, 60_000)

@@ -607,9 +607,9 @@ class RunningDelivery implements Delivery {
     const others = this.groups.others(account, conversation).filter((who) => who !== author)
     const away = [
       ...devicesOf(author).toSorted((a, b) => Number(b.device === device) - Number(a.device === device)),
-      ...others.flatMap(devicesOf),
+      ...[account, ...others].flatMap(devicesOf),
     ].flatMap(({ where }) => where ?? [])
-    const isHere = [author, ...others].some((who) => directory.isOwn(who))
+    const isHere = [author, ...others].some((who) => who !== account && directory.isOwn(who))
     const all = isHere ? [here, ...away] : away
     return all.filter(({ gateway }, at) => all.findIndex((one) => one.gateway === gateway) === at)
   }
