@@ -68,6 +68,8 @@ interface Peer {
   /** Questions of the other side, one after the other. */
   serving: Promise<void>
   asked: number
+  /** This side may send too. */
+  isReady: boolean
   /** A comparison is under way; another one is wanted after it. */
   comparing: Promise<void> | undefined
   again: boolean
@@ -119,9 +121,17 @@ export class Sync implements AsyncDisposable {
   ready(pair: Pair): void {
     const { replicas } = this.#parts.replication
     if (!replicas.follows(pair.account) || this.#stop.signal.aborted) return
-    this.lost(pair)
-    // what changed while nobody was linked was told to nobody
-    for (const { kind } of replicas.kinds()) this.#lists.drop(pair.account, kind)
+    // the other side's hello may have been done first, and its questions be here already
+    const known = this.#peers.get(pairName(pair))
+    if (known?.isReady === true) this.lost(pair)
+    const peer = this.#peer(pair)
+    peer.isReady = true
+    this.#compare(peer)
+  }
+
+  #peer(pair: Pair): Peer {
+    const known = this.#peers.get(pairName(pair))
+    if (known !== undefined) return known
     const peer: Peer = {
       pair,
       lost: new AbortController(),
@@ -130,9 +140,10 @@ export class Sync implements AsyncDisposable {
       asked: 0,
       comparing: undefined,
       again: false,
+      isReady: false,
     }
     this.#peers.set(pairName(pair), peer)
-    this.#compare(peer)
+    return peer
   }
 
   lost(pair: Pair): void {
@@ -155,7 +166,7 @@ export class Sync implements AsyncDisposable {
    * devices that are linked waits a moment.
    */
   isTooSoon(account: Identity, stranger: Identity): boolean {
-    if (![...this.#peers.values()].some(({ pair }) => pair.account === account)) return false
+    if (![...this.#peers.values()].some(({ pair, isReady }) => isReady && pair.account === account)) return false
     const nowMs = this.#parts.ambient.clock.monotonicMs()
     const name = account + stranger
     const since = this.#strangers.get(name) ?? nowMs
@@ -172,8 +183,8 @@ export class Sync implements AsyncDisposable {
   }
 
   #take(pair: Pair, message: SyncMessage): void {
-    const peer = this.#peers.get(pairName(pair))
-    if (peer === undefined) return
+    if (this.#stop.signal.aborted || !this.#parts.replication.replicas.follows(pair.account)) return
+    const peer = this.#peer(pair)
     switch (message.kind) {
       case 'answer':
       case 'differing':
@@ -367,18 +378,19 @@ export class Sync implements AsyncDisposable {
   ): Promise<void> {
     const differing: number[] = []
     for (const { of, ...theirs } of kinds) {
-      const { set } = await this.#known(pair.account, of)
+      const { set } = await this.#known(pair.account, of, 0)
       if (!isSame(set.fingerprint(0, set.count), theirs)) differing.push(of)
     }
     this.#say(pair, { kind: 'differing', ticket, kinds: differing })
   }
 
-  /** For an answer; of a kind that only the other device has, nothing is here. */
-  async #known(account: Identity, of: number): Promise<Pick<ItemList, 'set'>> {
+  /**
+   * For an answer; of a kind that only the other device has, nothing is here. A comparison begins with what there is now:
+   * what comes during it is told as it comes.
+   */
+  async #known(account: Identity, of: number, staleMs: number): Promise<Pick<ItemList, 'set'>> {
     const replicated = this.#parts.replication.replicas.kind(of)
-    return replicated === undefined
-      ? { set: new ItemSet([]) }
-      : await this.#lists.list(account, replicated, limits.replicaStaleMs)
+    return replicated === undefined ? { set: new ItemSet([]) } : await this.#lists.list(account, replicated, staleMs)
   }
 
   async #answerAsk(
@@ -386,7 +398,7 @@ export class Sync implements AsyncDisposable {
     { ticket, of, question }: Extract<SyncMessage, { readonly kind: 'ask' }>,
   ): Promise<void> {
     const asked = decodeQuestion(question)
-    const { set } = await this.#known(pair.account, of)
+    const { set } = await this.#known(pair.account, of, limits.replicaStaleMs)
     this.#say(pair, { kind: 'answer', ticket, answer: encodeAnswer(answerRanges(set, asked)) })
   }
 
