@@ -98,10 +98,12 @@ export class Sync implements AsyncDisposable {
   readonly #unwatch: () => void
   readonly #timer: NodeJS.Timeout
   #telling: NodeJS.Timeout | undefined
-  #ticket = 0
+  /** An answer to the process before this one may still be on its way: its numbers must not be taken for ours. */
+  #ticket: number
 
   constructor(parts: SyncParts) {
     this.#parts = parts
+    this.#ticket = Buffer.from(parts.ambient.random.bytes(4)).readUInt32BE()
     this.#lists = new ItemLists(parts.store, parts.ambient.clock)
     this.#segments = new Segments(parts.ambient)
     this.#records = new SegmentRecords({ ...parts, segments: this.#segments })
@@ -493,7 +495,7 @@ export class Sync implements AsyncDisposable {
   // Questions
 
   async #call(peer: Peer, messageOf: (ticket: number) => SyncMessage): Promise<Answer> {
-    this.#ticket = (this.#ticket + 1) % 0xffff_ffff
+    this.#ticket = (this.#ticket + 1) % 0x1_0000_0000
     const ticket = this.#ticket
     if (peer.lost.signal.aborted) throw new MyceliumError('unreachable')
     const { promise, resolve, reject } = Promise.withResolvers<Answer>()
