@@ -143,11 +143,11 @@ export const limits = {
   replicaGetIdsMax: 512, // ours: items asked for at once
   replicaSegmentBytesMax: 1000 * 1024, // DESIGN §6: many small messages in one segment, one chunk
   replicaInlineBytesMax: 256 * 1024, // ours: a longer content travels by itself
-  replicaAskMs: 60_000, // ours: one answer of another device
+  replicaAskMs: 20_000, // ours: one answer of another device
   replicaServedMax: 24, // ours: segments and contents that may be asked for now
   replicaServedMs: 10 * 60_000, // ours
   replicaEveryMs: 3600_000, // ours: between two times that connected devices compare all that they have
-  replicaRetryMs: 60_000, // ours: after a comparison that broke off
+  replicaRetryMs: 5_000, // ours: after a comparison that broke off
   strangerWaitMs: 1_500, // ours: before somebody whom one of several linked devices does not know counts as a stranger
   strangersRememberedMax: 1000, // ours
   replicaStaleMs: 2_000, // ours: how old the list of items may be from which another device is answered

@@ -350,7 +350,9 @@ class RunningDelivery implements Delivery {
         if (pair.peer === pair.account) this.#sync.ready(pair)
       },
       onClosed: (link, pairs) => {
-        for (const pair of pairs) if (pair.peer === pair.account) this.#sync.lost(pair)
+        // another link may have taken its place before it was over
+        for (const pair of pairs)
+          if (pair.peer === pair.account && this.#hub.readyLinkOf(pair) === undefined) this.#sync.lost(pair)
         this.#switchboard.lost(link, pairs)
       },
       onSpent: (pair) => this.#switchboard.courier(pair.account, pair.peer).lost(),

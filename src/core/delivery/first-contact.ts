@@ -333,7 +333,9 @@ export class FirstContact {
     if (claim.identity !== account && !keyring.hasHadHead(account, seenLogHead)) return undefined
     const { introduction, capability, ...greeting } = decodeGreeting(claim.introduction)
     const isStranger = claim.identity !== account && keyring.contact(account, claim.identity) === undefined
-    if (isStranger && capability === undefined && this.#parts.isTooSoon(account, claim.identity)) return undefined
+    // an invitation that another device of ours made is known there, and the contact soon here
+    const isInvited = capability !== undefined && keyring.capabilityOpens(account, capability)
+    if (isStranger && !isInvited && this.#parts.isTooSoon(account, claim.identity)) return undefined
     const who = { introduction, claimed: claim.identity, capability, source, flight: flightKey, seenLogHead }
     const contact = keyring.meet(tx, account, who)
     const peer = contact.devices.find((one) => one.device === claim.device)

@@ -28,11 +28,6 @@ export class ItemLists {
     this.#generations.set(name, (this.#generations.get(name) ?? 0) + 1)
   }
 
-  /** The next one is made anew. */
-  drop(account: Identity, kind: number): void {
-    this.#lists.delete(`${account} ${kind}`)
-  }
-
   /** @param staleMs how old it may be when something has changed since */
   async list(account: Identity, replicated: Replicated, staleMs: number): Promise<ItemList> {
     const name = `${account} ${replicated.kind}`

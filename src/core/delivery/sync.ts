@@ -68,6 +68,8 @@ interface Peer {
   /** Questions of the other side, one after the other. */
   serving: Promise<void>
   asked: number
+  /** This side may send too. */
+  isReady: boolean
   /** A comparison is under way; another one is wanted after it. */
   comparing: Promise<void> | undefined
   again: boolean
@@ -96,10 +98,12 @@ export class Sync implements AsyncDisposable {
   readonly #unwatch: () => void
   readonly #timer: NodeJS.Timeout
   #telling: NodeJS.Timeout | undefined
-  #ticket = 0
+  /** An answer to the process before this one may still be on its way: its numbers must not be taken for ours. */
+  #ticket: number
 
   constructor(parts: SyncParts) {
     this.#parts = parts
+    this.#ticket = Buffer.from(parts.ambient.random.bytes(4)).readUInt32BE()
     this.#lists = new ItemLists(parts.store, parts.ambient.clock)
     this.#segments = new Segments(parts.ambient)
     this.#records = new SegmentRecords({ ...parts, segments: this.#segments })
@@ -119,9 +123,17 @@ export class Sync implements AsyncDisposable {
   ready(pair: Pair): void {
     const { replicas } = this.#parts.replication
     if (!replicas.follows(pair.account) || this.#stop.signal.aborted) return
-    this.lost(pair)
-    // what changed while nobody was linked was told to nobody
-    for (const { kind } of replicas.kinds()) this.#lists.drop(pair.account, kind)
+    // the other side's hello may have been done first, and its questions be here already
+    const known = this.#peers.get(pairName(pair))
+    if (known?.isReady === true) this.lost(pair)
+    const peer = this.#peer(pair)
+    peer.isReady = true
+    this.#compare(peer)
+  }
+
+  #peer(pair: Pair): Peer {
+    const known = this.#peers.get(pairName(pair))
+    if (known !== undefined) return known
     const peer: Peer = {
       pair,
       lost: new AbortController(),
@@ -130,9 +142,10 @@ export class Sync implements AsyncDisposable {
       asked: 0,
       comparing: undefined,
       again: false,
+      isReady: false,
     }
     this.#peers.set(pairName(pair), peer)
-    this.#compare(peer)
+    return peer
   }
 
   lost(pair: Pair): void {
@@ -155,7 +168,7 @@ export class Sync implements AsyncDisposable {
    * devices that are linked waits a moment.
    */
   isTooSoon(account: Identity, stranger: Identity): boolean {
-    if (![...this.#peers.values()].some(({ pair }) => pair.account === account)) return false
+    if (![...this.#peers.values()].some(({ pair, isReady }) => isReady && pair.account === account)) return false
     const nowMs = this.#parts.ambient.clock.monotonicMs()
     const name = account + stranger
     const since = this.#strangers.get(name) ?? nowMs
@@ -172,8 +185,8 @@ export class Sync implements AsyncDisposable {
   }
 
   #take(pair: Pair, message: SyncMessage): void {
-    const peer = this.#peers.get(pairName(pair))
-    if (peer === undefined) return
+    if (this.#stop.signal.aborted || !this.#parts.replication.replicas.follows(pair.account)) return
+    const peer = this.#peer(pair)
     switch (message.kind) {
       case 'answer':
       case 'differing':
@@ -367,18 +380,19 @@ export class Sync implements AsyncDisposable {
   ): Promise<void> {
     const differing: number[] = []
     for (const { of, ...theirs } of kinds) {
-      const { set } = await this.#known(pair.account, of)
+      const { set } = await this.#known(pair.account, of, 0)
       if (!isSame(set.fingerprint(0, set.count), theirs)) differing.push(of)
     }
     this.#say(pair, { kind: 'differing', ticket, kinds: differing })
   }
 
-  /** For an answer; of a kind that only the other device has, nothing is here. */
-  async #known(account: Identity, of: number): Promise<Pick<ItemList, 'set'>> {
+  /**
+   * For an answer; of a kind that only the other device has, nothing is here. A comparison begins with what there is now:
+   * what comes during it is told as it comes.
+   */
+  async #known(account: Identity, of: number, staleMs: number): Promise<Pick<ItemList, 'set'>> {
     const replicated = this.#parts.replication.replicas.kind(of)
-    return replicated === undefined
-      ? { set: new ItemSet([]) }
-      : await this.#lists.list(account, replicated, limits.replicaStaleMs)
+    return replicated === undefined ? { set: new ItemSet([]) } : await this.#lists.list(account, replicated, staleMs)
   }
 
   async #answerAsk(
@@ -386,7 +400,7 @@ export class Sync implements AsyncDisposable {
     { ticket, of, question }: Extract<SyncMessage, { readonly kind: 'ask' }>,
   ): Promise<void> {
     const asked = decodeQuestion(question)
-    const { set } = await this.#known(pair.account, of)
+    const { set } = await this.#known(pair.account, of, limits.replicaStaleMs)
     this.#say(pair, { kind: 'answer', ticket, answer: encodeAnswer(answerRanges(set, asked)) })
   }
 
@@ -481,7 +495,7 @@ export class Sync implements AsyncDisposable {
   // Questions
 
   async #call(peer: Peer, messageOf: (ticket: number) => SyncMessage): Promise<Answer> {
-    this.#ticket = (this.#ticket + 1) % 0xffff_ffff
+    this.#ticket = (this.#ticket + 1) % 0x1_0000_0000
     const ticket = this.#ticket
     if (peer.lost.signal.aborted) throw new MyceliumError('unreachable')
     const { promise, resolve, reject } = Promise.withResolvers<Answer>()
