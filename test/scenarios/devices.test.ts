@@ -489,6 +489,7 @@ test('a device that comes later is in the groups of its account, and reads and w
     .toBe(2)
   await say(bob, 'two')
   for (const device of [desk, lap]) await expect.poll(() => texts(device), patience).toEqual(['one', 'two'])
+  await expect.poll(() => lap.node.delivery.groups.row(lap.account, group)?.state, patience).toBe('joined')
   await say(lap, 'three')
   for (const who of [bob, desk]) await expect.poll(() => texts(who), patience).toEqual(['one', 'two', 'three'])
 }, 120_000)

@@ -5,9 +5,8 @@
 import { toHex } from '../bytes.ts'
 import { decode, encode, hexId, record, u64 } from '../codec.ts'
 import { labelledHash } from '../crypto/kdf.ts'
-import { MyceliumError } from '../errors.ts'
-import { readGroupOp, type SignedGroupOp, signedGroupOpCodec } from '../group/op.ts'
-import type { GroupId, Identity } from '../ids.ts'
+import { headsCodec, readGroupOp, type SignedGroupOp, signedGroupOpCodec } from '../group/op.ts'
+import type { GroupId, GroupOpId, Identity } from '../ids.ts'
 import {
   type ItemSlice,
   type MergeSource,
@@ -22,18 +21,22 @@ import { tables } from '../store/tables.ts'
 import { type GroupBook, type GroupState, groupStateCodec } from './group-book.ts'
 
 interface OpState {
-  readonly group: GroupId
+  /** By which the group was founded: whatever comes first can be kept. */
+  readonly first: SignedGroupOp
   readonly op: SignedGroupOp
   readonly state: GroupState
   readonly addedBy: Identity
   readonly sinceMs: number
+  /** Where the group stands on the other device: without them it is not all here. */
+  readonly heads: readonly GroupOpId[]
 }
 const opState = record<OpState>({
-  group: hexId<GroupId>(32),
+  first: signedGroupOpCodec,
   op: signedGroupOpCodec,
   state: groupStateCodec,
   addedBy: hexId<Identity>(32),
   sinceMs: u64,
+  heads: headsCodec,
 })
 
 const itemOf = (id: string): ItemId => id.slice(0, 32)
@@ -71,24 +74,29 @@ export class SharedGroups implements Replicated {
     for (const { group, state, addedBy, sinceMs } of book.rows(tx, account)) {
       const prefix = Buffer.concat([book.key(tx, account, group), Buffer.from(item, 'hex')])
       for (const { value } of tx.range(tables.groupOps, { prefix, limit: 1 }))
-        return encode(opState, { group, op: decode(signedGroupOpCodec, value), state, addedBy, sinceMs })
+        return encode(opState, {
+          first: book.group(tx, account, group)!.signed(group as string as GroupOpId)!,
+          op: decode(signedGroupOpCodec, value),
+          state,
+          addedBy,
+          sinceMs,
+          heads: book.group(tx, account, group)!.heads,
+        })
     }
     return undefined
   }
 
-  /** What cannot be added yet, as its group's first operation is not here, is left out: it comes again. */
+  /** The account is in the group here once all of it is: half of it would say that new keys are due. */
   merge(tx: WriteTx, { account, device }: MergeSource, states: readonly Uint8Array[]): void {
     const { book, replicas, nowMs } = this.#parts
     for (const encoded of states) {
-      const { group: id, op, state, addedBy, sinceMs } = decode(opState, encoded)
-      const signed = { body: Uint8Array.from(op.body), signature: Uint8Array.from(op.signature) }
-      const read = readGroupOp(signed)
-      const isFirst = read.op.action.kind === 'create'
-      const known = book.group(tx, account, id)
-      if (known === undefined && !isFirst) continue
-      const group = known ?? book.open(tx, account, signed)
-      if (group.id !== id) throw new MyceliumError('malformed', { reason: 'group' })
-      if (!isFirst) book.add(tx, account, group, signed, nowMs())
+      const { first, op, state, addedBy, sinceMs, heads } = decode(opState, encoded)
+      const { id: founding } = readGroupOp(first)
+      const id = founding as string as GroupId
+      const group = book.group(tx, account, id) ?? book.open(tx, account, owned(first))
+      const read = readGroupOp(op)
+      if (read.id !== founding) book.add(tx, account, group, owned(op), nowMs())
+      if (!heads.every((head) => group.has(head))) continue
       const row = book.row(tx, account, id)
       const isIn = group.state.members.has(account)
       const next: GroupState = !isIn ? 'left' : row?.state === 'joined' || state === 'joined' ? 'joined' : 'invited'
@@ -98,3 +106,9 @@ export class SharedGroups implements Replicated {
     }
   }
 }
+
+/** Out of the buffer in which it came. */
+const owned = ({ body, signature }: SignedGroupOp): SignedGroupOp => ({
+  body: Uint8Array.from(body),
+  signature: Uint8Array.from(signature),
+})

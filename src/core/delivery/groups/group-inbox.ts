@@ -401,7 +401,9 @@ export class GroupInbox implements Disposable {
     if (group === undefined) return
     const isIn = group.state.members.has(account)
     const row = book.row(tx, account, id)
-    if (isIn && (row === undefined || (row.state === 'left' && !before.isIn))) {
+    // it is still coming from another device of the account
+    if (before.isIn && row === undefined) return
+    if (isIn && !before.isIn && (row === undefined || row.state === 'left')) {
       const isTrusted = keyring.accounts().includes(from) || keyring.contact(account, from)?.state === 'active'
       book.putRow(tx, account, {
         group: id,
