@@ -23,6 +23,9 @@ import { quantile } from './support/quantile.ts'
 import type { StrangerRequest } from './support/stranger-process.ts'
 
 const floodProcesses = 2
+/** Of each process, every one at an address of its own: near the most connections that a gateway accepts. */
+const floodGateways = 192
+const quickGateways = 48
 const mailEveryMs = 400
 const fetchEveryMs = 500
 const arrivalMsMax = 30_000
@@ -47,7 +50,7 @@ export const bench: Bench = async ({ quick, say }) => {
   )
   const write = async (name: string): Promise<boolean> =>
     await strangers.ask<boolean>({ ...victim, do: 'write', name, withinMs: honestMsMax })
-  const flood = await startFlood(victim, flights, scope)
+  const flood = await startFlood(victim, { flights, gateways: quick ? quickGateways : floodGateways }, scope)
   const ticker = setInterval(() => void flood.progress().then(say), 10_000)
   scope.defer(() => clearInterval(ticker))
   const cpuBefore = processorMs(alice.pid)
@@ -103,6 +106,8 @@ function results(of: {
     { name: 'requests_mailbox', unit: 'count', value: of.requests },
     { name: 'fetch_p95', unit: 'ms', value: tenths(quantile(of.fetchMs, 0.95)) },
     { name: 'victim_cpu', unit: '%', value: Math.round((of.usedCpu / of.floodMs) * 100) },
+    { name: 'victim_cpu_flight', unit: 'us', value: Math.round((of.usedCpu * 1000) / counted.sent) },
+    { name: 'flooder_cpu_flight', unit: 'us', value: Math.round((counted.cpuMs * 1000) / counted.sent) },
     { name: 'generate', unit: 'us', value: Math.round(counted.generateUs) },
   ]
 }
@@ -140,7 +145,11 @@ interface Flood {
 }
 
 /** Some processes that send one flight after another, and one that does the work that is demanded of it. */
-async function startFlood(victim: Victim, flights: number, scope: AsyncDisposableStack): Promise<Flood> {
+async function startFlood(
+  victim: Victim,
+  { flights, gateways }: { readonly flights: number; readonly gateways: number },
+  scope: AsyncDisposableStack,
+): Promise<Flood> {
   const { multiaddr: at, identity, bundle } = victim
   const startOne = async () =>
     scope.use(await startChild<FloodRequest>({ program: 'flood-process.ts', args: ['flood'] }))
@@ -149,13 +158,20 @@ async function startFlood(victim: Victim, flights: number, scope: AsyncDisposabl
     const isWorking = number === floodProcesses
     const shape = isWorking
       ? { flights, gateways: 4, works: true }
-      : { flights: Math.ceil(flights / floodProcesses), gateways: 48, works: false }
+      : { flights: Math.ceil(flights / floodProcesses), gateways, works: false }
     return await child.ask<FloodCounts>({ do: 'flood', at, identity, bundle, block: number + 1, ...shape })
   })
   for (const order of orders) order.catch(() => {})
   const startedAt = performance.now()
   const all = async (what: 'counts' | 'stop'): Promise<FloodCounts> =>
-    summed(await Promise.all(children.map((child) => child.ask<FloodCounts>({ do: what }))))
+    summed(
+      await Promise.all(
+        children.map(async (child, number) => {
+          const counts = await child.ask<FloodCounts>({ do: what })
+          return number === floodProcesses ? { ...counts, cpuMs: 0 } : counts
+        }),
+      ),
+    )
   return {
     done: Promise.all(orders.slice(0, floodProcesses)),
     async progress() {
@@ -175,6 +191,7 @@ const summed = (all: readonly FloodCounts[]): FloodCounts =>
     unheard: sum.unheard + one.unheard,
     worked: sum.worked + one.worked,
     generateUs: Math.max(sum.generateUs, one.generateUs),
+    cpuMs: sum.cpuMs + one.cpuMs,
   }))
 
 interface ContactMails {

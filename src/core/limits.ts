@@ -458,8 +458,12 @@ export const limits = {
   asksPerPeerMax: 8, // ours: at once, in each direction
   asksMax: 64, // ours: answered at once, over all peers
   asksStrangersMax: 48, // ours: of them, for gateways that no contact lives at
-  strangerAsksPerSecond: 20, // ours: from one address, of such gateways
+  asksArrivingMax: 512, // ours: of strangers, that arrive or wait for their turn; each holds up to 64 KB
+  asksArrivingPerSourceMax: 16, // ours: of them, from one address
+  strangerAskReadMs: 10_000, // ours: for one of them to arrive
+  strangerAsksPerSecond: 4, // ours: from one address, of such gateways; each costs half a millisecond of processor
   strangerAsksBurst: 64, // ours
+  strangerAsksAheadMax: 8, // ours: from one address, that wait for their turn: two seconds
   strangerAsksIgnoredMax: 16, // ours: refused one after another for going too fast, then the connection is closed
   askRequestBytesMax: 64 * 1024, // ours
   askAnswerBytesMax: 1024 * 1024 + 64 * 1024, // DESIGN §5: a blob chunk of 1 MB and its proof

@@ -34,6 +34,17 @@ export class TokenBucket {
     return true
   }
 
+  /**
+   * Takes one that may not be there yet.
+   * @param aheadMax how many may have been taken so
+   * @returns milliseconds until it is there; `undefined`, and nothing is taken, when too many were
+   */
+  reserve(nowMs: number, aheadMax: number): number | undefined {
+    if (!this.has(nowMs, 1 - aheadMax)) return undefined
+    this.#tokens -= 1
+    return Math.max(0, (-this.#tokens / this.#pace.perSecond) * 1000)
+  }
+
   #refill(nowMs: number): void {
     const gained = ((nowMs - (this.#atMs ?? nowMs)) / 1000) * this.#pace.perSecond
     this.#tokens = Math.min(this.#pace.burst, this.#tokens + gained)
@@ -57,10 +68,19 @@ export class TokenBuckets {
   }
 
   take(name: string, nowMs: number, amount = 1): boolean {
+    return this.#touched(name).take(nowMs, amount)
+  }
+
+  /** As `reserve` of one bucket. */
+  reserve(name: string, nowMs: number, aheadMax: number): number | undefined {
+    return this.#touched(name).reserve(nowMs, aheadMax)
+  }
+
+  #touched(name: string): TokenBucket {
     const bucket = this.#buckets.get(name) ?? new TokenBucket(this.#pace)
     this.#buckets.delete(name)
     this.#buckets.set(name, bucket)
     if (this.#buckets.size > this.#max) this.#buckets.delete(this.#buckets.keys().next().value!)
-    return bucket.take(nowMs, amount)
+    return bucket
   }
 }

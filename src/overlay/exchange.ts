@@ -55,11 +55,17 @@ const reasonOf = (outcome: number | undefined): string =>
         ? 'request too large'
         : 'garbled answer'
 
+export interface Answering extends AskBounds {
+  readonly handler: AskHandler
+  /** Asked once the request is here; whoever may not be answered hears that we are busy. */
+  readonly mayAnswer?: (signal: AbortSignal) => Promise<boolean>
+}
+
 /** Reads a request, has it answered, and sends the answer. @throws `peer-misbehaved` for what is no request */
 export async function answerOver(
   pipe: Pipe,
   { from, source }: { readonly from: GatewayId; readonly source: string },
-  { handler, requestMax, answerMax, msMax, readMs = () => msMax }: AskBounds & { readonly handler: AskHandler },
+  { handler, mayAnswer, requestMax, answerMax, msMax, readMs = () => msMax }: Answering,
 ): Promise<void> {
   const left = new AbortController()
   using deadline = new Deadline(msMax, pipe.closed, left.signal)
@@ -76,12 +82,21 @@ export async function answerOver(
   }
   const request = await arrived(octets)
   // an asker that ends its side, or says more, no longer waits for the answer
-  const leave = (): void => left.abort(new MyceliumError('unreachable', { reason: 'asker left' }))
+  let isAnswered = false
+  const leave = (): void => {
+    if (!isAnswered) left.abort(new MyceliumError('unreachable', { reason: 'asker left' }))
+  }
   reader.handOver({ data: leave, ended: leave })
+  if (mayAnswer !== undefined) {
+    const isReady = await mayAnswer(signal)
+    signal.throwIfAborted()
+    if (!isReady) return refuse(pipe, outcomes.busy)
+  }
   const answer = await handler(request, { from, source, signal })
   if (answer === undefined || answer.length > answerMax) return refuse(pipe, outcomes.refused)
   pipe.write(Uint8Array.of(outcomes.answered, ...lengthBytesOf(answer)))
   await writeSlowly(pipe, answer, signal)
+  isAnswered = true
   pipe.end()
 }
 
@@ -109,10 +124,12 @@ async function writeSlowly(pipe: Pipe, bytes: Uint8Array, signal: AbortSignal): 
   }
 }
 
-function framed(bytes: Uint8Array): Uint8Array {
-  const frame = Buffer.allocUnsafeSlow(lengthBytes + bytes.length)
-  frame.writeUInt32BE(bytes.length)
-  frame.set(bytes, lengthBytes)
+/** In one piece: each write costs a frame, a TLS record and more. */
+function framed(bytes: Uint8Array, before: readonly number[] = []): Uint8Array {
+  const frame = Buffer.allocUnsafeSlow(before.length + lengthBytes + bytes.length)
+  frame.set(before)
+  frame.writeUInt32BE(bytes.length, before.length)
+  frame.set(bytes, before.length + lengthBytes)
   return frame
 }
 

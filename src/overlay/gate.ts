@@ -1,54 +1,53 @@
-/** Counts what runs at once, per gateway and in total. */
-import type { GatewayId } from '../core/ids.ts'
+/** Counts what runs at once, per party (a gateway, or an address) and in total. */
 
 export class Gate {
-  readonly #perGateway = new Map<GatewayId, number>()
-  readonly #waiting = new Map<GatewayId, (() => void)[]>()
-  readonly #perGatewayMax: number
+  readonly #perParty = new Map<string, number>()
+  readonly #waiting = new Map<string, (() => void)[]>()
+  readonly #perPartyMax: number
   readonly #max: number
   #total = 0
 
-  constructor(bounds: { readonly perGateway: number; readonly total: number }) {
-    this.#perGatewayMax = bounds.perGateway
+  constructor(bounds: { readonly perParty: number; readonly total: number }) {
+    this.#perPartyMax = bounds.perParty
     this.#max = bounds.total
   }
 
-  /** False when the gateway, or all together, have their share. @param max a smaller share than all may have */
-  tryEnter(gateway: GatewayId, max = this.#max): boolean {
-    const running = this.#perGateway.get(gateway) ?? 0
-    if (running >= this.#perGatewayMax || this.#total >= max) return false
-    this.#perGateway.set(gateway, running + 1)
+  /** False when the party, or all together, have their share. @param max a smaller share than all may have */
+  tryEnter(party: string, max = this.#max): boolean {
+    const running = this.#perParty.get(party) ?? 0
+    if (running >= this.#perPartyMax || this.#total >= max) return false
+    this.#perParty.set(party, running + 1)
     this.#total += 1
     return true
   }
 
   /** Waits for a turn. @throws the signal's reason */
-  async enter(gateway: GatewayId, signal: AbortSignal): Promise<void> {
-    while (!this.tryEnter(gateway)) {
+  async enter(party: string, signal: AbortSignal): Promise<void> {
+    while (!this.tryEnter(party)) {
       signal.throwIfAborted()
       const { promise, resolve } = Promise.withResolvers<void>()
-      const waiting = this.#waiting.get(gateway) ?? []
+      const waiting = this.#waiting.get(party) ?? []
       waiting.push(resolve)
-      this.#waiting.set(gateway, waiting)
+      this.#waiting.set(party, waiting)
       const onAbort = (): void => resolve()
       signal.addEventListener('abort', onAbort, { once: true })
       await promise
       signal.removeEventListener('abort', onAbort)
-      if (signal.aborted) this.#wakeNext(gateway)
+      if (signal.aborted) this.#wakeNext(party)
     }
   }
 
-  leave(gateway: GatewayId): void {
-    const running = (this.#perGateway.get(gateway) ?? 0) - 1
-    if (running > 0) this.#perGateway.set(gateway, running)
-    else this.#perGateway.delete(gateway)
+  leave(party: string): void {
+    const running = (this.#perParty.get(party) ?? 0) - 1
+    if (running > 0) this.#perParty.set(party, running)
+    else this.#perParty.delete(party)
     this.#total -= 1
-    this.#wakeNext(gateway)
+    this.#wakeNext(party)
   }
 
-  #wakeNext(gateway: GatewayId): void {
-    const waiting = this.#waiting.get(gateway)
+  #wakeNext(party: string): void {
+    const waiting = this.#waiting.get(party)
     waiting?.shift()?.()
-    if (waiting?.length === 0) this.#waiting.delete(gateway)
+    if (waiting?.length === 0) this.#waiting.delete(party)
   }
 }

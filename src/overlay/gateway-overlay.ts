@@ -17,7 +17,7 @@ import { shortId } from './gateway-id.ts'
 import type { GatewayId } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
 import type { Reachability } from '../core/reachability.ts'
-import { answerOver, askOver, isMisbehaviour, outcomes, refuse } from './exchange.ts'
+import { type Answering, answerOver, askOver, isMisbehaviour, outcomes, refuse } from './exchange.ts'
 import { Gate } from './gate.ts'
 import { sourceOfPath, StrangerAsks } from './stranger-asks.ts'
 import { Links } from './links.ts'
@@ -36,6 +36,7 @@ import {
 import { RelayClient } from './relay-mailbox/client.ts'
 import { openRelayServer, type RelayHost, type RelayParts, type RelayServer } from './relay-mailbox/server.ts'
 import { RoutedNetwork } from './routing/routed-network.ts'
+import { pause } from './pause.ts'
 import { reasonOf } from './reason.ts'
 
 export interface GatewayOverlayOptions {
@@ -51,15 +52,21 @@ export interface GatewayOverlayOptions {
   readonly relay?: RelayHost | undefined
 }
 
+interface Asker {
+  readonly from: GatewayId
+  readonly source: string
+}
+
 export class GatewayOverlay implements Overlay {
   readonly reachability: (() => Reachability) | undefined
   readonly #network: RoutedNetwork
   readonly #ambient: Ambient
   readonly #links: Links
   readonly #book: PeerBook
-  readonly #asking = new Gate({ perGateway: limits.asksPerPeerMax, total: Infinity })
-  readonly #answering = new Gate({ perGateway: limits.asksPerPeerMax, total: limits.asksMax })
-  readonly #askingRelays = new Gate({ perGateway: limits.relayAsksPerPeerMax, total: Infinity })
+  readonly #asking = new Gate({ perParty: limits.asksPerPeerMax, total: Infinity })
+  readonly #answering = new Gate({ perParty: limits.asksPerPeerMax, total: limits.asksMax })
+  readonly #arriving = new Gate({ perParty: limits.asksArrivingPerSourceMax, total: limits.asksArrivingMax })
+  readonly #askingRelays = new Gate({ perParty: limits.relayAsksPerPeerMax, total: Infinity })
   readonly relays: Relays
   readonly #relayHost: RelayHost | undefined
   #relay: RelayServer | undefined
@@ -82,7 +89,7 @@ export class GatewayOverlay implements Overlay {
       openWatch: async (to, options) => await this.#openWatch(to, options),
     })
     this.#book = new PeerBook(ambient.clock)
-    this.#strangers = new StrangerAsks(ambient.clock)
+    this.#strangers = new StrangerAsks(ambient)
     this.#links = new Links({
       network: this.#network,
       ambient,
@@ -196,21 +203,49 @@ export class GatewayOverlay implements Overlay {
   async #answer(topic: AskTopic, pipe: Pipe, from: GatewayId): Promise<void> {
     const source = sourceOfPath(from, this.#network.path(from))
     const isFamiliar = this.#handlers!.isFamiliar?.(from) ?? true
-    if (!isFamiliar && !this.#strangers.mayAsk(from, source)) {
-      refuse(pipe, outcomes.busy)
-      if (this.#strangers.isDeaf(from)) this.#network.drop(from, 'asks too fast')
-      return
-    }
-    if (!this.#answering.tryEnter(from, isFamiliar ? limits.asksMax : limits.asksStrangersMax))
-      return refuse(pipe, outcomes.busy)
+    const answered = { handler: this.#handlers!.answer[topic], ...askBounds[topic] }
     try {
-      await answerOver(pipe, { from, source }, { handler: this.#handlers!.answer[topic], ...askBounds[topic] })
+      if (isFamiliar) await this.#answerFamiliar(pipe, { from, source }, answered)
+      else await this.#answerStranger(pipe, { from, source }, answered)
     } catch (error) {
       pipe.abort('not answered')
       if (isMisbehaviour(error)) this.#onTrouble(from, `${topic}: ${reasonOf(error)}`)
       else this.#ambient.log.debug('overlay.ask-failed', { topic, gateway: shortId(from), error: reasonOf(error) })
+    }
+  }
+
+  async #answerFamiliar(pipe: Pipe, asker: Asker, answered: Answering): Promise<void> {
+    if (!this.#answering.tryEnter(asker.from)) return refuse(pipe, outcomes.busy)
+    try {
+      await answerOver(pipe, asker, answered)
     } finally {
-      this.#answering.leave(from)
+      this.#answering.leave(asker.from)
+    }
+  }
+
+  /** It holds a place among those who are answered only once its question is here and its turn has come. */
+  async #answerStranger(pipe: Pipe, asker: Asker, answered: Answering): Promise<void> {
+    const { from, source } = asker
+    const waitMs = this.#strangers.turn(from, source)
+    if (waitMs === undefined || !this.#arriving.tryEnter(source)) {
+      refuse(pipe, outcomes.busy)
+      if (this.#strangers.isDeaf(from)) this.#network.drop(from, 'asks too fast')
+      return
+    }
+    const { clock } = this.#ambient
+    const untilMs = clock.monotonicMs() + waitMs
+    let isAnswered = false
+    const mayAnswer = async (signal: AbortSignal): Promise<boolean> => {
+      const leftMs = untilMs - clock.monotonicMs()
+      if (leftMs > 0) await pause(leftMs, signal)
+      isAnswered = this.#answering.tryEnter(from, limits.asksStrangersMax)
+      return isAnswered
+    }
+    try {
+      await answerOver(pipe, asker, { ...answered, readMs: () => limits.strangerAskReadMs, mayAnswer })
+    } finally {
+      this.#arriving.leave(source)
+      if (isAnswered) this.#answering.leave(from)
     }
   }
 

@@ -1,5 +1,8 @@
-/** How fast gateways that nobody here knows may ask, by where they come from. */
-import type { Clock } from '../core/ambient.ts'
+/**
+ * How fast gateways that nobody here knows may ask, by where they come from. Whoever asks faster waits, which costs nothing
+ * here; only who asks again without waiting for answers is refused, and cut off when it goes on.
+ */
+import type { Ambient } from '../core/ambient.ts'
 import type { GatewayId } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
 import { TokenBuckets } from '../core/token-bucket.ts'
@@ -17,22 +20,26 @@ export function sourceOfPath(gateway: GatewayId, path: Path | undefined): string
 const pace = { perSecond: limits.strangerAsksPerSecond, burst: limits.strangerAsksBurst }
 
 export class StrangerAsks {
-  readonly #clock: Clock
+  readonly #ambient: Pick<Ambient, 'clock' | 'random'>
   readonly #pace = new TokenBuckets(pace, limits.sourcesKnownMax)
   /** Refusals in a row, of gateways that are connected. */
   readonly #refused = new Map<GatewayId, number>()
 
-  constructor(clock: Clock) {
-    this.#clock = clock
+  constructor(ambient: Pick<Ambient, 'clock' | 'random'>) {
+    this.#ambient = ambient
   }
 
-  mayAsk(gateway: GatewayId, source: string): boolean {
-    if (this.#pace.take(source, this.#clock.monotonicMs())) {
-      this.#refused.delete(gateway)
-      return true
+  /** @returns milliseconds until an ask of it may be read; `undefined` when it is refused */
+  turn(gateway: GatewayId, source: string): number | undefined {
+    const { clock, random } = this.#ambient
+    const waitMs = this.#pace.reserve(source, clock.monotonicMs(), limits.strangerAsksAheadMax)
+    if (waitMs === undefined) {
+      this.#refused.set(gateway, (this.#refused.get(gateway) ?? 0) + 1)
+      return undefined
     }
-    this.#refused.set(gateway, (this.#refused.get(gateway) ?? 0) + 1)
-    return false
+    this.#refused.delete(gateway)
+    // many whose turn came in one moment, when the machine was busy, would come in one moment ever after
+    return waitMs * (1 + random.bytes(1)[0]! / 512)
   }
 
   /** It has gone on asking too often. */

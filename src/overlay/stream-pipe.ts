@@ -3,6 +3,8 @@ import type { Stream } from '@libp2p/interface'
 import { MyceliumError } from '../core/errors.ts'
 import type { Pipe, PipeSink } from './network.ts'
 
+/** Of every stream that ends in order: making an error for each costs more than all else of its end. */
+const streamClosed = new MyceliumError('unreachable', { reason: 'stream closed' })
 /** How long the peer may take to end its side after we ended ours, milliseconds. */
 const lingerMs = 5_000
 
@@ -70,9 +72,9 @@ export class StreamPipe implements Pipe {
   }
 
   end(): void {
-    void this.#stream
-      .close({ signal: AbortSignal.timeout(lingerMs) })
-      .catch((error: Error) => this.#stream.abort(error))
+    void this.#stream.close().catch((error: Error) => this.#stream.abort(error))
+    if (this.#closed.signal.aborted) return
+    // a signal with a timeout would outlive the stream
     const timer = setTimeout(() => this.abort('peer does not end its side'), lingerMs).unref()
     this.#closed.signal.addEventListener('abort', () => clearTimeout(timer), { once: true })
   }
@@ -88,6 +90,6 @@ export class StreamPipe implements Pipe {
   }
 
   #onClose(error: Error | undefined): void {
-    this.#closed.abort(error ?? new MyceliumError('unreachable', { reason: 'stream closed' }))
+    this.#closed.abort(error ?? streamClosed)
   }
 }

@@ -19,6 +19,16 @@ test('what asks for more than there is takes nothing', () => {
   expect(bucket.take(500, 2)).toBe(true)
 })
 
+test('what is reserved is there when it is said, for so many and no more', () => {
+  const bucket = new TokenBucket(pace)
+  const reserve = (nowMs: number): number | undefined => bucket.reserve(nowMs, 2)
+  expect([0, 0, 0, 0].map(reserve)).toEqual([0, 0, 0, 0])
+  expect([0, 0, 0].map(reserve)).toEqual([500, 1000, undefined])
+  expect(bucket.take(500)).toBe(false)
+  expect(reserve(500)).toBe(1000)
+  expect(reserve(10_000)).toBe(0)
+})
+
 test('each name has its own bucket, and looking takes nothing', () => {
   const buckets = new TokenBuckets(pace, 8)
   expect(buckets.take('a', 0, 4)).toBe(true)

@@ -248,18 +248,63 @@ async function outcomeOf(connection: Connection, request: Uint8Array): Promise<n
   return outcome
 }
 
-test('a stranger that asks without pause is not read any more, then not connected; contacts ask as ever', async () => {
+const question = Uint8Array.of(0, 0, 0, 1, 7)
+
+test('a stranger that asks without waiting for answers is not read any more, then not connected; contacts ask as ever', async () => {
   isHostileFamiliar = false
   const connection = await dial()
-  const outcomes: (number | undefined)[] = []
-  const most = limits.strangerAsksBurst * 3
-  while (outcomes.length < most && connection.status === 'open')
-    outcomes.push(await outcomeOf(connection, Uint8Array.of(0, 0, 0, 1, 7)))
-  const answered = outcomes.filter((outcome) => outcome === 0).length
-  expect(answered).toBeGreaterThanOrEqual(limits.strangerAsksBurst)
-  expect(answered).toBeLessThan(most)
+  for (let asked = 0; asked < limits.strangerAsksBurst; asked += 1)
+    expect(await outcomeOf(connection, question)).toBe(0)
+  const outcomes = new Set<number | undefined>()
+  const impatient = async (): Promise<void> => {
+    while (connection.status === 'open') outcomes.add(await outcomeOf(connection, question))
+  }
+  await Promise.all(Array.from({ length: limits.strangerAsksAheadMax + 4 }, impatient))
   expect(outcomes).toContain(2)
-  await expect.poll(() => connection.status).not.toBe('open')
+  await expectUndisturbed()
+})
+
+test('a stranger that asks one after another is answered each time, at the pace that strangers have', async () => {
+  isHostileFamiliar = false
+  const connection = await dial()
+  const most = limits.strangerAsksBurst + 2 * limits.strangerAsksIgnoredMax
+  for (let asked = 0; asked < most; asked += 1) expect(await outcomeOf(connection, question)).toBe(0)
+  expect(connection.status).toBe('open')
+})
+
+const strangerAt = async (localAddress: string): Promise<Libp2p> =>
+  await createLibp2p({
+    privateKey: await generateKeyPair('Ed25519'),
+    transports: [tcp({ dialOpts: { localAddress } as never })],
+    connectionEncrypters: [tls()],
+    streamMuxers: [yamux()],
+    connectionMonitor: { enabled: false },
+  })
+
+test('strangers whose questions do not come keep no other stranger from being answered', async () => {
+  await victim[Symbol.asyncDispose]()
+  const friends = new Set<string>([friend.overlay.self])
+  victim = await openPeer({
+    answer: { bundle: async (request) => request },
+    isFamiliar: (gateway) => friends.has(gateway),
+  })
+  friendly = await friend.overlay.link(victim.address, within(20_000))
+  const at = multiaddr(victim.overlay.listeners()[0])
+  const slow = await Promise.all(
+    Array.from({ length: 8 }, async (_, number) => await strangerAt(`127.0.9.${number + 1}`)),
+  )
+  for (const stranger of slow) {
+    const connection = await stranger.dial(at)
+    for (let count = 0; count < limits.asksStrangersMax / 4; count += 1) {
+      const stream = await connection.newStream(askProtocol('bundle'), { maxOutboundStreams: 100 })
+      stream.send(Uint8Array.of(0, 0, 0, 9)) // and nothing of the nine octets
+    }
+  }
+  await using scope = new AsyncDisposableStack()
+  const honest = await strangerAt('127.0.10.1')
+  for (const stranger of [...slow, honest]) scope.defer(async () => await stranger.stop())
+  const connection = await honest.dial(at)
+  for (let asked = 0; asked < 10; asked += 1) expect(await outcomeOf(connection, question)).toBe(0)
   await expectUndisturbed()
 })
 

@@ -80,8 +80,8 @@ export class RelayServer implements AsyncDisposable {
   readonly #parts: RelayParts
   readonly #sealKey: DhKeyPair
   readonly #watchers: Watchers
-  readonly #strangers = new Gate({ perGateway: limits.relayAsksPerPeerMax, total: limits.relayAsksMax })
-  readonly #acquainted = new Gate({ perGateway: limits.relayAsksPerPeerMax, total: limits.relayAsksMax })
+  readonly #strangers = new Gate({ perParty: limits.relayAsksPerPeerMax, total: limits.relayAsksMax })
+  readonly #acquainted = new Gate({ perParty: limits.relayAsksPerPeerMax, total: limits.relayAsksMax })
   readonly #asks = rates(askRate)
   readonly #deposits = rates(depositRate)
   readonly #depositBytes = rates(depositBytesRate)
@@ -89,7 +89,7 @@ export class RelayServer implements AsyncDisposable {
   readonly #vainForwards = rates(vainForwardRate)
   /** Relays that did not answer when they were asked for others, until when they are not asked (monotonic). */
   readonly #resting = new Map<GatewayId, number>()
-  readonly #forwards = new Gate({ perGateway: limits.relayForwardsPerPeerMax, total: limits.relayForwardsMax })
+  readonly #forwards = new Gate({ perParty: limits.relayForwardsPerPeerMax, total: limits.relayForwardsMax })
   /** Owners closed a moment ago: a copy of an older request does not open them again. */
   readonly #closed = new Map<string, number>()
   readonly #stopping = new AbortController()

@@ -55,7 +55,7 @@ const swallowedMsMin = 1_000
 
 export class Paths {
   readonly #parts: PathsParts
-  readonly #carried = new Gate({ perGateway: limits.pathsPerNeighbourMax, total: limits.pathsMax })
+  readonly #carried = new Gate({ perParty: limits.pathsPerNeighbourMax, total: limits.pathsMax })
   readonly #openings = new TokenBuckets(
     { perSecond: limits.pathOpeningsPerSecondMax, burst: limits.pathOpeningsPerSecondMax },
     limits.peersKnownMax,
