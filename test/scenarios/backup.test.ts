@@ -4,12 +4,14 @@ import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { silentLog, systemClock, systemRandom } from '../../src/core/ambient.ts'
+import { idOfPartner } from '../../src/core/conversation/conversations.ts'
 import { Secret } from '../../src/core/crypto/secret.ts'
 import { homePaths } from '../../src/home.ts'
 import { readBackup, writeHome } from '../../src/home-backup.ts'
 import { openKnowledge } from '../../src/node.ts'
 import { renewIfRestored } from '../../src/restored.ts'
 import { tables } from '../../src/core/store/tables.ts'
+import { groupConversation } from '../../src/core/message/conversation.ts'
 import { openWorld, type TestGateway, type World } from '../support/world.ts'
 
 const ambient = { clock: systemClock, random: systemRandom, log: silentLog }
@@ -119,6 +121,50 @@ test('of two devices one is restored from a backup: it is a new device of the ac
 /** Their beginnings, whatever their order. */
 const arrived = (gateway: TestGateway) =>
   expect.poll(async () => (await gateway.read()).map((text) => text.slice(0, 7).trim()).toSorted())
+
+test('a restored home goes on in its chats and groups: what others said after the backup comes, and holds nothing up', async () => {
+  await using world = await openWorld()
+  const alice = await world.gateway('alice')
+  const bob = await world.gateway('bob')
+  await world.introduce(alice, bob)
+  await bob.submit(alice.address, 'hello')
+  await inbox(alice).toEqual(['hello'])
+  const group = await alice.node.delivery.groups.create(alice.account, 'friends')
+  await alice.node.delivery.groups.add(alice.account, group, [bob.account])
+  const direct = idOfPartner(alice.account, { kind: 'direct', peer: bob.account })
+  const texts = (who: TestGateway, conversation = groupConversation(group)) =>
+    who.knowledge.conversations.page(who.account, conversation, { limit: 100 }).map(({ text }) => text)
+  const say = async (who: TestGateway, text: string) =>
+    await who.node.delivery.groups.say(who.account, group, { parts: [{ kind: 'text', text }] })
+  const write = async (from: TestGateway, to: TestGateway, text: string) =>
+    await from.node.delivery.chats.say(from.account, to.account, { parts: [{ kind: 'text', text }] })
+  await say(alice, 'one')
+  await write(alice, bob, 'before')
+  await expect.poll(() => texts(bob)).toEqual(['one'])
+  await expect.poll(() => texts(bob, direct)).toEqual(['before'])
+
+  const pieces = await backUp(bob)
+  await say(bob, 'two')
+  await write(bob, alice, 'after')
+  await expect.poll(() => texts(alice)).toEqual(['one', 'two'])
+  await expect.poll(() => texts(alice, direct)).toEqual(['before', 'after'])
+  world.network.kill('bob')
+  await bob.stop()
+  await say(alice, 'three')
+  const again = await restore(world, bob, pieces)
+  await write(alice, again, 'to the restored one')
+  await expect.poll(() => texts(again, direct)).toContain('to the restored one')
+  await write(again, alice, 'from the restored one')
+  await expect.poll(() => texts(alice, direct)).toContain('from the restored one')
+  await expect.poll(() => texts(again)).toContain('three')
+  await say(again, 'four')
+  await expect.poll(() => texts(alice)).toEqual(['one', 'two', 'three', 'four'])
+  await say(alice, 'five')
+  await expect.poll(() => texts(again).slice(-2)).toEqual(['four', 'five'])
+  // what bob himself said since the backup is lost to him: nobody else is believed, and its keys are gone
+  expect(texts(again)).toEqual(texts(alice).filter((text) => text !== 'two'))
+  expect(texts(again, direct)).toEqual(texts(alice, direct).filter((text) => text !== 'after'))
+}, 120_000)
 
 test('what waited in the queue when the backup was made arrives once, whether the old gateway has sent it since or not', async () => {
   await using world = await openWorld()

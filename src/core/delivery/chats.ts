@@ -11,7 +11,7 @@ import type { Partner } from '../conversation/rows.ts'
 import { MyceliumError, unreachable } from '../errors.ts'
 import type { ConversationId, GroupId, Identity, MessageId } from '../ids.ts'
 import { limits } from '../limits.ts'
-import { messageIdOf, type Place } from '../message/message.ts'
+import { decodeMessage, messageIdOf, type Place } from '../message/message.ts'
 import type { Part } from '../message/part.ts'
 import type { Store, WriteTx } from '../store/store.ts'
 import { type ChatPost, type Draft, nothingCited } from './chat-post.ts'
@@ -128,7 +128,10 @@ export class Chats implements Disposable {
     return this.#parts.takeOfGroup(tx, pair.account, pair.peer, message.place.group, part.payload)
   }
 
-  /** A contact lacks these: it gets what we ourselves said to it, and hears what is not here. */
+  /**
+   * A contact lacks these: it gets what we ourselves said to it, and hears what it will not have. Its own words it lost
+   * with a restored home are among these: it could not tell them from what we only say that it said.
+   */
   wanted(tx: WriteTx, pair: Pair, ids: readonly MessageId[]): void {
     const { conversations, outbox } = this.#parts
     const conversation = idOfPartner(pair.account, { kind: 'direct', peer: pair.peer })
@@ -136,8 +139,8 @@ export class Chats implements Disposable {
     const absent: MessageId[] = []
     for (const id of ids) {
       const row = conversations.history.message(tx, pair.account, id)
-      const isTheirs = row?.conversation === conversation && row.state !== 'absent' && messageIdOf(row.encoded) === id
-      if (isTheirs) found.push(row.encoded)
+      const isHere = row?.conversation === conversation && row.state !== 'absent' && messageIdOf(row.encoded) === id
+      if (isHere && decodeMessage(row.encoded).author === pair.account) found.push(row.encoded)
       // what is still to be sent comes by itself
       else if (outbox.find(tx, pair.account, pair.peer, new Set([id])).length === 0) absent.push(id)
     }

@@ -309,7 +309,9 @@ export class GroupInbox implements Disposable {
     const group = book.group(tx, account, id)
     if (group?.state.members.has(from) !== true) throw new MyceliumError('not-a-member')
     const envelopes = messages.map((message) => ({ message, envelope: book.envelope(tx, account, message) }))
-    const absent = envelopes.flatMap(({ message, envelope }) => (envelope === undefined ? [message] : []))
+    const absent = envelopes.flatMap(({ message, envelope }) =>
+      envelope === undefined || this.#isBy(tx, account, message, from) ? [message] : [],
+    )
     groupPost.send(tx, account, id, {
       to: [from],
       statements: [
@@ -320,6 +322,12 @@ export class GroupInbox implements Disposable {
         ...(absent.length === 0 ? [] : [{ kind: 'absent', messages: absent } as const]),
       ],
     })
+  }
+
+  /** Who asks for its own words has lost them with a home that was restored, and the keys that opened them. */
+  #isBy(tx: WriteTx, account: Identity, message: MessageId, author: Identity): boolean {
+    const row = this.#parts.conversations.history.message(tx, account, message)
+    return row !== undefined && row.encoded.length > 0 && decodeMessage(row.encoded).author === author
   }
 
   #takeChainsWanted(tx: WriteTx, delivery: Delivery, epoch: GroupOpId): void {
