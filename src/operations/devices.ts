@@ -29,7 +29,7 @@ export async function adoptAccount(
     accounts.learnSiblings(tx, identity, bundle)
     createAccountMailboxes(tx, identity, ambient)
     const writer = mailboxes.writer(tx, identity)
-    writer.create(requestsMailbox, undefined)
+    writer.create(requestsMailbox)
     writer.subscribe(requestsMailbox, true)
     const from = bundle.verified.devices[0]?.device ?? device.id
     replication.joined(tx, device.id, { account: identity, device: from }, states)

@@ -95,24 +95,6 @@ export interface Change {
     | { readonly kind: 'mailboxes' } // created, renamed, removed, (un)subscribed
 }
 
-/** One account's mailboxes as a write transaction sees them, its own changes included. */
-export interface MailboxesInside {
-  has(mailbox: MailboxId): boolean
-  /** Of every mailbox. */
-  names(): ReadonlyMap<string, MailboxId>
-  /** Makes and subscribes it, with the parents that are missing. @throws `mailbox-exists`, `malformed` (name), `too-large` (count) */
-  create(name: string): MailboxId
-  /** `undefined` when it is not there. */
-  message(
-    mailbox: MailboxId,
-    uid: Uid,
-  ): { readonly flags: readonly Flag[]; readonly internalDateMs: number } | undefined
-  /** Skips UIDs that are gone. @throws `no-such-mailbox` */
-  setFlags(mailbox: MailboxId, uids: readonly Uid[], change: FlagChange): void
-  /** Would `bytes` more go over the account's quota? */
-  isFull(bytes: number): boolean
-}
-
 /**
  * Follows the mailboxes of accounts that live on several devices: hears of every change inside its transaction, when all
  * rows of mailboxes are written, and may write rows of its own.
@@ -147,12 +129,17 @@ export interface AppendedCopy {
   readonly origin: { readonly mailbox: MailboxId; readonly uid: Uid } | undefined
 }
 
-/** Changes of mailboxes inside a transaction of the caller's; otherwise as those of `Mailboxes`. */
+/** One account's mailboxes as a write transaction sees them, its own changes included; otherwise as `Mailboxes`. */
 export interface MailboxWriter {
-  create(name: string, specialUse: SpecialUse | undefined): MailboxId
+  has(mailbox: MailboxId): boolean
+  /** Of every mailbox. */
+  names(): ReadonlyMap<string, MailboxId>
+  /** With the parents that are missing. @throws `mailbox-exists`, `malformed` (name), `too-large` (count) */
+  create(name: string, specialUse?: SpecialUse): MailboxId
   rename(from: string, to: string): void
   remove(name: string): void
   subscribe(name: string, subscribed: boolean): void
+  /** Skips UIDs that are gone. @throws `no-such-mailbox` */
   setFlags(mailbox: MailboxId, uids: readonly Uid[], change: FlagChange): void
   move(from: MailboxId, uids: readonly Uid[], to: MailboxId): readonly UidPair[]
   list(): ReturnType<MailboxChanges['list']>
@@ -163,13 +150,14 @@ export interface MailboxWriter {
     mailbox: MailboxId,
     uid: Uid,
   ): { readonly flags: readonly Flag[]; readonly internalDateMs: number } | undefined
+  /** Would `bytes` more go over the account's quota? */
+  isFull(bytes: number): boolean
 }
 
 export interface Mailboxes {
-  /** For changes that are to be one with others of the same transaction. */
-  inside(tx: WriteTx, account: Identity): MailboxesInside
   /** One follower, from its opening on. */
   follow(follower: MailboxFollower): void
+  /** For changes that are to be one with others of the same transaction. */
   writer(tx: WriteTx, account: Identity): MailboxWriter
 
   list(account: Identity): readonly MailboxInfo[]

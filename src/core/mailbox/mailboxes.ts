@@ -22,7 +22,6 @@ import type {
   FlagsChanged,
   MailboxColumns,
   Mailboxes,
-  MailboxesInside,
   MailboxFollower,
   MailboxInfo,
   MailboxWriter,
@@ -34,7 +33,7 @@ import type {
 import { searchMailbox } from './mailbox-search.ts'
 import type { MailboxWork } from './mailbox-work.ts'
 import { MessageChanges } from './message-changes.ts'
-import { inbox, parentsOf, parseMailboxName } from './names.ts'
+import { inbox, parseMailboxName } from './names.ts'
 import { eventCodec, seqKey, seqOf, uidsCodec } from './rows.ts'
 import type { SearchKey } from './search.ts'
 import { SearchIndexer } from './search-indexer.ts'
@@ -219,6 +218,8 @@ class StoredMailboxes implements MailboxStore {
   writer(tx: WriteTx, account: Identity): MailboxWriter {
     const work = (): AccountWork => this.#work(tx, account)
     return {
+      has: (mailbox) => work().has(mailbox),
+      names: () => work().names(),
       create: (name, specialUse) => this.#create(work(), validName(name), specialUse),
       rename: (from, to) => this.#rename(work(), validName(from), validName(to)),
       remove: (name) => this.#remove(tx, work(), validName(name)),
@@ -227,8 +228,8 @@ class StoredMailboxes implements MailboxStore {
       move: (from, uids, to) => this.#messages.move(work(), { from, uids, to }),
       list: () => work().list(),
       messages: (mailbox) => work().mailbox(mailbox).counters.messages,
-      message: (mailbox, uid) =>
-        [...work().names().values()].includes(mailbox) ? work().mailbox(mailbox).message(uid) : undefined,
+      message: (mailbox, uid) => (work().has(mailbox) ? work().mailbox(mailbox).message(uid) : undefined),
+      isFull: (bytes) => this.#isOver(account, work().usedBytes + bytes),
     }
   }
 
@@ -294,30 +295,6 @@ class StoredMailboxes implements MailboxStore {
   #isOver(account: Identity, bytes: number): boolean {
     const quotaBytes = this.#options.quotaBytes?.(account)
     return quotaBytes !== undefined && bytes > quotaBytes
-  }
-
-  inside(tx: WriteTx, account: Identity): MailboxesInside {
-    const work = this.#work(tx, account)
-    const { clock, random } = this.#ambient
-    return {
-      has: (mailbox) => work.has(mailbox),
-      names: () => work.names(),
-      create: (name) => {
-        const parsed = validName(name)
-        const before = work.names()
-        const { id } = work.create(parsed, { random, nowMs: clock.nowMs() })
-        for (const made of [...parentsOf(parsed), parsed]) if (!before.has(made)) work.subscribe(made, true)
-        return id
-      },
-      message: (mailbox, uid) => {
-        const found = work.has(mailbox) ? work.mailbox(mailbox).find(uid) : undefined
-        if (found === undefined) return undefined
-        const { flagSet, internalDateMs } = found.records.recordAt(found.index)
-        return { flags: work.mailbox(mailbox).flagsOf(flagSet), internalDateMs }
-      },
-      setFlags: (mailbox, uids, change) => void work.mailbox(mailbox).changeFlags(ascending(uids), change, Infinity),
-      isFull: (bytes) => this.#isOver(account, work.usedBytes + bytes),
-    }
   }
 
   async setFlags(

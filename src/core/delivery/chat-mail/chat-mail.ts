@@ -12,7 +12,8 @@ import { type ShownMessage, viewMessage } from '../../conversation/view.ts'
 import { hasCode, unreachable } from '../../errors.ts'
 import type { Address, ContentId, ConversationId, Identity, MailboxId, MessageId, Uid } from '../../ids.ts'
 import { limits } from '../../limits.ts'
-import type { AppendItem, Flag, Mailboxes, StoredContent } from '../../mailbox/mailbox.ts'
+import type { AppendItem, Flag, Mailboxes, MailboxWriter, StoredContent } from '../../mailbox/mailbox.ts'
+import { parentsOf } from '../../mailbox/names.ts'
 import type { Message } from '../../message/message.ts'
 import type { Copies } from '../../replica/copies.ts'
 import type { ReadTx, WriteTx } from '../../store/store.ts'
@@ -80,7 +81,7 @@ export class ChatMail {
 
   /** The same of a message of so many octets that cannot be read yet. */
   hasRoomFor(tx: WriteTx, account: Identity, bytes: number): boolean {
-    return !this.#parts.mailboxes.inside(tx, account).isFull(renderingBytes(bytes))
+    return !this.#parts.mailboxes.writer(tx, account).isFull(renderingBytes(bytes))
   }
 
   /** To be said before it is shown: it was submitted as a mail. */
@@ -130,7 +131,7 @@ export class ChatMail {
   #replace(tx: WriteTx, account: Identity, id: MessageId): void {
     const { mailboxes, conversations } = this.#parts
     const place = conversations.rendering(tx, account, id)
-    const known = place && mailboxes.inside(tx, account).message(place.mailbox, place.uid)
+    const known = place && mailboxes.writer(tx, account).message(place.mailbox, place.uid)
     const message = viewMessage(tx, conversations.history, account, id)
     const partner = message && this.#partnerOf(tx, account, message.conversation)
     if (place === undefined || known === undefined || message === undefined || partner === undefined) return
@@ -155,7 +156,7 @@ export class ChatMail {
   putFile(tx: WriteTx, account: Identity, id: MessageId, around: AroundFile, mail: StoredContent): void {
     const { mailboxes, conversations } = this.#parts
     const place = conversations.rendering(tx, account, id)
-    const known = place && mailboxes.inside(tx, account).message(place.mailbox, place.uid)
+    const known = place && mailboxes.writer(tx, account).message(place.mailbox, place.uid)
     const message = viewMessage(tx, conversations.history, account, id)
     const now = this.aroundFile(tx, account, id)
     if (place === undefined || known === undefined || message === undefined || now === undefined) return
@@ -213,10 +214,10 @@ export class ChatMail {
     const places = conversations
       .numbered(tx, account, conversation, read)
       .flatMap((id) => conversations.rendering(tx, account, id) ?? [])
-    const inside = mailboxes.inside(tx, account)
+    const writer = mailboxes.writer(tx, account)
     for (const [mailbox, of] of Map.groupBy(places, (place) => place.mailbox)) {
       const uids = of.map(({ uid }) => uid)
-      if (inside.has(mailbox)) unlessTooMany(() => inside.setFlags(mailbox, uids, { mode: 'add', flags: ['\\Seen'] }))
+      if (writer.has(mailbox)) unlessTooMany(() => writer.setFlags(mailbox, uids, { mode: 'add', flags: ['\\Seen'] }))
     }
   }
 
@@ -261,17 +262,17 @@ export class ChatMail {
     level: string,
   ): MailboxId | undefined {
     const { mailboxes, conversations } = this.#parts
-    const inside = mailboxes.inside(tx, account)
+    const writer = mailboxes.writer(tx, account)
     const known = conversations.folder(tx, account, conversation)
-    if (known !== undefined && inside.has(known)) return known
-    const names = inside.names()
+    if (known !== undefined && writer.has(known)) return known
+    const names = writer.names()
     const others = conversations.folders(tx, account)
     // a folder of this name that is no other conversation's is taken: the person made it, or had another one before
     const there = names.get(`${parent}/${level}`)
     const made =
       there !== undefined && !others.has(there)
         ? there
-        : unlessTooMany(() => inside.create(freeName(parent, level, new Set(names.keys()))))
+        : unlessTooMany(() => createSubscribed(writer, freeName(parent, level, new Set(names.keys()))))
     if (made === undefined) return mailboxes.byName(account, 'INBOX')?.id
     conversations.setFolder(tx, account, conversation, made)
     return made
@@ -365,6 +366,14 @@ export class ChatMail {
       identity.slice(0, 16)
     )
   }
+}
+
+/** With those of its parents that were missing. */
+function createSubscribed(writer: MailboxWriter, name: string): MailboxId {
+  const before = writer.names()
+  const made = writer.create(name)
+  for (const one of [...parentsOf(name), name]) if (!before.has(one)) writer.subscribe(one, true)
+  return made
 }
 
 /** `undefined` where the account has as many mailboxes, keywords or combinations of them as it may. */

@@ -86,7 +86,7 @@ export class StoredFiles implements AsyncDisposable {
         : await this.#mailboxes.store(account, this.#octets(account, around), { bytesMax: limits.mailBytesMax })
     await this.#store.write((tx) => {
       tx.remove(tables.chatFileMails, keyOf(tx, account, id))
-      const isFull = mail !== undefined && this.#mailboxes.inside(tx, account).isFull(mail.size)
+      const isFull = mail !== undefined && this.#mailboxes.writer(tx, account).isFull(mail.size)
       if (around !== undefined && mail !== undefined && !isFull) this.#chatMail.putFile(tx, account, id, around, mail)
     })
   }
