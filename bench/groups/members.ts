@@ -245,14 +245,27 @@ class Run {
   async #diverged(): Promise<number> {
     const members = await this.#membersOn()
     const [reference, ...others] = await Promise.all(members.map(async (person) => await this.#shown(person)))
-    const lacking = this.#written.filter(({ id }) => !reference!.some((message) => message.id === id))
+    const untaken = await this.#untaken()
+    const lacking = this.#written.filter(
+      ({ id }) => !untaken.has(id) && !reference!.some((message) => message.id === id),
+    )
     const differing = others.flatMap((shown, index) => {
       const isGuest = members[index + 1] === this.#people[guest]
-      const problem = differenceOf(shown, reference!, isGuest)
+      const taken = shown.filter(({ id }) => !untaken.has(id))
+      const problem = differenceOf(taken, reference!, isGuest)
       return problem === undefined ? [] : [`${members[index + 1]!.gateway.name}: ${problem}`]
     })
     this.#differences = [...differing, ...lacking.map(({ id }) => `the founder lacks ${id.slice(0, 8)}`)]
     return this.#differences.length
+  }
+
+  /** What the guest wrote when it had been removed and did not know yet: it says so itself. */
+  async #untaken(): Promise<ReadonlySet<string>> {
+    const shown = await this.#shown(this.#people[guest]!).catch((error: unknown) => {
+      if (hasCode(error, 'no-such-contact')) return []
+      throw error
+    })
+    return new Set(shown.filter(({ state }) => state === 'failed').map(({ id }) => id))
   }
 
   async #shown(person: Person): Promise<readonly ChatMessageView[]> {

@@ -160,7 +160,7 @@ async function tail(
   }
 }
 
-function eventText({ kind, with: name, message, who }: ChatEvent): string {
+function eventText({ kind, id, with: name, message, who }: ChatEvent): string {
   const where = printable(name)
   switch (kind) {
     case 'message':
@@ -172,6 +172,8 @@ function eventText({ kind, with: name, message, who }: ChatEvent): string {
     case 'delivered':
     case 'failed':
       return `${where}: ${message?.id.slice(0, 8) ?? ''} ${kind === 'failed' ? 'not delivered' : 'delivered'} to ${printable(who?.name ?? '')}`
+    case 'struck':
+      return `${where}: ${id?.slice(0, 8) ?? ''} counts no more: its author had been removed`
     case 'group':
       return `${where}: its members or its name changed`
     default:

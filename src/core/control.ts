@@ -556,7 +556,9 @@ export interface ChatEvent {
   readonly conversation: string
   /** What the conversation is called here. */
   readonly with: string
-  readonly kind: 'message' | 'about' | 'read' | 'delivered' | 'failed' | 'file' | 'group'
+  readonly kind: 'message' | 'about' | 'read' | 'delivered' | 'failed' | 'file' | 'struck' | 'group'
+  /** Of the message that it is about, also when that is shown no more. */
+  readonly id: string | undefined
   /** As it is now. */
   readonly message?: ChatMessageView | undefined
   readonly who?: ChatPerson | undefined

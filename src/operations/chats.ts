@@ -171,6 +171,7 @@ function viewStep(parts: OperationParts, account: OwnAccount, { number, conversa
     conversation,
     with: row === undefined ? '' : nameOfPartner(parts, account, row.partner),
     kind: event.kind,
+    id,
     message: message && viewMessage(parts, account, message),
     who: who && viewPerson(parts, account, who),
   }
@@ -215,7 +216,7 @@ function viewMessage(parts: OperationParts, account: OwnAccount, shown: ShownMes
     editedAtMs: shown.editedAtMs,
     deleted: shown.isRedacted,
     reactions: shown.reactions.map(({ who, reactions }) => ({ who: viewPerson(parts, account, who), reactions })),
-    state: isOwn && isDirect ? stateNames[fate] : undefined,
+    state: isOwn && (isDirect || fate === 'failed') ? stateNames[fate] : undefined,
     gap: shown.hasGap,
   }
 }

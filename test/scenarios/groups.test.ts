@@ -111,6 +111,37 @@ test('who is removed shows nothing of what is said after, and says nothing any m
   expect(stateAt(carol, group)).toBe(stateAt(alice, group))
 })
 
+test('what somebody said while being removed counts nowhere in the end, and holds nobody up; who said it is told', async () => {
+  await using world = await openWorld()
+  const people = (await star(world, ['alice', 'bob', 'eve'])) as [TestGateway, TestGateway, TestGateway]
+  const [alice, bob, eve] = people
+  const group = await groupOf(people)
+  await say(eve, group, 'hello')
+  await texts(bob, group).toEqual(['hello'])
+  await texts(alice, group).toEqual(['hello'])
+  const hello = history(alice, group)[0]!.id
+  world.network.partition('alice', 'eve')
+  const late = await say(eve, group, 'one more thing')
+  await say(eve, group, [{ kind: 'reaction', target: hello, reactions: ['+1'] }])
+  await texts(bob, group).toEqual(['hello', 'one more thing'])
+  await expect.poll(() => history(bob, group)[0]?.reactions.length, patience).toBe(1)
+  await alice.node.delivery.groups.remove(alice.account, group, eve.account)
+  await say(bob, group, 'I have seen that')
+  await texts(alice, group).toEqual(['hello', 'I have seen that'])
+  await allAgree([alice, bob], group)
+  for (const one of [alice, bob])
+    expect(history(one, group).map(({ text, reactions }) => [text, reactions.length])).toEqual([
+      ['hello', 0],
+      ['I have seen that', 0],
+    ])
+  world.network.heal('alice', 'eve')
+  await expect.poll(() => standing(eve, group), patience).toBe('left')
+  await expect.poll(() => history(eve, group).find(({ id }) => id === late)?.fate, patience).toBe('failed')
+  await say(alice, group, 'now we are two')
+  await texts(bob, group).toEqual(['hello', 'I have seen that', 'now we are two'])
+  expect(bob.knowledge.conversations.get(bob.account, groupConversation(group))).toMatchObject({ shown: 3, waiting: 0 })
+}, 60_000)
+
 test('who joins later shows what is said from then on, answers it, and nothing earlier', async () => {
   await using world = await openWorld()
   const people = (await star(world, ['alice', 'bob', 'carol'])) as [TestGateway, TestGateway, TestGateway]

@@ -249,6 +249,81 @@ export class History {
     if (isDirect || fate === 'failed') this.step(tx, account, row.conversation, { kind: fate, message: id, to })
   }
 
+  /**
+   * A message counts no more, as a removal that is known only now cuts it off: it keeps its place for those that cite it,
+   * and is shown no more. The account's own stays, as one that nobody took.
+   */
+  strike(tx: WriteTx, account: Identity, id: MessageId): void {
+    const row = this.message(tx, account, id)
+    if (row === undefined || row.encoded.length === 0) return
+    const message = decodeMessage(row.encoded)
+    if (row.state === 'waiting') return this.#dropWaiting(tx, account, id, row)
+    if (row.state !== 'shown') return
+    if (message.author === account && hasBody(message)) {
+      if (row.fate === 'failed') return
+      this.#putMessage(tx, account, id, { ...row, fate: 'failed' })
+      this.#events.onChanged?.(tx, account, id)
+      this.step(tx, account, row.conversation, { kind: 'failed', message: id, to: account })
+      return
+    }
+    this.#putMessage(tx, account, id, { ...row, state: 'quiet' })
+    tx.remove(tables.conversationNumbers, this.keys.numbered(tx, account, row.conversation, row.number))
+    const about = aboutOf(message)
+    if (about === undefined) {
+      tx.remove(tables.conversationRanks, this.keys.ranked(tx, account, row.conversation, { rank: row.rank, id }))
+      this.#uncount(tx, account, row)
+      this.step(tx, account, row.conversation, { kind: 'struck', message: id })
+    } else {
+      tx.remove(tables.conversationAbout, this.keys.about(tx, account, about.target, row.number))
+      this.step(tx, account, row.conversation, { kind: 'about', message: id, target: about.target })
+    }
+    this.#unhead(tx, account, row.conversation, id, message)
+    this.#events.onChanged?.(tx, account, about?.target ?? id)
+  }
+
+  #dropWaiting(tx: WriteTx, account: Identity, id: MessageId, { conversation, ...row }: MessageRow): void {
+    this.#putMessage(tx, account, id, { ...row, conversation, state: 'absent', encoded: nothing })
+    const begun = this.conversation(tx, account, conversation)
+    if (begun !== undefined) this.#showAll(tx, account, { ...begun, waiting: Math.max(0, begun.waiting - 1) }, [], [id])
+  }
+
+  #uncount(tx: WriteTx, account: Identity, { conversation, number }: MessageRow): void {
+    const row = this.conversation(tx, account, conversation)
+    if (row === undefined) return
+    const isUnread = number > row.readTo
+    this.put(tx, account, { ...row, shown: row.shown - 1, unread: Math.max(0, row.unread - (isUnread ? 1 : 0)) })
+  }
+
+  /** Nobody who refuses it is made to ask for it: what it cited is cited instead. */
+  #unhead(tx: WriteTx, account: Identity, conversation: ConversationId, id: MessageId, { parents }: Message): void {
+    const row = this.conversation(tx, account, conversation)
+    if (row?.heads.includes(id) !== true) return
+    const others = row.heads.filter((head) => head !== id)
+    const heads = [...new Set([...parents.filter((one) => this.message(tx, account, one) !== undefined), ...others])]
+    this.put(tx, account, { ...row, heads: heads.slice(-limits.conversationHeadsMax) })
+  }
+
+  /** Shown messages and what was said about them, latest number first. */
+  *backwards(
+    tx: ReadTx,
+    account: Identity,
+    conversation: ConversationId,
+    limit: number,
+  ): Generator<{ readonly id: MessageId; readonly row: MessageRow }> {
+    const prefix = this.keys.conversation(tx, account, conversation)
+    for (const { value } of tx.range(tables.conversationNumbers, { prefix, reverse: true, limit })) {
+      const id = Buffer.from(value).toString('hex') as MessageId
+      const row = this.message(tx, account, id)
+      if (row !== undefined) yield { id, row }
+    }
+  }
+
+  /** Those that wait for something they cite. */
+  waiting(tx: ReadTx, account: Identity, conversation: ConversationId): readonly MessageId[] {
+    const keys = [...tx.keys(tables.conversationWaiting, { prefix: this.keys.account(tx, account) })]
+    return [...new Set(keys.map(idAtEnd))].filter((id) => this.message(tx, account, id)?.conversation === conversation)
+  }
+
   /** The content of its file is here. */
   setFile(tx: WriteTx, account: Identity, id: MessageId, file: ContentId): void {
     const row = this.message(tx, account, id)

@@ -84,6 +84,8 @@ export type FeedEvent =
   | { readonly kind: 'failed'; readonly message: MessageId; readonly to: Identity }
   /** The file of a message is here. */
   | { readonly kind: 'file'; readonly message: MessageId }
+  /** It was shown and counts no more: its author had been removed when it was said. */
+  | { readonly kind: 'struck'; readonly message: MessageId }
   /** Members, rights or name of a group. */
   | { readonly kind: 'group' }
 
@@ -157,6 +159,7 @@ export const feedCodec = record<FeedRow & { readonly version: 1 }>({
     failed: { tag: 4, codec: record({ kind: literal('failed'), message: messageId, to: identity }) },
     file: { tag: 5, codec: record({ kind: literal('file'), message: messageId }) },
     group: { tag: 6, codec: record({ kind: literal('group') }) },
+    struck: { tag: 7, codec: record({ kind: literal('struck'), message: messageId }) },
   }),
 })
 

@@ -253,11 +253,10 @@ class RunningDelivery implements Delivery {
       directory,
       takeHere: (tx, account, from, group, payload) => void this.#groupInbox.take(tx, account, from, group, payload),
     })
-    const grouped = { ...parts, book: parts.groupBook, vault, post, groupPost }
+    const grouped = { ...parts, book: parts.groupBook, vault, post, groupPost, devicesOf }
     this.groups = new Groups({
       ...grouped,
       here: () => ({ gateway: overlay.self, locators: overlay.locators() }),
-      devicesOf,
     })
     this.#groupInbox = new GroupInbox({
       ...grouped,

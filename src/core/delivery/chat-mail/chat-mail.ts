@@ -127,12 +127,14 @@ export class ChatMail {
     tx.afterCommit(() => this.#parts.onRendered(account))
   }
 
-  /** Another mail where one is; nothing where the person has moved it away. */
+  /** Another mail where one is, or none for what is shown no more; nothing where the person has moved it away. */
   #replace(tx: WriteTx, account: Identity, id: MessageId): void {
     const { mailboxes, conversations } = this.#parts
     const place = conversations.rendering(tx, account, id)
     const known = place && mailboxes.writer(tx, account).message(place.mailbox, place.uid)
     const message = viewMessage(tx, conversations.history, account, id)
+    if (place !== undefined && known !== undefined && message === undefined)
+      mailboxes.discard(tx, account, place.mailbox, [place.uid])
     const partner = message && this.#partnerOf(tx, account, message.conversation)
     if (place === undefined || known === undefined || message === undefined || partner === undefined) return
     const { bytes } = this.#render(tx, account, partner, message)

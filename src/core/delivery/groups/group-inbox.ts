@@ -4,11 +4,11 @@
  */
 import type { Ambient } from '../../ambient.ts'
 import type { Conversations } from '../../conversation/conversations.ts'
-import type { GroupBook } from '../../conversation/group-book.ts'
+import type { DevicesOf, GroupBook } from '../../conversation/group-book.ts'
 import { hasCode, MyceliumError, unreachable } from '../../errors.ts'
 import type { SignedEnvelope } from '../../group/envelope.ts'
 import type { Group } from '../../group/group.ts'
-import { readGroupOp, type SignedGroupOp } from '../../group/op.ts'
+import { type Cut, type GroupOp, readGroupOp, type SignedGroupOp } from '../../group/op.ts'
 import type { GroupId, GroupOpId, Identity, MessageId } from '../../ids.ts'
 import { short } from '../../ids.ts'
 import { limits } from '../../limits.ts'
@@ -32,6 +32,7 @@ interface InboxParts {
   readonly groupPost: GroupPost
   readonly keyring: Keyring
   readonly ambient: Ambient
+  readonly devicesOf: DevicesOf
   /** Is there room for a message of so many octets, as mail programs are shown it? */
   readonly hasRoomFor: (tx: WriteTx, account: Identity, bytes: number) => boolean
 }
@@ -41,6 +42,17 @@ interface Delivery {
   readonly account: Identity
   readonly from: Identity
   readonly id: GroupId
+}
+
+/** Whose messages an operation cuts off, and where. */
+function removalIn({
+  author,
+  action,
+}: GroupOp): readonly { readonly member: Identity; readonly cuts: readonly Cut[] }[] {
+  if (action.kind === 'remove') return [{ member: action.member, cuts: action.cuts }]
+  if (action.kind === 'leave') return [{ member: author, cuts: action.cuts }]
+  if (action.kind === 'retire') return [{ member: action.member, cuts: [action.cut] }]
+  return []
 }
 
 const accepted: Delivered = { kind: 'accepted' }
@@ -183,7 +195,29 @@ export class GroupInbox implements Disposable {
       if (result.kind === 'waiting') for (const parent of result.missing) missing.add(parent)
     }
     for (const op of ops) missing.delete(readGroupOp(op).id)
+    this.#strikeCut(tx, { account, id }, ops)
     if (missing.size > 0) this.#ask(tx, { account, from, id }, { ops: [...missing] })
+  }
+
+  /** What was taken while a removal was on its way here, and lies past where that cuts, counts no more. */
+  #strikeCut(tx: WriteTx, { account, id }: Pick<Delivery, 'account' | 'id'>, ops: readonly SignedGroupOp[]): void {
+    const { book, conversations, vault, devicesOf } = this.#parts
+    const group = book.group(tx, account, id)
+    if (group === undefined) return
+    const { history } = conversations
+    const conversation = groupConversation(id)
+    for (const { member, cuts } of ops.flatMap((op) => removalIn(readGroupOp(op).op))) {
+      const isTakenPast = [...devicesOf(tx, account, member)].some((device) => {
+        const count = cuts.find((cut) => cut.device === device)?.count ?? 0
+        return vault.takenPast(tx, account, id, { device, count }) > 0
+      })
+      if (!isTakenPast) continue
+      const taken = [...history.backwards(tx, account, conversation, limits.groupCutLookMax)].map((one) => one.id)
+      for (const message of [...taken, ...history.waiting(tx, account, conversation)]) {
+        const envelope = this.#isBy(tx, account, message, member) ? book.envelope(tx, account, message) : undefined
+        if (envelope !== undefined && !vault.stands(tx, account, group, envelope)) history.strike(tx, account, message)
+      }
+    }
   }
 
   /** @throws `not-permitted`, `group-full` */
@@ -305,12 +339,17 @@ export class GroupInbox implements Disposable {
     { account, from, id }: Delivery,
     { ops, messages }: Extract<Statement, { readonly kind: 'wanted' }>,
   ): void {
-    const { book, groupPost } = this.#parts
+    const { book, groupPost, vault } = this.#parts
     const group = book.group(tx, account, id)
     if (group?.state.members.has(from) !== true) throw new MyceliumError('not-a-member')
     const envelopes = messages.map((message) => ({ message, envelope: book.envelope(tx, account, message) }))
     const absent = envelopes.flatMap(({ message, envelope }) =>
-      envelope === undefined || this.#isBy(tx, account, message, from) ? [message] : [],
+      envelope === undefined ||
+      this.#isBy(tx, account, message, from) ||
+      // whoever asks refuses it, and would ask again
+      !vault.stands(tx, account, group, envelope)
+        ? [message]
+        : [],
     )
     groupPost.send(tx, account, id, {
       to: [from],

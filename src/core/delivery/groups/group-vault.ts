@@ -151,6 +151,22 @@ export class GroupVault {
     return { kind: 'opened', envelope, payload: opened.payload }
   }
 
+  /** Does what was taken still stand, now that more operations are known? */
+  stands(tx: ReadTx, account: Identity, group: Group, signed: SignedEnvelope): boolean {
+    const judged = judgeEnvelope(group, readEnvelope(signed), {
+      nowMs: this.#ambient.clock.nowMs(),
+      named: (of, sequence) => this.#named(tx, account, group.id, of, sequence),
+      // it was looked at when it was taken
+      isSigned: () => true,
+    })
+    return judged.kind !== 'refused'
+  }
+
+  /** How many messages of a device are beyond the first `count`, as far as they are here. */
+  takenPast(tx: ReadTx, account: Identity, group: GroupId, { device, count }: Pick<Cut, 'device' | 'count'>): number {
+    return Math.max(0, (this.#place(tx, account, group, device)?.sequence ?? 0) - count)
+  }
+
   /** How far a member's devices have come, as this account knows: what a removal lets stand. */
   cutsOf(tx: ReadTx, account: Identity, group: Group, member: Identity): readonly Cut[] {
     return [...this.#devicesOf(tx, account, member)]
