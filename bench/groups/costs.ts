@@ -65,7 +65,7 @@ export async function sendCpuMs(
         const envelope = sealGroup(founder, chain, draft, moment)
         place = placeAfter(envelope)
         chain.encode()
-        handOut(crowd, said({ kind: 'envelope', envelope: envelope.signed }))
+        handOut(crowd, said({ kind: 'envelope', envelope: envelope.signed, asked: undefined }))
       }
     }),
   )

@@ -26,6 +26,7 @@ export const limits = {
   thumbnailMs: 8_000, // ours
   reactionOctetsMax: 64, // ours: an emoji of several code points, or a short word
   reactionsMax: 16, // ours: of one person to one message
+  groupKeysWaitMs: 120_000, // ours: for keys of what was asked for, before what cites it is shown without
   groupCutLookMax: 4096, // ours: messages looked through for those that a removal cuts off
   groupHistoryMessages: 500, // ours: told to somebody who joins, where the rules share history
   groupTendMs: 200, // ours: until operations that wait are looked at again

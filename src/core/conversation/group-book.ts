@@ -3,7 +3,7 @@
  * hand on. A group in memory is what its rows say; when a transaction that changed it did not commit, it is read anew.
  */
 import { concat } from '../bytes.ts'
-import { type Codec, decode, encode, hexId, record, u64, versionByte } from '../codec.ts'
+import { type Codec, decode, encode, hexId, optional, record, u64, versionByte } from '../codec.ts'
 import { MyceliumError } from '../errors.ts'
 import { type SignedEnvelope, signedEnvelopeCodec } from '../group/envelope.ts'
 import { type AddResult, Group, type GroupServices } from '../group/group.ts'
@@ -30,6 +30,8 @@ export interface WaitingEnvelope {
   readonly from: Identity
   readonly sinceMs: number
   readonly envelope: SignedEnvelope
+  /** What is in it, as whoever was asked for that says. */
+  readonly asked: MessageId | undefined
 }
 
 const identity = hexId<Identity>(32)
@@ -49,6 +51,7 @@ const waitingCodec = record<WaitingEnvelope>({
   from: identity,
   sinceMs: u64,
   envelope: signedEnvelopeCodec,
+  asked: optional(hexId<MessageId>(32)),
 })
 
 const raw = (hex: string): Uint8Array => Buffer.from(hex, 'hex')
@@ -174,9 +177,15 @@ export class GroupBook {
     }))
   }
 
-  /** @param id of the envelope @throws `too-large` when too many wait */
+  /** One that waits already waits since then. @param id of the envelope @throws `too-large` when too many wait */
   putWaiting(tx: WriteTx, account: Identity, group: GroupId, id: GroupEnvelopeId, waiting: WaitingEnvelope): void {
     const prefix = this.key(tx, account, group)
+    const known = tx.get(tables.groupWaiting, concat(prefix, raw(id)))
+    if (known !== undefined) {
+      const { sinceMs, asked = waiting.asked } = decode(waitingCodec, known)
+      tx.put(tables.groupWaiting, concat(prefix, raw(id)), encode(waitingCodec, { ...waiting, sinceMs, asked }))
+      return
+    }
     let count = 0
     for (const _ of tx.keys(tables.groupWaiting, { prefix })) count += 1
     if (count >= limits.groupWaitingEnvelopesMax) throw new MyceliumError('too-large', { count })

@@ -17,7 +17,7 @@ const ids = fc.array(id<MessageId>(), { maxLength: 5 })
 
 const statement: fc.Arbitrary<Statement> = fc.oneof(
   fc.record({ kind: kind('ops'), ops: fc.array(signed, { minLength: 1, maxLength: 20 }) }),
-  fc.record({ kind: kind('envelope'), envelope: signed }),
+  fc.record({ kind: kind('envelope'), envelope: signed, asked: fc.option(id<MessageId>(), { nil: undefined }) }),
   fc.record({ kind: kind('seed'), epoch: id<GroupOpId>(), seed: octets(32) }),
   fc.record({
     kind: kind('chains'),

@@ -4,7 +4,7 @@
  */
 import type { Ambient } from '../../ambient.ts'
 import type { Conversations } from '../../conversation/conversations.ts'
-import type { DevicesOf, GroupBook } from '../../conversation/group-book.ts'
+import type { DevicesOf, GroupBook, WaitingEnvelope } from '../../conversation/group-book.ts'
 import { hasCode, MyceliumError, unreachable } from '../../errors.ts'
 import type { SignedEnvelope } from '../../group/envelope.ts'
 import type { Group } from '../../group/group.ts'
@@ -43,6 +43,8 @@ interface Delivery {
   readonly from: Identity
   readonly id: GroupId
 }
+
+type StillClosed = Extract<Opened, { readonly kind: 'waiting' }>
 
 /** Whose messages an operation cuts off, and where. */
 function removalIn({
@@ -137,7 +139,7 @@ export class GroupInbox implements Disposable {
       case 'history':
         return this.#takeHistory(tx, delivery, statement.messages)
       case 'envelope':
-        return this.#takeEnvelope(tx, delivery, statement.envelope)
+        return this.#takeEnvelope(tx, delivery, statement)
       case 'wanted':
         return this.#takeWanted(tx, delivery, statement)
       case 'absent':
@@ -284,25 +286,40 @@ export class GroupInbox implements Disposable {
     }
   }
 
-  #takeEnvelope(tx: WriteTx, { account, from, id }: Delivery, envelope: SignedEnvelope): void {
+  #takeEnvelope(
+    tx: WriteTx,
+    { account, from, id }: Delivery,
+    { envelope, asked }: Extract<Statement, { readonly kind: 'envelope' }>,
+  ): void {
     const group = this.#parts.book.group(tx, account, id)
     if (group === undefined) throw new MyceliumError('no-such-group')
-    const opened = this.#open(tx, account, group, envelope)
+    const opened = this.#openAsked(tx, account, group, { envelope, asked })
     if (opened === undefined) return
     const sinceMs = this.#parts.ambient.clock.nowMs()
-    this.#parts.book.putWaiting(tx, account, id, opened.envelope.id, { from, sinceMs, envelope })
+    this.#parts.book.putWaiting(tx, account, id, opened.envelope.id, { from, sinceMs, envelope, asked })
     const { heads, epoch } = opened.envelope.header
     const ops = [...heads, epoch].filter((op) => !group.has(op))
     this.#ask(tx, { account, from, id }, { ops, ...(opened.for === 'keys' ? { epoch } : {}) })
   }
 
-  /** @returns what it waits for; undefined when it was taken @throws why it will never be */
-  #open(
+  /** The same; what this account asked for and cannot have is waited for no more. */
+  #openAsked(
     tx: WriteTx,
     account: Identity,
     group: Group,
-    envelope: SignedEnvelope,
-  ): Extract<Opened, { readonly kind: 'waiting' }> | undefined {
+    { envelope, asked }: Pick<WaitingEnvelope, 'envelope' | 'asked'>,
+  ): StillClosed | undefined {
+    try {
+      return this.#open(tx, account, group, envelope)
+    } catch (error) {
+      if (asked !== undefined && error instanceof MyceliumError)
+        this.#parts.conversations.history.giveUp(tx, account, asked, groupConversation(group.id))
+      throw error
+    }
+  }
+
+  /** @returns what it waits for; undefined when it was taken @throws why it will never be */
+  #open(tx: WriteTx, account: Identity, group: Group, envelope: SignedEnvelope): StillClosed | undefined {
     const { vault, book, conversations } = this.#parts
     const opened = vault.open(tx, account, group, envelope)
     if (opened.kind === 'waiting') return opened
@@ -322,14 +339,16 @@ export class GroupInbox implements Disposable {
   }
 
   #openWaiting(tx: WriteTx, account: Identity, group: Group): void {
-    const { book } = this.#parts
+    const { book, conversations } = this.#parts
     const nowMs = this.#parts.ambient.clock.nowMs()
-    for (const { key, envelope, from, sinceMs } of book.waiting(tx, account, group.id)) {
+    for (const { key, envelope, asked, from, sinceMs } of book.waiting(tx, account, group.id)) {
       let isDone = false
       this.#guarded({ account, from, id: group.id }, () => {
         isDone = true
-        isDone = this.#open(tx, account, group, envelope) === undefined
+        isDone = this.#openAsked(tx, account, group, { envelope, asked }) === undefined
       })
+      if (!isDone && asked !== undefined && nowMs - sinceMs > limits.groupKeysWaitMs)
+        conversations.history.giveUp(tx, account, asked, groupConversation(group.id))
       if (isDone || nowMs - sinceMs > limits.messageExpiryMs) book.removeWaiting(tx, key)
     }
   }
@@ -342,22 +361,19 @@ export class GroupInbox implements Disposable {
     const { book, groupPost, vault } = this.#parts
     const group = book.group(tx, account, id)
     if (group?.state.members.has(from) !== true) throw new MyceliumError('not-a-member')
-    const envelopes = messages.map((message) => ({ message, envelope: book.envelope(tx, account, message) }))
-    const absent = envelopes.flatMap(({ message, envelope }) =>
-      envelope === undefined ||
-      this.#isBy(tx, account, message, from) ||
-      // whoever asks refuses it, and would ask again
-      !vault.stands(tx, account, group, envelope)
-        ? [message]
-        : [],
-    )
+    const envelopes = messages.flatMap((message) => {
+      const envelope = book.envelope(tx, account, message)
+      // what does not stand is refused, and what was said without whoever asks is not for them
+      const isForThem = envelope !== undefined && vault.isFor(tx, account, group, { signed: envelope, member: from })
+      return isForThem ? [{ message, envelope }] : []
+    })
+    const found = new Set(envelopes.map(({ message }) => message))
+    const absent = messages.filter((message) => !found.has(message) || this.#isBy(tx, account, message, from))
     groupPost.send(tx, account, id, {
       to: [from],
       statements: [
         { kind: 'ops', ops: ops.flatMap((op) => group.signed(op) ?? []) },
-        ...envelopes.flatMap(({ envelope }): Statement[] =>
-          envelope === undefined ? [] : [{ kind: 'envelope', envelope }],
-        ),
+        ...envelopes.map(({ envelope, message }): Statement => ({ kind: 'envelope', envelope, asked: message })),
         ...(absent.length === 0 ? [] : [{ kind: 'absent', messages: absent } as const]),
       ],
     })

@@ -162,6 +162,17 @@ export class GroupVault {
     return judged.kind !== 'refused'
   }
 
+  /** Does it stand, and was this member in the group where it was said? */
+  isFor(
+    tx: ReadTx,
+    account: Identity,
+    group: Group,
+    { signed, member }: { readonly signed: SignedEnvelope; readonly member: Identity },
+  ): boolean {
+    const { heads } = readEnvelope(signed).header
+    return group.stateAt(heads)?.members.has(member) === true && this.stands(tx, account, group, signed)
+  }
+
   /** How many messages of a device are beyond the first `count`, as far as they are here. */
   takenPast(tx: ReadTx, account: Identity, group: GroupId, { device, count }: Pick<Cut, 'device' | 'count'>): number {
     return Math.max(0, (this.#place(tx, account, group, device)?.sequence ?? 0) - count)

@@ -253,7 +253,7 @@ export class Groups {
       to: membersOf(group),
       statements: [
         ...(chain === undefined ? [] : [{ kind: 'chains', epoch: epoch.op, chains: [chain] } as const]),
-        { kind: 'envelope', envelope },
+        { kind: 'envelope', envelope, asked: undefined },
       ],
       root: blobOf(decodeMessage(encoded))?.root,
     })

@@ -11,6 +11,7 @@ import {
   fixed,
   hexId,
   literal,
+  optional,
   record,
   u32,
   u64,
@@ -25,8 +26,8 @@ import { limits } from '../../limits.ts'
 
 export type Statement =
   | { readonly kind: 'ops'; readonly ops: readonly SignedGroupOp[] }
-  /** A message, sealed for those who hold the epoch's keys. */
-  | { readonly kind: 'envelope'; readonly envelope: SignedEnvelope }
+  /** A message, sealed for those who hold the epoch's keys; where somebody asked for it, with its id. */
+  | { readonly kind: 'envelope'; readonly envelope: SignedEnvelope; readonly asked: MessageId | undefined }
   /** To those who were members when an epoch was made. */
   | { readonly kind: 'seed'; readonly epoch: GroupOpId; readonly seed: Uint8Array }
   /** Where chains of an epoch stand: to those who came later, and of devices that came later. */
@@ -63,7 +64,14 @@ const opId = hexId<GroupOpId>(32)
 
 const statementCodec = union<Statement>({
   ops: { tag: 0, codec: record({ kind: literal('ops'), ops: array(signedGroupOpCodec, limits.groupStatementOpsMax) }) },
-  envelope: { tag: 1, codec: record({ kind: literal('envelope'), envelope: signedEnvelopeCodec }) },
+  envelope: {
+    tag: 1,
+    codec: record({
+      kind: literal('envelope'),
+      envelope: signedEnvelopeCodec,
+      asked: optional(hexId<MessageId>(32)),
+    }),
+  },
   seed: { tag: 2, codec: record({ kind: literal('seed'), epoch: opId, seed: fixed(seedBytes) }) },
   chains: {
     tag: 8,
