@@ -117,7 +117,7 @@ export class SegmentRecords {
             ? mailboxes.storeInline(tx, from.account, content.bytes)
             : undefined)
         try {
-          if (at !== undefined) copies.place(tx, from.account, id, { stored: at, internalDateMs })
+          if (at !== undefined) copies.place(tx, from, id, { stored: at, internalDateMs })
         } catch (error) {
           // it comes when there is room
           if (!hasCode(error, 'mailbox-full')) throw error

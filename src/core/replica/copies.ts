@@ -162,8 +162,10 @@ export class Copies implements MailboxFollower, Replicated {
     }
     const marked = copy.copy === undefined ? undefined : this.#read(tx, account, copy.copy.id)
     // it came here as mail while its state had come from another device
-    if (marked?.state.kind === 'live' && marked.place === undefined)
-      return this.#stampedDifferences(tx, account, { row: marked, place, folder, flags: copy.flags })
+    if (marked?.state.kind === 'live' && marked.place === undefined) {
+      this.#stampedDifferences(tx, account, { row: marked, place, folder, flags: copy.flags })
+      return [marked.state.id]
+    }
     const mark = copy.copy !== undefined && marked === undefined ? copy.copy : { id: this.#newId(copy.internalDateMs) }
     return this.#made(tx, account, { mark, place, folder, flags: copy.flags })
   }
@@ -366,10 +368,13 @@ export class Copies implements MailboxFollower, Replicated {
     return row === undefined ? undefined : placeOf(row)
   }
 
-  /** Puts a content that has come where its copy belongs; what has come by another way meanwhile is left alone. */
+  /**
+   * Puts a content that has come where its copy belongs; what has come by another way meanwhile is left alone. Devices that
+   * heard of the copy from here could not have it yet: they are told again.
+   */
   place(
     tx: WriteTx,
-    account: Identity,
+    { account, device }: MergeSource,
     id: CopyId,
     { stored, internalDateMs }: { readonly stored: StoredContent; readonly internalDateMs: number },
   ): void {
@@ -380,6 +385,7 @@ export class Copies implements MailboxFollower, Replicated {
     const item = { ...stored, flags: flagsOn(row.state), internalDateMs }
     const [uid] = this.#parts.mailboxes.append(tx, account, mailbox, [item])
     this.#put(tx, account, row.state, { mailbox, uid: uid! })
+    this.#parts.replicas.changed(tx, { account, kind: this.kind, ids: [id], from: device })
   }
 
   // Rows

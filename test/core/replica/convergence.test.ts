@@ -69,7 +69,7 @@ async function pull(to: Device, from: Device): Promise<void> {
     const bytes = from.mailboxes.readInline(account, columns.contentAt(columns.indexOf(place.uid)))!
     await to.store.write((tx) => {
       const stored = to.mailboxes.storeInline(tx, account, bytes)
-      to.copies.place(tx, account, id, { stored, internalDateMs: 0 })
+      to.copies.place(tx, source, id, { stored, internalDateMs: 0 })
     })
   }
 }
