@@ -1,0 +1,4 @@
+/** All parts of the server, in the order in which they are asked. */
+import type { Feature, Server } from './feature.ts'
+
+export const featureMakers: readonly ((server: Server) => Feature)[] = []

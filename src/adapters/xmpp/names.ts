@@ -1,0 +1,75 @@
+/**
+ * JIDs and what they stand for. Accounts of this gateway are `localName@domain`; contacts keep their address as JID, as
+ * DESIGN §4 says; groups are rooms `<group id>@groups.domain`, so that a room never depends on a name.
+ */
+import type { Address, GroupId, Identity } from '../../core/ids.ts'
+import { parseAddress } from '../../core/message/address.ts'
+import { escapeLocal, type Jid, unescapeLocal } from './jid.ts'
+import type { XmppServices } from './services.ts'
+
+/** What a JID names, as an account sees it. The resource is not looked at. */
+export type Named =
+  | { readonly kind: 'server' }
+  /** The domain of all rooms. */
+  | { readonly kind: 'rooms' }
+  | { readonly kind: 'uploads' }
+  | { readonly kind: 'self' }
+  /** Somebody else's identity: a contact, or another account of this gateway. */
+  | { readonly kind: 'person'; readonly identity: Identity }
+  | { readonly kind: 'room'; readonly group: GroupId }
+  | { readonly kind: 'unknown' }
+
+export class Names {
+  readonly #services: XmppServices
+
+  constructor(services: XmppServices) {
+    this.#services = services
+  }
+
+  get server(): string {
+    return this.#services.domain
+  }
+  get rooms(): string {
+    return `groups.${this.#services.domain}`
+  }
+  get uploads(): string {
+    return `upload.${this.#services.domain}`
+  }
+
+  own(account: Identity): Jid {
+    const { localName } = this.#services.accounts.get(account)
+    return { local: escapeLocal(localName), domain: this.server, resource: '' }
+  }
+
+  /** Of anybody whom the account knows. */
+  person(account: Identity, identity: Identity): Jid {
+    if (identity === account || this.#services.accounts.has(identity)) return this.own(identity)
+    return jidOfAddress(this.#services.people.addressOf(account, identity))
+  }
+
+  room = (group: GroupId): Jid => ({ local: group, domain: this.rooms, resource: '' })
+
+  named(account: Identity, { local, domain }: Jid): Named {
+    if (domain === this.server && local === '') return { kind: 'server' }
+    if (domain === this.uploads && local === '') return { kind: 'uploads' }
+    if (domain === this.rooms) {
+      if (local === '') return { kind: 'rooms' }
+      return /^[\da-f]{64}$/.test(local) ? { kind: 'room', group: local as GroupId } : { kind: 'unknown' }
+    }
+    const { accounts, contacts } = this.#services
+    const address = parseAddress(`${unescapeLocal(local)}@${domain}`)
+    const user = domain === this.server ? unescapeLocal(local) : address
+    const here = user === undefined ? undefined : accounts.byUser(user)
+    if (here !== undefined)
+      return here.identity === account ? { kind: 'self' } : { kind: 'person', identity: here.identity }
+    const found = address === undefined ? undefined : contacts.resolve(account, address)
+    return found !== undefined && 'identity' in found
+      ? { kind: 'person', identity: found.identity }
+      : { kind: 'unknown' }
+  }
+}
+
+function jidOfAddress(address: Address): Jid {
+  const at = address.lastIndexOf('@')
+  return { local: escapeLocal(address.slice(0, at)), domain: address.slice(at + 1), resource: '' }
+}
