@@ -11,6 +11,7 @@ import type { People } from '../../core/delivery/people.ts'
 import type { Signals } from '../../core/delivery/signals.ts'
 import type { Store } from '../../core/store/store.ts'
 import type { TlsMaterial } from '../wire/tls.ts'
+import type { Uploads } from './uploads/uploads.ts'
 
 export interface XmppServices {
   readonly store: Store
@@ -24,6 +25,7 @@ export interface XmppServices {
   readonly groups: Groups
   readonly files: Files
   readonly signals: Signals
+  readonly uploads: Uploads
   readonly tls: TlsMaterial
   /** Of own JIDs: `localName@domain`. */
   readonly domain: string

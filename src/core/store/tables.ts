@@ -105,6 +105,8 @@ export const tables = {
   fileBytes: table(102, 'file-bytes'), // opaque(account) → u64 octets of its files, those on their way included
   fileRoots: table(103, 'file-roots'), // merkle root ‖ opaque(account) ‖ message id → nothing: a file answers for the root
 
+  uploads: table(160, 'uploads'), // opaque(id in its URL) → file of an account that no message has yet, or the message that has it
+
   // core/delivery, again
   chatFileMails: table(119, 'chat-file-mails'), // opaque(account) ‖ message id → account: its file is here, and not yet in its mail
   heldMail: table(73, 'held-mail'), // u64 ms of release ‖ message id → mail that is to leave then, and its recipients

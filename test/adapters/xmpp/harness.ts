@@ -41,6 +41,11 @@ export function openTestXmpp(whose: TestGateway, domain = 'localhost'): TestXmpp
       groups,
       files,
       signals,
+      uploads: {
+        takeUpload: async () => await Promise.resolve(undefined),
+        said: async () => {},
+        urlOf: (_, message, name) => `https://localhost:8443/xmpp/files/${message}/${name}`,
+      },
       domain,
       tls: () => {
         throw new TypeError('no streams here')
