@@ -92,11 +92,22 @@ export const limits = {
 
   // HTTP for local programs
   httpHeaderBytesMax: 16 * 1024, // ours
-  httpRequestMs: 10_000, // ours: until a request is complete
+  httpRequestMs: 10_000, // ours: until a request's header is complete
+  httpBodyIdleMs: 30_000, // ours: for the first octet of a body, and between two
+  httpBodyBytesPerMsMin: 4, // ours: 4 KB/s; a body that comes more slowly in all is given up
   httpKeepAliveMs: 5000, // ours
-  httpConnectionsMax: 256, // ours
+  httpConnectionsMax: 1024, // ours: WebSockets, and BOSH requests that are held, among them
   httpRequestsPerConnectionMax: 1000, // ours
   httpDrainMs: 2000, // ours: for answers on their way at shutdown
+
+  // xmpp: WebSocket, BOSH and files over HTTP
+  uploadSlotMs: 10 * 60_000, // ours: until the first octet of a promised upload
+  uploadSlotsMax: 32, // ours: of one account, promised and not used yet
+  uploadKeepMs: 30 * 24 * 3600_000, // ours: an upload that no message takes over
+  uploadTakenMs: 24 * 3600_000, // ours: one that a message was to take over and did not
+  uploadSweepMs: 3600_000, // ours
+  fileAwaitMs: 20_000, // ours: how long a request waits for a file that is on its way here
+  fileAwaitStepMs: 200, // ours
 
   // control socket and command line
   controlRequestBytesMax: 64 * 1024, // ours
