@@ -11,6 +11,7 @@ import type { People } from '../../core/delivery/people.ts'
 import type { Signals } from '../../core/delivery/signals.ts'
 import type { Store } from '../../core/store/store.ts'
 import type { TlsMaterial } from '../wire/tls.ts'
+import type { ExternalService } from './external-service.ts'
 import type { Uploads } from './uploads/uploads.ts'
 
 export interface XmppServices {
@@ -26,6 +27,8 @@ export interface XmppServices {
   readonly files: Files
   readonly signals: Signals
   readonly uploads: Uploads
+  /** STUN and TURN servers for calls. */
+  readonly externalServices: readonly ExternalService[]
   readonly tls: TlsMaterial
   /** Of own JIDs: `localName@domain`. */
   readonly domain: string

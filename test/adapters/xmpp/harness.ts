@@ -4,10 +4,10 @@ import { newClientState } from '../../../src/adapters/xmpp/client.ts'
 import { type Element, serialise } from '../../../src/adapters/xmpp/element.ts'
 import { withResource } from '../../../src/adapters/xmpp/jid.ts'
 import { routeStanza } from '../../../src/adapters/xmpp/router.ts'
-import { FileUrls } from '../../../src/adapters/xmpp/uploads/file-urls.ts'
 import { openServer, type XmppServer } from '../../../src/adapters/xmpp/server.ts'
 import { silentLog, systemClock, systemRandom } from '../../../src/core/ambient.ts'
 import type { TestGateway } from '../../support/world.ts'
+import { fileUrlsOf } from './file-urls.ts'
 
 const ambient = { clock: systemClock, random: systemRandom, log: silentLog }
 
@@ -30,7 +30,7 @@ export interface TestXmpp extends Disposable {
 export function openTestXmpp(whose: TestGateway, domain = 'localhost'): TestXmpp {
   const { knowledge, node } = whose
   const { store, logins, accounts, contacts, people, conversations, groupBook } = knowledge
-  const { chats, groups, files, signals, uploads } = node.delivery
+  const { chats, groups, files, signals } = node.delivery
   const server = openServer(
     {
       store,
@@ -44,15 +44,8 @@ export function openTestXmpp(whose: TestGateway, domain = 'localhost'): TestXmpp
       groups,
       files,
       signals,
-      uploads: new FileUrls({
-        store,
-        accounts,
-        conversations,
-        files,
-        stored: uploads,
-        authority: () => 'localhost:8443',
-        ambient,
-      }),
+      uploads: fileUrlsOf(whose, ambient),
+      externalServices: [],
       domain,
       tls: () => {
         throw new TypeError('no streams here')
