@@ -29,6 +29,8 @@ export interface BoshOptions {
   readonly isSecure: boolean
   /** It is over, and forgotten. */
   readonly onGone: () => void
+  /** How long nobody may ask. */
+  readonly inactivityMs?: number
 }
 
 const numberIn = (text: string | undefined, max: number): number =>
@@ -40,6 +42,7 @@ export class BoshSession implements Transport {
   readonly isSecure: boolean
   readonly canStartTls = false
   readonly #onGone: () => void
+  readonly #inactivityMs: number
   readonly #waitMs: number
   /** Requests that may wait here. */
   readonly #hold: number
@@ -66,11 +69,16 @@ export class BoshSession implements Transport {
   #pausedMs = 0
   #stanzaBytesMax: number = limits.xmppStanzaBeforeLoginBytesMax
 
-  constructor({ sid, remote, isSecure, onGone }: BoshOptions, first: RequestBody, respond: Respond) {
+  constructor(
+    { sid, remote, isSecure, onGone, inactivityMs = limits.boshInactivitySeconds * 1000 }: BoshOptions,
+    first: RequestBody,
+    respond: Respond,
+  ) {
     this.sid = sid
     this.remote = remote
     this.isSecure = isSecure
     this.#onGone = onGone
+    this.#inactivityMs = inactivityMs
     this.#waitMs = numberIn(first.attrs.wait, limits.boshWaitSecondsMax) * 1000
     this.#hold = numberIn(first.attrs.hold, limits.boshHoldMax)
     this.#version = commonVersion(first.attrs.ver)
@@ -168,7 +176,7 @@ export class BoshSession implements Transport {
   #listen(): void {
     clearTimeout(this.#silence)
     if (this.#waiting().length > 0) return
-    const ms = this.#last === undefined ? this.#pausedMs || limits.boshInactivitySeconds * 1000 : limits.boshLastWordMs
+    const ms = this.#last === undefined ? this.#pausedMs || this.#inactivityMs : limits.boshLastWordMs
     this.#silence = setTimeout(() => this.#goAway(), ms)
   }
 
@@ -261,7 +269,7 @@ export class BoshSession implements Transport {
       wait: this.#waitMs / 1000,
       requests: this.#window,
       hold: this.#hold,
-      inactivity: limits.boshInactivitySeconds,
+      inactivity: this.#inactivityMs / 1000,
       maxpause: limits.boshPauseSecondsMax,
       polling: limits.boshPollingSeconds,
       ver: this.#version,
