@@ -53,6 +53,11 @@ export const limits = {
   signalsMax: 32, // ours: in one item
   signalsKnownMax: 10_000, // ours: conversations in which somebody types
   presenceEveryMs: 60_000, // ours: how often it is said who is there; three rounds without it say that they are not
+  profileNameOctetsMax: 512, // ours: name of a topic, or of an item under it
+  profilePieceBytesMax: 48 * 1024, // ours: fits one item of a session
+  profilePiecesMax: 64, // ours: that one device shows its contacts
+  profileItemsPerMinuteMax: 200, // ours: taken from one device
+  profileTellMs: 200, // ours: changes meanwhile are told together
   typingEveryMs: 5_000, // ours: the same is not said again sooner
   receiptDelayMs: 2_000, // ours: what is read meanwhile is one receipt
   receiptMembersMax: 50, // ours: in a larger group nobody tells what was read
@@ -89,6 +94,24 @@ export const limits = {
   auditFilesMax: 16, // ours: the oldest one goes
   auditListMax: 10_000, // ours: entries shown at once
   throttleEntriesMax: 10_000, // ours: sources and users remembered
+
+  // xmpp: contacts, presence and what is kept for programs
+  xmppNameOctetsMax: 1024, // ours: of an element, an attribute or a namespace that is kept
+  xmppKeptElementBytesMax: 160 * 1024, // ours: one element that is kept: a picture of 96 KB as base64
+  xmppKeptDepthMax: 32, // ours: elements in elements that are kept
+  xmppNodesMax: 200, // ours: of personal events, of one account; OMEMO has one for each program
+  xmppNodeItemsMax: 1000, // ours: of one node; bookmarks have one for each room
+  xmppItemsBytesMax: 16 * 1024 * 1024, // ours: of all nodes of an account
+  xmppPrivateMax: 100, // ours: elements of XEP-0049
+  xmppRosterItemsMax: 10_000, // ours: told at once; the stanza would be larger than programs take
+  xmppRosterGroupsMax: 16, // ours: of one contact
+  xmppRosterGroupOctetsMax: 256, // ours
+  xmppBlockedMax: 1000, // ours: JIDs of nobody known
+  xmppPushMax: 32, // ours: programs that asked to be woken
+  xmppCapsKept: 1000, // ours: verified capabilities of programs
+  xmppLastItemsMax: 1000, // ours: notifications that one presence brings
+  xmppPresencesMax: 2000, // ours: contacts whose presence one program is told at first
+  xmppDirectedMax: 500, // ours: JIDs that one program has sent its presence to
 
   // HTTP for local programs
   httpHeaderBytesMax: 16 * 1024, // ours
