@@ -9,7 +9,7 @@ import { mediaTypeOf } from '../uploads/media-type.ts'
 
 const ns = 'urn:xmpp:http:upload:0'
 
-export function httpUpload({ services: { uploads }, names, ambient }: Server): Feature {
+export function httpUpload({ services: { uploads }, ambient }: Server): Feature {
   return {
     iq: [
       {
@@ -35,11 +35,8 @@ export function httpUpload({ services: { uploads }, names, ambient }: Server): F
       named.kind === 'uploads' && uploads.isOpen
         ? { identities: [{ category: 'store', type: 'file', name: 'Files' }], features: [ns], forms: [bounds()] }
         : undefined,
-    items: (_, named) => (named.kind === 'server' && uploads.isOpen ? [item(names.uploads)] : []),
   }
 }
-
-const item = (jid: string): Element => el('item http://jabber.org/protocol/disco#items', { jid, name: 'Files' })
 
 /** XEP-0363 §3. */
 function bounds(): Element {
