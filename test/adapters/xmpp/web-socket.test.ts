@@ -1,3 +1,4 @@
+import { client, xml } from '@xmpp/client'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { el, parsedBack } from './written.ts'
@@ -23,19 +24,6 @@ afterAll(async () => {
   await server[Symbol.asyncDispose]()
   await world[Symbol.asyncDispose]()
 })
-
-interface Program {
-  readonly iqCaller: { request(iq: unknown): Promise<unknown> }
-  on(event: 'error', listener: () => void): void
-  start(): Promise<{ toString(): string }>
-  stop(): Promise<unknown>
-}
-
-/** It has no types of its own. */
-const xmppClient = async (): Promise<{
-  readonly client: (options: object) => Program
-  readonly xml: (name: string, attrs: string | object, ...children: unknown[]) => unknown
-}> => (await import('@xmpp/client' as string)) as Awaited<ReturnType<typeof xmppClient>>
 
 const framing = 'urn:ietf:params:xml:ns:xmpp-framing'
 
@@ -69,7 +57,6 @@ test('after login the stream begins anew, stanzas have their namespace, and clos
 })
 
 test('@xmpp/client logs in over a WebSocket', async () => {
-  const { client, xml } = await xmppClient()
   const program = client({
     service: `ws://localhost:${server.http.address.port}/xmpp-websocket`,
     domain: 'localhost',
