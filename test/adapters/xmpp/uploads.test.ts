@@ -315,10 +315,10 @@ test('a file that was refused for want of room is answered with that, and fetche
 
 test('uploads are asked for as XEP-0363 says, and refused as it says', async () => {
   using xmpp = openTestXmpp(alice)
-  const { say: ask } = xmpp.bind()
+  const bound = xmpp.bind()
   const request = async (attrs: Record<string, string | number>): Promise<Element> => {
     const iq = el('iq', { id: 'u', type: 'get', to: 'upload.localhost' }, el(`request ${ns}`, attrs))
-    const [answer] = await ask(iq)
+    const [answer] = await bound.say(iq)
     return answer!
   }
   const slot = await request({ filename: 'très cool.jpg', size: 23456, 'content-type': 'image/jpeg' })

@@ -11,7 +11,7 @@ import { ElementReader } from './element-reader.ts'
 import { standalone, standaloneStanzas } from './framing.ts'
 import { Inbox } from './inbox.ts'
 
-export const framingNs = 'urn:ietf:params:xml:ns:xmpp-framing'
+const framingNs = 'urn:ietf:params:xml:ns:xmpp-framing'
 
 export class WebSocketTransport implements Transport {
   readonly remote: string

@@ -309,9 +309,9 @@ export class BoshSession implements Transport {
     return undefined
   }
 
-  async end(error?: StreamError): Promise<void> {
-    const inside = this.#outgoing.join('') + (error === undefined ? '' : standalone(streamErrorElement(error)))
-    const condition = error === undefined ? undefined : conditionOf(error)
+  async end(why?: StreamError): Promise<void> {
+    const inside = this.#outgoing.join('') + (why === undefined ? '' : standalone(streamErrorElement(why)))
+    const condition = why === undefined ? undefined : conditionOf(why)
     this.#last ??= writeBody({ ...this.#opening, type: 'terminate', condition }, inside)
     this.#inbox.end()
     this.#answerAll()
