@@ -235,3 +235,19 @@ test('when the gateway goes, a WebSocket is told so', async () => {
   const [{ heard }] = await Promise.all([socket.end(), passing[Symbol.asyncDispose]()])
   expect(heard.join('')).toContain('system-shutdown')
 })
+
+test('a stream that was cut is resumed over another WebSocket, with what came meanwhile', async () => {
+  const sm = 'urn:xmpp:sm:3'
+  const socket = await RawWebSocket.open(server)
+  await socket.login(server, 'resumes')
+  socket.say(`<enable xmlns='${sm}' resume='true'/>`)
+  const { id } = readElement(await socket.next(), 10_000).attrs
+  const [bound] = server.xmpp.server.hub.of(alice.account).filter(({ jid }) => jid.resource === 'resumes')
+  socket.socket.terminate()
+  bound!.send(el('message', { id: 'meanwhile' }, el('body', {}, 'there?')))
+  using again = await RawWebSocket.open(server)
+  await again.authenticate(server)
+  again.say(`<resume xmlns='${sm}' previd='${id}' h='0'/>`)
+  expect(readElement(await again.next(), 10_000)).toMatchObject({ name: 'resumed', ns: sm })
+  expect(readElement(await again.next(), 10_000)).toMatchObject({ name: 'message', attrs: { id: 'meanwhile' } })
+})

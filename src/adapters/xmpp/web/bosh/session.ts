@@ -18,7 +18,7 @@ import { KeySequence } from './key-sequence.ts'
 export type Respond = (body: string) => void
 
 interface Held {
-  readonly timer: NodeJS.Timeout
+  timer: NodeJS.Timeout
   /** Undefined once its connection is gone: its number may come again. */
   respond: Respond | undefined
 }
@@ -120,6 +120,8 @@ export class BoshSession implements Transport {
     if (held === undefined) return this.#break('item-not-found', respond)
     held.respond?.(writeBody({}))
     held.respond = respond
+    clearTimeout(held.timer)
+    held.timer = this.#waitFor(rid)
     this.#listen()
     this.#answerSoon()
   }
@@ -158,10 +160,14 @@ export class BoshSession implements Transport {
   }
 
   #keep(rid: number, respond: Respond): void {
-    const timer = setTimeout(() => this.#answer(rid), this.#waitMs)
-    this.#held.set(rid, { timer, respond })
+    this.#held.set(rid, { timer: this.#waitFor(rid), respond })
     this.#listen()
     this.#answerSoon()
+  }
+
+  /** It is answered then, whatever there is to say. */
+  #waitFor(rid: number): NodeJS.Timeout {
+    return setTimeout(() => this.#answer(rid), this.#waitMs)
   }
 
   /** The connection of a request is gone; its number may come again. */
