@@ -109,12 +109,13 @@ test('nobody resumes the stream of another account', async () => {
   using before = await RawClient.bound(server, 'desk')
   const id = (await enable(before))!
   const { knowledge } = alice
-  const eve = await createAccount(knowledge, testAmbient, {
+  await createAccount(knowledge, testAmbient, {
     localName: 'eve',
     address: undefined,
     displayName: undefined,
   })
-  const { password } = await knowledge.logins.create(eve.account.identity, 'eve')
+  const eve = knowledge.accounts.byUser('eve')!.identity
+  const { password } = await knowledge.logins.create(eve, 'eve')
   using client = await RawClient.plain(server)
   await client.begin()
   await client.login({ user: 'eve', password })
