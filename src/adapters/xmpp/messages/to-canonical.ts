@@ -66,17 +66,13 @@ function draftOf(message: Element, { resolve, file }: Reading): Draft | undefine
   if (retracted !== undefined) return { parts: [{ kind: 'redaction', target: target(retracted.id) }] }
 
   const { text, relations } = wordsOf(message, resolve)
+  const shown = shownOf(message, text)
   const payloads = payloadsBeside(message, file)
-  const secret = secretOf(message)
-  const words = secret === undefined || text === '' ? text : secret.words
   const corrected = child(message, `replace ${ns.correct}`)
   if (corrected !== undefined) {
-    const shown = secret?.isReadable === true ? secret.words : words
     if (shown === '') throw new StanzaError('bad-request', 'a correction has a body')
-    const parts: Part[] = [{ kind: 'edit', target: target(corrected.attrs.id), body: [bounded(shown)] }]
-    return { parts: withPayloads(parts, payloads) }
+    return { parts: withPayloads([{ kind: 'edit', target: target(corrected.attrs.id), body: [bounded(shown)] }], payloads) }
   }
-  const shown = secret?.isReadable === true ? secret.words : words
   if (file === undefined && (shown === '' || hasHint(message, 'no-store'))) return passing(message, payloads)
   const parts: Part[] = [...(shown === '' ? [] : [bounded(shown)]), ...(file === undefined ? [] : [file])]
   return { parts: withPayloads(parts, payloads), ...(relations.length === 0 ? {} : { relations }) }
@@ -129,32 +125,26 @@ function bounded(text: string): Extract<Part, { readonly kind: 'text' }> {
   return { kind: 'text', text }
 }
 
-interface Secret {
-  readonly words: string
-  /** It has words for somebody, and not only keys. */
-  readonly isReadable: boolean
-}
-
-const secretNames: Readonly<Record<string, string>> = {
+const encryptions: Readonly<Record<string, string>> = {
   'eu.siacs.conversations.axolotl': 'OMEMO',
   'urn:xmpp:omemo:2': 'OMEMO',
   'urn:xmpp:openpgp:0': 'OpenPGP',
   'jabber:x:encrypted': 'OpenPGP',
-  'urn:xmpp:otr:0': 'OTR',
 }
 
-/** What the sender's program encrypted (XEP-0380, XEP-0384, XEP-0373, XEP-0027). */
-function secretOf(message: Element): Secret | undefined {
-  const sealed = elements(message).find((one) => secretNames[one.ns] !== undefined)
+/**
+ * What mail and Matrix show: in the place of what the sender's program encrypted (XEP-0380, XEP-0384, XEP-0373,
+ * XEP-0027), that it did. Empty where it holds keys and no words.
+ */
+function shownOf(message: Element, text: string): string {
   const told = child(message, `encryption ${ns.eme}`)
-  const namespace = sealed?.ns ?? told?.attrs.namespace
-  if (namespace === undefined) return undefined
-  const name = secretNames[namespace] ?? 'another method'
-  const isOmemo = secretNames[sealed?.ns ?? ''] === 'OMEMO'
-  return {
-    words: `[Encrypted by the sender's program (${name}): only programs that hold its keys can read this message.]`,
-    isReadable: sealed !== undefined && (!isOmemo || elements(sealed).some((one) => one.name === 'payload')),
-  }
+  const namespace = told?.attrs.namespace
+  const sealed = elements(message).find((one) => one.ns === namespace || encryptions[one.ns] !== undefined)
+  if (sealed === undefined) return text
+  const name = encryptions[sealed.ns] ?? 'a method unknown here'
+  const hasWords = name !== 'OMEMO' || elements(sealed).some((one) => one.name === 'payload')
+  if (!hasWords && text === '') return ''
+  return `[Encrypted by the sender's program (${name}): only programs that hold its keys can read this message.]`
 }
 
 /** What goes along as written. */
