@@ -54,6 +54,11 @@ export const limits = {
   signalsMax: 32, // ours: in one item
   signalsKnownMax: 10_000, // ours: conversations in which somebody types
   presenceEveryMs: 60_000, // ours: how often it is said who is there; three rounds without it say that they are not
+  profileNameOctetsMax: 512, // ours: name of a topic, or of an item under it
+  profilePieceBytesMax: 48 * 1024, // ours: fits one item of a session
+  profilePiecesMax: 64, // ours: that one device shows its contacts
+  profileItemsPerMinuteMax: 200, // ours: taken from one device
+  profileTellMs: 200, // ours: changes meanwhile are told together
   typingEveryMs: 5_000, // ours: the same is not said again sooner
   receiptDelayMs: 2_000, // ours: what is read meanwhile is one receipt
   receiptMembersMax: 50, // ours: in a larger group nobody tells what was read

@@ -75,6 +75,9 @@ export const tables = {
   replicas: table(84, 'replicas'), // opaque(account) → how far its mailboxes are enrolled
   sharedContacts: table(85, 'shared-contacts'), // opaque(account) ‖ opaque(16 of the identity) → registers of what was decided
 
+  // adapters/xmpp
+  xmppKept: table(121, 'xmpp-kept'), // opaque(account) ‖ u8 kind ‖ opaque(name) ‖ … → what programs keep here (adapters/xmpp/kept.ts)
+
   // core/conversation. Keys begin with opaque(account); conversation and message ids are hashes and stand as they are
   conversations: table(90, 'conversations'), // account ‖ conversation → partner, heads, counts, read mark
   conversationMessages: table(91, 'conversation-messages'), // account ‖ message id → state, places in both orders, canonical message
@@ -114,5 +117,6 @@ export const tables = {
 
   // core/delivery, again
   chatFileMails: table(119, 'chat-file-mails'), // opaque(account) ‖ message id → account: its file is here, and not yet in its mail
+  profiles: table(180, 'profiles'), // opaque(account) ‖ opaque(owner) ‖ opaque(device) ‖ 16 of a digest → piece of what the owner shows
   heldMail: table(73, 'held-mail'), // u64 ms of release ‖ message id → mail that is to leave then, and its recipients
 } as const
