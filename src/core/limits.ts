@@ -634,7 +634,9 @@ export const limits = {
   xmppArchiveIdsMax: 250, // ours: ids in one question
   xmppOfflineWaitMs: 2_000, // ours: after the first presence, for a program to ask the archive instead
   xmppOfflineMax: 1000, // ours: missed messages for a program that reads no archive; earlier ones stay in the archive
+  xmppGivenKeptMs: 5_000, // ours: how often it is kept what programs were given
   xmppMarkLookBack: 100, // ours: how far before a read mark the message is looked for that a marker can name
   xmppPartnersKnownMax: 10_000, // ours: conversations whose partner is remembered
+  xmppFileMs: 10 * 60_000, // ours: for storing an uploaded file as that of a message
   xmppLateMs: 60_000, // ours: what came later than this after it was written says when that was
 } as const

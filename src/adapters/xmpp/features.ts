@@ -1,5 +1,7 @@
 /** All parts of the server, in the order in which they are asked. */
 import type { Feature, Server } from './feature.ts'
+import { carbons } from './xep/carbons.ts'
+import { chats } from './xep/chats.ts'
 import { ping } from './xep/ping.ts'
 
-export const featureMakers: readonly ((server: Server) => Feature)[] = [ping]
+export const featureMakers: readonly ((server: Server) => Feature)[] = [ping, carbons, chats]
