@@ -44,7 +44,11 @@ async function ask(client: BoundClient, { max, before, after, fields = {} }: Ask
     `x ${form}`,
     { type: 'submit' },
     Object.entries({ FORM_TYPE: [mam], ...fields }).map(([name, values]) =>
-      el(`field ${form}`, { var: name }, values.map((value) => el(`value ${form}`, {}, value))),
+      el(
+        `field ${form}`,
+        { var: name },
+        values.map((value) => el(`value ${form}`, {}, value)),
+      ),
     ),
   )
   const came = await client.say(el('iq', { type: 'set', id: 'q' }, el(`query ${mam}`, {}, x, set)))
@@ -119,36 +123,42 @@ test('a span of time takes what came in it, both ends included', async () => {
     for (let to = from; to < 5; to += 1) {
       const fields = { start: [times[from]!], end: [times[to]!] }
       expect((await ask(client, { fields })).ids).toEqual(ids.slice(from, to + 1))
-      expect((await ask(client, { fields: { ...fields, with: ['alice@localhost'] } })).ids).toEqual(ids.slice(from, to + 1))
+      expect((await ask(client, { fields: { ...fields, with: ['alice@localhost'] } })).ids).toEqual(
+        ids.slice(from, to + 1),
+      )
     }
   expect((await ask(client, { fields: { start: ['2200-01-01T00:00:00Z'] } })).ids).toEqual([])
 })
 
-test('a page of a long archive reads little more than itself, from either end and in its middle', { timeout: 60_000 }, async () => {
-  await using stages = await openStages(['alice'])
-  const alice = stages.of('alice')
-  const client = alice.bind()
-  const ids = await notes(alice, 4000)
-  const { history } = alice.gateway.knowledge.conversations
-  const read = history.message.bind(history)
-  let reads = 0
-  history.message = (...given) => {
-    reads += 1
-    return read(...given)
-  }
-  const middle = ids[2000]!
-  const { times } = await ask(client, { max: 1, after: middle })
-  for (const fields of [{}, { with: ['alice@localhost'] }])
-    for (const asked of [
-      { before: '' },
-      { before: middle },
-      { after: middle },
-      { fields: { start: [times[0]!] } },
-      { before: '', fields: { end: [times[0]!] } },
-    ]) {
-      reads = 0
-      const { ids: got } = await ask(client, { max: 20, ...asked, fields: { ...fields, ...asked.fields } })
-      expect(got.length).toBeGreaterThan(0)
-      expect(reads).toBeLessThan(60)
+test(
+  'a page of a long archive reads little more than itself, from either end and in its middle',
+  { timeout: 60_000 },
+  async () => {
+    await using stages = await openStages(['alice'])
+    const alice = stages.of('alice')
+    const client = alice.bind()
+    const ids = await notes(alice, 4000)
+    const { history } = alice.gateway.knowledge.conversations
+    const read = history.message.bind(history)
+    let reads = 0
+    history.message = (...given) => {
+      reads += 1
+      return read(...given)
     }
-})
+    const middle = ids[2000]!
+    const { times } = await ask(client, { max: 1, after: middle })
+    for (const fields of [{}, { with: ['alice@localhost'] }])
+      for (const asked of [
+        { before: '' },
+        { before: middle },
+        { after: middle },
+        { fields: { start: [times[0]!] } },
+        { before: '', fields: { end: [times[0]!] } },
+      ]) {
+        reads = 0
+        const { ids: got } = await ask(client, { max: 20, ...asked, fields: { ...fields, ...asked.fields } })
+        expect(got.length).toBeGreaterThan(0)
+        expect(reads).toBeLessThan(60)
+      }
+  },
+)

@@ -64,7 +64,9 @@ export function openTestXmpp(whose: TestGateway, domain = 'localhost'): TestXmpp
   ;(server.features as Feature[]).push({
     presence: async ({ client, element, type }) => {
       client.state.presence = type === '' ? element : undefined
-      client.state.priority = Number(element.children.map((one) => (typeof one === 'string' ? '' : textOf(one)))[0] ?? 0)
+      client.state.priority = Number(
+        element.children.map((one) => (typeof one === 'string' ? '' : textOf(one)))[0] ?? 0,
+      )
       return await Promise.resolve('done' as const)
     },
   })

@@ -69,14 +69,43 @@ const namespaces = [
   'urn:example:other',
 ]
 const names = [
-  'body', 'subject', 'thread', 'reactions', 'reaction', 'retract', 'apply-to', 'replace', 'reply', 'fallback', 'displayed',
-  'composing', 'active', 'request', 'received', 'encrypted', 'payload', 'encryption', 'x', 'url', 'file-sharing', 'sources',
-  'url-data', 'no-store', 'private', 'result', 'sent', 'forwarded', 'message',
+  'body',
+  'subject',
+  'thread',
+  'reactions',
+  'reaction',
+  'retract',
+  'apply-to',
+  'replace',
+  'reply',
+  'fallback',
+  'displayed',
+  'composing',
+  'active',
+  'request',
+  'received',
+  'encrypted',
+  'payload',
+  'encryption',
+  'x',
+  'url',
+  'file-sharing',
+  'sources',
+  'url-data',
+  'no-store',
+  'private',
+  'result',
+  'sent',
+  'forwarded',
+  'message',
 ]
 const words = fc.oneof(fc.string({ unit: 'binary' }), fc.constant(''), fc.constant('x'.repeat(17_000)))
 const attrs = fc.dictionary(
   fc.constantFrom('id', 'for', 'to', 'start', 'end', 'namespace', 'name', 'target', 'xml:lang'),
-  fc.oneof(fc.constantFrom(earlier, '', '0', '999999999', '-1', 'eu.siacs.conversations.axolotl', ...Object.values(ns)), fc.string()),
+  fc.oneof(
+    fc.constantFrom(earlier, '', '0', '999999999', '-1', 'eu.siacs.conversations.axolotl', ...Object.values(ns)),
+    fc.string(),
+  ),
 )
 const { tree } = fc.letrec<{ tree: Element }>((tie) => ({
   tree: fc.record({
@@ -114,14 +143,14 @@ const plain = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 200 }).filt
 const text = plain.map((one): BodyPart => ({ kind: 'text', text: one }))
 const payload = fc
   .record({ word: fc.string(), lang: fc.constantFrom('en', 'de') })
-  .map(({ word, lang }) => extensionOf([el('mood urn:example:mood', { 'xml:lang': lang }, el('happy urn:example:mood', { word }, word))]))
+  .map(({ word, lang }) =>
+    extensionOf([el('mood urn:example:mood', { 'xml:lang': lang }, el('happy urn:example:mood', { word }, word))]),
+  )
 const drafts: fc.Arbitrary<Draft> = fc.oneof(
-  fc
-    .tuple(text, fc.option(payload, { nil: undefined }), fc.boolean())
-    .map(([body, beside, isReply]) => ({
-      parts: [body, ...(beside === undefined ? [] : [beside])],
-      ...(isReply ? { relations: [{ kind: 'reply', to: earlier } as const] } : {}),
-    })),
+  fc.tuple(text, fc.option(payload, { nil: undefined }), fc.boolean()).map(([body, beside, isReply]) => ({
+    parts: [body, ...(beside === undefined ? [] : [beside])],
+    ...(isReply ? { relations: [{ kind: 'reply', to: earlier } as const] } : {}),
+  })),
   text.map((body): Draft => ({ parts: [{ kind: 'edit', target: earlier, body: [body] }] })),
   fc
     .uniqueArray(fc.constantFrom('👍', '❤️', '👩‍👩‍👧‍👦', 'ok'), { maxLength: 4 })
@@ -190,7 +219,9 @@ test('an extension that is no XML, or more than elements, is nothing', () => {
 test('a stand-in is cut by code points, wherever it stands and however its numbers lie', () => {
   const cut = (start: string, end: string) =>
     withoutFallback(
-      xml(`<message><fallback xmlns='urn:xmpp:fallback:0' for='urn:x'><body start='${start}' end='${end}'/></fallback></message>`),
+      xml(
+        `<message><fallback xmlns='urn:xmpp:fallback:0' for='urn:x'><body start='${start}' end='${end}'/></fallback></message>`,
+      ),
       '🍵🍵 tea',
       'urn:x',
     )
