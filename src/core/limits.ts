@@ -98,9 +98,11 @@ export const limits = {
 
   // HTTP for local programs
   httpHeaderBytesMax: 16 * 1024, // ours
-  httpRequestMs: 10_000, // ours: until a request is complete
+  httpRequestMs: 10_000, // ours: until a request's header is complete
+  httpBodyIdleMs: 30_000, // ours: for the first octet of a body, and between two
+  httpBodyBytesPerMsMin: 4, // ours: 4 KB/s; a body that comes more slowly in all is given up
   httpKeepAliveMs: 5000, // ours
-  httpConnectionsMax: 256, // ours
+  httpConnectionsMax: 1024, // ours: WebSockets, and BOSH requests that are held, among them
   httpRequestsPerConnectionMax: 1000, // ours
   httpDrainMs: 2000, // ours: for answers on their way at shutdown
 
@@ -425,6 +427,46 @@ export const limits = {
   imapFuzzyWordsMax: 6, // ours: of one of them; a longer one is looked for as it is
   imapBatchMessagesMin: 500, // RFC 10022 §3.1.3
   imapBatchesMessagesMax: 100_000, // RFC 10022 §3.1.5: in one batch range
+
+  // xmpp: streams and login
+  xmppStanzaBytesMax: 256 * 1024, // ours; RFC 6120 §13.12 asks for ≥ 10,000
+  xmppStanzaBeforeLoginBytesMax: 10 * 1024, // ours: the least that RFC 6120 §13.12 allows
+  xmppDepthMax: 64, // ours: elements inside each other in one stanza
+  xmppAttributesMax: 64, // ours: of one element, declarations of namespaces among them
+  xmppConnectionsMax: 4096, // ours: per listener
+  xmppConnectionsPerAddressMax: 100, // ours: beyond loopback
+  xmppClientsPerAccountMax: 64, // ours: those that wait to be resumed among them
+  xmppLoginMs: 60_000, // ours: from connection to a bound resource
+  xmppLoginFailuresMax: 5, // RFC 6120 §6.4.5: at least 2 and at most 5 retries
+  xmppStreamsMax: 8, // ours: streams on one connection: STARTTLS and login each begin a new one
+  xmppIdleMs: 10 * 60_000, // ours: silence after which a client is asked for a sign of life
+  xmppSignMs: 60_000, // ours: how long it may take to give one
+  xmppOutgoingBytesMax: 1024 * 1024, // ours: what waits for a client that does not read, then it is cut
+
+  // xmpp: WebSocket, BOSH and files over HTTP
+  uploadSlotMs: 10 * 60_000, // ours: until the first octet of a promised upload
+  uploadSlotsMax: 32, // ours: of one account, promised and not used yet
+  uploadKeepMs: 30 * 24 * 3600_000, // ours: an upload that no message takes over
+  uploadTakenMs: 24 * 3600_000, // ours: one that a message was to take over and did not
+  uploadSweepMs: 3600_000, // ours
+  fileAwaitMs: 20_000, // ours: how long a request waits for a file that is on its way here
+  fileAwaitStepMs: 200, // ours
+  turnLoginMs: 6 * 3600_000, // ours: how long a login at a TURN server is good for
+  turnServersMax: 16, // ours
+  xmppOriginsMax: 32, // ours
+  xmppWebSocketsMax: 1000, // ours: at once, within httpConnectionsMax of each listener
+  xmppWebPerAddressMax: 100, // ours: WebSockets and BOSH sessions from one address, beyond loopback
+  xmppWebMessagesAhead: 32, // ours: received and not taken yet; then the WebSocket is not read
+  boshSessionsMax: 1000, // ours
+  boshBodyBytesMax: 260 * 1024, // ours: a stanza of xmppStanzaBytesMax and what stands around it
+  boshWrapperBytesMax: 4 * 1024, // ours: what stands around stanzas that may be shorter, before login
+  boshStanzasAhead: 32, // ours: received and not taken yet; then no request is answered
+  boshHoldMax: 1, // ours: requests of one session that wait here
+  boshWaitSecondsMax: 60, // ours: how long one waits
+  boshInactivitySeconds: 60, // ours: a session without a request
+  boshPauseSecondsMax: 120, // ours: the same after it has said so
+  boshPollingSeconds: 5, // ours: between two empty requests where none is held
+  boshLastWordMs: 30_000, // ours: how long it is told why a session is over
 
   // SMTP submission
   smtpLineOctetsMax: 12_288 + 64, // RFC 4954 §4: AUTH with an initial response; RFC 5321 asks for 512

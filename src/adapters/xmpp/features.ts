@@ -4,5 +4,14 @@ import { archive } from './xep/archive.ts'
 import { carbons } from './xep/carbons.ts'
 import { chats } from './xep/chats.ts'
 import { ping } from './xep/ping.ts'
+import { externalServices } from './xep/external-services.ts'
+import { httpUpload } from './xep/http-upload.ts'
 
-export const featureMakers: readonly ((server: Server) => Feature)[] = [ping, archive, carbons, chats]
+export const featureMakers: readonly ((server: Server) => Feature)[] = [
+  ping,
+  archive,
+  carbons,
+  externalServices,
+  httpUpload,
+  chats,
+]
