@@ -1,6 +1,7 @@
 /** One conversation, whatever it is said and read with: XMPP programs beside mail and the command line. */
 import { expect, test } from 'vitest'
-import { type Element, el, serialise } from '../../../src/adapters/xmpp/element.ts'
+import { childText, type Element, el, serialise } from '../../../src/adapters/xmpp/element.ts'
+import type { FileUrls } from '../../../src/adapters/xmpp/uploads/file-urls.ts'
 import { idOfPartner } from '../../../src/core/conversation/conversations.ts'
 import type { Part } from '../../../src/core/message/part.ts'
 import { parseAddress } from '../../../src/core/message/address.ts'
@@ -244,4 +245,54 @@ test('what cannot be said is answered with what to do', async () => {
     /not-acceptable.*unblock.*<blocked xmlns='urn:xmpp:blocking:errors'\/>/,
   )
   expect(history(alice, bob)).toEqual([])
+})
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield await Promise.resolve(bytes)
+}
+
+test('an upload that a message links to goes as a file, and each gateway has a link of its own to it', async () => {
+  await using stages = await openStages()
+  const [alice, bob] = [stages.of('alice'), stages.of('bob')]
+  const desk = await there(alice, 'desk')
+  const theirs = await there(bob, 'desk')
+  const bytes = Buffer.from('a picture of a cat')
+  const { account } = alice.gateway
+  const { uploads } = alice.gateway.node.delivery
+  const url = (alice.server.services.uploads as FileUrls).promise(account, {
+    name: 'cat.png',
+    mediaType: 'image/png',
+    size: bytes.length,
+  })
+  const id = /files\/([\w-]+)\//.exec(url)![1]!
+  await uploads.store(id, account, once(bytes), { name: 'cat.png', mediaType: 'image/png', size: bytes.length })
+  const linked = () =>
+    message(
+      bob,
+      'f1',
+      body(url),
+      xml(`<x xmlns='jabber:x:oob'><url>${url}</url></x>`),
+      xml("<origin-id xmlns='urn:xmpp:sid:0' id='f1'/>"),
+    )
+  await desk.send(linked())
+  await desk.send(linked())
+  await expect.poll(() => bodies(theirs).length, patience).toBe(1)
+  const [got] = theirs.inbox.splice(0)
+  const link = childText(got!, 'body')!
+  expect(link).toMatch(/^https:\/\/localhost:8443\/xmpp\/files\/.*\/cat\.png$/)
+  expect(link).not.toBe(url)
+  expect(serialise(got!)).toContain(`<x xmlns='jabber:x:oob'><url>${link}</url></x>`)
+  expect(serialise(got!)).toContain('<size>18</size>')
+  const [kept] = history(bob, alice)
+  expect([kept?.text, kept?.file?.part.name, kept?.file?.part.mediaType]).toEqual([undefined, 'cat.png', 'image/png'])
+  await expect
+    .poll(async () => (await mailsIn(bob.gateway, folders(bob)[0]!))[0]?.mail.attachments[0]?.filename, patience)
+    .toBe('cat.png')
+
+  // a link to anywhere else is words
+  const far = 'https://elsewhere.example/dog.png'
+  await desk.send(message(bob, 'f2', body(far), xml(`<x xmlns='jabber:x:oob'><url>${far}</url></x>`)))
+  await expect.poll(() => bodies(theirs), patience).toEqual([far])
+  expect(messages(theirs)[0]).toContain(`<x xmlns='jabber:x:oob'><url>${far}</url></x>`)
+  expect(history(bob, alice)[1]?.text).toBe(far)
 })
