@@ -6,6 +6,7 @@ import { bookmarks } from './xep/bookmarks.ts'
 import { carbons } from './xep/carbons.ts'
 import { chats } from './xep/chats.ts'
 import { disco } from './xep/disco.ts'
+import { displayed } from './xep/displayed.ts'
 import { entityTime } from './xep/entity-time.ts'
 import { externalServices } from './xep/external-services.ts'
 import { httpUpload } from './xep/http-upload.ts'
@@ -40,6 +41,7 @@ export const featureMakers: readonly ((server: Server) => Feature)[] = [
   blocking,
   push,
   archive,
+  displayed,
   carbons,
   externalServices,
   httpUpload,
