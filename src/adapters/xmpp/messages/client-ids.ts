@@ -82,10 +82,12 @@ export class ClientIds {
 
   /** Said already by this account, in the same words: a program that saw no acknowledgement says it again. */
   saidBefore(tx: ReadTx, account: Identity, { spoken, digest, nowMs }: Again): MessageId | undefined {
-    const isSafe = spoken.originId !== undefined || (spoken.id?.length ?? 0) >= limits.xmppSameIdCharsMin
-    const known = isSafe
-      ? (this.#known(tx, account, 'origin-id', spoken.originId) ?? this.#known(tx, account, 'id', spoken.id))
-      : undefined
+    const { id, originId } = spoken
+    // a short id without origin-id may be that of a counter that began anew
+    const isSafe = originId !== undefined || (id?.length ?? 0) >= limits.xmppSameIdCharsMin
+    if (!isSafe) return undefined
+    const byOrigin = this.#known(tx, account, 'origin-id', originId)
+    const known = byOrigin ?? (id === originId ? undefined : this.#known(tx, account, 'id', id))
     if (known === undefined || nowMs - known.atMs > limits.xmppResendMs) return undefined
     return Buffer.compare(known.digest, digest) === 0 ? known.message : undefined
   }
