@@ -12,7 +12,9 @@ import { allHeld, removeHeld } from './held.ts'
 import { forgetReports } from './long-reports.ts'
 import { Outbox } from './outbox.ts'
 import { forgetRelays } from './relay/book.ts'
+import { Profiles } from './profiles.ts'
 import { forgetSessions } from './session-book.ts'
+import { forgetUploads } from './uploads.ts'
 
 /** Tombstones stay until their time is over: their keys do not say whose they are. */
 export function forgetAccount(
@@ -41,9 +43,11 @@ export function forgetAccount(
   }
   forgetArrivals(tx, account, parts.mailboxes)
   forgetFiles(tx, account, parts)
+  forgetUploads(tx, account, parts)
   forgetReports(tx, account)
   forgetSessions(tx, account)
   forgetRelays(tx, account)
+  Profiles.removeAccount(tx, account)
   const prefix = tx.opaque(Buffer.from(account, 'hex'))
   for (const key of [...tx.keys(tables.xmppTokens, { prefix })]) tx.remove(tables.xmppTokens, key)
 }
