@@ -1,5 +1,6 @@
 /** All parts of the server, in the order in which they are asked. */
 import type { Feature, Server } from './feature.ts'
+import { muc } from './xep/muc/muc.ts'
 import { ping } from './xep/ping.ts'
 
-export const featureMakers: readonly ((server: Server) => Feature)[] = [ping]
+export const featureMakers: readonly ((server: Server) => Feature)[] = [ping, muc]

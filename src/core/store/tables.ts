@@ -108,4 +108,8 @@ export const tables = {
   // core/delivery, again
   chatFileMails: table(119, 'chat-file-mails'), // opaque(account) ‖ message id → account: its file is here, and not yet in its mail
   heldMail: table(73, 'held-mail'), // u64 ms of release ‖ message id → mail that is to leave then, and its recipients
+
+  // adapters/xmpp, rooms
+  xmppRoomNames: table(125, 'xmpp-room-names'), // opaque(local part) → group, local part: a room that a program named
+  xmppRoomsTold: table(126, 'xmpp-rooms-told'), // opaque(account) ‖ group → nothing: its programs know the room
 } as const
