@@ -55,6 +55,7 @@ import { RunClock } from './run-clock.ts'
 import { SentCopies } from './sent-copies.ts'
 import { type Pair, SessionBook } from './session-book.ts'
 import { refusalTexts, Settler } from './settle.ts'
+import { Profiles } from './profiles.ts'
 import { Signals } from './signals.ts'
 import { SharedWrite } from './shared-write.ts'
 import type { Submitter } from './submission.ts'
@@ -108,6 +109,7 @@ export interface Delivery extends AsyncDisposable {
   readonly groups: Groups
   readonly files: Files
   readonly signals: Signals
+  readonly profiles: Profiles
   readonly counts: Readonly<DeliveryCounts>
   /** The relays through which accounts can be reached while this gateway is away; absent on a network without them. */
   readonly relays:
@@ -153,6 +155,7 @@ class RunningDelivery implements Delivery {
   readonly groups: Groups
   readonly files: Files
   readonly signals: Signals
+  readonly profiles: Profiles
   readonly #groupInbox: GroupInbox
   readonly #receipts: Receipts
   readonly counts = newDeliveryCounts()
@@ -192,6 +195,7 @@ class RunningDelivery implements Delivery {
       hub: () => this.#hub,
       firstContact: () => this.#firstContact,
       relays: () => this.relays,
+      profileFor: (pair) => this.profiles.listFor(pair),
       onEnded: (pair) => {
         inbound.forget(pair)
         this.#sync.lost(pair)
@@ -270,6 +274,11 @@ class RunningDelivery implements Delivery {
       membersOf: (account, conversation) => this.groups.others(account, conversation),
       whisper: (account, contact, item) => this.#switchboard.whisper(account, contact, item),
     })
+    this.profiles = new Profiles({
+      ...parts,
+      sayIfOpen: (account, contact, item) => this.#switchboard.sayIfOpen(account, contact, item),
+      sayTo: (pair, item) => this.#switchboard.channel(pair).say(item),
+    })
     this.#readMarks = new ReadMarks({
       ...parts,
       log: ambient.log,
@@ -325,6 +334,7 @@ class RunningDelivery implements Delivery {
         ...parts,
         chats: this.chats,
         signals: this.signals,
+        profiles: this.profiles,
         outbox: this.#outbox,
         settler: this.#settler,
         switchboard: this.#switchboard,
@@ -527,6 +537,7 @@ class RunningDelivery implements Delivery {
 
   contactChanged(account: Identity, contact: Identity): void {
     this.#guarded('sessions', this.#switchboard.contactChanged(account, contact))
+    this.profiles.contactChanged(account, contact)
     this.relays?.wake()
   }
 
@@ -568,6 +579,7 @@ class RunningDelivery implements Delivery {
     this.#groupInbox[Symbol.dispose]()
     this.#receipts[Symbol.dispose]()
     this.signals[Symbol.dispose]()
+    this.profiles[Symbol.dispose]()
     await this.relays?.[Symbol.asyncDispose]()
     await this.#releases[Symbol.asyncDispose]()
     await this.#sync[Symbol.asyncDispose]()

@@ -32,7 +32,7 @@ export interface TestXmpp extends Disposable {
 export function openTestXmpp(whose: TestGateway, domain = 'localhost'): TestXmpp {
   const { knowledge, node } = whose
   const { store, logins, accounts, contacts, people, conversations, groupBook } = knowledge
-  const { chats, groups, files, signals } = node.delivery
+  const { chats, groups, files, signals, profiles } = node.delivery
   const server = openServer(
     {
       store,
@@ -46,6 +46,12 @@ export function openTestXmpp(whose: TestGateway, domain = 'localhost'): TestXmpp
       groups,
       files,
       signals,
+      uploads: {
+        takeUpload: async () => await Promise.resolve(undefined),
+        said: async () => {},
+        urlOf: (_, message, name) => `https://localhost:8443/xmpp/files/${message}/${name}`,
+      },
+      profiles,
       domain,
       tls: () => {
         throw new TypeError('no streams here')
