@@ -14,6 +14,7 @@ import { disclose, items } from './disco.ts'
 import { enter, type Entrance } from './entering.ts'
 import { Announcements } from './invitations.ts'
 import { handleMessage } from './messages.ts'
+import { moderationHandlers } from './moderation.ts'
 import { muc as mucNs, mucAdmin, mucOwner, registerNs } from './namespaces.ts'
 import { ping, vcard } from './occupant-iqs.ts'
 import { configuration, configure } from './owner.ts'
@@ -76,6 +77,7 @@ export function muc(server: Server): Feature {
     },
     [Symbol.dispose]() {
       for (const one of stop) one()
+      talk[Symbol.dispose]()
       rooms[Symbol.dispose]()
     },
   }
@@ -153,7 +155,7 @@ function handlers(parts: MucParts, talk: RoomTalk): readonly IqHandler[] {
     { payload: `query ${registerNs}`, at, answer: async (iq) => await register(parts, iq) },
     { payload: 'ping urn:xmpp:ping', type: 'get', at, full: true, answer: (iq) => ping(parts, iq) },
     { payload: 'vCard vcard-temp', type: 'get', at, full: true, answer: async (iq: Iq) => await vcard(parts, iq) },
-    ...talk.handlers,
+    ...moderationHandlers(talk),
   ]
 }
 

@@ -1,9 +1,9 @@
 /** What the pieces of rooms share. */
-import { hasCode, MyceliumError } from '../../../../core/errors.ts'
 import type { Identity } from '../../../../core/ids.ts'
 import type { Client } from '../../client.ts'
+import { asStanzaError } from '../../core-errors.ts'
 import type { Server } from '../../feature.ts'
-import { type Condition, StanzaError } from '../../stanza-error.ts'
+import { StanzaError } from '../../stanza-error.ts'
 import type { Attendance, Scene } from './attendance.ts'
 import type { Room, Rooms } from './rooms.ts'
 
@@ -30,24 +30,11 @@ export function roomFor({ rooms }: MucParts, { account }: Client, group: Room['g
   return room
 }
 
-/** What a group does not let its members do, as a room says it. */
-const conditions: Partial<Record<MyceliumError['code'], readonly [Condition, string]>> = {
-  'not-permitted': ['forbidden', 'the rules of the group do not let you do that'],
-  'not-a-member': ['forbidden', 'not a member of the group'],
-  'no-such-group': ['item-not-found', ''],
-  'no-such-contact': ['item-not-found', 'only contacts can be added'],
-  'group-full': ['resource-constraint', 'the group has as many members or changes as it can have'],
-  'too-large': ['policy-violation', 'too long'],
-  'clock-off': ['resource-constraint', 'the clock of this computer is wrong'],
-}
-
 /** Runs it, and turns what the group refuses into an error of the room. */
 export async function asRoom<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
-    const [condition, text] = (error instanceof MyceliumError && conditions[error.code]) || []
-    if (condition === undefined || hasCode(error, 'shutting-down')) throw error
-    throw new StanzaError(condition, text)
+    throw asStanzaError(error)
   }
 }
