@@ -41,21 +41,24 @@ export function freeNick(name: string, identity: Identity, isTaken: (nick: strin
 
 const marked = (plain: string, mark: string): string => (plain === '' ? mark : `${plain} (${mark})`)
 
+/** Some scripts and emoji are written with them (RFC 5892 A.1, A.2). */
+const joiners = /[\u200c\u200d]/g
+
 /** Two nicks that a reader would take for one. */
-const sameAs = (nick: string): string => nick.normalize('NFKC').toLowerCase()
+const sameAs = (nick: string): string => nick.replaceAll(joiners, '').normalize('NFKC').toLowerCase()
 
 /** As a resource can hold it (RFC 7622 §3.4), in one line and not too long. */
 function nickOf(name: string): string {
   const line = name
     .normalize('NFC')
-    .replaceAll(/[\p{C}\s]+/gu, ' ')
+    .replaceAll(/(?:(?![\u200c\u200d])[\p{C}\s])+/gu, ' ')
     .trim()
   let nick = ''
   for (const character of line) {
     if (fromUtf8(nick + character).length > limits.xmppNickOctetsMax - markOctetsMax) break
     nick += character
   }
-  return nick.trim()
+  return sameAs(nick).trim() === '' ? '' : nick.trim()
 }
 
 const markOctetsMax = 32 // what most marks take
