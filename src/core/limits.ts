@@ -638,7 +638,6 @@ export const limits = {
   xmppExtensionDepthMax: 32, // ours
   xmppArchivePageDefault: 50, // ours, as Prosody's
   xmppArchivePageMax: 250, // ours: messages in one answer of the archive
-  xmppArchiveLateMax: 500, // ours: looked at behind the end of a span of time, for what was written in it and came later
   xmppArchiveIdsMax: 250, // ours: ids in one question
   xmppOfflineWaitMs: 2_000, // ours: after the first presence, for a program to ask the archive instead
   xmppOfflineMax: 1000, // ours: missed messages for a program that reads no archive; earlier ones stay in the archive

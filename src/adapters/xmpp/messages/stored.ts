@@ -3,11 +3,13 @@ import type { ConversationRow } from '../../../core/conversation/rows.ts'
 import { aboutOf } from '../../../core/conversation/history.ts'
 import type { Identity, MessageId } from '../../../core/ids.ts'
 import { decodeMessage, type Message } from '../../../core/message/message.ts'
+import { limits } from '../../../core/limits.ts'
 import type { ReadTx } from '../../../core/store/store.ts'
+import { type Element, withChildren } from '../element.ts'
 import type { Server } from '../feature.ts'
 import { bareOf } from '../jid.ts'
 import type { ClientIds } from './client-ids.ts'
-import type { Sight, Stored } from './to-xmpp.ts'
+import { delayOf, saidAtMs, type Sight, type Stored } from './to-xmpp.ts'
 
 /** @returns undefined for what is not here, waits, or has nothing left of it */
 export function readStored(tx: ReadTx, { services }: Server, account: Identity, id: MessageId): Stored | undefined {
@@ -74,3 +76,9 @@ export function directSight(tx: ReadTx, server: Server, ids: ClientIds, account:
 export const peerOf = (row: Pick<ConversationRow, 'partner'> | undefined): Identity | undefined =>
   row?.partner.kind === 'direct' ? row.partner.peer : undefined
 
+
+/** With when it was said, where it came later than that (XEP-0203). */
+export const dated = ({ names }: Server, stored: Stored, stanza: Element): Element =>
+  stored.row.receivedAtMs - saidAtMs(stored) > limits.xmppLateMs
+    ? withChildren(stanza, delayOf(saidAtMs(stored), names.server))
+    : stanza
