@@ -5,6 +5,7 @@ import type { Disclosed } from '../../feature.ts'
 import type { Jid } from '../../jid.ts'
 import { bareOf, fullOf } from '../../jid.ts'
 import type { Named } from '../../names.ts'
+import { archiveFeatures } from '../../messages/archive.ts'
 import { conferenceNs, muc, occupantIdNs, registerNs } from './namespaces.ts'
 import { form, valueOf } from './forms.ts'
 import { isIn, type MucParts } from './parts.ts'
@@ -22,9 +23,7 @@ const roomFeatures = [
   registerNs,
   conferenceNs,
   occupantIdNs,
-  'urn:xmpp:mam:2',
-  'urn:xmpp:mam:2#extended',
-  'urn:xmpp:sid:0',
+  ...archiveFeatures,
   'urn:xmpp:message-moderate:1', // XEP-0425
   'urn:xmpp:ping',
   'vcard-temp',

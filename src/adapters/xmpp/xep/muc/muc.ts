@@ -21,6 +21,7 @@ import { configuration, configure } from './owner.ts'
 import { isIn, type MucParts, sceneOf } from './parts.ts'
 import { goneOf, status } from './presence.ts'
 import { register } from './registration.ts'
+import { archiveHandlers } from './room-archive.ts'
 import { Rooms } from './rooms.ts'
 import { RoomTalk } from './talk.ts'
 
@@ -156,6 +157,7 @@ function handlers(parts: MucParts, talk: RoomTalk): readonly IqHandler[] {
     { payload: 'ping urn:xmpp:ping', type: 'get', at, full: true, answer: (iq) => ping(parts, iq) },
     { payload: 'vCard vcard-temp', type: 'get', at, full: true, answer: async (iq: Iq) => await vcard(parts, iq) },
     ...moderationHandlers(talk),
+    ...archiveHandlers(talk.parts),
   ]
 }
 

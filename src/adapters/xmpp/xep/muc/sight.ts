@@ -3,12 +3,12 @@ import { aboutOf } from '../../../../core/conversation/history.ts'
 import type { Identity, MessageId } from '../../../../core/ids.ts'
 import type { ReadTx } from '../../../../core/store/store.ts'
 import { el, type Element, withChildren } from '../../element.ts'
-import { bareOf, fullOf, type Jid } from '../../jid.ts'
+import { bareOf, fullOf, type Jid, parseJid } from '../../jid.ts'
 import type { ClientIds } from '../../messages/client-ids.ts'
 import { ns } from '../../messages/namespaces.ts'
 import { readStored, sightBase } from '../../messages/stored.ts'
 import { delayOf, saidAtMs, type Sight, type Stored, toXmpp } from '../../messages/to-xmpp.ts'
-import { occupantIdNs } from './namespaces.ts'
+import { mucUser, occupantIdNs } from './namespaces.ts'
 import type { MucParts } from './parts.ts'
 import { inRoom, type Room } from './rooms.ts'
 
@@ -49,6 +49,18 @@ export function pastStanzaIn(tx: ReadTx, parts: SightParts, view: RoomView, id: 
   if (stored === undefined || stanza === undefined) return undefined
   const atMs = saidAtMs(stored)
   return { atMs, stanza: withChildren(stanza, delayOf(atMs, bareOf(view.jid))) }
+}
+
+/** As the room's archive holds it: with the address of its author too (XEP-0313 §6.1.2). */
+export function archivedStanza(tx: ReadTx, parts: SightParts, view: RoomView, stored: Stored): Element | undefined {
+  const stanza = stanzaOf(parts, view, stored, roomSight(tx, parts, view))
+  if (stanza === undefined || parseJid(stanza.attrs.from ?? '')?.resource === '') return stanza
+  const { account, room } = view
+  const { author } = stored.message
+  const there = parts.rooms.occupants(account, room).get(author)
+  const { jid } = there ?? parts.rooms.author(account, room, author)
+  const item = el(`item ${mucUser}`, { jid, affiliation: there?.affiliation ?? 'none', role: there?.role ?? 'none' })
+  return withChildren(stanza, el(`x ${mucUser}`, {}, item))
 }
 
 export interface Past {

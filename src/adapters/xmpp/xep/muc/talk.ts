@@ -5,7 +5,6 @@ import type { FeedEvent } from '../../../../core/conversation/rows.ts'
 import type { Heard } from '../../../../core/delivery/signals.ts'
 import type { ConversationId, GroupId, Identity, MessageId } from '../../../../core/ids.ts'
 import { limits } from '../../../../core/limits.ts'
-import { decodeMessage } from '../../../../core/message/message.ts'
 import type { ReadTx, WriteTx } from '../../../../core/store/store.ts'
 import { asStanzaError } from '../../core-errors.ts'
 import { el, type Element, withAttrs } from '../../element.ts'
@@ -14,6 +13,7 @@ import { fullOf } from '../../jid.ts'
 import { ClientIds } from '../../messages/client-ids.ts'
 import { ns } from '../../messages/namespaces.ts'
 import { againOf, fileBehind, isSignal } from '../../messages/say.ts'
+import { readStored } from '../../messages/stored.ts'
 import { type Meaning, toCanonical, uploadUrlOf } from '../../messages/to-canonical.ts'
 import type { Seat } from './attendance.ts'
 import { boundsOf, within } from './history-bounds.ts'
@@ -106,7 +106,7 @@ export class RoomTalk {
     const { history } = this.#parts.server.services.conversations
     const { account } = view
     const conversation = conversationOf(account, group)
-    for (const { id } of history.before(tx, account, conversation, upTo + 1, limits.xmppRoomHistoryMax)) {
+    for (const { id } of history.numbers(tx, account, conversation, { from: 1, to: upTo + 1, reverse: true })) {
       const past = pastStanzaIn(tx, this.#parts, view, id)
       if (past !== undefined) yield past
     }
@@ -200,9 +200,14 @@ export class RoomTalk {
     const { history } = this.#parts.server.services.conversations
     const row = history.message(tx, account, upTo)
     if (row === undefined) return undefined
-    const conversation = conversationOf(account, group)
-    for (const { id, encoded } of history.before(tx, account, conversation, row.number + 1, limits.xmppMarkLookBack))
-      if (encoded.length > 0 && hasBody(decodeMessage(encoded))) return id
+    let left: number = limits.xmppMarkLookBack
+    const span = { from: 1, to: row.number + 1, reverse: true }
+    for (const { id } of history.numbers(tx, account, conversationOf(account, group), span)) {
+      const stored = readStored(tx, this.#parts.server, account, id)
+      if (stored !== undefined && hasBody(stored.message)) return id
+      left -= 1
+      if (left === 0) return undefined
+    }
     return undefined
   }
 
