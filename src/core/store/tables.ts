@@ -123,4 +123,10 @@ export const tables = {
   // adapters/xmpp, rooms
   xmppRoomNames: table(125, 'xmpp-room-names'), // opaque(local part) → group, local part: a room that a program named
   xmppRoomsTold: table(126, 'xmpp-rooms-told'), // opaque(account) ‖ group → nothing: its programs know the room
+
+  // adapters/xmpp, streams. A stream is 16 random bytes, known to the client that may resume it
+  xmppStreams: table(130, 'xmpp-streams'), // stream → whose, how far, since when it is lost or over
+  xmppStreamsHandled: table(131, 'xmpp-streams-handled'), // stream → u64 stanzas of the client that were handled
+  xmppStreamsKept: table(132, 'xmpp-streams-kept'), // stream ‖ u64 number → stanza that the client has not acknowledged
+  xmppTokens: table(133, 'xmpp-tokens'), // opaque(account) ‖ opaque(user agent) → tokens by which it logs in
 } as const

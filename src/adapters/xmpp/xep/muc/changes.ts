@@ -1,5 +1,4 @@
 /** What a client is told when those who are in a room change: one presence after another that leads from before to now. */
-import type { Identity } from '../../../../core/ids.ts'
 import type { Occupant, Occupants } from './rooms.ts'
 
 export type Change =
@@ -33,5 +32,3 @@ const isSame = (before: Occupant | undefined, now: Occupant): boolean =>
   before.affiliation === now.affiliation &&
   before.role === now.role &&
   before.jid === now.jid
-
-export type Shown = ReadonlyMap<Identity, Occupant>

@@ -5,7 +5,5 @@ export const mucAdmin = `${muc}#admin`
 export const mucOwner = `${muc}#owner`
 export const conferenceNs = 'jabber:x:conference' // XEP-0249
 export const occupantIdNs = 'urn:xmpp:occupant-id:0' // XEP-0421
-export const delayNs = 'urn:xmpp:delay' // XEP-0203
 export const formNs = 'jabber:x:data' // XEP-0004
 export const registerNs = 'jabber:iq:register' // XEP-0077
-export const discoInfoNs = 'http://jabber.org/protocol/disco#info'

@@ -177,7 +177,7 @@ export class Rooms {
 }
 
 /** The same on every gateway, another in every room: whoever does not know the group learns nothing by it. */
-export const occupantId = (group: GroupId, identity: Identity): string =>
+const occupantId = (group: GroupId, identity: Identity): string =>
   toBase64Url(labelledHash('mycelium/xmpp/occupant/1', raw(group), raw(identity)).subarray(0, 24))
 
 const raw = (hex: string): Uint8Array => Buffer.from(hex, 'hex')

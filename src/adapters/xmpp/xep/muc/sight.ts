@@ -26,7 +26,7 @@ export interface SightParts extends MucParts {
 export const moderateNs = 'urn:xmpp:message-moderate:1'
 export const moderateOldNs = 'urn:xmpp:message-moderate:0'
 
-export function roomSight(tx: ReadTx, { server, rooms, ids }: SightParts, { room, jid, account }: RoomView): Sight {
+function roomSight(tx: ReadTx, { server, rooms, ids }: SightParts, { room, jid, account }: RoomView): Sight {
   return {
     ...sightBase(tx, server, ids, account),
     type: 'groupchat',
