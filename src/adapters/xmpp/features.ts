@@ -5,5 +5,15 @@ import { carbons } from './xep/carbons.ts'
 import { chats } from './xep/chats.ts'
 import { muc } from './xep/muc/muc.ts'
 import { ping } from './xep/ping.ts'
+import { externalServices } from './xep/external-services.ts'
+import { httpUpload } from './xep/http-upload.ts'
 
-export const featureMakers: readonly ((server: Server) => Feature)[] = [ping, archive, carbons, muc, chats]
+export const featureMakers: readonly ((server: Server) => Feature)[] = [
+  ping,
+  archive,
+  carbons,
+  externalServices,
+  httpUpload,
+  muc,
+  chats,
+]

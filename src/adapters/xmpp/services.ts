@@ -12,6 +12,7 @@ import type { Profiles } from '../../core/delivery/profiles.ts'
 import type { Signals } from '../../core/delivery/signals.ts'
 import type { Store } from '../../core/store/store.ts'
 import type { TlsMaterial } from '../wire/tls.ts'
+import type { ExternalService } from './external-service.ts'
 import type { Uploads } from './uploads/uploads.ts'
 
 export interface XmppServices {
@@ -28,6 +29,8 @@ export interface XmppServices {
   readonly signals: Signals
   readonly uploads: Uploads
   readonly profiles: Profiles
+  /** STUN and TURN servers for calls. */
+  readonly externalServices: readonly ExternalService[]
   readonly tls: TlsMaterial
   /** Of own JIDs: `localName@domain`. */
   readonly domain: string

@@ -35,9 +35,7 @@ const say = async (from: Stage, to: Stage, parts: readonly Part[] | string) =>
     })
   ).id
 const settings = async ({ gateway }: Stage, change: Record<string, boolean>) =>
-  await gateway.knowledge.store.write((tx) =>
-    gateway.knowledge.conversations.setSettings(tx, gateway.account, change),
-  )
+  await gateway.knowledge.store.write((tx) => gateway.knowledge.conversations.setSettings(tx, gateway.account, change))
 
 function message(to: Stage, id: string, ...children: readonly Element[]): Element {
   return el('message', { type: 'chat', to: to.jid, id }, children)
@@ -88,10 +86,14 @@ test('a correction, a reaction and a retraction made in XMPP show in the mail of
   const desk = await there(alice, 'desk')
   const theirs = await there(bob, 'desk')
   await desk.send(message(bob, 'm1', body('Shall we met?')))
-  await desk.send(message(bob, 'm2', body('Shall we meet?'), xml("<replace xmlns='urn:xmpp:message-correct:0' id='m1'/>")))
+  await desk.send(
+    message(bob, 'm2', body('Shall we meet?'), xml("<replace xmlns='urn:xmpp:message-correct:0' id='m1'/>")),
+  )
   await expect.poll(() => messages(theirs).length, patience).toBe(2)
   const { id } = theirs.inbox[0]!.attrs
-  await theirs.send(message(alice, 'b1', xml(`<reactions xmlns='urn:xmpp:reactions:0' id='${id}'><reaction>👍</reaction></reactions>`)))
+  await theirs.send(
+    message(alice, 'b1', xml(`<reactions xmlns='urn:xmpp:reactions:0' id='${id}'><reaction>👍</reaction></reactions>`)),
+  )
   for (const whose of [alice, bob]) {
     const mails = async () =>
       (await Promise.all(['INBOX', ...folders(whose)].map(async (name) => await mailsIn(whose.gateway, name)))).flat()
@@ -102,7 +104,11 @@ test('a correction, a reaction and a retraction made in XMPP show in the mail of
   }
   await desk.send(message(bob, 'm3', xml("<retract xmlns='urn:xmpp:message-retract:1' id='m1'/>")))
   await expect
-    .poll(async () => (await Promise.all(folders(bob).map(async (name) => await mailsIn(bob.gateway, name)))).flat()[0]?.words, patience)
+    .poll(
+      async () =>
+        (await Promise.all(folders(bob).map(async (name) => await mailsIn(bob.gateway, name)))).flat()[0]?.words,
+      patience,
+    )
     .toBe('This message was taken back.')
 })
 
@@ -154,7 +160,9 @@ test('a displayed marker of a program reads the mail, and is copied to the other
   expect(unread()).toBe(0)
   expect(messages(phone)).toEqual([expect.stringContaining('<displayed ')])
   expect(messages(desk)).toEqual([])
-  await expect.poll(async () => (await mailsIn(alice.gateway, folders(alice)[0]!))[0]?.flags, patience).toContain('\\Seen')
+  await expect
+    .poll(async () => (await mailsIn(alice.gateway, folders(alice)[0]!))[0]?.flags, patience)
+    .toContain('\\Seen')
 })
 
 test('that somebody types is told where the account wants it known', async () => {
@@ -202,7 +210,9 @@ test('what came while nobody was there goes to a program that reads no archive, 
   await reader.send(xml("<iq type='set' id='q'><query xmlns='urn:xmpp:mam:2'/></iq>"))
   await reader.send(el('presence'))
   await say(bob, alice, 'last')
-  await expect.poll(() => bodies(reader), patience).toEqual(['before', 'missed', 'missed too', 'after', 'in the archive', 'last'])
+  await expect
+    .poll(() => bodies(reader), patience)
+    .toEqual(['before', 'missed', 'missed too', 'after', 'in the archive', 'last'])
 })
 
 test('with its first program an account’s chats leave the inbox; who wants them back there keeps them', async () => {

@@ -9,6 +9,9 @@ import { openServer, type XmppServer } from '../../../src/adapters/xmpp/server.t
 import { silentLog, systemClock, systemRandom } from '../../../src/core/ambient.ts'
 import { expect } from 'vitest'
 import { openWorld, type TestGateway, type World } from '../../support/world.ts'
+import { fileUrlsOf } from './file-urls.ts'
+
+const ambient = { clock: systemClock, random: systemRandom, log: silentLog }
 
 export interface BoundClient {
   readonly client: Client
@@ -47,24 +50,23 @@ export function openTestXmpp(whose: TestGateway, domain = 'localhost'): TestXmpp
       groups,
       files,
       signals,
-      uploads: {
-        takeUpload: async () => await Promise.resolve(undefined),
-        said: async () => {},
-        urlOf: (_, message, name) => `https://localhost:8443/xmpp/files/${message}/${name}`,
-      },
+      uploads: fileUrlsOf(whose, ambient),
       profiles,
+      externalServices: [],
       domain,
       tls: () => {
         throw new TypeError('no streams here')
       },
     },
-    { clock: systemClock, random: systemRandom, log: silentLog },
+    ambient,
   )
   // stub-presence: until that part is here
   ;(server.features as Feature[]).push({
     presence: async ({ client, element, type }) => {
       client.state.presence = type === '' ? element : undefined
-      client.state.priority = Number(element.children.map((one) => (typeof one === 'string' ? '' : textOf(one)))[0] ?? 0)
+      client.state.priority = Number(
+        element.children.map((one) => (typeof one === 'string' ? '' : textOf(one)))[0] ?? 0,
+      )
       return await Promise.resolve('done' as const)
     },
   })

@@ -45,7 +45,8 @@ export const archiveOf = (
 ): Archive => ({
   account,
   *entries(tx, span) {
-    for (const one of services.conversations.history.numbers(tx, account, conversation, span)) yield { ...one, conversation }
+    for (const one of services.conversations.history.numbers(tx, account, conversation, span))
+      yield { ...one, conversation }
   },
   stanza,
 })
@@ -78,7 +79,10 @@ export interface Query {
   readonly ids: readonly string[] | undefined
   /** 0 asks for the count only. */
   readonly max: number
-  readonly page: { readonly kind: 'first' } | { readonly kind: 'after' | 'before'; readonly id: string } | { readonly kind: 'last' }
+  readonly page:
+    | { readonly kind: 'first' }
+    | { readonly kind: 'after' | 'before'; readonly id: string }
+    | { readonly kind: 'last' }
 }
 
 /** @throws StanzaError */
@@ -200,7 +204,9 @@ function look(
   if (query.ids !== undefined) {
     const numbers = query.ids.map((id) => numberIn(tx, server, archive, id)).sort((a, b) => a - b)
     const results = numbers.flatMap((number) =>
-      number >= whole.from && number < whole.to ? foundIn(tx, server, archive, { from: number, to: number + 1 }, 1) : [],
+      number >= whole.from && number < whole.to
+        ? foundIn(tx, server, archive, { from: number, to: number + 1 }, 1)
+        : [],
     )
     return { results, fin: finOf(results, { isComplete: true, count: results.length }) }
   }
@@ -316,4 +322,3 @@ export const preferences = (): Element =>
   el(`prefs ${ns.mam}`, { default: 'always' }, el(`always ${ns.mam}`), el(`never ${ns.mam}`))
 
 export const archiveFeatures: readonly string[] = [ns.mam, `${ns.mam}#extended`, ns.sid]
-

@@ -57,8 +57,7 @@ export function archive(server: Server): Feature {
     const jid = parseJid(query.with)
     if (jid === undefined) throw new StanzaError('jid-malformed')
     const named = server.names.named(account, jid)
-    if (named.kind !== 'person' && named.kind !== 'self')
-      return { account, entries: () => [], stanza: () => undefined }
+    if (named.kind !== 'person' && named.kind !== 'self') return { account, entries: () => [], stanza: () => undefined }
     const peer = named.kind === 'self' ? account : named.identity
     return archiveOf(
       server,
@@ -81,7 +80,12 @@ export function archive(server: Server): Feature {
           return answerQuery(server, narrowed(client, query), query, client)
         },
       },
-      { payload: `metadata ${ns.mam}`, type: 'get', at, answer: ({ client }) => metadataOf(server, whole(client.account)) },
+      {
+        payload: `metadata ${ns.mam}`,
+        type: 'get',
+        at,
+        answer: ({ client }) => metadataOf(server, whole(client.account)),
+      },
       { payload: `prefs ${ns.mam}`, at, answer: preferences },
     ],
     disclose: (_to, { kind }) => (kind === 'self' || kind === 'server' ? { features: archiveFeatures } : undefined),
