@@ -5,7 +5,7 @@ import type { Client } from '../../../../src/adapters/xmpp/client.ts'
 import { newClientState } from '../../../../src/adapters/xmpp/client.ts'
 import { child, childrenNamed, type Element } from '../../../../src/adapters/xmpp/element.ts'
 import { parseJid } from '../../../../src/adapters/xmpp/jid.ts'
-import { type Scene, type Seat, showChanges } from '../../../../src/adapters/xmpp/xep/muc/attendance.ts'
+import { Attendance, type Scene, type Seat, showChanges } from '../../../../src/adapters/xmpp/xep/muc/attendance.ts'
 import { mucUser } from '../../../../src/adapters/xmpp/xep/muc/namespaces.ts'
 import { freeNick, nicksOf } from '../../../../src/adapters/xmpp/xep/muc/nicks.ts'
 import type { Occupant } from '../../../../src/adapters/xmpp/xep/muc/rooms.ts'
@@ -47,7 +47,7 @@ function sceneOf(
       },
     ]
   })
-  return { occupants: new Map(occupants), name: 'choir', policy }
+  return { occupants: new Map(occupants), name: 'choir', policy, heads: [] }
 }
 
 /** What a program knows: by nick, as it does not look at more. */
@@ -84,11 +84,11 @@ test('what a client sees of who is in the room is who is in the group, after any
         send: (stanza) => onlooker.take(stanza),
         close: () => {},
       }
-      const empty: Scene = { occupants: new Map(), name: 'choir', policy }
+      const empty: Scene = { occupants: new Map(), name: 'choir', policy, heads: [] }
       const seat: Seat = { client, group: 'a'.repeat(64) as GroupId, room, asked: 'Me', sinceNumber: 0, scene: empty }
       for (const people of history) {
         const now = sceneOf(people)
-        showChanges(seat, now, () => 'removed')
+        showChanges(new Attendance(), seat, now, () => 'removed')
         const expected = [...now.occupants.values()].map(({ nick, affiliation, identity, jid }): [string, string] => [
           nick,
           `${affiliation} ${identity === client.account ? '0@example.org/desk' : jid}`,

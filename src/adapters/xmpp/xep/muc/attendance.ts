@@ -3,18 +3,21 @@
  * says whether it gets what happens, and changes nothing for the other members.
  */
 import type { GroupPolicy } from '../../../../core/group/op.ts'
-import type { GroupId, Identity } from '../../../../core/ids.ts'
+import type { GroupId, GroupOpId, Identity } from '../../../../core/ids.ts'
 import type { Client } from '../../client.ts'
 import type { Jid } from '../../jid.ts'
 import { type Change, changesOf } from './changes.ts'
 import { configurationChanged, goneOf, hereOf, status, subjectOf } from './presence.ts'
 import type { Occupant, Occupants } from './rooms.ts'
+import { noteSeats } from './seat-notes.ts'
 
 /** A room as it was shown. */
 export interface Scene {
   readonly occupants: Occupants
   readonly name: string
   readonly policy: GroupPolicy
+  /** Operations that it is the result of. */
+  readonly heads: readonly GroupOpId[]
 }
 
 export interface Seat {
@@ -49,27 +52,42 @@ export class Attendance {
     const seats = this.#seats.get(seat.client) ?? new Map<GroupId, Seat>()
     seats.set(seat.group, seat)
     this.#seats.set(seat.client, seats)
+    this.#note(seat.client)
   }
 
   leave(client: Client, group: GroupId): void {
     const seats = this.#seats.get(client)
     seats?.delete(group)
     if (seats?.size === 0) this.#seats.delete(client)
+    this.#note(client)
   }
 
   leaveAll(client: Client): void {
-    this.#seats.delete(client)
+    if (!this.#seats.delete(client)) return
+    this.#note(client)
+  }
+
+  /** It was shown another scene. */
+  shown(seat: Seat, scene: Scene): void {
+    seat.scene = scene
+    this.#note(seat.client)
+  }
+
+  /** For when it is resumed after a start of the gateway. */
+  #note(client: Client): void {
+    noteSeats(client, this.#seats.get(client)?.values() ?? [])
   }
 }
 
 /** Shows a client what is different now. @param whyGone of one who is no member any more */
 export function showChanges(
+  attendance: Attendance,
   seat: Seat,
   now: Scene,
   whyGone: (identity: Identity) => 'left' | 'removed' | undefined,
 ): void {
   const before = seat.scene
-  seat.scene = now
+  attendance.shown(seat, now)
   for (const change of changesOf(before.occupants, now.occupants)) showChange(seat, change, whyGone)
   const { client, room } = seat
   if (now.name !== before.name) client.send(subjectOf(room, client.jid, now.name))

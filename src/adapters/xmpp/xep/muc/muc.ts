@@ -5,6 +5,7 @@
 import type { FeedStep } from '../../../../core/conversation/conversations.ts'
 import { hasCode, MyceliumError } from '../../../../core/errors.ts'
 import type { GroupId, Identity } from '../../../../core/ids.ts'
+import type { Client } from '../../client.ts'
 import { child } from '../../element.ts'
 import type { Feature, Iq, IqHandler, Server, Stanza } from '../../feature.ts'
 import { StanzaError } from '../../stanza-error.ts'
@@ -23,6 +24,7 @@ import { goneOf, status } from './presence.ts'
 import { register } from './registration.ts'
 import { archiveHandlers } from './room-archive.ts'
 import { Rooms } from './rooms.ts'
+import { seatNotesOf } from './seat-notes.ts'
 import { RoomTalk } from './talk.ts'
 
 export function muc(server: Server): Feature {
@@ -72,6 +74,7 @@ export function muc(server: Server): Feature {
       }
       return 'next'
     },
+    bound: (client) => takeBack(parts, talk, client),
     gone(client) {
       announcements.unavailable(client)
       attendance.leaveAll(client)
@@ -95,14 +98,32 @@ function groupOfStep({ services }: Server, account: Identity, { conversation }: 
   return partner?.kind === 'group' ? partner.group : undefined
 }
 
+/** A client of before the gateway started is expected back: it gets what happened since. */
+function takeBack(parts: MucParts, talk: RoomTalk, client: Client): void {
+  const { account, state } = client
+  for (const { group, room: jid, asked, heads, sinceNumber: enteredAt } of seatNotesOf(client)) {
+    const then = parts.rooms.then(account, group, heads)
+    if (then === undefined) continue
+    const sinceNumber = Math.max(enteredAt, state.upTo ?? 0)
+    const seat: Seat = { client, group, room: jid, asked, sinceNumber, scene: sceneOf(parts, account, then) }
+    parts.attendance.take(seat)
+    followFor(parts, account, group, [seat])
+    if (parts.attendance.of(client, group) === seat) talk.catchUp(seat)
+  }
+}
+
 /** Members, rights, names: what clients in the room see of it. */
 function follow(parts: MucParts, account: Identity, group: GroupId): void {
-  const seats = parts.attendance.in(account, group)
+  followFor(parts, account, group, parts.attendance.in(account, group))
+}
+
+function followFor(parts: MucParts, account: Identity, group: GroupId, seats: readonly Seat[]): void {
   if (seats.length === 0) return
   const room = parts.rooms.find(account, group)
   if (room !== undefined && isIn(room, account)) {
     const scene = sceneOf(parts, account, room)
-    for (const seat of seats) showChanges(seat, scene, (identity) => parts.rooms.whyGone(account, room, identity))
+    for (const seat of seats)
+      showChanges(parts.attendance, seat, scene, (identity) => parts.rooms.whyGone(account, room, identity))
     return
   }
   const isRemoved = room !== undefined && parts.rooms.whyGone(account, room, account) === 'removed'

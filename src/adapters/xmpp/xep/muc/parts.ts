@@ -17,6 +17,7 @@ export const sceneOf = ({ rooms }: MucParts, account: Identity, room: Room): Sce
   occupants: rooms.occupants(account, room),
   name: room.roster.name,
   policy: room.roster.policy,
+  heads: room.heads,
 })
 
 export const isIn = ({ row, roster }: Room, account: Identity): boolean =>

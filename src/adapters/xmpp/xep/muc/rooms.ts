@@ -5,7 +5,7 @@ import { labelledHash } from '../../../../core/crypto/kdf.ts'
 import { isAdmin, type Roster } from '../../../../core/group/roster.ts'
 import { compareWarrants } from '../../../../core/group/standing.ts'
 import { readGroupOp } from '../../../../core/group/op.ts'
-import type { GroupId, Identity } from '../../../../core/ids.ts'
+import type { GroupId, GroupOpId, Identity } from '../../../../core/ids.ts'
 import { localPartOf } from '../../../../core/message/address.ts'
 import type { Server } from '../../feature.ts'
 import { bareOf, type Jid } from '../../jid.ts'
@@ -32,6 +32,8 @@ export interface Room {
   readonly group: GroupId
   readonly row: GroupRow
   readonly roster: Roster
+  /** Operations that the roster is the result of. */
+  readonly heads: readonly GroupOpId[]
 }
 
 interface Called extends NamedMember {
@@ -91,8 +93,17 @@ export class Rooms {
   find(account: Identity, group: GroupId): Room | undefined {
     const { groups, groupBook } = this.#server.services
     const row = groups.row(account, group)
-    const roster = row === undefined ? undefined : groupBook.groupNow(account, group)?.state
-    return row === undefined || roster === undefined ? undefined : { group, row, roster }
+    const known = row === undefined ? undefined : groupBook.groupNow(account, group)
+    return row === undefined || known === undefined
+      ? undefined
+      : { group, row, roster: known.state, heads: known.heads }
+  }
+
+  /** As it was with these operations; undefined where one of them is not here. */
+  then(account: Identity, group: GroupId, heads: readonly GroupOpId[]): Room | undefined {
+    const now = this.find(account, group)
+    const roster = this.#server.services.groupBook.groupNow(account, group)?.stateAt(heads)
+    return now === undefined || roster === undefined ? undefined : { ...now, roster, heads }
   }
 
   /** Those in which an account takes part or is asked to. */

@@ -24,6 +24,9 @@ import { type Past, pastStanzaIn, type RoomView, type SightParts, stanzaIn } fro
 export const conversationOf = (account: Identity, group: GroupId): ConversationId =>
   idOfPartner(account, { kind: 'group', group })
 
+/** Of every number. */
+const beyond = Number.MAX_SAFE_INTEGER
+
 interface Done {
   readonly meaning: Meaning | undefined
   readonly said: MessageId | undefined
@@ -112,6 +115,17 @@ export class RoomTalk {
     }
   }
 
+  /** What was said since the seat's number. */
+  catchUp(seat: Seat): void {
+    const { services } = this.#parts.server
+    const { account } = seat.client
+    const conversation = conversationOf(account, seat.group)
+    const missed = services.store.read((tx) => [
+      ...services.conversations.history.numbers(tx, account, conversation, { from: seat.sinceNumber + 1, to: beyond }),
+    ])
+    for (const { id, number } of missed) this.#showNumbered([seat], id, number)
+  }
+
   /** Something happened in a group. */
   tell(account: Identity, group: GroupId, { number, event }: FeedStep): void {
     if (event.kind === 'message' || event.kind === 'about') this.#show(account, group, event.message, number)
@@ -165,10 +179,19 @@ export class RoomTalk {
   /** @param number of the feed; 0 for what has none */
   #show(account: Identity, group: GroupId, id: MessageId, number: number): void {
     const seats = this.#parts.attendance.in(account, group)
-    this.#showTo(
-      seats.filter(({ sinceNumber }) => number === 0 || number > sinceNumber),
-      id,
-    )
+    if (number === 0) this.#showTo(seats, id)
+    else
+      this.#showNumbered(
+        seats.filter(({ sinceNumber }) => number > sinceNumber),
+        id,
+        number,
+      )
+  }
+
+  /** So that a client that is resumed after a start gets what comes after this one (client.ts). */
+  #showNumbered(seats: readonly Seat[], id: MessageId, number: number): void {
+    for (const { client } of seats) client.state.upTo = Math.max(client.state.upTo ?? 0, number)
+    this.#showTo(seats, id)
   }
 
   #showTo(seats: readonly Seat[], id: MessageId): void {
