@@ -1,19 +1,50 @@
 /** All parts of the server, in the order in which they are asked. */
 import type { Feature, Server } from './feature.ts'
 import { archive } from './xep/archive.ts'
+import { blocking } from './xep/blocking.ts'
+import { bookmarks } from './xep/bookmarks.ts'
 import { carbons } from './xep/carbons.ts'
 import { chats } from './xep/chats.ts'
-import { muc } from './xep/muc/muc.ts'
-import { ping } from './xep/ping.ts'
+import { disco } from './xep/disco.ts'
+import { entityTime } from './xep/entity-time.ts'
 import { externalServices } from './xep/external-services.ts'
 import { httpUpload } from './xep/http-upload.ts'
+import { interests } from './xep/interests.ts'
+import { lastActivity } from './xep/last-activity.ts'
+import { muc } from './xep/muc/muc.ts'
+import { pep } from './xep/pep/requests.ts'
+import { ping } from './xep/ping.ts'
+import { presence } from './xep/presence.ts'
+import { privateStorage } from './xep/private-storage.ts'
+import { push } from './xep/push.ts'
+import { registration } from './xep/registration.ts'
+import { roster } from './xep/roster.ts'
+import { subscriptions } from './xep/subscriptions.ts'
+import { vcard } from './xep/vcard.ts'
+import { version } from './xep/version.ts'
 
+// rooms and chats hear of a presence before it is the client's own
 export const featureMakers: readonly ((server: Server) => Feature)[] = [
+  disco,
   ping,
+  version,
+  entityTime,
+  lastActivity,
+  registration,
+  blocking,
   archive,
   carbons,
   externalServices,
   httpUpload,
+  roster,
   muc,
   chats,
+  subscriptions,
+  interests,
+  presence,
+  pep,
+  vcard,
+  bookmarks,
+  privateStorage,
+  push,
 ]
