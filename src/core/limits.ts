@@ -349,8 +349,8 @@ export const limits = {
   xmppRoomLocalOctetsMax: 128, // ours: local part that a program gives a new room
   xmppRoomHistoryDefault: 20, // ours: messages shown to who enters and does not say how many
   xmppRoomHistoryMax: 500, // ours: the rest is in the archive
+  xmppRoomsToldAtOnce: 100, // ours: groups that get a bookmark when a program comes
   xmppRoomItemsMax: 100, // ours: affiliations changed by one request
-  xmppRoomEchoesMax: 1000, // ours: messages of clients whose own id is remembered until they are shown
 
   // store
   storeKeyBytesMax: 500, // ours: below LMDB's 1978 for 4 KB pages

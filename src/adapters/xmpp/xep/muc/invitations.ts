@@ -4,12 +4,14 @@
  */
 import { concat } from '../../../../core/bytes.ts'
 import type { GroupId, Identity } from '../../../../core/ids.ts'
+import { limits } from '../../../../core/limits.ts'
 import type { ReadTx, WriteTx } from '../../../../core/store/store.ts'
 import { tables } from '../../../../core/store/tables.ts'
 import type { Client } from '../../client.ts'
 import { child, childrenNamed, el, type Element } from '../../element.ts'
 import type { Stanza } from '../../feature.ts'
 import { bareOf, fullOf, parseJid } from '../../jid.ts'
+import { addBookmarks, hearsBookmarks, removeBookmark } from '../bookmarks.ts'
 import { personOf } from './admin.ts'
 import { conferenceNs, mucUser } from './namespaces.ts'
 import { asRoom, isIn, type MucParts, roomFor } from './parts.ts'
@@ -78,7 +80,10 @@ async function add(
   )
 }
 
-/** What clients of an account have been told of. */
+/**
+ * What clients of an account have been told of: a group that it is in gets a bookmark (XEP-0402), once, and clients that are
+ * there and hear of no bookmarks an invitation.
+ */
 export class Announcements {
   readonly #parts: MucParts
   /** Clients that have said that they are available, and into which groups of strangers they were invited. */
@@ -92,11 +97,20 @@ export class Announcements {
     this.#onError = onError
   }
 
+  /** It may read bookmarks from now on. */
+  bound({ account }: Client): void {
+    this.#tell(account, this.#untold(account))
+  }
+
   /** It shows invitations from now on. */
   available(client: Client): void {
     if (this.#available.has(client)) return
+    const { account } = client
     this.#available.set(client, new Set())
-    for (const room of this.#parts.rooms.list(client.account)) this.#announce(client.account, room, [client])
+    const untold = this.#untold(account)
+    this.#tell(account, untold)
+    this.#invite([client], untold)
+    for (const room of this.#parts.rooms.list(account)) this.#ask([client], room)
   }
 
   unavailable(client: Client): void {
@@ -105,38 +119,70 @@ export class Announcements {
 
   /** A group has changed: perhaps it is new, or gone. */
   changed(account: Identity, group: GroupId): void {
+    const clients = [...this.#available.keys()].filter((client) => client.account === account)
     const room = this.#parts.rooms.find(account, group)
-    if (room !== undefined && isIn(room, account))
-      this.#announce(
-        account,
-        room,
-        [...this.#available.keys()].filter((client) => client.account === account),
-      )
-    else if (this.#isTold(account, group)) {
-      this.#told.delete(account + group)
-      this.#write((tx) => tx.remove(tables.xmppRoomsTold, keyOf(tx, account, group)))
-    }
+    if (room === undefined || !isIn(room, account)) return this.#forget(account, group)
+    if (clients.length === 0) return
+    this.#ask(clients, room)
+    if (room.row.state !== 'joined' || this.#isTold(account, group)) return
+    this.#tell(account, [room])
+    this.#invite(clients, [room])
   }
 
   /** A client is in the room: no need to tell of it. */
   entered(account: Identity, group: GroupId): void {
-    if (!this.#isTold(account, group)) this.#tell(account, group)
+    if (!this.#isTold(account, group)) this.#remember(account, [group], () => {})
   }
 
-  #announce(account: Identity, room: Room, clients: readonly Client[]): void {
-    if (!isIn(room, account) || clients.length === 0) return
-    const { group } = room
-    if (room.row.state === 'invited') {
-      for (const client of clients) {
-        const asked = this.#available.get(client)
-        if (asked === undefined || asked.has(group)) continue
-        asked.add(group)
-        client.send(this.#invitation(client, room))
-      }
-    } else if (!this.#isTold(account, group)) {
-      for (const client of clients) client.send(this.#invitation(client, room))
-      this.#tell(account, group)
+  #untold(account: Identity): readonly Room[] {
+    return this.#parts.rooms
+      .list(account)
+      .filter((room) => room.row.state === 'joined' && isIn(room, account) && !this.#isTold(account, room.group))
+      .slice(0, limits.xmppRoomsToldAtOnce)
+  }
+
+  /** For programs that come, and those that hear of bookmarks. */
+  #tell(account: Identity, rooms: readonly Room[]): void {
+    if (rooms.length === 0) return
+    const { server, rooms: all } = this.#parts
+    const bookmarks = rooms.map((room) => ({
+      jid: bareOf(server.names.room(room.group)),
+      name: room.roster.name,
+      nick: all.occupants(account, room).get(account)!.nick,
+    }))
+    this.#remember(
+      account,
+      rooms.map(({ group }) => group),
+      (tx) => addBookmarks(server, tx, account, bookmarks),
+    )
+  }
+
+  #invite(clients: readonly Client[], rooms: readonly Room[]): void {
+    for (const client of clients)
+      if (!hearsBookmarks(this.#parts.server, client))
+        for (const room of rooms) client.send(this.#invitation(client, room))
+  }
+
+  /** Once for each client, until there is an answer. */
+  #ask(clients: readonly Client[], room: Room): void {
+    if (room.row.state !== 'invited') return
+    for (const client of clients) {
+      const asked = this.#available.get(client)
+      if (asked === undefined || asked.has(room.group)) continue
+      asked.add(room.group)
+      client.send(this.#invitation(client, room))
     }
+  }
+
+  #forget(account: Identity, group: GroupId): void {
+    if (!this.#isTold(account, group)) return
+    const { server } = this.#parts
+    const jid = bareOf(server.names.room(group))
+    this.#told.delete(account + group)
+    this.#write((tx) => {
+      tx.remove(tables.xmppRoomsTold, keyOf(tx, account, group))
+      removeBookmark(server, tx, account, jid)
+    })
   }
 
   /** Both forms in one, as programs know either. */
@@ -157,9 +203,12 @@ export class Announcements {
     return this.#parts.server.services.store.read((tx) => tx.has(tables.xmppRoomsTold, keyOf(tx, account, group)))
   }
 
-  #tell(account: Identity, group: GroupId): void {
-    this.#told.add(account + group)
-    this.#write((tx) => tx.put(tables.xmppRoomsTold, keyOf(tx, account, group), new Uint8Array()))
+  #remember(account: Identity, groups: readonly GroupId[], and: (tx: WriteTx) => void): void {
+    for (const group of groups) this.#told.add(account + group)
+    this.#write((tx) => {
+      for (const group of groups) tx.put(tables.xmppRoomsTold, keyOf(tx, account, group), new Uint8Array())
+      and(tx)
+    })
   }
 
   #write(use: (tx: WriteTx) => void): void {

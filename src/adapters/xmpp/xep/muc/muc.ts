@@ -52,7 +52,9 @@ export function muc(server: Server): Feature {
 
   return {
     iq: handlers(parts, talk),
-    disclose: (to, named, client, node) => disclose(parts, to, named, client, node),
+    disclose: (to, named, client, node) =>
+      client === undefined ? undefined : disclose(parts, to, named, client, node),
+    available: (client) => announcements.available(client),
     items: (to, named, client, node) => items(parts, to, named, client, node),
     message: async (message) => await handleMessage(parts, talk, message),
     async presence(presence) {
@@ -74,7 +76,10 @@ export function muc(server: Server): Feature {
       }
       return 'next'
     },
-    bound: (client) => takeBack(parts, talk, client),
+    bound(client) {
+      announcements.bound(client)
+      takeBack(parts, talk, client)
+    },
     gone(client) {
       announcements.unavailable(client)
       attendance.leaveAll(client)
