@@ -227,7 +227,7 @@ interface Chat {
 async function openChat(
   config: Config,
   { store, logins, accounts, contacts, people, conversations, groupBook }: Knowledge,
-  { delivery: { chats, groups, files, signals, uploads: stored } }: Node,
+  { delivery: { chats, groups, files, signals, profiles, uploads: stored } }: Node,
   {
     tls,
     domain,
@@ -237,7 +237,7 @@ async function openChat(
   fronts: DisposedTogether,
 ): Promise<Chat> {
   const counts = { xmpp: newLoginCounts() }
-  const known = { store, accounts, contacts, people, conversations, groupBook, chats, groups, files, signals }
+  const known = { store, accounts, contacts, people, conversations, groupBook, chats, groups, files, signals, profiles }
   const uploads = new FileUrls({ store, accounts, conversations, files, stored, authority: fileAuthority, ambient })
   const externalServices = turnServers(config.xmpp.turn, ambient.log)
   await using parts = new AsyncDisposableStack()

@@ -6,6 +6,7 @@ import { bookmarks } from './xep/bookmarks.ts'
 import { carbons } from './xep/carbons.ts'
 import { chats } from './xep/chats.ts'
 import { disco } from './xep/disco.ts'
+import { displayed } from './xep/displayed.ts'
 import { entityTime } from './xep/entity-time.ts'
 import { externalServices } from './xep/external-services.ts'
 import { httpUpload } from './xep/http-upload.ts'
@@ -23,7 +24,7 @@ import { subscriptions } from './xep/subscriptions.ts'
 import { vcard } from './xep/vcard.ts'
 import { version } from './xep/version.ts'
 
-// rooms and chats hear of a presence before it is the client's own
+// rooms hear of a client's presence before the others: it ends with it
 export const featureMakers: readonly ((server: Server) => Feature)[] = [
   disco,
   ping,
@@ -31,14 +32,8 @@ export const featureMakers: readonly ((server: Server) => Feature)[] = [
   entityTime,
   lastActivity,
   registration,
-  blocking,
-  archive,
-  carbons,
-  externalServices,
-  httpUpload,
-  roster,
   muc,
-  chats,
+  roster,
   subscriptions,
   interests,
   presence,
@@ -46,5 +41,12 @@ export const featureMakers: readonly ((server: Server) => Feature)[] = [
   vcard,
   bookmarks,
   privateStorage,
+  blocking,
   push,
+  archive,
+  displayed,
+  carbons,
+  externalServices,
+  httpUpload,
+  chats,
 ]

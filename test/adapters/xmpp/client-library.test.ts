@@ -32,13 +32,17 @@ test('a client library logs in, binds and enables stream management in one go, p
   const xmpp = openClient({ resource: 'library' })
   const tokens: { readonly mechanism: string }[] = []
   xmpp.fast.saveToken = async (token: { readonly mechanism: string }) => void tokens.push(token)
-  const online = new Promise<string>((resolve) => xmpp.once('online', (jid: { toString(): string }) => resolve(jid.toString())))
+  const online = new Promise<string>((resolve) =>
+    xmpp.once('online', (jid: { toString(): string }) => resolve(jid.toString())),
+  )
   xmpp.on('error', (error: Error) => console.log('error', error))
   await xmpp.start()
   expect(await online).toMatch(/^alice@localhost\/library\./)
   await expect.poll(() => tokens).toMatchObject([{ mechanism: 'HT-SHA-256-NONE' }])
   expect(xmpp.streamManagement.enabled).toBe(true)
-  const answer = await xmpp.iqCaller.request(xml('iq', { type: 'get', to: 'localhost' }, xml('x', 'urn:x'))).catch((error: Error) => error.message)
+  const answer = await xmpp.iqCaller
+    .request(xml('iq', { type: 'get', to: 'localhost' }, xml('x', 'urn:x')))
+    .catch((error: Error) => error.message)
   expect(answer).toContain('service-unavailable')
   await expect.poll(() => xmpp.streamManagement.outbound_q.length).toBe(0)
   await xmpp.stop()

@@ -1,8 +1,7 @@
 /** The XMPP server of a gateway of the test world, with clients that are bound already: no streams in between. */
 import type { Client } from '../../../src/adapters/xmpp/client.ts'
 import { newClientState } from '../../../src/adapters/xmpp/client.ts'
-import { type Element, serialise, textOf } from '../../../src/adapters/xmpp/element.ts'
-import type { Feature } from '../../../src/adapters/xmpp/feature.ts'
+import { type Element, serialise } from '../../../src/adapters/xmpp/element.ts'
 import { withResource } from '../../../src/adapters/xmpp/jid.ts'
 import { routeStanza } from '../../../src/adapters/xmpp/router.ts'
 import { openServer, type XmppServer } from '../../../src/adapters/xmpp/server.ts'
@@ -60,16 +59,6 @@ export function openTestXmpp(whose: TestGateway, domain = 'localhost'): TestXmpp
     },
     ambient,
   )
-  // stub-presence: until that part is here
-  ;(server.features as Feature[]).push({
-    presence: async ({ client, element, type }) => {
-      client.state.presence = type === '' ? element : undefined
-      client.state.priority = Number(
-        element.children.map((one) => (typeof one === 'string' ? '' : textOf(one)))[0] ?? 0,
-      )
-      return await Promise.resolve('done' as const)
-    },
-  })
   return {
     server,
     bind(resource = 'test') {

@@ -66,7 +66,7 @@ function draftOf(message: Element, { resolve, file }: Reading): Draft | undefine
   if (retracted !== undefined) return { parts: [{ kind: 'redaction', target: target(retracted.id) }] }
 
   const { text, relations } = wordsOf(message, resolve)
-  const shown = shownOf(message, text)
+  const shown = shownOf(message, file === undefined ? text : withoutLink(message, text))
   const payloads = payloadsBeside(message, file)
   const corrected = child(message, `replace ${ns.correct}`)
   if (corrected !== undefined) {
@@ -109,6 +109,12 @@ function wordsOf(
   if (to === undefined) return { text: body, relations: [] }
   return { text: withoutFallback(message, body, ns.reply), relations: [{ kind: 'reply', to }] }
 }
+
+/** A file's link is another one at each gateway: words beside it stay. */
+const withoutLink = (message: Element, text: string): string =>
+  withoutFallback(message, text, ns.fileSharing)
+    .replaceAll(uploadUrlOf(message) ?? '', '')
+    .trim()
 
 /** RFC 6121 §5.2.3: of several languages the one that is not named. */
 function bodyOf(message: Element): string {
