@@ -10,6 +10,7 @@ import {
   textOf,
 } from '../../../../src/adapters/xmpp/element.ts'
 import { parseJid } from '../../../../src/adapters/xmpp/jid.ts'
+import { routeStanza } from '../../../../src/adapters/xmpp/router.ts'
 import { adminsOf } from '../../../../src/core/group/roster.ts'
 import type { GroupId } from '../../../../src/core/ids.ts'
 import { groupConversation } from '../../../../src/core/message/conversation.ts'
@@ -459,4 +460,77 @@ test('a room keeps the name that a program gave it, also after the gateway was a
   const entered = await xmpp.bind().say(enter('choir@groups.localhost'))
   expect(entered.map((one) => serialise(one)).join()).not.toContain("code='201'")
   expect(entered[0]!.attrs.from).toBe('choir@groups.localhost/alice')
+})
+
+test('a group that others put the account into gets a bookmark once, and loses it with the membership', async () => {
+  await using house = await openHouse()
+  const { alice, bob, room } = house
+  const { jid, group, desk } = await room()
+  const bookmarks = async (client: BoundClient) =>
+    serialise(
+      (
+        await client.say(
+          xml(
+            "<iq type='get' id='b'><pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:xmpp:bookmarks:1'/></pubsub></iq>",
+          ),
+        )
+      )[0]!,
+    )
+  const first = bob.bind('first')
+  await expect.poll(async () => await bookmarks(first), patience).toContain(far(group))
+  expect(await bookmarks(first)).toContain("autojoin='true'")
+  await first.say(
+    xml(
+      `<iq type='set' id='b'><pubsub xmlns='http://jabber.org/protocol/pubsub'><retract node='urn:xmpp:bookmarks:1'><item id='${far(group)}'/></retract></pubsub></iq>`,
+    ),
+  )
+  // whoever takes it away is not given it again
+  const second = bob.bind('second')
+  await second.say(xml('<presence/>'))
+  expect(await bookmarks(second)).not.toContain(far(group))
+
+  await desk.say(admin(jid, "<item nick='bob' affiliation='none'/>"))
+  await expect
+    .poll(() => bob.gateway.node.delivery.groups.row(bob.gateway.account, group)?.state, patience)
+    .toBe('left')
+  await desk.say(admin(jid, `<item jid='${bob.jid}' affiliation='member'/>`))
+  await expect.poll(async () => await bookmarks(second), patience).toContain(far(group))
+  await desk.say(admin(jid, "<item nick='bob' affiliation='none'/>"))
+  await expect.poll(async () => await bookmarks(second), patience).not.toContain(far(group))
+  expect(alice.server.names.room(group).local).toBe('choir')
+})
+
+test('a client that is resumed after a start of the gateway is still in its rooms, and gets what happened since', async () => {
+  await using house = await openHouse()
+  const { bob, carol, room } = house
+  const { jid, group, desk } = await room()
+  const before = bob.bind('desk')
+  await before.say(enter(far(group)))
+  await desk.say(xml(`<message type='groupchat' id='one' to='${jid}'><body>one</body></message>`))
+  await expect.poll(() => before.inbox.length, patience).toBe(1)
+  const { state, jid: own, ...rest } = before.client
+  const kept = structuredClone({ upTo: state.upTo, notes: state.notes })
+  bob[Symbol.dispose]()
+
+  await desk.say(xml(`<message type='groupchat' id='two' to='${jid}'><body>two</body></message>`))
+  await desk.say(admin(jid, "<item nick='carol' affiliation='none'/>"))
+  const isOut = () =>
+    !bob.gateway.knowledge.groupBook.groupNow(bob.gateway.account, group)!.state.members.has(carol.gateway.account)
+  await expect.poll(isOut, patience).toBe(true)
+
+  using after = openTestXmpp(bob.gateway)
+  const got: Element[] = []
+  const client = { ...rest, jid: own, state: { ...state, ...kept }, send: (stanza: Element) => void got.push(stanza) }
+  after.server.hub.add(client)
+  for (const feature of after.server.features) feature.bound?.(client)
+  const told = got.map(
+    (one) => `${one.attrs.type} ${parseJid(one.attrs.from!)!.resource} ${textOf(child(one, 'body') ?? one)}`,
+  )
+  expect(told).toEqual(['unavailable carol ', 'groupchat alice two'])
+  await routeStanza(
+    after.server,
+    client,
+    xml(`<iq type='get' id='p' to='${far(group)}/me'><ping xmlns='urn:xmpp:ping'/></iq>`),
+  )
+  expect(outcome(got)).toBe('result')
 })

@@ -6,6 +6,7 @@
 import { fromUtf8 } from '../../../../core/bytes.ts'
 import type { Identity } from '../../../../core/ids.ts'
 import { limits } from '../../../../core/limits.ts'
+import { opaqueString } from '../../precis.ts'
 
 export interface Called {
   readonly identity: Identity
@@ -47,18 +48,16 @@ const joiners = /[\u200c\u200d]/g
 /** Two nicks that a reader would take for one. */
 const sameAs = (nick: string): string => nick.replaceAll(joiners, '').normalize('NFKC').toLowerCase()
 
-/** As a resource can hold it (RFC 7622 §3.4), in one line and not too long. */
+/** As a resource can hold it (RFC 7622 §3.4), in one line and not too long; what it cannot hold is left out. */
 function nickOf(name: string): string {
-  const line = name
-    .normalize('NFC')
-    .replaceAll(/(?:(?![\u200c\u200d])[\p{C}\s])+/gu, ' ')
-    .trim()
+  const line = opaqueString(name) ?? [...name].map((one) => opaqueString(one) ?? (/\s/.test(one) ? ' ' : '')).join('')
   let nick = ''
-  for (const character of line) {
+  for (const character of line.replaceAll(/\s+/g, ' ').trim()) {
     if (fromUtf8(nick + character).length > limits.xmppNickOctetsMax - markOctetsMax) break
     nick += character
   }
-  return sameAs(nick).trim() === '' ? '' : nick.trim()
+  const whole = opaqueString(nick.trim()) ?? ''
+  return sameAs(whole).trim() === '' ? '' : whole
 }
 
 const markOctetsMax = 32 // what most marks take
