@@ -12,6 +12,8 @@ import type { Profiles } from '../../core/delivery/profiles.ts'
 import type { Signals } from '../../core/delivery/signals.ts'
 import type { Store } from '../../core/store/store.ts'
 import type { TlsMaterial } from '../wire/tls.ts'
+import type { ExternalService } from './external-service.ts'
+import type { Uploads } from './uploads/uploads.ts'
 
 export interface XmppServices {
   readonly store: Store
@@ -25,7 +27,10 @@ export interface XmppServices {
   readonly groups: Groups
   readonly files: Files
   readonly signals: Signals
+  readonly uploads: Uploads
   readonly profiles: Profiles
+  /** STUN and TURN servers for calls. */
+  readonly externalServices: readonly ExternalService[]
   readonly tls: TlsMaterial
   /** Of own JIDs: `localName@domain`. */
   readonly domain: string

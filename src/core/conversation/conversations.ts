@@ -351,4 +351,8 @@ const accountTables = [
   tables.conversationMails,
   tables.conversationSettings,
   tables.conversationFolders,
+  tables.xmppIds,
+  tables.xmppSaid,
+  tables.xmppProgress,
+  tables.xmppRoomsTold,
 ]

@@ -63,6 +63,7 @@ import { submitter, type SubmitParts } from './submit.ts'
 import { Switchboard } from './switchboard.ts'
 import { Sync } from './sync.ts'
 import { Tombstones } from './tombstones.ts'
+import { Uploads } from './uploads.ts'
 
 export interface DeliveryParts {
   readonly store: Store
@@ -108,6 +109,7 @@ export interface Delivery extends AsyncDisposable {
   readonly chats: Chats
   readonly groups: Groups
   readonly files: Files
+  readonly uploads: Uploads
   readonly signals: Signals
   readonly profiles: Profiles
   readonly counts: Readonly<DeliveryCounts>
@@ -154,6 +156,7 @@ class RunningDelivery implements Delivery {
   readonly chats: Chats
   readonly groups: Groups
   readonly files: Files
+  readonly uploads: Uploads
   readonly signals: Signals
   readonly profiles: Profiles
   readonly #groupInbox: GroupInbox
@@ -300,6 +303,7 @@ class RunningDelivery implements Delivery {
             .say({ kind: 'received', ids: [message] })
       },
     })
+    this.uploads = new Uploads(parts)
     this.#arrivals = new Arrivals({
       ...parts,
       deliverer,
@@ -586,6 +590,7 @@ class RunningDelivery implements Delivery {
     await this.#switchboard[Symbol.asyncDispose]()
     await this.#arrivals[Symbol.asyncDispose]()
     await this.files[Symbol.asyncDispose]()
+    this.uploads[Symbol.dispose]()
     await this.#longReports[Symbol.asyncDispose]()
     // a full disk must not keep the rest from closing: at worst some running time is not counted
     await this.#runClock.save().catch((error: unknown) => this.#failed('run-clock', error))

@@ -10,6 +10,9 @@ import type { Identity } from '../../../src/core/ids.ts'
 import { silentLog, systemClock, systemRandom } from '../../../src/core/ambient.ts'
 import { expect } from 'vitest'
 import { openWorld, type TestGateway, type World } from '../../support/world.ts'
+import { fileUrlsOf } from './file-urls.ts'
+
+const ambient = { clock: systemClock, random: systemRandom, log: silentLog }
 
 export interface BoundClient {
   readonly client: Client
@@ -49,14 +52,16 @@ export function openTestXmpp(whose: TestGateway, domain = 'localhost', given: Pa
       groups,
       files,
       signals,
+      uploads: fileUrlsOf(whose, ambient),
       profiles,
+      externalServices: [],
       domain,
       ...given,
       tls: () => {
         throw new TypeError('no streams here')
       },
     },
-    { clock: systemClock, random: systemRandom, log: silentLog },
+    ambient,
   )
   return {
     server,
