@@ -28,9 +28,9 @@ export interface XmppServices {
   readonly files: Files
   readonly signals: Signals
   readonly uploads: Uploads
+  readonly profiles: Profiles
   /** STUN and TURN servers for calls. */
   readonly externalServices: readonly ExternalService[]
-  readonly profiles: Profiles
   readonly tls: TlsMaterial
   /** Of own JIDs: `localName@domain`. */
   readonly domain: string

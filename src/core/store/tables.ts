@@ -110,10 +110,19 @@ export const tables = {
 
   uploads: table(160, 'uploads'), // opaque(id in its URL) → file of an account that no message has yet, or the message that has it
 
+  // adapters/xmpp
+  xmppIds: table(122, 'xmpp-ids'), // opaque(account) ‖ opaque(kind of id, id of a program) → message id, digest of what was said, when
+  xmppSaid: table(123, 'xmpp-said'), // opaque(account) ‖ message id → ids that its program gave it, whether it asked for a receipt
+  xmppProgress: table(124, 'xmpp-progress'), // opaque(account) ‖ 0 → what its programs were given; 1 ‖ opaque(login) → nothing: reads the archive; 2 ‖ u64 number → keys to forget
+
   // core/delivery, again
   chatFileMails: table(119, 'chat-file-mails'), // opaque(account) ‖ message id → account: its file is here, and not yet in its mail
   profiles: table(180, 'profiles'), // opaque(account) ‖ opaque(owner) ‖ opaque(device) ‖ 16 of a digest → piece of what the owner shows
   heldMail: table(73, 'held-mail'), // u64 ms of release ‖ message id → mail that is to leave then, and its recipients
+
+  // adapters/xmpp, rooms
+  xmppRoomNames: table(125, 'xmpp-room-names'), // opaque(local part) → group, local part: a room that a program named
+  xmppRoomsTold: table(126, 'xmpp-rooms-told'), // opaque(account) ‖ group → nothing: its programs know the room
 
   // adapters/xmpp, streams. A stream is 16 random bytes, known to the client that may resume it
   xmppStreams: table(130, 'xmpp-streams'), // stream → whose, how far, since when it is lost or over
