@@ -431,3 +431,38 @@ test('no request makes the reader of bodies fail otherwise than with an error of
     { numRuns: 500 },
   )
 })
+
+test('whatever is posted, the listener answers and goes on', async () => {
+  const attr = fc.constantFrom(
+    ...[
+      "rid='1'",
+      "rid='2'",
+      "rid='x'",
+      "sid='s'",
+      "to='localhost'",
+      "to=''",
+      "wait='0'",
+      "wait='-1'",
+      "hold='0'",
+      "hold='99999999999'",
+    ],
+    ...["key='a'", "newkey='b'", "pause='0'", "pause='x'", "type='terminate'", "ver='9.9'", "xmpp:restart='true'"],
+  )
+  const inside = fc.constantFrom(
+    '',
+    "<presence xmlns='jabber:client'/>",
+    '<a/>',
+    'text',
+    "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>",
+    '<',
+    '&x;',
+  )
+  const posted = fc.tuple(fc.uniqueArray(attr, { maxLength: 8 }), inside)
+  for (const [attrs, text] of fc.sample(posted, 120)) {
+    const body = `<body xmlns='${ns}' xmlns:xmpp='urn:xmpp:xbosh' ${attrs.join(' ')}>${text}</body>`
+    const answer = await ask(server, '/http-bind', { method: 'POST', body })
+    expect(answer.status).toBe(200)
+    expect(readElement(answer.body.toString(), 100_000)).toMatchObject({ name: 'body', ns })
+  }
+  expect((await new Binding(server).begin()).attrs.sid).toBeDefined()
+})

@@ -377,3 +377,26 @@ test('an account that goes takes its uploads with it', async () => {
   expect((await get(url)).status).toBe(404)
   await uploads.sweep()
 })
+
+test('no request for a file makes the listener fail', async () => {
+  const url = await uploaded(randomBytes(100))
+  const [, id] = /files\/([\w-]+)\//.exec(url)!
+  const segment = fc.oneof(
+    fc.constantFrom(id!, '..', '.', '%00', '%2f', '%', 'a'.repeat(24), '0'.repeat(96)),
+    fc.string(),
+  )
+  const path = fc.array(segment, { maxLength: 4 })
+  const method = fc.constantFrom('GET', 'HEAD', 'PUT', 'OPTIONS', 'POST')
+  const range = fc.oneof(
+    fc.constantFrom('bytes=0-', 'bytes=-0', 'bytes=5-4', 'bytes=,', 'bytes=0-0,0-0'),
+    fc.stringMatching(/^[ -~]{0,20}$/),
+  )
+  for (const [parts, how, part] of fc.sample(fc.tuple(path, method, range), 120)) {
+    const target = `/xmpp/files/${parts.join('/')}`.replaceAll(/[^!-~]/g, (one) =>
+      one.isWellFormed() ? encodeURIComponent(one) : '_',
+    )
+    const { status } = await ask(server, target, { tls: true, method: how, headers: { range: part } })
+    expect(status).toBeLessThan(500)
+  }
+  expect((await get(url)).status).toBe(200)
+})
