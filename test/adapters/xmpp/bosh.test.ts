@@ -1,13 +1,17 @@
 import { createHash } from 'node:crypto'
+import { Readable } from 'node:stream'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Element, el, elements } from '../../../src/adapters/xmpp/element.ts'
 import { StreamError } from '../../../src/adapters/xmpp/transport.ts'
 import { parseBody, writeBody } from '../../../src/adapters/xmpp/web/bosh/body.ts'
+import { BoshSessions } from '../../../src/adapters/xmpp/web/bosh/sessions.ts'
 import { BoshSession } from '../../../src/adapters/xmpp/web/bosh/session.ts'
 import { readElement } from '../../../src/adapters/xmpp/web/element-reader.ts'
 import { limits } from '../../../src/core/limits.ts'
 import { openWorld, type TestGateway, type World } from '../../support/world.ts'
+import { testAmbient } from './stream-server.ts'
+import type { HttpRequest } from '../../../src/adapters/wire/http.ts'
 import { ask, openWebServer, plainOf, type WebServer } from './web-server.ts'
 
 let world: World
@@ -453,4 +457,26 @@ test('whatever is posted, the listener answers and goes on', async () => {
     expect(readElement(answer.body.toString(), 100_000)).toMatchObject({ name: 'body', ns })
   }
   expect((await new Binding(server).begin()).attrs.sid).toBeDefined()
+})
+
+test('from one address beyond this machine come so many sessions and no more', async () => {
+  const open: BoshSession[] = []
+  const sessions = new BoshSessions((session) => {
+    open.push(session)
+    session.open({ from: 'localhost', id: 'i' })
+    session.send(el('message'))
+  }, testAmbient)
+  const route = sessions.route([])
+  const statusFrom = async (remote: string): Promise<number> => {
+    const body = Readable.from([Buffer.from(`<body xmlns='${ns}' rid='1' to='localhost' wait='1' hold='1'/>`)])
+    const { signal } = new AbortController()
+    const request = { remote, isSecure: true, signal, body } as unknown as HttpRequest
+    return (await route.answer(request)).status
+  }
+  for (let count = 0; count < limits.xmppWebPerAddressMax; count += 1) expect(await statusFrom('192.0.2.1')).toBe(200)
+  expect(await statusFrom('192.0.2.1')).toBe(503)
+  expect([await statusFrom('192.0.2.2'), await statusFrom('127.0.0.1')]).toEqual([200, 200])
+  open[0]!.destroy()
+  expect(await statusFrom('192.0.2.1')).toBe(200)
+  for (const session of open) session.destroy()
 })
