@@ -27,7 +27,8 @@ export interface MetricSources {
   readonly node: Node
   readonly smtp: Smtp
   readonly imap: Imap
-  readonly logins: Readonly<Record<'smtp' | 'imap', LoginCounts>>
+  readonly xmpp: { readonly connections: number }
+  readonly logins: Readonly<Record<'smtp' | 'imap' | 'xmpp', LoginCounts>>
   readonly commits: Histogram
   /** Unix milliseconds. */
   readonly certificateNotAfterMs: () => number
@@ -138,16 +139,16 @@ function reachMetrics({ node: { overlay, delivery }, knowledge: { store } }: Met
   ]
 }
 
-function clientMetrics({ smtp, imap, logins }: MetricSources): readonly Metric[] {
+function clientMetrics({ smtp, imap, xmpp, logins }: MetricSources): readonly Metric[] {
   const { counts } = smtp
   return [
     counter('mycelium_smtp_accepted_total', 'Mails accepted from clients.', () => counts.accepted),
     counter('mycelium_smtp_accepted_bytes_total', 'Bytes of mails accepted from clients.', () => counts.acceptedBytes),
     counter('mycelium_smtp_refused_total', 'Mails refused after DATA.', () => counts.refused),
-    gauge('mycelium_client_connections', 'Connections of mail programs, open now.', () =>
-      by('protocol', { smtp: smtp.connections, imap: imap.connections }),
+    gauge('mycelium_client_connections', 'Connections of clients, open now.', () =>
+      by('protocol', { smtp: smtp.connections, imap: imap.connections, xmpp: xmpp.connections }),
     ),
-    counter('mycelium_logins_total', 'Logins of mail programs, by how they ended.', () =>
+    counter('mycelium_logins_total', 'Logins of clients, by how they ended.', () =>
       Object.entries(logins).flatMap(([protocol, { ok, wrong, throttled }]) =>
         Object.entries({ ok, wrong, throttled }).map(([result, value]) => ({ labels: { protocol, result }, value })),
       ),

@@ -13,6 +13,7 @@ export const limits = {
   messageParentsMax: 64, // ours
   messageRelationsMax: 2, // ours: an answer inside a thread
   messageHtmlBytesMax: 32 * 1024, // ours: HTML takes more octets than the text that it says
+  messageExtensionBytesMax: 32 * 1024, // ours: an OMEMO message for some two hundred devices
   fileNameOctetsMax: 255, // ours; POSIX NAME_MAX
   mediaTypeOctetsMax: 127 * 2 + 1, // RFC 6838 §4.2: 127 characters on each side of the slash
   thumbnailBytesMax: 8 * 1024, // ours: so that a file and its thumbnail fit one item
@@ -55,6 +56,11 @@ export const limits = {
   signalsMax: 32, // ours: in one item
   signalsKnownMax: 10_000, // ours: conversations in which somebody types
   presenceEveryMs: 60_000, // ours: how often it is said who is there; three rounds without it say that they are not
+  profileNameOctetsMax: 512, // ours: name of a topic, or of an item under it
+  profilePieceBytesMax: 48 * 1024, // ours: fits one item of a session
+  profilePiecesMax: 64, // ours: that one device shows its contacts
+  profileItemsPerMinuteMax: 200, // ours: taken from one device
+  profileTellMs: 200, // ours: changes meanwhile are told together
   typingEveryMs: 5_000, // ours: the same is not said again sooner
   receiptDelayMs: 2_000, // ours: what is read meanwhile is one receipt
   receiptMembersMax: 50, // ours: in a larger group nobody tells what was read
@@ -92,11 +98,31 @@ export const limits = {
   auditListMax: 10_000, // ours: entries shown at once
   throttleEntriesMax: 10_000, // ours: sources and users remembered
 
+  // xmpp: contacts, presence and what is kept for programs
+  xmppNameOctetsMax: 1024, // ours: of an element, an attribute or a namespace that is kept
+  xmppKeptElementBytesMax: 160 * 1024, // ours: one element that is kept: a picture of 96 KB as base64
+  xmppKeptDepthMax: 32, // ours: elements in elements that are kept
+  xmppNodesMax: 200, // ours: of personal events, of one account; OMEMO has one for each program
+  xmppNodeItemsMax: 1000, // ours: of one node; bookmarks have one for each room
+  xmppItemsBytesMax: 16 * 1024 * 1024, // ours: of all nodes of an account
+  xmppPrivateMax: 100, // ours: elements of XEP-0049
+  xmppRosterItemsMax: 10_000, // ours: told at once; the stanza would be larger than programs take
+  xmppRosterGroupsMax: 16, // ours: of one contact
+  xmppRosterGroupOctetsMax: 256, // ours
+  xmppBlockedMax: 1000, // ours: JIDs of nobody known
+  xmppPushMax: 32, // ours: programs that asked to be woken
+  xmppCapsKept: 1000, // ours: verified capabilities of programs
+  xmppLastItemsMax: 1000, // ours: notifications that one presence brings
+  xmppPresencesMax: 2000, // ours: contacts whose presence one program is told at first
+  xmppDirectedMax: 500, // ours: JIDs that one program has sent its presence to
+
   // HTTP for local programs
   httpHeaderBytesMax: 16 * 1024, // ours
-  httpRequestMs: 10_000, // ours: until a request is complete
+  httpRequestMs: 10_000, // ours: until a request's header is complete
+  httpBodyIdleMs: 30_000, // ours: for the first octet of a body, and between two
+  httpBodyBytesPerMsMin: 4, // ours: 4 KB/s; a body that comes more slowly in all is given up
   httpKeepAliveMs: 5000, // ours
-  httpConnectionsMax: 256, // ours
+  httpConnectionsMax: 1024, // ours: WebSockets, and BOSH requests that are held, among them
   httpRequestsPerConnectionMax: 1000, // ours
   httpDrainMs: 2000, // ours: for answers on their way at shutdown
 
@@ -320,6 +346,14 @@ export const limits = {
   groupOpsPerItemMax: 128, // ours; and no more than fit an item
   groupGrantChainsMax: 600, // ours: chain heads in one item; a larger group takes several
 
+  // xmpp: rooms
+  xmppNickOctetsMax: 128, // ours: of an occupant, as shown and as asked for
+  xmppRoomLocalOctetsMax: 128, // ours: local part that a program gives a new room
+  xmppRoomHistoryDefault: 20, // ours: messages shown to who enters and does not say how many
+  xmppRoomHistoryMax: 500, // ours: the rest is in the archive
+  xmppRoomsToldAtOnce: 100, // ours: groups that get a bookmark when a program comes
+  xmppRoomItemsMax: 100, // ours: affiliations changed by one request
+
   // store
   storeKeyBytesMax: 500, // ours: below LMDB's 1978 for 4 KB pages
   storeValueBytesMax: 8 * 1024 * 1024, // ours
@@ -421,6 +455,61 @@ export const limits = {
   imapFuzzyWordsMax: 6, // ours: of one of them; a longer one is looked for as it is
   imapBatchMessagesMin: 500, // RFC 10022 §3.1.3
   imapBatchesMessagesMax: 100_000, // RFC 10022 §3.1.5: in one batch range
+
+  // xmpp: streams and login
+  xmppStanzaBytesMax: 256 * 1024, // ours; RFC 6120 §13.12 asks for ≥ 10,000
+  xmppStanzaBeforeLoginBytesMax: 10 * 1024, // ours: the least that RFC 6120 §13.12 allows
+  xmppDepthMax: 64, // ours: elements inside each other in one stanza
+  xmppAttributesMax: 64, // ours: of one element, declarations of namespaces among them
+  xmppConnectionsMax: 4096, // ours: per listener
+  xmppConnectionsPerAddressMax: 100, // ours: beyond loopback
+  xmppClientsPerAccountMax: 64, // ours: those that wait to be resumed among them
+  xmppLoginMs: 60_000, // ours: from connection to a bound resource
+  xmppLoginFailuresMax: 5, // RFC 6120 §6.4.5: at least 2 and at most 5 retries
+  xmppStreamsMax: 8, // ours: streams on one connection: STARTTLS and login each begin a new one
+  xmppIdleMs: 10 * 60_000, // ours: silence after which a client is asked for a sign of life
+  xmppSignMs: 60_000, // ours: how long it may take to give one
+  xmppOutgoingBytesMax: 4 * 1024 * 1024, // ours: what waits for a client that does not read, then it is cut
+  xmppOutgoingBytesAtOnce: 128 * 1024, // ours: handed to the system for a client that acknowledges, the rest waits here
+  xmppFullPauseMs: 100, // ours: between two looks at a transport that does not say when there is room
+  xmppUnacknowledgedMax: 10_000, // ours: stanzas that a client has not acknowledged, then its stream is over
+  xmppUnacknowledgedBytesMax: 16 * 1024 * 1024, // ours: the same, in bytes
+  xmppResumeMs: 10 * 60_000, // ours: how long a client with a lost connection is expected
+  xmppResumeAfterStartMs: 60 * 60_000, // ours: the same where the gateway has started since
+  xmppStreamKeptMs: 24 * 3600_000, // ours: how long it is remembered what was handled of a stream that is over
+  xmppLostStreamsPerAccountMax: 16, // ours: clients of one account that wait to be resumed
+  xmppStreamRowsPerAccountMax: 256, // ours: streams of one account that are remembered, the ones that are over among them
+  xmppSweepMs: 15_000, // ours
+  xmppHeldPresencesMax: 500, // ours: kept back while a client is inactive (XEP-0352)
+  xmppTokenMs: 14 * 24 * 3600_000, // ours: how long a token of XEP-0484 is good
+  xmppTokenFreshMs: 24 * 3600_000, // ours: an older one is replaced when it is used
+  xmppTokensPerAccountMax: 64, // ours
+  xmppUserAgentOctetsMax: 256, // ours: id of a program (XEP-0388)
+
+  // xmpp: WebSocket, BOSH and files over HTTP
+  uploadSlotMs: 10 * 60_000, // ours: until the first octet of a promised upload
+  uploadSlotsMax: 32, // ours: of one account, promised and not used yet
+  uploadKeepMs: 30 * 24 * 3600_000, // ours: an upload that no message takes over
+  uploadTakenMs: 24 * 3600_000, // ours: one that a message was to take over and did not
+  uploadSweepMs: 3600_000, // ours
+  fileAwaitMs: 20_000, // ours: how long a request waits for a file that is on its way here
+  fileAwaitStepMs: 200, // ours
+  turnLoginMs: 6 * 3600_000, // ours: how long a login at a TURN server is good for
+  turnServersMax: 16, // ours
+  xmppOriginsMax: 32, // ours
+  xmppWebSocketsMax: 1000, // ours: at once, within httpConnectionsMax of each listener
+  xmppWebPerAddressMax: 100, // ours: WebSockets and BOSH sessions from one address, beyond loopback
+  xmppWebMessagesAhead: 32, // ours: received and not taken yet; then the WebSocket is not read
+  boshSessionsMax: 1000, // ours
+  boshBodyBytesMax: 260 * 1024, // ours: a stanza of xmppStanzaBytesMax and what stands around it
+  boshWrapperBytesMax: 4 * 1024, // ours: what stands around stanzas that may be shorter, before login
+  boshStanzasAhead: 32, // ours: received and not taken yet; then no request is answered
+  boshHoldMax: 1, // ours: requests of one session that wait here
+  boshWaitSecondsMax: 60, // ours: how long one waits
+  boshInactivitySeconds: 60, // ours: a session without a request
+  boshPauseSecondsMax: 120, // ours: the same after it has said so
+  boshPollingSeconds: 5, // ours: between two empty requests where none is held
+  boshLastWordMs: 30_000, // ours: how long it is told why a session is over
 
   // SMTP submission
   smtpLineOctetsMax: 12_288 + 64, // RFC 4954 §4: AUTH with an initial response; RFC 5321 asks for 512
@@ -621,4 +710,21 @@ export const limits = {
   relayWatchAliveMs: 30_000, // ours: silence after which a side shows life
   relayWatchDeadMs: 75_000, // ours: silence that ends the stream
   relayRateKeysMax: 8192, // ours: gateways and queues whose rate is remembered
+
+  // xmpp: chats and archive
+  xmppIdOctetsMax: 512, // ours: an id that a program gives a message; a longer one is not remembered
+  xmppIdsMax: 100_000, // ours: messages of one account whose program's id is remembered; the oldest are forgotten first
+  xmppSameIdCharsMin: 8, // ours: a shorter id without origin-id may be a counter that began anew
+  xmppResendMs: 7 * 24 * 3600_000, // ours: how long a message that is sent again is known to be the same
+  xmppExtensionDepthMax: 32, // ours
+  xmppArchivePageDefault: 50, // ours, as Prosody's
+  xmppArchivePageMax: 250, // ours: messages in one answer of the archive
+  xmppArchiveIdsMax: 250, // ours: ids in one question
+  xmppOfflineWaitMs: 2_000, // ours: after the first presence, for a program to ask the archive instead
+  xmppOfflineMax: 1000, // ours: missed messages for a program that reads no archive; earlier ones stay in the archive
+  xmppGivenKeptMs: 5_000, // ours: how often it is kept what programs were given
+  xmppMarkLookBack: 100, // ours: how far before a read mark the message is looked for that a marker can name
+  xmppPartnersKnownMax: 10_000, // ours: conversations whose partner is remembered
+  xmppFileMs: 10 * 60_000, // ours: for storing an uploaded file as that of a message
+  xmppLateMs: 60_000, // ours: what came later than this after it was written says when that was
 } as const

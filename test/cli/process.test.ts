@@ -63,6 +63,8 @@ test('run: ready line, live verbs, a second one refused, a drained end on SIGTER
     'overlay',
     'smtp',
     'smtps',
+    'xmpp',
+    'xmpps',
   ])
   expect(running.listeners.overlay.join()).toContain('/p2p/')
 

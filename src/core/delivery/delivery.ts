@@ -55,6 +55,7 @@ import { RunClock } from './run-clock.ts'
 import { SentCopies } from './sent-copies.ts'
 import { type Pair, SessionBook } from './session-book.ts'
 import { refusalTexts, Settler } from './settle.ts'
+import { Profiles } from './profiles.ts'
 import { Signals } from './signals.ts'
 import { SharedWrite } from './shared-write.ts'
 import type { Submitter } from './submission.ts'
@@ -62,6 +63,7 @@ import { submitter, type SubmitParts } from './submit.ts'
 import { Switchboard } from './switchboard.ts'
 import { Sync } from './sync.ts'
 import { Tombstones } from './tombstones.ts'
+import { Uploads } from './uploads.ts'
 
 export interface DeliveryParts {
   readonly store: Store
@@ -107,7 +109,9 @@ export interface Delivery extends AsyncDisposable {
   readonly chats: Chats
   readonly groups: Groups
   readonly files: Files
+  readonly uploads: Uploads
   readonly signals: Signals
+  readonly profiles: Profiles
   readonly counts: Readonly<DeliveryCounts>
   /** The relays through which accounts can be reached while this gateway is away; absent on a network without them. */
   readonly relays:
@@ -152,7 +156,9 @@ class RunningDelivery implements Delivery {
   readonly chats: Chats
   readonly groups: Groups
   readonly files: Files
+  readonly uploads: Uploads
   readonly signals: Signals
+  readonly profiles: Profiles
   readonly #groupInbox: GroupInbox
   readonly #receipts: Receipts
   readonly counts = newDeliveryCounts()
@@ -192,6 +198,7 @@ class RunningDelivery implements Delivery {
       hub: () => this.#hub,
       firstContact: () => this.#firstContact,
       relays: () => this.relays,
+      profileFor: (pair) => this.profiles.listFor(pair),
       onEnded: (pair) => {
         inbound.forget(pair)
         this.#sync.lost(pair)
@@ -269,6 +276,11 @@ class RunningDelivery implements Delivery {
       membersOf: (account, conversation) => this.groups.others(account, conversation),
       whisper: (account, contact, item) => this.#switchboard.whisper(account, contact, item),
     })
+    this.profiles = new Profiles({
+      ...parts,
+      sayIfOpen: (account, contact, item) => this.#switchboard.sayIfOpen(account, contact, item),
+      sayTo: (pair, item) => this.#switchboard.channel(pair).say(item),
+    })
     this.#readMarks = new ReadMarks({
       ...parts,
       log: ambient.log,
@@ -290,6 +302,7 @@ class RunningDelivery implements Delivery {
             .say({ kind: 'received', ids: [message] })
       },
     })
+    this.uploads = new Uploads(parts)
     this.#arrivals = new Arrivals({
       ...parts,
       deliverer,
@@ -324,6 +337,7 @@ class RunningDelivery implements Delivery {
         ...parts,
         chats: this.chats,
         signals: this.signals,
+        profiles: this.profiles,
         outbox: this.#outbox,
         settler: this.#settler,
         switchboard: this.#switchboard,
@@ -528,6 +542,7 @@ class RunningDelivery implements Delivery {
 
   contactChanged(account: Identity, contact: Identity): void {
     this.#guarded('sessions', this.#switchboard.contactChanged(account, contact))
+    this.profiles.contactChanged(account, contact)
     this.relays?.wake()
   }
 
@@ -569,12 +584,14 @@ class RunningDelivery implements Delivery {
     this.#groupInbox[Symbol.dispose]()
     this.#receipts[Symbol.dispose]()
     this.signals[Symbol.dispose]()
+    this.profiles[Symbol.dispose]()
     await this.relays?.[Symbol.asyncDispose]()
     await this.#releases[Symbol.asyncDispose]()
     await this.#sync[Symbol.asyncDispose]()
     await this.#switchboard[Symbol.asyncDispose]()
     await this.#arrivals[Symbol.asyncDispose]()
     await this.files[Symbol.asyncDispose]()
+    this.uploads[Symbol.dispose]()
     await this.#longReports[Symbol.asyncDispose]()
     // a full disk must not keep the rest from closing: at worst some running time is not counted
     await this.#runClock.save().catch((error: unknown) => this.#failed('run-clock', error))

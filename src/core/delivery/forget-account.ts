@@ -3,6 +3,7 @@ import type { Ambient } from '../ambient.ts'
 import type { Identity } from '../ids.ts'
 import type { Mailboxes } from '../mailbox/mailbox.ts'
 import type { Store, WriteTx } from '../store/store.ts'
+import { tables } from '../store/tables.ts'
 import { forgetArrivals } from './arrivals.ts'
 import { BlobSource } from './blob-source.ts'
 import type { FileUse } from '../account/file-use.ts'
@@ -11,7 +12,9 @@ import { allHeld, removeHeld } from './held.ts'
 import { forgetReports } from './long-reports.ts'
 import { Outbox } from './outbox.ts'
 import { forgetRelays } from './relay/book.ts'
+import { Profiles } from './profiles.ts'
 import { forgetSessions } from './session-book.ts'
+import { forgetUploads } from './uploads.ts'
 
 /** Tombstones stay until their time is over: their keys do not say whose they are. */
 export function forgetAccount(
@@ -40,7 +43,11 @@ export function forgetAccount(
   }
   forgetArrivals(tx, account, parts.mailboxes)
   forgetFiles(tx, account, parts)
+  forgetUploads(tx, account, parts)
   forgetReports(tx, account)
   forgetSessions(tx, account)
   forgetRelays(tx, account)
+  Profiles.removeAccount(tx, account)
+  const prefix = tx.opaque(Buffer.from(account, 'hex'))
+  for (const key of [...tx.keys(tables.xmppTokens, { prefix })]) tx.remove(tables.xmppTokens, key)
 }
