@@ -71,7 +71,7 @@ interface House extends AsyncDisposable {
   readonly bob: Stage
   readonly carol: Stage
   /** One that alice has made and is in with a client, with bob and carol. */
-  room(): Promise<{ readonly jid: string; readonly group: GroupId; readonly desk: BoundClient }>
+  readonly room: () => Promise<{ readonly jid: string; readonly group: GroupId; readonly desk: BoundClient }>
 }
 
 /** Three gateways whose people know each other. */
@@ -533,4 +533,26 @@ test('a client that is resumed after a start of the gateway is still in its room
     xml(`<iq type='get' id='p' to='${far(group)}/me'><ping xmlns='urn:xmpp:ping'/></iq>`),
   )
   expect(outcome(got)).toBe('result')
+})
+
+test('how far a member has read is seen by the others where both the group and the member let it', async () => {
+  await using house = await openHouse()
+  const { bob, room } = house
+  const { jid, group, desk } = await room()
+  const { conversations, store } = bob.gateway.knowledge
+  await store.write((tx) => conversations.setSettings(tx, bob.gateway.account, { tellsRead: true }))
+  const b = bob.bind('reads')
+  await b.say(enter(far(group)))
+  const [said] = await desk.say(xml(`<message type='groupchat' id='m' to='${jid}'><body>read me</body></message>`))
+  const id = child(said!, 'stanza-id urn:xmpp:sid:0')!.attrs.id!
+  await expect.poll(() => b.inbox.length, patience).toBe(1)
+  await b.say(
+    xml(
+      `<message type='groupchat' id='d' to='${far(group)}'><displayed xmlns='urn:xmpp:chat-markers:0' id='${id}'/></message>`,
+    ),
+  )
+  await expect.poll(() => desk.inbox.map((one) => serialise(one)).join(), patience).toContain('<displayed')
+  const marker = desk.inbox.find((one) => child(one, 'displayed urn:xmpp:chat-markers:0') !== undefined)!
+  expect(marker.attrs.from).toBe(`${jid}/bob`)
+  expect(child(marker, 'displayed urn:xmpp:chat-markers:0')!.attrs.id).toBe(id)
 })

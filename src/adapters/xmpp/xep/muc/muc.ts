@@ -6,9 +6,9 @@ import type { FeedStep } from '../../../../core/conversation/conversations.ts'
 import { hasCode, MyceliumError } from '../../../../core/errors.ts'
 import type { GroupId, Identity } from '../../../../core/ids.ts'
 import type { Client } from '../../client.ts'
-import { child } from '../../element.ts'
+import { child, el, type Element } from '../../element.ts'
 import type { Feature, Iq, IqHandler, Server, Stanza } from '../../feature.ts'
-import { StanzaError } from '../../stanza-error.ts'
+import { errorReply, StanzaError } from '../../stanza-error.ts'
 import { changeMembers, listMembers } from './admin.ts'
 import { Attendance, type Seat, showChanges } from './attendance.ts'
 import { disclose, items } from './disco.ts'
@@ -107,10 +107,10 @@ function groupOfStep({ services }: Server, account: Identity, { conversation }: 
 function takeBack(parts: MucParts, talk: RoomTalk, client: Client): void {
   const { account, state } = client
   for (const { group, room: jid, asked, heads, sinceNumber: enteredAt } of seatNotesOf(client)) {
-    const then = parts.rooms.then(account, group, heads)
-    if (then === undefined) continue
+    const before = parts.rooms.asOf(account, group, heads)
+    if (before === undefined) continue
     const sinceNumber = Math.max(enteredAt, state.upTo ?? 0)
-    const seat: Seat = { client, group, room: jid, asked, sinceNumber, scene: sceneOf(parts, account, then) }
+    const seat: Seat = { client, group, room: jid, asked, sinceNumber, scene: sceneOf(parts, account, before) }
     parts.attendance.take(seat)
     followFor(parts, account, group, [seat])
     if (parts.attendance.of(client, group) === seat) talk.catchUp(seat)
@@ -164,12 +164,23 @@ async function takePresence(entrance: Entrance, presence: Stanza): Promise<void>
   if (type === 'error') return
   if (type !== '') throw new StanzaError('not-allowed', 'there is nothing to subscribe to in a room')
   const x = child(element, `x ${mucNs}`)
-  if (x !== undefined) return await enter(entrance, presence, x)
+  if (x !== undefined) return await tryToEnter(entrance, presence, x)
   if (seat === undefined) throw new StanzaError('not-acceptable', 'enter the room first')
   const nick = seat.scene.occupants.get(client.account)?.nick
   // that the person is away is no affair of the room
   if (to.resource !== '' && to.resource !== nick && to.resource !== seat.asked)
     throw new StanzaError('not-acceptable', 'in a room you are called as in your account')
+}
+
+/** Programs know by the `x` in an error that it is about entering (XEP-0045 §7.2). */
+async function tryToEnter(entrance: Entrance, presence: Stanza, x: Element): Promise<void> {
+  try {
+    await enter(entrance, presence, x)
+  } catch (error) {
+    if (!(error instanceof StanzaError)) throw error
+    const reply = errorReply(presence.element, error)
+    presence.client.send({ ...reply, children: [el(`x ${mucNs}`), ...reply.children] })
+  }
 }
 
 function handlers(parts: MucParts, talk: RoomTalk): readonly IqHandler[] {

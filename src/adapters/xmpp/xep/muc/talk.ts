@@ -205,10 +205,10 @@ export class RoomTalk {
     }
   }
 
-  /** XEP-0333 §5: by its stanza-id. */
+  /** XEP-0333 §5: by its stanza-id. How far the account itself has read its programs know by XEP-0490. */
   #read(account: Identity, group: GroupId, { who, upTo }: Extract<FeedEvent, { readonly kind: 'read' }>): void {
     const seats = this.#parts.attendance.in(account, group)
-    if (seats.length === 0) return
+    if (seats.length === 0 || who === account) return
     const named = this.#parts.server.services.store.read((tx) => this.#lastWords(tx, account, group, upTo))
     if (named === undefined) return
     for (const seat of seats) {
