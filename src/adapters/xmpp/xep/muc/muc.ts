@@ -2,9 +2,9 @@
  * XEP-0045: the account's groups as rooms that are for members, not anonymous, and stay. Who is in a room is who is in the
  * group, whether or not any program of theirs runs; what a client does by entering and leaving is get or not get what happens.
  */
-import type { FeedStep } from '../../../../core/conversation/conversations.ts'
 import { hasCode, MyceliumError } from '../../../../core/errors.ts'
-import type { GroupId, Identity } from '../../../../core/ids.ts'
+import type { ConversationId, GroupId, Identity } from '../../../../core/ids.ts'
+import { limits } from '../../../../core/limits.ts'
 import type { Client } from '../../client.ts'
 import { child, el, type Element } from '../../element.ts'
 import type { Feature, Iq, IqHandler, Server, Stanza } from '../../feature.ts'
@@ -33,27 +33,32 @@ export function muc(server: Server): Feature {
   const parts: MucParts = { server, rooms, attendance }
   const talk = new RoomTalk(parts)
   const announcements = new Announcements(parts, (error) => reportTask(server, error))
+  const groupOf = groupsByConversation(server)
   const entrance: Entrance = { ...parts, historyOf: (...asked) => talk.historyOf(...asked) }
 
   rooms.watchNames((account) => {
-    for (const { client, group } of attendance.all()) if (client.account === account) follow(parts, account, group)
+    for (const group of attendance.groupsOf(account)) follow(parts, account, group)
   })
   const stop = [
     server.services.conversations.watch((account, step) => {
-      const group = groupOfStep(server, account, step)
+      if (step.event.kind !== 'group' && !attendance.isAnybodyIn(account)) return
+      const group = groupOf(step.conversation, account)
       if (group === undefined) return
       if (step.event.kind === 'group') {
         follow(parts, account, group)
         announcements.changed(account, group)
       } else talk.tell(account, group, step)
     }),
-    server.services.signals.watch((account, heard) => talk.hear(account, heard)),
+    server.services.signals.watch((account, heard) => {
+      if (heard.kind !== 'typing' || heard.who === account || !attendance.isAnybodyIn(account)) return
+      const group = groupOf(heard.conversation, account)
+      if (group !== undefined) talk.hear(account, group, heard)
+    }),
   ]
 
   return {
     iq: handlers(parts, talk),
-    disclose: (to, named, client, node) =>
-      client === undefined ? undefined : disclose(parts, to, named, client, node),
+    disclose: (to, named, client, node) => disclose(parts, to, named, client, node),
     available: (client) => announcements.available(client),
     items: (to, named, client, node) => items(parts, to, named, client, node),
     message: async (message) => await handleMessage(parts, talk, message),
@@ -98,9 +103,18 @@ function groupEntered({ server, attendance }: MucParts, { client, to }: Stanza):
   return named.kind === 'room' ? attendance.of(client, named.group)?.group : undefined
 }
 
-function groupOfStep({ services }: Server, account: Identity, { conversation }: FeedStep): GroupId | undefined {
-  const partner = services.conversations.get(account, conversation)?.partner
-  return partner?.kind === 'group' ? partner.group : undefined
+/** A conversation is of one group, or of none, for ever. */
+function groupsByConversation({ services }: Server): (id: ConversationId, account: Identity) => GroupId | undefined {
+  const known = new Map<ConversationId, GroupId | undefined>()
+  return (id, account) => {
+    if (known.has(id)) return known.get(id)
+    const partner = services.conversations.get(account, id)?.partner
+    if (partner === undefined) return undefined
+    const group = partner.kind === 'group' ? partner.group : undefined
+    if (known.size >= limits.xmppPartnersKnownMax) known.clear()
+    known.set(id, group)
+    return group
+  }
 }
 
 /** A client of before the gateway started is expected back: it gets what happened since. */
