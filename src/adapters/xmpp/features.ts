@@ -21,6 +21,7 @@ import { push } from './xep/push.ts'
 import { registration } from './xep/registration.ts'
 import { roster } from './xep/roster.ts'
 import { subscriptions } from './xep/subscriptions.ts'
+import { trustNotices } from './xep/trust-notices.ts'
 import { vcard } from './xep/vcard.ts'
 import { version } from './xep/version.ts'
 
@@ -43,6 +44,7 @@ export const featureMakers: readonly ((server: Server) => Feature)[] = [
   privateStorage,
   blocking,
   push,
+  trustNotices,
   archive,
   displayed,
   carbons,

@@ -55,7 +55,10 @@ export const withResource = (jid: Jid, resource: string): Jid => ({ ...jid, reso
 
 /** XEP-0106: characters that a local part cannot hold. */
 const escapes = new Map(
-  [...' "&\'/:<>@\\'].map((character) => [character, `\\${character.codePointAt(0)!.toString(16).padStart(2, '0')}`]),
+  Array.from(' "&\'/:<>@\\', (character) => [
+    character,
+    `\\${character.codePointAt(0)!.toString(16).padStart(2, '0')}`,
+  ]),
 )
 export const escapeLocal = (text: string): string =>
   text.replaceAll(/[ "&'/:<>@]|\\(?=20|22|26|27|2f|3a|3c|3e|40|5c)/g, (one) => escapes.get(one)!)

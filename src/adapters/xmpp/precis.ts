@@ -20,7 +20,7 @@ const virama =
 
 /** RFC 5892 §2.6, without those that have a rule. */
 const validExceptions = /^[\u00df\u03c2\u06fd\u06fe\u0f0b\u3007]$/u
-const invalidExceptions = /^[\u0640\u07fa\u302e\u302f\u3031-\u3035\u303b]$/u
+const invalidExceptions = /^(?:\u302e|\u302f|[\u0640\u07fa\u3031-\u3035\u303b])$/u
 const oldHangulJamo = /^[\u1100-\u11ff\ua960-\ua97c\ud7b0-\ud7c6\ud7cb-\ud7fb]$/u
 const ignorable = /^[\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}]$/u
 const letterOrDigit = /^[\p{Ll}\p{Lu}\p{Lo}\p{Nd}\p{Lm}\p{Mn}\p{Mc}]$/u

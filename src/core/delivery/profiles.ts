@@ -167,8 +167,8 @@ export class Profiles implements Disposable {
 
   /** Everything of an account that is going. */
   static removeAccount(tx: WriteTx, account: Identity): void {
-    for (const key of [...tx.keys(tables.profiles, { prefix: tx.opaque(raw(account)) })])
-      tx.remove(tables.profiles, key)
+    const keys = [...tx.keys(tables.profiles, { prefix: tx.opaque(raw(account)) })]
+    for (const key of keys) tx.remove(tables.profiles, key)
   }
 
   [Symbol.dispose](): void {

@@ -14,6 +14,8 @@ import { pepOf } from './pep/pep.ts'
 
 const ns = 'urn:xmpp:bookmarks:1'
 export const oldBookmarksNs = 'storage:bookmarks'
+/** XEP-0411. */
+const conversionNs = 'urn:xmpp:bookmarks-conversion:0'
 
 export const bookmarks = (server: Server): Feature => {
   const pep = pepOf(server)
@@ -30,7 +32,9 @@ export const bookmarks = (server: Server): Feature => {
   })
   return {
     disclose: (_to, { kind }, _client, node) =>
-      kind === 'self' && node === undefined ? { features: [`${ns}#compat`, `${ns}#compat-pep`] } : undefined,
+      kind === 'self' && node === undefined
+        ? { features: [`${ns}#compat`, `${ns}#compat-pep`, conversionNs] }
+        : undefined,
   }
 }
 
