@@ -1,4 +1,5 @@
 /** Rooms on two and three gateways, as their clients see them. */
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import {
   child,
@@ -12,10 +13,12 @@ import {
 import { parseJid } from '../../../../src/adapters/xmpp/jid.ts'
 import { routeStanza } from '../../../../src/adapters/xmpp/router.ts'
 import { adminsOf } from '../../../../src/core/group/roster.ts'
-import type { GroupId } from '../../../../src/core/ids.ts'
+import type { GroupId, Identity } from '../../../../src/core/ids.ts'
 import { groupConversation } from '../../../../src/core/message/conversation.ts'
+import { createAccount } from '../../../../src/operations/accounts.ts'
 import { openWorld, type TestGateway } from '../../../support/world.ts'
 import { type BoundClient, openStages, openTestXmpp, type Stage, type Stages } from '../harness.ts'
+import { testAmbient } from '../stream-server.ts'
 import { xml } from '../xml.ts'
 
 const patience = { timeout: 30_000, interval: 30 }
@@ -555,4 +558,38 @@ test('how far a member has read is seen by the others where both the group and t
   const marker = desk.inbox.find((one) => child(one, 'displayed urn:xmpp:chat-markers:0') !== undefined)!
   expect(marker.attrs.from).toBe(`${jid}/bob`)
   expect(child(marker, 'displayed urn:xmpp:chat-markers:0')!.attrs.id).toBe(id)
+})
+
+test('after any sequence of changes a client sees as occupants exactly the members, with their rights and names', async () => {
+  await using world = await openWorld()
+  const alice = await world.gateway('alice')
+  const { knowledge, account } = alice
+  const others: Identity[] = []
+  for (const localName of ['ann', 'ben', 'cem']) {
+    await createAccount(knowledge, testAmbient, { localName, address: undefined, displayName: undefined })
+    others.push(knowledge.accounts.byUser(localName)!.identity)
+  }
+  using xmpp = openTestXmpp(alice)
+  const { groups } = alice.node.delivery
+  const kinds = ['add', 'remove', 'grant', 'revoke'] as const
+  const change = fc.record({ kind: fc.constantFrom(...kinds), who: fc.nat({ max: others.length - 1 }) })
+  let runs = 0
+  await fc.assert(
+    fc.asyncProperty(fc.array(change, { maxLength: 12 }), async (changes) => {
+      const client = xmpp.bind(`run${(runs += 1)}`)
+      const seen = watchOccupants(client)
+      const room = `run${runs}@groups.localhost`
+      await client.say(enter(room))
+      const group = xmpp.server.names.roomNames.groupOf(`run${runs}`)!
+      for (const { kind, who } of changes) {
+        const done =
+          kind === 'add' ? groups.add(account, group, [others[who]!]) : groups[kind](account, group, others[who]!)
+        // what makes no sense at that point is refused, and shows nothing
+        await done.catch(() => {})
+        expect(seen()).toEqual(membersAt(alice, group))
+      }
+      client.leave()
+    }),
+    { numRuns: 15 },
+  )
 })
