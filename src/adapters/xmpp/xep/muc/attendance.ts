@@ -7,7 +7,7 @@ import type { GroupId, GroupOpId, Identity } from '../../../../core/ids.ts'
 import type { Client } from '../../client.ts'
 import type { Jid } from '../../jid.ts'
 import { type Change, changesOf } from './changes.ts'
-import { configurationChanged, goneOf, hereOf, status, subjectOf } from './presence.ts'
+import { configurationChanged, goneOf, hereOf, removedStatuses, status, subjectOf } from './presence.ts'
 import type { Occupant, Occupants } from './rooms.ts'
 import { noteSeats } from './seat-notes.ts'
 
@@ -122,4 +122,4 @@ const isGoneFor = (
   { identity }: Occupant,
   isMember: boolean,
   whyGone: (identity: Identity) => 'left' | 'removed' | undefined,
-): readonly number[] => (!isMember && whyGone(identity) === 'removed' ? [status.affiliationLost] : [])
+): readonly number[] => (!isMember && whyGone(identity) === 'removed' ? removedStatuses : [])

@@ -20,7 +20,7 @@ import { muc as mucNs, mucAdmin, mucOwner, registerNs } from './namespaces.ts'
 import { ping, vcard } from './occupant-iqs.ts'
 import { configuration, configure } from './owner.ts'
 import { isIn, type MucParts, sceneOf } from './parts.ts'
-import { goneOf, status } from './presence.ts'
+import { goneOf, removedStatuses } from './presence.ts'
 import { register } from './registration.ts'
 import { archiveHandlers } from './room-archive.ts'
 import { Rooms } from './rooms.ts'
@@ -146,7 +146,7 @@ function followFor(parts: MucParts, account: Identity, group: GroupId, seats: re
     return
   }
   const isRemoved = room !== undefined && parts.rooms.whyGone(account, room, account) === 'removed'
-  for (const seat of seats) sendOut(parts, seat, 'none', isRemoved ? [status.affiliationLost] : [])
+  for (const seat of seats) sendOut(parts, seat, 'none', isRemoved ? removedStatuses : [])
 }
 
 /** The client is not in the room any more, and hears so. */
