@@ -593,3 +593,35 @@ test('after any sequence of changes a client sees as occupants exactly the membe
     { numRuns: 15 },
   )
 })
+
+test('accounts of one gateway have a room under the name that one of them gave it, once they are in the group', async () => {
+  await using world = await openWorld()
+  const alice = await world.gateway('alice')
+  for (const localName of ['ann', 'ben'])
+    await createAccount(alice.knowledge, testAmbient, { localName, address: undefined, displayName: undefined })
+  const as = (localName: string): TestGateway => ({
+    ...alice,
+    account: alice.knowledge.accounts.byUser(localName)!.identity,
+  })
+  using xmpp = openTestXmpp(alice)
+  const bindAs = (localName: string): BoundClient => {
+    const client = xmpp.bind(localName)
+    const account = as(localName).account
+    Object.assign(client.client, { account, jid: { ...xmpp.server.names.own(account), resource: 'desk' } })
+    return client
+  }
+  const desk = xmpp.bind('desk')
+  await desk.say(enter('home@groups.localhost'))
+  await desk.say(admin('home@groups.localhost', "<item jid='ann@localhost' affiliation='member'/>"))
+  const [ann, ben] = [bindAs('ann'), bindAs('ben')]
+  await expect
+    .poll(async () => outcome(await ann.say(enter('home@groups.localhost'))), patience)
+    .not.toBe('registration-required')
+  const group = xmpp.server.names.roomNames.groupOf('home')!
+  expect(membersAt(as('ann'), group)).toEqual(['alice owner', 'ann member'])
+  expect(outcome(await ben.say(enter('home@groups.localhost')))).toBe('registration-required')
+  expect(outcome(await ben.say(own('home@groups.localhost', '', 'get')))).toBe('item-not-found')
+  desk.take()
+  await ann.say(xml("<message type='groupchat' id='m' to='home@groups.localhost'><body>dinner</body></message>"))
+  await expect.poll(() => desk.inbox.map((one) => serialise(one)).join(), patience).toContain('dinner')
+})
