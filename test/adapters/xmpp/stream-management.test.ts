@@ -166,7 +166,7 @@ test('a stream goes on after the gateway has stopped and started: state, what wa
     presence: el('presence', { from: 'alice@localhost/desk' }, el('show', {}, 'away')),
     priority: -3,
     upTo: 42,
-    notes: { rooms: 'some' },
+    notes: { test: 'some' },
   })
   before.say(query('1'))
   await before.until('</iq>')
@@ -177,7 +177,7 @@ test('a stream goes on after the gateway has stopped and started: state, what wa
   await using again = await startAgain()
   expect(clients(again)).toMatchObject([
     {
-      state: { carbons: true, wantsRoster: true, priority: -3, upTo: 42, notes: { rooms: 'some' } },
+      state: { carbons: true, wantsRoster: true, priority: -3, upTo: 42, notes: { test: 'some' } },
       jid: { resource: 'desk' },
     },
   ])
