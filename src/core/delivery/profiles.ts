@@ -1,7 +1,7 @@
 /**
  * What accounts show their contacts of themselves, and what contacts show: kept sealed on both sides. A list of digests goes
  * over each new way to a contact's device, and with each change; what the other side lacks it asks for. Only contacts that
- * both sides chose see anything.
+ * both sides chose see anything, and the account's own other devices.
  */
 import type { Ambient } from '../ambient.ts'
 import { concat, equalConstantTime, fromUtf8, toHex } from '../bytes.ts'
@@ -25,7 +25,7 @@ import {
 } from './profile-items.ts'
 import { type Pair, pairName } from './session-book.ts'
 
-/** An item of a contact came, is another one now, or is gone. */
+/** An item of a contact, or of another device of the account itself, came, is another one now, or is gone. */
 export interface ProfileChange {
   readonly account: Identity
   readonly contact: Identity
@@ -61,6 +61,7 @@ const rowCodec: Codec<Row> = record<Row>({ owner: hexId<Identity>(32), piece: pi
 const raw = (hex: string): Uint8Array => Buffer.from(hex, 'hex')
 /** Where the account's own pieces are, whatever its device is called. */
 const ownDevice = fromUtf8('own')
+const ownDeviceKeyBytes = 16
 /** No piece has this digest: it says that the account has shown something once, so that nothing is said too. */
 const mark = new Uint8Array(digestBytes)
 
@@ -106,6 +107,17 @@ export class Profiles implements Disposable {
       rowsUnder(tx, concat(tx.opaque(raw(account)), tx.opaque(raw(contact)))).map(({ row }) => row.piece),
     )
     return itemsOfPieces(topic === undefined ? pieces : pieces.filter((piece) => piece.topic === topic))
+  }
+
+  /** What the account's other devices show; of several the latest. */
+  ofSiblings(account: Identity, topic: string): readonly ProfileItem[] {
+    const rows = this.#parts.store.read((tx) => {
+      const own = ownPrefix(tx, account)
+      return rowsUnder(tx, own.subarray(0, own.length - ownDeviceKeyBytes)).filter(
+        ({ key }) => !equalConstantTime(key.subarray(0, own.length), own),
+      )
+    })
+    return itemsOfPieces(rows.map(({ row }) => row.piece).filter((piece) => piece.topic === topic))
   }
 
   /** What all contacts show under some topics. */
@@ -176,7 +188,7 @@ export class Profiles implements Disposable {
   }
 
   #sees(account: Identity, contact: Identity): boolean {
-    return contact !== account && this.#parts.keyring.contact(account, contact)?.state === 'active'
+    return this.#parts.keyring.contact(account, contact)?.state === 'active'
   }
 
   /** Several changes in a row are told together. */
@@ -200,7 +212,7 @@ export class Profiles implements Disposable {
         { kind: 'list', digests },
       ]
       for (const { identity, state } of this.#parts.keyring.contacts(account))
-        if (state === 'active' && identity !== account)
+        if (state === 'active')
           for (const one of said) this.#parts.sayIfOpen(account, identity, { kind: 'profile', said: one })
     }
     this.#pending.clear()
