@@ -75,6 +75,7 @@ export class Profiles implements Disposable {
   /** By pair. */
   readonly #coming = new Map<string, Coming>()
   #timer: NodeJS.Timeout | undefined
+  #isClosed = false
 
   constructor(parts: ProfileParts) {
     this.#parts = parts
@@ -184,6 +185,7 @@ export class Profiles implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#isClosed = true
     clearTimeout(this.#timer)
   }
 
@@ -193,6 +195,8 @@ export class Profiles implements Disposable {
 
   /** Several changes in a row are told together. */
   #changed(account: Identity, pieces: readonly ProfilePiece[]): void {
+    // the next list says it
+    if (this.#isClosed) return
     this.#pending.set(account, [...(this.#pending.get(account) ?? []), ...pieces].slice(-limits.profilePiecesMax))
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined
