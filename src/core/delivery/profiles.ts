@@ -72,6 +72,8 @@ export class Profiles implements Disposable {
   readonly #pending = new Map<Identity, ProfilePiece[]>()
   /** Contacts who were told what is shown, since this process began: one who becomes a contact over a way that is open is told then. */
   readonly #told = new Set<string>()
+  /** The list that each device was told last over a new way. */
+  readonly #left = new Map<string, string>()
   /** By pair. */
   readonly #coming = new Map<string, Coming>()
   #timer: NodeJS.Timeout | undefined
@@ -133,8 +135,17 @@ export class Profiles implements Disposable {
   }
 
   /** What to say over a new way; nothing to whom nothing is shown. */
-  listFor({ account, peer }: Pair): Item | undefined {
-    return this.#listFor(account, peer)
+  listFor(pair: Pair): Item | undefined {
+    const list = this.#listFor(pair.account, pair.peer)
+    if (list !== undefined) this.#left.set(pairName(pair), nameOfList(list))
+    return list
+  }
+
+  /** The same, unless it is what that device was told last over a new way since this process began. */
+  newListFor(pair: Pair): Item | undefined {
+    const before = this.#left.get(pairName(pair))
+    const list = this.listFor(pair)
+    return list === undefined || nameOfList(list) === before ? undefined : list
   }
 
   #listFor(account: Identity, contact: Identity): Item | undefined {
@@ -280,6 +291,9 @@ export class Profiles implements Disposable {
       for (const listener of this.#listeners) listener({ account: pair.account, contact: pair.peer, topic, id })
   }
 }
+
+const nameOfList = (item: Item): string =>
+  item.kind === 'profile' && item.said.kind === 'list' ? item.said.digests.map(toHex).join() : ''
 
 const ownPrefix = (tx: ReadTx, account: Identity): Uint8Array =>
   concat(tx.opaque(raw(account)), tx.opaque(raw(account)), tx.opaque(ownDevice))
