@@ -344,6 +344,14 @@ export const limits = {
   groupOpsPerItemMax: 128, // ours; and no more than fit an item
   groupGrantChainsMax: 600, // ours: chain heads in one item; a larger group takes several
 
+  // xmpp: rooms
+  xmppNickOctetsMax: 128, // ours: of an occupant, as shown and as asked for
+  xmppRoomLocalOctetsMax: 128, // ours: local part that a program gives a new room
+  xmppRoomHistoryDefault: 20, // ours: messages shown to who enters and does not say how many
+  xmppRoomHistoryMax: 500, // ours: the rest is in the archive
+  xmppRoomsToldAtOnce: 100, // ours: groups that get a bookmark when a program comes
+  xmppRoomItemsMax: 100, // ours: affiliations changed by one request
+
   // store
   storeKeyBytesMax: 500, // ours: below LMDB's 1978 for 4 KB pages
   storeValueBytesMax: 8 * 1024 * 1024, // ours
@@ -462,6 +470,7 @@ export const limits = {
   xmppOutgoingBytesMax: 4 * 1024 * 1024, // ours: what waits for a client that does not read, then it is cut
   xmppOutgoingBytesAtOnce: 128 * 1024, // ours: handed to the system for a client that acknowledges, the rest waits here
   xmppFullPauseMs: 100, // ours: between two looks at a transport that does not say when there is room
+  xmppUnansweredMax: 8, // ours: answers and presences that a client is sent before it is asked whether it has them
   xmppUnacknowledgedMax: 10_000, // ours: stanzas that a client has not acknowledged, then its stream is over
   xmppUnacknowledgedBytesMax: 16 * 1024 * 1024, // ours: the same, in bytes
   xmppResumeMs: 10 * 60_000, // ours: how long a client with a lost connection is expected

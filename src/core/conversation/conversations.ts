@@ -349,4 +349,5 @@ const accountTables = [
   tables.xmppIds,
   tables.xmppSaid,
   tables.xmppProgress,
+  tables.xmppRoomsTold,
 ]

@@ -23,7 +23,7 @@ import {
   type ProfilePiece,
   type ProfileSaid,
 } from './profile-items.ts'
-import type { Pair } from './session-book.ts'
+import { type Pair, pairName } from './session-book.ts'
 
 /** An item of a contact came, is another one now, or is gone. */
 export interface ProfileChange {
@@ -42,6 +42,14 @@ interface ProfileParts {
   /** To every device of a contact to which there is a way now. */
   readonly sayIfOpen: (account: Identity, contact: Identity, item: Item) => void
   readonly sayTo: (pair: Pair, item: Item) => void
+}
+
+/** What is on its way from one device of a contact. */
+interface Coming {
+  /** Digests in hex of its last list that are not here yet; `undefined` before a list has come. */
+  missing: Set<string> | undefined
+  /** What came or went since listeners last heard, by topic and id. */
+  readonly changes: Map<string, ProfilePiece>
 }
 
 interface Row {
@@ -63,6 +71,8 @@ export class Profiles implements Disposable {
   readonly #pending = new Map<Identity, ProfilePiece[]>()
   /** Contacts who were told what is shown, since this process began: one who becomes a contact over a way that is open is told then. */
   readonly #told = new Set<string>()
+  /** By pair. */
+  readonly #coming = new Map<string, Coming>()
   #timer: NodeJS.Timeout | undefined
 
   constructor(parts: ProfileParts) {
@@ -157,8 +167,8 @@ export class Profiles implements Disposable {
 
   /** Everything of an account that is going. */
   static removeAccount(tx: WriteTx, account: Identity): void {
-    for (const key of [...tx.keys(tables.profiles, { prefix: tx.opaque(raw(account)) })])
-      tx.remove(tables.profiles, key)
+    const keys = [...tx.keys(tables.profiles, { prefix: tx.opaque(raw(account)) })]
+    for (const key of keys) tx.remove(tables.profiles, key)
   }
 
   [Symbol.dispose](): void {
@@ -204,19 +214,35 @@ export class Profiles implements Disposable {
     // twice as many as it can show: the old ones go with its list
     if ([...tx.keys(tables.profiles, { prefix })].length >= 2 * limits.profilePiecesMax) return
     tx.put(tables.profiles, key, encode(rowCodec, { owner: pair.peer, piece }))
-    tx.afterCommit(() => this.#heard(pair, piece))
+    tx.afterCommit(() => {
+      const coming = this.#comingFrom(pair)
+      coming.missing?.delete(toHex(pieceDigest(piece)))
+      this.#heard(pair, coming, [piece])
+    })
   }
 
   #compare(tx: WriteTx, pair: Pair, digests: readonly Uint8Array[]): void {
     const missing = new Map(digests.map((digest) => [toHex(digest), Uint8Array.from(digest)]))
-    for (const { key, digest, row } of rowsUnder(tx, devicePrefix(tx, pair))) {
-      if (missing.delete(toHex(digest))) continue
-      tx.remove(tables.profiles, key)
-      tx.afterCommit(() => this.#heard(pair, row.piece))
-    }
-    if (missing.size === 0) return
-    const ask: Item = { kind: 'profile', said: { kind: 'ask', digests: [...missing.values()] } }
-    tx.afterCommit(() => this.#parts.sayTo(pair, ask))
+    const gone = rowsUnder(tx, devicePrefix(tx, pair)).filter(({ digest }) => !missing.delete(toHex(digest)))
+    for (const { key } of gone) tx.remove(tables.profiles, key)
+    tx.afterCommit(() => {
+      const coming = this.#comingFrom(pair)
+      coming.missing = new Set(missing.keys())
+      if (missing.size > 0)
+        this.#parts.sayTo(pair, { kind: 'profile', said: { kind: 'ask', digests: [...missing.values()] } })
+      this.#heard(
+        pair,
+        coming,
+        gone.map(({ row }) => row.piece),
+      )
+    })
+  }
+
+  #comingFrom(pair: Pair): Coming {
+    const name = pairName(pair)
+    const known = this.#coming.get(name) ?? { missing: undefined, changes: new Map() }
+    this.#coming.set(name, known)
+    return known
   }
 
   #answer(tx: WriteTx, pair: Pair, digests: readonly Uint8Array[]): void {
@@ -229,8 +255,13 @@ export class Profiles implements Disposable {
     }
   }
 
-  #heard({ account, peer }: Pair, { topic, id }: ProfilePiece): void {
-    for (const listener of this.#listeners) listener({ account, contact: peer, topic, id })
+  /** Listeners hear once all is here that belongs together: a list of keys is worth nothing without the keys. */
+  #heard(pair: Pair, { missing, changes }: Coming, pieces: readonly ProfilePiece[]): void {
+    for (const piece of pieces) changes.set(JSON.stringify([piece.topic, piece.id]), piece)
+    if (missing === undefined || missing.size > 0) return
+    this.#coming.delete(pairName(pair))
+    for (const { topic, id } of changes.values())
+      for (const listener of this.#listeners) listener({ account: pair.account, contact: pair.peer, topic, id })
   }
 }
 

@@ -45,7 +45,7 @@ export async function sayTo(parts: SayParts, stanza: Stanza, peer: Identity): Pr
 const signalNs: ReadonlySet<string> = new Set([ns.chatStates, ns.markers, ns.receipts, ns.hints, ns.sid])
 
 /** It says nothing that is kept: who types, what was read, what arrived. */
-const isSignal = (message: Element): boolean =>
+export const isSignal = (message: Element): boolean =>
   elements(message).every((one) => signalNs.has(one.ns) || (one.ns === clientNs && one.name === 'thread'))
 
 export const isPrivate = (message: Element): boolean =>

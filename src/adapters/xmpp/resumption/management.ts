@@ -49,6 +49,8 @@ export class Management {
   /** Acknowledged, and still in the store. */
   #forgotten: Item[] = []
   #isAsked = false
+  /** A message was sent since: it is good to know soon that it has arrived. */
+  #isCurious = false
   #pumping: Promise<void> | undefined
   #forgetting: Promise<void> | undefined
   /** Restored, and nobody has said yet how far the client is. */
@@ -223,6 +225,7 @@ export class Management {
       while (!isFull(transport)) {
         const item = this.#outgoing.takeNext()
         if (item === undefined) break
+        this.#isCurious ||= item.xml.startsWith('<message')
         transport.sendText(this.#written(item))
       }
       this.#ask()
@@ -268,14 +271,16 @@ export class Management {
 
   /** One question at a time: its answer covers all that was sent before it. */
   #ask(): void {
-    if (this.#isAsked || this.#outgoing.unanswered === 0) return
-    this.ask()
+    const { unanswered } = this.#outgoing
+    if (this.#isAsked || unanswered === 0) return
+    if (this.#isCurious || unanswered >= limits.xmppUnansweredMax) this.ask()
   }
 
   /** Is the client there? */
   ask(): void {
     if (this.#transport === undefined) return
     this.#isAsked = true
+    this.#isCurious = false
     this.#transport.send(el(`r ${managementNs}`))
   }
 

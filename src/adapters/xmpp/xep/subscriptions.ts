@@ -55,7 +55,7 @@ export const subscriptions = (server: Server): Feature => {
       from: bareOf(names.person(account, identity)),
       to: bareOf(names.own(account)),
     })
-    for (const { send, state } of hub.of(account)) if (state.wantsRoster) send(presence)
+    for (const client of hub.of(account)) if (client.state.wantsRoster) client.send(presence)
   }
 
   const accept = async (stanza: Stanza, { identity }: Contact): Promise<void> =>
@@ -98,11 +98,12 @@ export const subscriptions = (server: Server): Feature => {
     },
     [Symbol.dispose]: stop,
     // RFC 6121 §3.1.3: each program that comes hears of all who wait
-    available({ account, jid, send }) {
+    available(client) {
+      const { account, jid } = client
       const known = shown.get(account) ?? new Set()
       for (const contact of contacts.requests(account)) {
         known.add(contact.identity)
-        send(withAttrs(asking(account, contact), { to: bareOf(jid) }))
+        client.send(withAttrs(asking(account, contact), { to: bareOf(jid) }))
       }
       shown.set(account, known)
     },

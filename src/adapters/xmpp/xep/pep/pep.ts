@@ -2,7 +2,7 @@
  * Personal events (XEP-0163): nodes of the accounts here, and what contacts show of theirs. An own node with the access model
  * `presence` or `open` goes to contacts, wherever they are, through core's `Profiles`; every other one stays on this gateway.
  */
-import { MyceliumError } from '../../../../core/errors.ts'
+import { MyceliumError, unreachable } from '../../../../core/errors.ts'
 import type { Identity } from '../../../../core/ids.ts'
 import { limits } from '../../../../core/limits.ts'
 import type { ReadTx, WriteTx } from '../../../../core/store/store.ts'
@@ -29,7 +29,7 @@ import {
 } from './nodes.ts'
 
 export const pubsubNs = 'http://jabber.org/protocol/pubsub'
-export const eventNs = `${pubsubNs}#event`
+const eventNs = `${pubsubNs}#event`
 export const errorsNs = `${pubsubNs}#errors`
 
 type Shown = Pick<PepItem, 'id' | 'payload' | 'atMs'>
@@ -300,14 +300,16 @@ function eventElement(node: string, event: Event): Element {
       )
     case 'purge':
       return el(`purge ${eventNs}`, { node })
-    default:
+    case 'delete':
       return el(`delete ${eventNs}`, { node })
+    default:
+      return unreachable(event)
   }
 }
 
 /** Of what came from elsewhere, what is an element. */
 function shownOf({ id, atMs, value }: { id: string; atMs: number; value: Uint8Array }): readonly Shown[] {
-  const payload = decodeElement(value)
+  const payload = value.length > limits.xmppKeptElementBytesMax ? undefined : decodeElement(value)
   return payload === undefined ? [] : [{ id, atMs, payload }]
 }
 
