@@ -52,6 +52,9 @@ export const limits = {
   chatTailBatch: 200, // ours: events read at once
   signalsMax: 32, // ours: in one item
   signalsKnownMax: 10_000, // ours: conversations in which somebody types
+  callSignalBytesMax: 16 * 1024, // ours: a session description with many codecs and candidates has 10
+  callSignalsPerSecond: 20, // ours: to and from one contact; candidates come singly
+  callSignalsBurst: 100, // ours
   presenceEveryMs: 60_000, // ours: how often it is said who is there; three rounds without it say that they are not
   typingEveryMs: 5_000, // ours: the same is not said again sooner
   receiptDelayMs: 2_000, // ours: what is read meanwhile is one receipt
@@ -89,6 +92,14 @@ export const limits = {
   auditFilesMax: 16, // ours: the oldest one goes
   auditListMax: 10_000, // ours: entries shown at once
   throttleEntriesMax: 10_000, // ours: sources and users remembered
+
+  // xmpp: calls, commands and the component
+  xmppCallAliasesMax: 10_000, // ours: programs of contacts whose gateway is remembered
+  xmppCallAnswerMs: 30_000, // ours: how long a contact's program may take to answer an iq
+  xmppCallAsksMax: 1000, // ours: iqs of calls that wait for their answer, over all accounts
+  xmppCallsBegunMax: 1000, // ours: calls that were noted in their conversation, remembered so that none is twice
+  xmlTextDepthMax: 64, // ours: of an element that another gateway sent
+  xmlTextAttributesMax: 64, // ours
 
   // HTTP for local programs
   httpHeaderBytesMax: 16 * 1024, // ours

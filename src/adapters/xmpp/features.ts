@@ -1,4 +1,5 @@
 /** All parts of the server, in the order in which they are asked. */
 import type { Feature, Server } from './feature.ts'
+import { calls } from './xep/calls/calls.ts'
 
-export const featureMakers: readonly ((server: Server) => Feature)[] = []
+export const featureMakers: readonly ((server: Server) => Feature)[] = [calls]

@@ -60,7 +60,7 @@ async function answerIq(server: Server, stanza: Stanza): Promise<void> {
   if (element.attrs.id === undefined) throw new StanzaError('bad-request', 'an iq has an id')
   if (toNamed.kind === 'self' && to.resource !== '') return toOwnClient(server, stanza)
   if (type === 'result' || type === 'error') {
-    for (const { result } of server.features) if (result?.(stanza) === 'done') return
+    for (const feature of server.features) if (feature.result?.(stanza) === 'done') return
     return
   }
   const [payload, ...more] = elements(element)

@@ -4,6 +4,7 @@ import type { Contacts } from '../../core/account/contacts.ts'
 import type { Logins } from '../../core/account/logins.ts'
 import type { Conversations } from '../../core/conversation/conversations.ts'
 import type { GroupBook } from '../../core/conversation/group-book.ts'
+import type { CallSignals } from '../../core/delivery/call-signals.ts'
 import type { Chats } from '../../core/delivery/chats.ts'
 import type { Files } from '../../core/delivery/files.ts'
 import type { Groups } from '../../core/delivery/groups/groups.ts'
@@ -24,7 +25,10 @@ export interface XmppServices {
   readonly groups: Groups
   readonly files: Files
   readonly signals: Signals
+  readonly callSignals: CallSignals
   readonly tls: TlsMaterial
   /** Of own JIDs: `localName@domain`. */
   readonly domain: string
+  /** Calls say where programs are in their own networks (`xmpp.hostCandidates`). */
+  readonly hostCandidates: boolean
 }

@@ -25,6 +25,7 @@ import { groupsInMail } from './chat-mail/groups-in-mail.ts'
 import { ReadMarks } from './chat-mail/read-marks.ts'
 import { StoredFiles } from './chat-mail/stored-files.ts'
 import { ChatPost } from './chat-post.ts'
+import { CallSignals } from './call-signals.ts'
 import { Chats } from './chats.ts'
 import type { CourierStatus } from './courier.ts'
 import { type DeliveryCounts, newDeliveryCounts } from './counts.ts'
@@ -108,6 +109,7 @@ export interface Delivery extends AsyncDisposable {
   readonly groups: Groups
   readonly files: Files
   readonly signals: Signals
+  readonly callSignals: CallSignals
   readonly counts: Readonly<DeliveryCounts>
   /** The relays through which accounts can be reached while this gateway is away; absent on a network without them. */
   readonly relays:
@@ -153,6 +155,7 @@ class RunningDelivery implements Delivery {
   readonly groups: Groups
   readonly files: Files
   readonly signals: Signals
+  readonly callSignals: CallSignals
   readonly #groupInbox: GroupInbox
   readonly #receipts: Receipts
   readonly counts = newDeliveryCounts()
@@ -270,6 +273,10 @@ class RunningDelivery implements Delivery {
       membersOf: (account, conversation) => this.groups.others(account, conversation),
       whisper: (account, contact, item) => this.#switchboard.whisper(account, contact, item),
     })
+    this.callSignals = new CallSignals({
+      ...parts,
+      whisper: (account, contact, item, device) => this.#switchboard.whisper(account, contact, item, device),
+    })
     this.#readMarks = new ReadMarks({
       ...parts,
       log: ambient.log,
@@ -325,6 +332,7 @@ class RunningDelivery implements Delivery {
         ...parts,
         chats: this.chats,
         signals: this.signals,
+        callSignals: this.callSignals,
         outbox: this.#outbox,
         settler: this.#settler,
         switchboard: this.#switchboard,

@@ -7,6 +7,7 @@ import { MyceliumError } from '../errors.ts'
 import type { MessageId } from '../ids.ts'
 import { limits } from '../limits.ts'
 import { type GivenQueue, givenQueuesCodec } from './relay/queues.ts'
+import { type CallSignal, callSignalCodec } from './call-signals.ts'
 import { type Signal, signalsCodec } from './signals.ts'
 
 /** Why a device will not take a message, for good: the sender reports it instead of trying again. */
@@ -38,6 +39,8 @@ export type Item =
   | { readonly kind: 'absent'; readonly ids: readonly MessageId[] }
   /** Who types, and who is there. */
   | { readonly kind: 'signals'; readonly signals: readonly Signal[] }
+  /** A step of a call's negotiation, for clients that are there now. */
+  | { readonly kind: 'call'; readonly signal: CallSignal }
 
 const refusalCodec: Codec<Refusal> = {
   write: (out, value) => out.u8(refusals.indexOf(value)),
@@ -70,6 +73,7 @@ const itemCodec: Codec<Item> = union<Item>({
   queues: { tag: 7, codec: record({ kind: literal('queues'), queues: givenQueuesCodec }) },
   wanted: { tag: 9, codec: record({ kind: literal('wanted'), ids: array(messageId, limits.messagesAskedMax) }) },
   signals: { tag: 11, codec: record({ kind: literal('signals'), signals: signalsCodec }) },
+  call: { tag: 12, codec: record({ kind: literal('call'), signal: callSignalCodec }) },
   absent: { tag: 10, codec: record({ kind: literal('absent'), ids: array(messageId, limits.messagesAskedMax) }) },
 })
 

@@ -27,7 +27,7 @@ export interface TestXmpp extends Disposable {
 export function openTestXmpp(whose: TestGateway, domain = 'localhost'): TestXmpp {
   const { knowledge, node } = whose
   const { store, logins, accounts, contacts, people, conversations, groupBook } = knowledge
-  const { chats, groups, files, signals } = node.delivery
+  const { chats, groups, files, signals, callSignals } = node.delivery
   const server = openServer(
     {
       store,
@@ -41,6 +41,8 @@ export function openTestXmpp(whose: TestGateway, domain = 'localhost'): TestXmpp
       groups,
       files,
       signals,
+      callSignals,
+      hostCandidates: false,
       domain,
       tls: () => {
         throw new TypeError('no streams here')
