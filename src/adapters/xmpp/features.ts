@@ -1,5 +1,6 @@
 /** All parts of the server, in the order in which they are asked. */
 import type { Feature, Server } from './feature.ts'
 import { calls } from './xep/calls/calls.ts'
+import { ping } from './xep/ping.ts'
 
-export const featureMakers: readonly ((server: Server) => Feature)[] = [calls]
+export const featureMakers: readonly ((server: Server) => Feature)[] = [ping, calls]

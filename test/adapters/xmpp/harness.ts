@@ -6,16 +6,21 @@ import { withResource } from '../../../src/adapters/xmpp/jid.ts'
 import { routeStanza } from '../../../src/adapters/xmpp/router.ts'
 import { openServer, type XmppServer } from '../../../src/adapters/xmpp/server.ts'
 import { silentLog, systemClock, systemRandom } from '../../../src/core/ambient.ts'
-import type { TestGateway } from '../../support/world.ts'
+import { expect } from 'vitest'
+import { openWorld, type TestGateway, type World } from '../../support/world.ts'
 
 export interface BoundClient {
   readonly client: Client
   /** Everything that it was sent and has not taken yet. */
   readonly inbox: Element[]
+  /** Sends a stanza, until the server is done with it. */
+  send(stanza: Element): Promise<void>
   /** Sends a stanza and gives what came to it until that was done with. */
   say(stanza: Element): Promise<readonly Element[]>
   /** All that came since, as text. */
   take(): readonly string[]
+  /** Its stream is over, and nobody will resume it. */
+  leave(): void
 }
 
 export interface TestXmpp extends Disposable {
@@ -67,13 +72,60 @@ export function openTestXmpp(whose: TestGateway, domain = 'localhost'): TestXmpp
       return {
         client,
         inbox,
+        send: async (stanza) => await routeStanza(server, client, stanza),
         async say(stanza) {
           await routeStanza(server, client, stanza)
           return inbox.splice(0)
         },
         take: () => inbox.splice(0).map((stanza) => serialise(stanza)),
+        leave() {
+          if (server.hub.remove(client)) for (const feature of server.features) feature.gone?.(client)
+        },
       }
     },
     [Symbol.dispose]: () => server[Symbol.dispose](),
   }
 }
+
+/** One gateway of a world, and its XMPP server. */
+export interface Stage extends TestXmpp {
+  readonly gateway: TestGateway
+  /** Its JID as contacts see it. */
+  readonly jid: string
+}
+
+/** Gateways of which everybody is everybody's contact. */
+export interface Stages extends AsyncDisposable {
+  readonly world: World
+  of(name: string): Stage
+}
+
+export async function openStages(names: readonly string[] = ['alice', 'bob']): Promise<Stages> {
+  const world = await openWorld()
+  const stages = new Map<string, Stage>()
+  for (const name of names) {
+    const gateway = await world.gateway(name)
+    stages.set(name, { ...openTestXmpp(gateway), gateway, jid: gateway.address })
+  }
+  const gateways = [...stages.values()].map(({ gateway }) => gateway)
+  for (const [index, one] of gateways.entries())
+    for (const other of gateways.slice(index + 1)) {
+      await world.introduce(one, other)
+      await expect.poll(() => isContact(one, other) && isContact(other, one), { timeout: 20_000 }).toBe(true)
+    }
+  return {
+    world,
+    of(name) {
+      const stage = stages.get(name)
+      if (stage === undefined) throw new TypeError(`nobody is called ${name}`)
+      return stage
+    },
+    async [Symbol.asyncDispose]() {
+      for (const stage of stages.values()) stage[Symbol.dispose]()
+      await world[Symbol.asyncDispose]()
+    },
+  }
+}
+
+const isContact = ({ knowledge, account }: TestGateway, other: TestGateway): boolean =>
+  knowledge.contacts.byIdentity(account, other.account)?.state === 'active'
