@@ -127,5 +127,7 @@ export async function openStages(names: readonly string[] = ['alice', 'bob']): P
   }
 }
 
-const isContact = ({ knowledge, account }: TestGateway, other: TestGateway): boolean =>
-  knowledge.contacts.byIdentity(account, other.account)?.state === 'active'
+/** And connected, so that what is said for the moment comes too. */
+const isContact = ({ knowledge, node, account }: TestGateway, other: TestGateway): boolean =>
+  knowledge.contacts.byIdentity(account, other.account)?.state === 'active' &&
+  node.delivery.courierOf(account, other.account)?.state === 'connected'

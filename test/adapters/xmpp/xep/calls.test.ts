@@ -49,7 +49,11 @@ async function next(client: BoundClient): Promise<Element> {
 const step = (to: string, name: string, type = 'chat') =>
   el('message', { to, type }, el(`${name} ${jmi}`, { id: 'call1' }), el('store urn:xmpp:hints'))
 const propose = (to: string) =>
-  el('message', { to, type: 'chat' }, el(`propose ${jmi}`, { id: 'call1' }, el(`description ${rtpNs}`, { media: 'audio' })))
+  el(
+    'message',
+    { to, type: 'chat' },
+    el(`propose ${jmi}`, { id: 'call1' }, el(`description ${rtpNs}`, { media: 'audio' })),
+  )
 
 const candidate = (type: string, attrs = {}) =>
   el(`candidate ${iceNs}`, { id: type, type, ip: '192.0.2.7', port: 9, ...attrs })

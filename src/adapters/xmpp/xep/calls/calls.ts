@@ -15,7 +15,7 @@ import { errorReply, StanzaError } from '../../stanza-error.ts'
 import { Aliases, isAlias } from './aliases.ts'
 import { withoutHosts } from './candidates.ts'
 import { callFailure } from './failures.ts'
-import { type CallStanza, jingleNs, onlyCall, readCall, refusal, stepOf, writeCall } from './payload.ts'
+import { type CallStanza, jingleNs, onlyCall, readCall, refusal, renamed, stepOf, writeCall } from './payload.ts'
 import { Waiting } from './waiting.ts'
 
 const carbonsNs = 'urn:xmpp:carbons:2'
@@ -160,7 +160,13 @@ class Calls implements Feature {
     const name = askedName(this.#aliases.of(client), peer, to.resource, id)
     if (!this.#asked.add(name, { client, element })) throw new StanzaError('resource-constraint')
     try {
-      const told = this.#send(client, peer, { element: this.#outward(element), to: to.resource, device })
+      const alias = this.#aliases.of(client)
+      const names = new Map([
+        [fullOf(client.jid), alias],
+        [fullOf(to), to.resource],
+      ])
+      const outward = renamed(this.#outward(element), (jid) => names.get(jid))
+      const told = this.#send(client, peer, { element: outward, to: to.resource, device })
       if (told === 0) throw new StanzaError('recipient-unavailable')
       await this.#noteStart(iq, peer)
     } catch (error) {
@@ -270,7 +276,13 @@ class Calls implements Feature {
     const asking = { client, peer, alias, device, id }
     if (!this.#asking.add(askingName(client, peer, alias, id), asking))
       return this.#reply(asking, refusal(id, 'resource-constraint'))
-    client.send(addressed(element, withResource(this.#server.names.person(account, peer), alias), client.jid))
+    const from = withResource(this.#server.names.person(account, peer), alias)
+    const names = new Map([
+      [alias, fullOf(from)],
+      [to, fullOf(client.jid)],
+    ])
+    const inward = renamed(element, (name) => names.get(name))
+    client.send(addressed(inward, from, client.jid))
   }
 
   #reply({ client, peer, alias, device }: Asking, element: Element): void {
@@ -288,8 +300,7 @@ class Calls implements Feature {
   }
 }
 
-const askedName = (own: string, peer: Identity, alias: string, id: string): string =>
-  [own, peer, alias, id].join(' ')
+const askedName = (own: string, peer: Identity, alias: string, id: string): string => [own, peer, alias, id].join(' ')
 const askingName = ({ account, jid }: Client, peer: Identity, alias: string, id: string): string =>
   [account, jid.resource, peer, alias, id].join(' ')
 

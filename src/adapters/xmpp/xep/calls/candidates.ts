@@ -24,5 +24,5 @@ function kept(node: Node): readonly Node[] {
   if (own === undefined) return [withoutHosts(node)]
   if (own.includes(node.attrs.type)) return []
   const { 'rel-addr': _address, 'rel-port': _port, ...attrs } = node.attrs
-  return [{ ...node, attrs }]
+  return [{ ...withoutHosts(node), attrs }]
 }

@@ -3,7 +3,7 @@
  * its contents nothing but the call. Whoever reads one trusts nothing in it.
  */
 import { fromUtf8, toUtf8 } from '../../../../core/bytes.ts'
-import { type Element, el, elements, isElement } from '../../element.ts'
+import { type Element, el, elements, withAttrs } from '../../element.ts'
 import { parseJid } from '../../jid.ts'
 import { elementText, parseElement } from '../../xml-text.ts'
 import { isAlias } from './aliases.ts'
@@ -39,7 +39,7 @@ export function onlyCall(stanza: Element): Element {
       ? ns === invitationNs || beside.has(ns) || beside.has(`${ns} ${name}`)
       : ns === jingleNs || (name === 'error' && ns === stanza.ns)
   const { id, type } = stanza.attrs
-  return el(stanza.name, { id, type }, stanza.children.filter(isElement).filter(isKept))
+  return el(stanza.name, { id, type }, elements(stanza).filter(isKept))
 }
 
 export function writeCall({ element, from, to }: CallStanza): Uint8Array {
@@ -66,6 +66,22 @@ function isCall(stanza: Element): boolean {
   const [child, ...more] = elements(stanza)
   if (type === 'set') return child?.ns === jingleNs && child.name === 'jingle' && more.length === 0
   return type === 'result' || (type === 'error' && elements(stanza).some(({ name }) => name === 'error'))
+}
+
+/**
+ * The same with other names for who began and who answers a session (XEP-0166 §7.2): each side has its own for both.
+ * Whom it does not know is left out, as whoever sends it counts then.
+ */
+export function renamed(iq: Element, nameOf: (name: string) => string | undefined): Element {
+  const children = elements(iq).map((jingle) => {
+    if (jingle.ns !== jingleNs) return jingle
+    const { initiator, responder } = jingle.attrs
+    return withAttrs(jingle, {
+      initiator: initiator === undefined ? undefined : nameOf(initiator),
+      responder: responder === undefined ? undefined : nameOf(responder),
+    })
+  })
+  return { ...iq, children }
 }
 
 /** An answer that this gateway gives for a program. */
