@@ -13,6 +13,7 @@ export const limits = {
   messageParentsMax: 64, // ours
   messageRelationsMax: 2, // ours: an answer inside a thread
   messageHtmlBytesMax: 32 * 1024, // ours: HTML takes more octets than the text that it says
+  messageExtensionBytesMax: 32 * 1024, // ours: an OMEMO message for some two hundred devices
   fileNameOctetsMax: 255, // ours; POSIX NAME_MAX
   mediaTypeOctetsMax: 127 * 2 + 1, // RFC 6838 §4.2: 127 characters on each side of the slash
   thumbnailBytesMax: 8 * 1024, // ours: so that a file and its thumbnail fit one item
@@ -56,6 +57,11 @@ export const limits = {
   callSignalsPerSecond: 20, // ours: to and from one contact; candidates come singly
   callSignalsBurst: 100, // ours
   presenceEveryMs: 60_000, // ours: how often it is said who is there; three rounds without it say that they are not
+  profileNameOctetsMax: 512, // ours: name of a topic, or of an item under it
+  profilePieceBytesMax: 48 * 1024, // ours: fits one item of a session
+  profilePiecesMax: 64, // ours: that one device shows its contacts
+  profileItemsPerMinuteMax: 200, // ours: taken from one device
+  profileTellMs: 200, // ours: changes meanwhile are told together
   typingEveryMs: 5_000, // ours: the same is not said again sooner
   receiptDelayMs: 2_000, // ours: what is read meanwhile is one receipt
   receiptMembersMax: 50, // ours: in a larger group nobody tells what was read
@@ -626,4 +632,22 @@ export const limits = {
   relayWatchAliveMs: 30_000, // ours: silence after which a side shows life
   relayWatchDeadMs: 75_000, // ours: silence that ends the stream
   relayRateKeysMax: 8192, // ours: gateways and queues whose rate is remembered
+
+  // xmpp: chats and archive
+  xmppIdOctetsMax: 512, // ours: an id that a program gives a message; a longer one is not remembered
+  xmppIdsMax: 100_000, // ours: messages of one account whose program's id is remembered; the oldest are forgotten first
+  xmppSameIdCharsMin: 8, // ours: a shorter id without origin-id may be a counter that began anew
+  xmppResendMs: 7 * 24 * 3600_000, // ours: how long a message that is sent again is known to be the same
+  xmppExtensionDepthMax: 32, // ours
+  xmppArchivePageDefault: 50, // ours, as Prosody's
+  xmppArchivePageMax: 250, // ours: messages in one answer of the archive
+  xmppArchiveLateMax: 500, // ours: looked at behind the end of a span of time, for what was written in it and came later
+  xmppArchiveIdsMax: 250, // ours: ids in one question
+  xmppOfflineWaitMs: 2_000, // ours: after the first presence, for a program to ask the archive instead
+  xmppOfflineMax: 1000, // ours: missed messages for a program that reads no archive; earlier ones stay in the archive
+  xmppGivenKeptMs: 5_000, // ours: how often it is kept what programs were given
+  xmppMarkLookBack: 100, // ours: how far before a read mark the message is looked for that a marker can name
+  xmppPartnersKnownMax: 10_000, // ours: conversations whose partner is remembered
+  xmppFileMs: 10 * 60_000, // ours: for storing an uploaded file as that of a message
+  xmppLateMs: 60_000, // ours: what came later than this after it was written says when that was
 } as const

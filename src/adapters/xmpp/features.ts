@@ -1,6 +1,8 @@
 /** All parts of the server, in the order in which they are asked. */
 import type { Feature, Server } from './feature.ts'
 import { calls } from './xep/calls/calls.ts'
+import { carbons } from './xep/carbons.ts'
+import { chats } from './xep/chats.ts'
 import { ping } from './xep/ping.ts'
 
-export const featureMakers: readonly ((server: Server) => Feature)[] = [ping, calls]
+export const featureMakers: readonly ((server: Server) => Feature)[] = [ping, calls, carbons, chats]

@@ -9,9 +9,11 @@ import type { Chats } from '../../core/delivery/chats.ts'
 import type { Files } from '../../core/delivery/files.ts'
 import type { Groups } from '../../core/delivery/groups/groups.ts'
 import type { People } from '../../core/delivery/people.ts'
+import type { Profiles } from '../../core/delivery/profiles.ts'
 import type { Signals } from '../../core/delivery/signals.ts'
 import type { Store } from '../../core/store/store.ts'
 import type { TlsMaterial } from '../wire/tls.ts'
+import type { Uploads } from './uploads/uploads.ts'
 
 export interface XmppServices {
   readonly store: Store
@@ -26,6 +28,8 @@ export interface XmppServices {
   readonly files: Files
   readonly signals: Signals
   readonly callSignals: CallSignals
+  readonly uploads: Uploads
+  readonly profiles: Profiles
   readonly tls: TlsMaterial
   /** Of own JIDs: `localName@domain`. */
   readonly domain: string

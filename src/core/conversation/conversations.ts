@@ -351,4 +351,7 @@ const accountTables = [
   tables.conversationMails,
   tables.conversationSettings,
   tables.conversationFolders,
+  tables.xmppIds,
+  tables.xmppSaid,
+  tables.xmppProgress,
 ]

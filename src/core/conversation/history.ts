@@ -211,6 +211,20 @@ export class History {
     return 0
   }
 
+  /** Steps before a number, latest first. */
+  *stepsBefore(
+    tx: ReadTx,
+    account: Identity,
+    number: number,
+  ): Generator<{ readonly number: number; readonly conversation: ConversationId; readonly event: FeedEvent }> {
+    const to = this.keys.feed(tx, account, number)
+    const prefix = this.keys.account(tx, account)
+    for (const { key, value } of tx.range(tables.conversationFeed, { prefix, to, reverse: true })) {
+      const { conversation, event } = decode(feedCodec, value)
+      yield { number: numberOf(key), conversation, event }
+    }
+  }
+
   /** The last `limit` messages that have a number, oldest first, with their ids. */
   latest(
     tx: ReadTx,
@@ -226,6 +240,23 @@ export class History {
         const row = this.message(tx, account, id)
         return row === undefined ? [] : [{ id, row }]
       })
+  }
+
+  /** Messages that have a number below this one, latest first, at most `limit` looked at. */
+  *before(
+    tx: ReadTx,
+    account: Identity,
+    conversation: ConversationId,
+    number: number,
+    limit: number,
+  ): Generator<MessageRow & { readonly id: MessageId }> {
+    const prefix = this.keys.conversation(tx, account, conversation)
+    const to = this.keys.numbered(tx, account, conversation, number)
+    for (const { value } of tx.range(tables.conversationNumbers, { prefix, to, reverse: true, limit })) {
+      const id = Buffer.from(value).toString('hex') as MessageId
+      const row = this.message(tx, account, id)
+      if (row !== undefined) yield { id, ...row }
+    }
   }
 
   /** Ids of what was said about a message, in the order in which it came. */

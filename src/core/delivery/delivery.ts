@@ -56,6 +56,7 @@ import { RunClock } from './run-clock.ts'
 import { SentCopies } from './sent-copies.ts'
 import { type Pair, SessionBook } from './session-book.ts'
 import { refusalTexts, Settler } from './settle.ts'
+import { Profiles } from './profiles.ts'
 import { Signals } from './signals.ts'
 import { SharedWrite } from './shared-write.ts'
 import type { Submitter } from './submission.ts'
@@ -110,6 +111,7 @@ export interface Delivery extends AsyncDisposable {
   readonly files: Files
   readonly signals: Signals
   readonly callSignals: CallSignals
+  readonly profiles: Profiles
   readonly counts: Readonly<DeliveryCounts>
   /** The relays through which accounts can be reached while this gateway is away; absent on a network without them. */
   readonly relays:
@@ -156,6 +158,7 @@ class RunningDelivery implements Delivery {
   readonly files: Files
   readonly signals: Signals
   readonly callSignals: CallSignals
+  readonly profiles: Profiles
   readonly #groupInbox: GroupInbox
   readonly #receipts: Receipts
   readonly counts = newDeliveryCounts()
@@ -195,6 +198,7 @@ class RunningDelivery implements Delivery {
       hub: () => this.#hub,
       firstContact: () => this.#firstContact,
       relays: () => this.relays,
+      profileFor: (pair) => this.profiles.listFor(pair),
       onEnded: (pair) => {
         inbound.forget(pair)
         this.#sync.lost(pair)
@@ -277,6 +281,11 @@ class RunningDelivery implements Delivery {
       ...parts,
       whisper: (account, contact, item, device) => this.#switchboard.whisper(account, contact, item, device),
     })
+    this.profiles = new Profiles({
+      ...parts,
+      sayIfOpen: (account, contact, item) => this.#switchboard.sayIfOpen(account, contact, item),
+      sayTo: (pair, item) => this.#switchboard.channel(pair).say(item),
+    })
     this.#readMarks = new ReadMarks({
       ...parts,
       log: ambient.log,
@@ -333,6 +342,7 @@ class RunningDelivery implements Delivery {
         chats: this.chats,
         signals: this.signals,
         callSignals: this.callSignals,
+        profiles: this.profiles,
         outbox: this.#outbox,
         settler: this.#settler,
         switchboard: this.#switchboard,
@@ -535,6 +545,7 @@ class RunningDelivery implements Delivery {
 
   contactChanged(account: Identity, contact: Identity): void {
     this.#guarded('sessions', this.#switchboard.contactChanged(account, contact))
+    this.profiles.contactChanged(account, contact)
     this.relays?.wake()
   }
 
@@ -576,6 +587,7 @@ class RunningDelivery implements Delivery {
     this.#groupInbox[Symbol.dispose]()
     this.#receipts[Symbol.dispose]()
     this.signals[Symbol.dispose]()
+    this.profiles[Symbol.dispose]()
     await this.relays?.[Symbol.asyncDispose]()
     await this.#releases[Symbol.asyncDispose]()
     await this.#sync[Symbol.asyncDispose]()

@@ -11,6 +11,7 @@ import { allHeld, removeHeld } from './held.ts'
 import { forgetReports } from './long-reports.ts'
 import { Outbox } from './outbox.ts'
 import { forgetRelays } from './relay/book.ts'
+import { Profiles } from './profiles.ts'
 import { forgetSessions } from './session-book.ts'
 
 /** Tombstones stay until their time is over: their keys do not say whose they are. */
@@ -43,4 +44,5 @@ export function forgetAccount(
   forgetReports(tx, account)
   forgetSessions(tx, account)
   forgetRelays(tx, account)
+  Profiles.removeAccount(tx, account)
 }

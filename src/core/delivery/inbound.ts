@@ -20,6 +20,7 @@ import type { Delivered, Deliverer } from './deliver.ts'
 import { decodeItem, type Item, packItem, type Refusal, unpackPayload } from './items.ts'
 import type { GivenQueue } from './relay/queues.ts'
 import type { CallSignal } from './call-signals.ts'
+import type { ProfileSaid } from './profile-items.ts'
 import type { Signal } from './signals.ts'
 import { type Pair, pairName, type SessionBook, type SessionRow, type Tagged } from './session-book.ts'
 
@@ -44,6 +45,7 @@ export interface ItemHandlers {
   readonly absent: (tx: WriteTx, pair: Pair, ids: readonly MessageId[]) => void
   readonly signals: (tx: WriteTx, pair: Pair, signals: readonly Signal[]) => void
   readonly call: (tx: WriteTx, pair: Pair, signal: CallSignal) => void
+  readonly profile: (tx: WriteTx, pair: Pair, said: ProfileSaid) => void
 }
 
 interface InboundParts {
@@ -171,12 +173,12 @@ export class Inbound {
   }
 
   /** @throws `throttled` */
-  #checkPace(name: string): void {
+  #checkPace(name: string, perMinuteMax: number = limits.bundlesPerMinuteMax): void {
     const minute = Math.floor(this.#parts.ambient.clock.monotonicMs() / 60_000)
     const known = this.#announcements.get(name)
     const count = known?.minute === minute ? known.count + 1 : 1
     this.#announcements.set(name, { minute, count })
-    if (count > limits.bundlesPerMinuteMax) throw new MyceliumError('throttled')
+    if (count > perMinuteMax) throw new MyceliumError('throttled')
   }
 
   #takeItem(tx: WriteTx, pair: Pair, item: Item, answers: Answers): void {
@@ -222,6 +224,10 @@ export class Inbound {
         return
       case 'call':
         handlers.call(tx, pair, item.signal)
+        return
+      case 'profile':
+        this.#checkPace(`profile ${pairName(pair)}`, limits.profileItemsPerMinuteMax)
+        handlers.profile(tx, pair, item.said)
     }
   }
 

@@ -12,6 +12,7 @@ import type { GivenQueue } from './relay/queues.ts'
 import type { Pair } from './session-book.ts'
 import type { Settler } from './settle.ts'
 import type { CallSignals } from './call-signals.ts'
+import type { Profiles } from './profiles.ts'
 import type { Signals } from './signals.ts'
 import type { Switchboard } from './switchboard.ts'
 
@@ -23,6 +24,7 @@ interface HandlerParts {
   readonly chats: Pick<Chats, 'wanted' | 'absent'>
   readonly signals: Pick<Signals, 'received'>
   readonly callSignals: Pick<CallSignals, 'received'>
+  readonly profiles: Pick<Profiles, 'received'>
   /** A step of an online confirmation arrived inside a contact's session. */
   readonly onConfirmation: (account: Identity, contact: Identity, step: Uint8Array) => void
   /** Where the pair's peer is to be left what it should find. */
@@ -73,6 +75,7 @@ export function itemHandlers(parts: HandlerParts): ItemHandlers {
       const copy = { ...signal, payload: Uint8Array.from(signal.payload) }
       tx.afterCommit(() => parts.callSignals.received(pair, copy))
     },
+    profile: (tx, pair, said) => parts.profiles.received(tx, pair, said),
   }
 }
 

@@ -8,6 +8,7 @@ import type { MessageId } from '../ids.ts'
 import { limits } from '../limits.ts'
 import { type GivenQueue, givenQueuesCodec } from './relay/queues.ts'
 import { type CallSignal, callSignalCodec } from './call-signals.ts'
+import { type ProfileSaid, profileSaidCodec } from './profile-items.ts'
 import { type Signal, signalsCodec } from './signals.ts'
 
 /** Why a device will not take a message, for good: the sender reports it instead of trying again. */
@@ -41,6 +42,8 @@ export type Item =
   | { readonly kind: 'signals'; readonly signals: readonly Signal[] }
   /** A step of a call's negotiation, for clients that are there now. */
   | { readonly kind: 'call'; readonly signal: CallSignal }
+  /** What the sender shows its contacts of itself. */
+  | { readonly kind: 'profile'; readonly said: ProfileSaid }
 
 const refusalCodec: Codec<Refusal> = {
   write: (out, value) => out.u8(refusals.indexOf(value)),
@@ -72,6 +75,7 @@ const itemCodec: Codec<Item> = union<Item>({
   sync: { tag: 8, codec: record({ kind: literal('sync'), message: bytes(limits.itemBytesMax) }) },
   queues: { tag: 7, codec: record({ kind: literal('queues'), queues: givenQueuesCodec }) },
   wanted: { tag: 9, codec: record({ kind: literal('wanted'), ids: array(messageId, limits.messagesAskedMax) }) },
+  profile: { tag: 16, codec: record({ kind: literal('profile'), said: profileSaidCodec }) },
   signals: { tag: 11, codec: record({ kind: literal('signals'), signals: signalsCodec }) },
   call: { tag: 12, codec: record({ kind: literal('call'), signal: callSignalCodec }) },
   absent: { tag: 10, codec: record({ kind: literal('absent'), ids: array(messageId, limits.messagesAskedMax) }) },

@@ -31,6 +31,8 @@ interface SwitchboardParts {
   readonly firstContact: () => FirstContact
   /** Absent on a network without relays. */
   readonly relays: () => RelayDesk | undefined
+  /** What the account shows that contact of itself. */
+  readonly profileFor: (pair: Pair) => Item | undefined
   /** A pair's sessions are over for good. */
   readonly onEnded: (pair: Pair) => void
 }
@@ -233,6 +235,14 @@ export class Switchboard implements AsyncDisposable {
     return connected.length
   }
 
+  /** The same to those to whom there is a way now, be it by relays. */
+  sayIfOpen(account: Identity, contact: Identity, item: Item): void {
+    for (const device of this.devicesOf(account, contact)) {
+      const channel = this.#channels.get(pairName(this.pairOf(account, contact, device)))
+      if (channel?.way !== undefined) channel.say(item)
+    }
+  }
+
   /** A reference was committed just now. */
   queued(queued: QueuedRef): void {
     const { account, recipient } = queued.ref
@@ -261,6 +271,8 @@ export class Switchboard implements AsyncDisposable {
     })
     const queues = this.#parts.relays()?.queuesFor(channel.pair)
     if (queues !== undefined) channel.say(queues)
+    const profile = this.#parts.profileFor(channel.pair)
+    if (profile !== undefined) channel.say(profile)
   }
 
   /** Our locators changed. */

@@ -55,7 +55,14 @@ export type Part =
   | { readonly kind: 'call'; readonly protocol: CallProtocol; readonly payload: Uint8Array }
   /** What a group's members tell each other about the group itself (docs/protocol/groups.md). */
   | { readonly kind: 'group'; readonly payload: Uint8Array }
+  /**
+   * What programs of one protocol tell each other and the others have no idea of. Beside a text it goes with it, and the
+   * text says what it is where it cannot be shown; alone it shows nothing, and reaches only programs that are there.
+   */
+  | { readonly kind: 'extension'; readonly protocol: ExtensionProtocol; readonly payload: Uint8Array }
 
+export const extensionProtocols = ['xmpp'] as const
+export type ExtensionProtocol = (typeof extensionProtocols)[number]
 export const receiptKinds = ['delivered', 'read'] as const
 export type ReceiptKind = (typeof receiptKinds)[number]
 /** Jingle (XEP-0166) stanzas, or events of Matrix's `m.call`. */
@@ -149,4 +156,12 @@ export const partCodec: Codec<Part> = union<Part>({
     }),
   },
   group: { tag: 9, codec: record({ kind: literal('group'), payload: bytes(limits.groupPartBytesMax) }) },
+  extension: {
+    tag: 10,
+    codec: record({
+      kind: literal('extension'),
+      protocol: oneOf(extensionProtocols),
+      payload: bytes(limits.messageExtensionBytesMax),
+    }),
+  },
 })

@@ -75,6 +75,9 @@ export const tables = {
   replicas: table(84, 'replicas'), // opaque(account) → how far its mailboxes are enrolled
   sharedContacts: table(85, 'shared-contacts'), // opaque(account) ‖ opaque(16 of the identity) → registers of what was decided
 
+  // adapters/xmpp
+  xmppKept: table(121, 'xmpp-kept'), // opaque(account) ‖ u8 kind ‖ opaque(name) ‖ … → what programs keep here (adapters/xmpp/kept.ts)
+
   // core/conversation. Keys begin with opaque(account); conversation and message ids are hashes and stand as they are
   conversations: table(90, 'conversations'), // account ‖ conversation → partner, heads, counts, read mark
   conversationMessages: table(91, 'conversation-messages'), // account ‖ message id → state, places in both orders, canonical message
@@ -105,7 +108,15 @@ export const tables = {
   fileBytes: table(102, 'file-bytes'), // opaque(account) → u64 octets of its files, those on their way included
   fileRoots: table(103, 'file-roots'), // merkle root ‖ opaque(account) ‖ message id → nothing: a file answers for the root
 
+  uploads: table(160, 'uploads'), // opaque(id in its URL) → file of an account that no message has yet, or the message that has it
+
+  // adapters/xmpp
+  xmppIds: table(122, 'xmpp-ids'), // opaque(account) ‖ opaque(kind of id, id of a program) → message id, digest of what was said, when
+  xmppSaid: table(123, 'xmpp-said'), // opaque(account) ‖ message id → ids that its program gave it, whether it asked for a receipt
+  xmppProgress: table(124, 'xmpp-progress'), // opaque(account) ‖ 0 → what its programs were given; 1 ‖ opaque(login) → nothing: reads the archive; 2 ‖ u64 number → keys to forget
+
   // core/delivery, again
   chatFileMails: table(119, 'chat-file-mails'), // opaque(account) ‖ message id → account: its file is here, and not yet in its mail
+  profiles: table(180, 'profiles'), // opaque(account) ‖ opaque(owner) ‖ opaque(device) ‖ 16 of a digest → piece of what the owner shows
   heldMail: table(73, 'held-mail'), // u64 ms of release ‖ message id → mail that is to leave then, and its recipients
 } as const

@@ -32,7 +32,7 @@ export interface TestXmpp extends Disposable {
 export function openTestXmpp(whose: TestGateway, domain = 'localhost'): TestXmpp {
   const { knowledge, node } = whose
   const { store, logins, accounts, contacts, people, conversations, groupBook } = knowledge
-  const { chats, groups, files, signals, callSignals } = node.delivery
+  const { chats, groups, files, signals, callSignals, profiles } = node.delivery
   const server = openServer(
     {
       store,
@@ -48,6 +48,12 @@ export function openTestXmpp(whose: TestGateway, domain = 'localhost'): TestXmpp
       signals,
       callSignals,
       hostCandidates: false,
+      uploads: {
+        takeUpload: async () => await Promise.resolve(undefined),
+        said: async () => {},
+        urlOf: (_, message, name) => `https://localhost:8443/xmpp/files/${message}/${name}`,
+      },
+      profiles,
       domain,
       tls: () => {
         throw new TypeError('no streams here')

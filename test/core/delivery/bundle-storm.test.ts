@@ -47,6 +47,7 @@ test('of a burst the last bundle counts, and of many bursts the first few in a m
       absent: nothing,
       signals: nothing,
       call: nothing,
+      profile: nothing,
     },
     mayMeet: () => true,
     onSession: () => {},

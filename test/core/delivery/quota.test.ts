@@ -57,6 +57,7 @@ async function taken(dayBytesMax: number, contents: readonly Content[], mayMeet 
       absent: noted,
       signals: noted,
       call: noted,
+      profile: noted,
     },
     mayMeet: () => mayMeet,
     onSession: () => {},

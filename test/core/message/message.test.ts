@@ -74,6 +74,7 @@ const part: fc.Arbitrary<Part> = fc.oneof(
     payload: octets(100),
   }),
   fc.record({ kind: fc.constant('group' as const), payload: octets(100) }),
+  fc.record({ kind: fc.constant('extension' as const), protocol: fc.constant('xmpp' as const), payload: octets(100) }),
 )
 const mailPart: fc.Arbitrary<Part> = fc.record({
   kind: fc.constant('mail' as const),

@@ -5,16 +5,17 @@
  */
 import { fromUtf8 } from '../../../../core/bytes.ts'
 import type { HeardCall } from '../../../../core/delivery/call-signals.ts'
+import { MyceliumError } from '../../../../core/errors.ts'
 import type { DeviceId, Identity } from '../../../../core/ids.ts'
 import { limits } from '../../../../core/limits.ts'
 import type { Client } from '../../client.ts'
+import { asStanzaError } from '../../core-errors.ts'
 import { child, childrenNamed, type Element, el, elements, serialise, withAttrs, withChildren } from '../../element.ts'
 import type { Feature, Iq, IqHandler, Server, Stanza } from '../../feature.ts'
 import { bareOf, fullOf, type Jid, parseJid, withResource } from '../../jid.ts'
 import { errorReply, StanzaError } from '../../stanza-error.ts'
 import { Aliases, isAlias } from './aliases.ts'
 import { withoutHosts } from './candidates.ts'
-import { callFailure } from './failures.ts'
 import { type CallStanza, jingleNs, onlyCall, readCall, refusal, renamed, stepOf, writeCall } from './payload.ts'
 import { Waiting } from './waiting.ts'
 
@@ -184,7 +185,7 @@ class Calls implements Feature {
     try {
       return this.#server.services.callSignals.send(client.account, peer, { protocol: 'jingle', payload }, device)
     } catch (error) {
-      throw callFailure(error)
+      throw asStanzaError(error)
     }
   }
 
@@ -217,7 +218,7 @@ class Calls implements Feature {
         handled(tx)
       })
     } catch (error) {
-      throw callFailure(error)
+      throw asStanzaError(error)
     }
   }
 
@@ -295,7 +296,7 @@ class Calls implements Feature {
     try {
       this.#server.services.callSignals.send(account, peer, { protocol: 'jingle', payload }, device)
     } catch (error) {
-      callFailure(error)
+      if (!(error instanceof MyceliumError)) throw error
     }
   }
 }

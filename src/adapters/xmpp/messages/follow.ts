@@ -1,0 +1,228 @@
+/**
+ * What happens in the chats of accounts whose programs are there, as stanzas to each of them: what others say, what the
+ * same person says with another program or by mail (XEP-0280), what was delivered, failed, read and typed.
+ */
+import type { FeedStep } from '../../../core/conversation/conversations.ts'
+import type { FeedEvent } from '../../../core/conversation/rows.ts'
+import { decodeMessage } from '../../../core/message/message.ts'
+import type { Heard } from '../../../core/delivery/signals.ts'
+import type { ConversationId, Identity, MessageId } from '../../../core/ids.ts'
+import { limits } from '../../../core/limits.ts'
+import type { ReadTx } from '../../../core/store/store.ts'
+import type { Client } from '../client.ts'
+import { type Element, el, withAttrs, withChildren } from '../element.ts'
+import type { Server } from '../feature.ts'
+import { bareOf, fullOf } from '../jid.ts'
+import { errorReply, StanzaError } from '../stanza-error.ts'
+import type { ClientIds } from './client-ids.ts'
+import { ns } from './namespaces.ts'
+import type { Origins } from './origins.ts'
+import { directSight, readStored } from './stored.ts'
+import { delayOf, forwarded, idIn, saidAtMs, type Sight, type Stored, toXmpp } from './to-xmpp.ts'
+
+interface FollowParts {
+  readonly server: Server
+  readonly ids: ClientIds
+  readonly origins: Origins
+  /** Somebody's programs were given what came up to this number. */
+  readonly onGiven: (account: Identity, number: number) => void
+  /** The account has read so far: its programs that keep that in common are told (XEP-0490). */
+  readonly onRead: (account: Identity, conversation: { readonly peer: Identity; readonly upTo: MessageId }) => void
+}
+
+/** RFC 6121 §8.5.2: those that a message without a resource goes to. */
+export const hears = ({ state }: Client): boolean => state.presence !== undefined && state.priority >= 0
+
+export class Follower implements Disposable {
+  readonly #parts: FollowParts
+  readonly #stops: readonly (() => void)[]
+  /** Who the other of a conversation is: it never changes. Undefined for groups. */
+  readonly #peers = new Map<string, Identity | undefined>()
+  #isOver = false
+
+  constructor(parts: FollowParts) {
+    this.#parts = parts
+    const { conversations, signals } = parts.server.services
+    this.#stops = [
+      conversations.watch((account, step) => this.#step(account, step)),
+      signals.watch((account, heard) => this.#heard(account, heard)),
+    ]
+    conversations.whenShown((tx, account, row, { id, message }) => {
+      // nothing that is shown, for programs that are there
+      const isPassing = row.state === 'quiet' && message.author !== account && message.place?.kind === 'direct'
+      if (isPassing) tx.afterCommit(() => this.#pass(account, id, message.author))
+    })
+  }
+
+  [Symbol.dispose](): void {
+    this.#isOver = true
+    for (const stop of this.#stops) stop()
+  }
+
+  /** What is said in the account's chats, as its programs see it. @returns undefined for what is no stanza */
+  stanzaOf(tx: ReadTx, account: Identity, { conversation, event }: Pick<FeedStep, 'conversation' | 'event'>): Element | undefined {
+    const peer = this.#peerOf(account, conversation)
+    if (peer === undefined || (event.kind !== 'message' && event.kind !== 'about')) return undefined
+    const { server, ids } = this.#parts
+    const stored = readStored(tx, server, account, event.message)
+    return stored && this.#made(stored, directSight(tx, server, ids, account, peer))
+  }
+
+  #made(stored: Stored, sight: Sight): Element | undefined {
+    const stanza = toXmpp(stored, sight)
+    const isLate = stored.row.receivedAtMs - saidAtMs(stored) > limits.xmppLateMs
+    return stanza && isLate ? withChildren(stanza, delayOf(saidAtMs(stored), this.#parts.server.names.server)) : stanza
+  }
+
+  #step(account: Identity, { number, conversation, event }: FeedStep): void {
+    const { server, onGiven } = this.#parts
+    const clients = server.hub.of(account)
+    if (clients.length === 0 || this.#isOver) return
+    const peer = this.#peerOf(account, conversation)
+    if (peer !== undefined) server.services.store.read((tx) => this.#tell(tx, account, { peer, conversation, event }))
+    if (clients.some(hears)) onGiven(account, number)
+  }
+
+  #tell(
+    tx: ReadTx,
+    account: Identity,
+    step: { readonly peer: Identity; readonly conversation: ConversationId; readonly event: FeedEvent },
+  ): void {
+    const { server, ids } = this.#parts
+    const { peer, event } = step
+    const sight = directSight(tx, server, ids, account, peer)
+    switch (event.kind) {
+      case 'message':
+      case 'about': {
+        const stored = readStored(tx, server, account, event.message)
+        const stanza = stored && this.#made(stored, sight)
+        if (stanza === undefined) return
+        if (stored?.message.author === account && peer !== account) this.#copy(account, stanza, this.#parts.origins.ofSaid(account, event.message))
+        else this.#give(account, stanza)
+        return
+      }
+      case 'delivered':
+        this.#delivered(account, event.message, sight)
+        return
+      case 'failed':
+        this.#failed(account, event.message, sight)
+        return
+      case 'read':
+        this.#read(tx, account, { ...step, event }, sight)
+        return
+      case 'file':
+      case 'group':
+    }
+  }
+
+  /** To whom it is for, and to the others as a copy, where they want one (XEP-0280 §7). */
+  #give(account: Identity, stanza: Element): void {
+    const { hub, names } = this.#parts.server
+    for (const client of hub.of(account))
+      if (hears(client)) client.send(withAttrs(stanza, { to: fullOf(client.jid) }))
+      else if (client.state.carbons) client.send(carbon('received', stanza, bareOf(names.own(account)), client))
+  }
+
+  /** What the account itself said, to its other programs. */
+  #copy(account: Identity, stanza: Element, origin: ReturnType<Origins['ofSaid']>): void {
+    if (origin?.isPrivate === true) return
+    const { hub, names } = this.#parts.server
+    for (const client of hub.of(account))
+      if (client.state.carbons && client !== origin?.client)
+        client.send(carbon('sent', stanza, bareOf(names.own(account)), client))
+  }
+
+  /** XEP-0184 §5.4: where its program asked, and only once the contact has it. */
+  #delivered(account: Identity, id: MessageId, sight: Sight): void {
+    const spoken = sight.spoken(id)
+    if (spoken?.wantsReceipt !== true) return
+    const receipt = el(`received ${ns.receipts}`, { id: spoken.id ?? id })
+    this.#give(account, this.#aside(sight, `delivered-${id}`, receipt))
+  }
+
+  /** Nobody will bring it there any more (RFC 6120 §8.3). */
+  #failed(account: Identity, id: MessageId, sight: Sight): void {
+    const said = el('message', { type: 'chat', id: idIn(sight, id), from: sight.by, to: sight.to(account) })
+    const error = new StanzaError('recipient-unavailable', 'This message was not delivered, and is not tried any more.')
+    this.#parts.server.hub.toAll(account, errorReply(said, error), hears)
+  }
+
+  #read(
+    tx: ReadTx,
+    account: Identity,
+    { peer, conversation, event }: { readonly peer: Identity; readonly conversation: ConversationId; readonly event: Extract<FeedEvent, { readonly kind: 'read' }> },
+    sight: Sight,
+  ): void {
+    const { who, upTo } = event
+    const isOwn = who === account
+    const named = this.#markable(tx, account, { conversation, upTo, author: isOwn ? peer : account })
+    if (named !== undefined) {
+      const marker = this.#markerOf(who, named, sight)
+      if (!isOwn) this.#give(account, marker)
+      else if (peer !== account) this.#copy(account, marker, this.#parts.origins.ofRead(account, upTo))
+    }
+    if (isOwn) this.#parts.onRead(account, { peer, upTo })
+  }
+
+  #markerOf(who: Identity, id: MessageId, sight: Sight): Element {
+    const marker = el(`displayed ${ns.markers}`, { id: idIn(sight, id) })
+    const attrs = { type: sight.type, id: `displayed-${id}`, from: sight.from(who), to: sight.to(who) }
+    return el('message', attrs, marker)
+  }
+
+  /** XEP-0333 §4: a marker names a message of the other: the last one up to there. */
+  #markable(
+    tx: ReadTx,
+    account: Identity,
+    { conversation, upTo, author }: { readonly conversation: ConversationId; readonly upTo: MessageId; readonly author: Identity },
+  ): MessageId | undefined {
+    const { history } = this.#parts.server.services.conversations
+    const row = history.message(tx, account, upTo)
+    if (row === undefined) return undefined
+    for (const { id, encoded } of history.before(tx, account, conversation, row.number + 1, limits.xmppMarkLookBack))
+      if (encoded.length > 0 && decodeMessage(encoded).author === author) return id
+    return undefined
+  }
+
+  #heard(account: Identity, heard: Heard): void {
+    if (heard.kind !== 'typing' || heard.who === account || this.#parts.server.hub.of(account).length === 0) return
+    const peer = this.#peerOf(account, heard.conversation)
+    if (peer !== heard.who) return
+    const { server, ids } = this.#parts
+    const sight = server.services.store.read((tx) => directSight(tx, server, ids, account, peer))
+    const state = el(`${heard.isOn ? 'composing' : 'paused'} ${ns.chatStates}`)
+    const stanza = this.#aside(sight, undefined, state, el(`no-store ${ns.hints}`))
+    this.#parts.server.hub.toAll(account, stanza, (client) => hears(client) && !client.state.isInactive)
+  }
+
+  #pass(account: Identity, id: MessageId, peer: Identity): void {
+    const { server, ids } = this.#parts
+    if (this.#isOver || server.hub.of(account).length === 0) return
+    const stanza = server.services.store.read((tx) => {
+      const stored = readStored(tx, server, account, id)
+      return stored && toXmpp(stored, directSight(tx, server, ids, account, peer))
+    })
+    if (stanza !== undefined) server.hub.toAll(account, stanza, hears)
+  }
+
+  /** Something that the other's server says of a chat. */
+  #aside(sight: Sight, id: string | undefined, ...children: readonly Element[]): Element {
+    return el('message', { type: 'chat', id, from: sight.to(sight.account), to: sight.by }, children)
+  }
+
+  #peerOf(account: Identity, conversation: ConversationId): Identity | undefined {
+    const name = account + conversation
+    if (this.#peers.has(name)) return this.#peers.get(name)
+    const partner = this.#parts.server.services.conversations.get(account, conversation)?.partner
+    if (partner === undefined) return undefined
+    if (this.#peers.size >= limits.xmppPartnersKnownMax) this.#peers.clear()
+    const peer = partner.kind === 'direct' ? partner.peer : undefined
+    this.#peers.set(name, peer)
+    return peer
+  }
+}
+
+function carbon(direction: 'sent' | 'received', stanza: Element, own: string, { jid }: Client): Element {
+  const attrs = { type: stanza.attrs.type, from: own, to: fullOf(jid) }
+  return el('message', attrs, el(`${direction} ${ns.carbons}`, {}, forwarded(stanza)))
+}

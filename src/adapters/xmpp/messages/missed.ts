@@ -1,0 +1,123 @@
+/**
+ * What came while no program of an account was there. A program that reads the archive (XEP-0313) finds it in there and gets
+ * nothing else; any other one gets it with its first presence (XEP-0160), as one does from Prosody. Which kind it is, is
+ * known from when it was here before; of a new one after a moment in which it could have asked.
+ */
+import type { Identity } from '../../../core/ids.ts'
+import { limits } from '../../../core/limits.ts'
+import { decodeMessage } from '../../../core/message/message.ts'
+import type { ReadTx, WriteTx } from '../../../core/store/store.ts'
+import type { Client } from '../client.ts'
+import { child, type Element, withAttrs, withChildren } from '../element.ts'
+import type { Server } from '../feature.ts'
+import { fullOf } from '../jid.ts'
+import { type Follower, hears } from './follow.ts'
+import { ns } from './namespaces.ts'
+import type { Progress } from './progress.ts'
+import { readStored } from './stored.ts'
+import { delayOf, saidAtMs } from './to-xmpp.ts'
+
+interface MissedParts {
+  readonly server: Server
+  readonly progress: Progress
+  readonly follower: () => Follower
+}
+
+export class Missed implements Disposable {
+  readonly #parts: MissedParts
+  /** By account: the last number that some program was given, and is to be kept. */
+  readonly #given = new Map<Identity, number>()
+  readonly #timers = new Set<NodeJS.Timeout>()
+  #saving: NodeJS.Timeout | undefined
+
+  constructor(parts: MissedParts) {
+    this.#parts = parts
+  }
+
+  [Symbol.dispose](): void {
+    for (const timer of this.#timers) clearTimeout(timer)
+    clearTimeout(this.#saving)
+    this.#save()
+  }
+
+  /** Kept a little later: what comes again after a crash is told by its stanza-id. */
+  given(account: Identity, number: number): void {
+    this.#given.set(account, number)
+    this.#saving ??= setTimeout(() => this.#save(), limits.xmppGivenKeptMs).unref()
+  }
+
+  /** The last program that hears may be gone: what comes from now on was not given to any. */
+  left(): void {
+    this.#save()
+  }
+
+  /** Before its first presence reaches anybody. */
+  came(client: Client): void {
+    const { server, progress } = this.#parts
+    const { account, login } = client
+    const { store, conversations } = server.services
+    if (server.hub.of(account).some((other) => other !== client && hears(other))) return
+    const upTo = conversations.lastNumber(account)
+    const { from, readsArchive } = store.read((tx) => ({
+      from: this.#given.get(account) ?? progress.given(tx, account)?.upTo,
+      readsArchive: progress.readsArchive(tx, login),
+    }))
+    this.given(account, upTo)
+    if (from === undefined || from >= upTo || readsArchive === true) return
+    if (readsArchive === false) this.#give(client, from, upTo)
+    else this.#later(client, () => this.#give(client, from, upTo))
+  }
+
+  /** It stayed and did not ask: it reads no archive. */
+  #later(client: Client, give: () => void): void {
+    const { server, progress } = this.#parts
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer)
+      const { store } = server.services
+      const asked = store.read((tx) => progress.readsArchive(tx, client.login))
+      if (asked !== true && server.hub.find(client.account, client.jid) === client) give()
+    }, limits.xmppOfflineWaitMs)
+    timer.unref()
+    this.#timers.add(timer)
+  }
+
+  #give(client: Client, from: number, upTo: number): void {
+    const { server } = this.#parts
+    const found = server.services.store.read((tx) => this.#stanzas(tx, client.account, from, upTo))
+    for (const stanza of found) client.send(withAttrs(stanza, { to: fullOf(client.jid) }))
+  }
+
+  /** What others said, oldest first, each with when that was. */
+  #stanzas(tx: ReadTx, account: Identity, from: number, upTo: number): readonly Element[] {
+    const { server, follower } = this.#parts
+    const { history } = server.services.conversations
+    const found: Element[] = []
+    for (const step of history.stepsBefore(tx, account, upTo + 1)) {
+      if (step.number <= from || found.length >= limits.xmppOfflineMax) break
+      if (step.event.kind !== 'message' && step.event.kind !== 'about') continue
+      const row = history.message(tx, account, step.event.message)
+      if (row === undefined || row.encoded.length === 0 || decodeMessage(row.encoded).author === account) continue
+      const stanza = follower().stanzaOf(tx, account, step)
+      const stored = readStored(tx, server, account, step.event.message)
+      if (stanza === undefined || stored === undefined) continue
+      const isDated = child(stanza, `delay ${ns.delay}`) !== undefined
+      found.push(isDated ? stanza : withChildren(stanza, delayOf(saidAtMs(stored), server.names.server)))
+    }
+    return found.toReversed()
+  }
+
+  #save(): void {
+    clearTimeout(this.#saving)
+    this.#saving = undefined
+    if (this.#given.size === 0) return
+    const given = [...this.#given]
+    this.#given.clear()
+    const { server, progress } = this.#parts
+    void server.services.store
+      .write((tx: WriteTx) => {
+        for (const [account, upTo] of given)
+          if (server.services.accounts.has(account)) progress.setGiven(tx, account, { upTo })
+      })
+      .catch(() => server.ambient.log.warn('xmpp.given-not-kept'))
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * Chats between two (RFC 6121 §5, §8): what programs say to a person, and what they hear. How messages are told is in
+ * messages/.
+ */
+import type { Client } from '../client.ts'
+import { child, textOf } from '../element.ts'
+import type { Feature, Server, Stanza } from '../feature.ts'
+import { unknownAddress } from '../core-errors.ts'
+import { ClientIds } from '../messages/client-ids.ts'
+import { Follower } from '../messages/follow.ts'
+import { Missed } from '../messages/missed.ts'
+import { ns } from '../messages/namespaces.ts'
+import { Origins } from '../messages/origins.ts'
+import { Progress } from '../messages/progress.ts'
+import { sayTo } from '../messages/say.ts'
+
+/** What programs may say to a person (XEP-0030 of the account and the server). */
+const features: readonly string[] = [
+  ns.chatStates,
+  ns.correct,
+  ns.hints,
+  ns.markers,
+  ns.reactions,
+  ns.receipts,
+  ns.reply,
+  ns.retract,
+  ns.sid,
+]
+
+export function chats(server: Server): Feature {
+  const { services, hub } = server
+  const ids = new ClientIds(services.conversations)
+  const origins = new Origins()
+  const progress = new Progress(services.conversations)
+  const missed: Missed = new Missed({ server, progress, follower: () => follower })
+  const follower = new Follower({
+    server,
+    ids,
+    origins,
+    onGiven: (account, number) => missed.given(account, number),
+    onRead: () => {},
+  })
+  return {
+    disclose: (_to, { kind }) => (kind === 'self' || kind === 'server' ? { features } : undefined),
+    bound: (client) => void moveChats(server, progress, client),
+    gone: () => missed.left(),
+    presence: async (presence) => {
+      if (isFirst(presence)) missed.came(presence.client)
+      else if (presence.type === 'unavailable' && presence.element.attrs.to === undefined) missed.left()
+      return await Promise.resolve('next' as const)
+    },
+    async message(message) {
+      const { client, element, to, toNamed, type } = message
+      if (type === 'groupchat' || (toNamed.kind !== 'person' && toNamed.kind !== 'self' && toNamed.kind !== 'unknown'))
+        return 'next'
+      if (type === 'error') return 'done'
+      if (toNamed.kind === 'unknown') throw unknownAddress()
+      if (toNamed.kind === 'person') {
+        // nobody is told later what was news for a moment
+        if (type === 'headline') return 'next'
+        await sayTo({ server, ids, origins }, message, toNamed.identity)
+        return 'done'
+      }
+      const other = to.resource === '' ? undefined : hub.find(client.account, to)
+      if (other !== undefined) other.send(element)
+      else if (type === 'headline') hub.toAll(client.account, element)
+      else await sayTo({ server, ids, origins }, message, client.account)
+      return 'done'
+    },
+    [Symbol.dispose]() {
+      follower[Symbol.dispose]()
+      missed[Symbol.dispose]()
+    },
+  }
+}
+
+/** RFC 6121 §4.2: available to everybody, with a priority that lets it hear, for the first time. */
+function isFirst({ client: { state }, element, type }: Stanza): boolean {
+  if (element.attrs.to !== undefined || type !== '' || state.presence !== undefined) return false
+  const priority = child(element, 'priority')
+  return priority === undefined || !textOf(priority).trim().startsWith('-')
+}
+
+/** DESIGN §6: with the first chat program direct chats leave the inbox; once, so that who wants them there has them there. */
+async function moveChats({ services, ambient }: Server, progress: Progress, { account }: Client): Promise<void> {
+  const { store, conversations } = services
+  if (store.read((tx) => progress.given(tx, account)?.hasMovedChats) === true) return
+  try {
+    await store.write((tx) => {
+      const given = progress.given(tx, account)
+      if (given?.hasMovedChats === true) return
+      // what was said before is in the archive
+      progress.setGiven(tx, account, { hasMovedChats: true, upTo: conversations.history.lastNumber(tx, account) })
+      conversations.setSettings(tx, account, { hasChatClient: true })
+    })
+  } catch {
+    ambient.log.warn('xmpp.chats-not-moved')
+  }
+}
