@@ -104,6 +104,9 @@ export const limits = {
   xmppCallAnswerMs: 30_000, // ours: how long a contact's program may take to answer an iq
   xmppCallAsksMax: 1000, // ours: iqs of calls that wait for their answer, over all accounts
   xmppCallsBegunMax: 1000, // ours: calls that were noted in their conversation, remembered so that none is twice
+  xmppCommandMs: 15 * 60_000, // ours: how long a person may take over a form
+  xmppCommandsMax: 1000, // ours: forms that wait, over all accounts
+  xmppCommandStepMs: 25_000, // ours: programs give up an iq after 30 s or later
   xmlTextDepthMax: 64, // ours: of an element that another gateway sent
   xmlTextAttributesMax: 64, // ours
 

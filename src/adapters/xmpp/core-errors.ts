@@ -11,7 +11,10 @@ interface Answer {
 const answer = (condition: Condition, text: string): Answer => ({ condition, text })
 const internal = answer('internal-server-error', 'Something went wrong here; the log of the gateway says more')
 const unavailable = answer('recipient-unavailable', 'Not possible right now: try again in a moment')
-const nobody = answer('item-not-found', 'Nobody here is known by that address: ask them for an invitation and accept it')
+const nobody = answer(
+  'item-not-found',
+  'Nobody here is known by that address: ask them for an invitation and accept it',
+)
 
 /** Every core error has an answer; those that only other parts know are a surprise here. */
 const answers: Readonly<Record<ErrorCode, Answer>> = {
@@ -65,10 +68,13 @@ const answers: Readonly<Record<ErrorCode, Answer>> = {
   'signature-invalid': internal,
   'log-fork': internal,
   'account-required': internal,
-  ambiguous: internal,
+  ambiguous: answer('not-acceptable', 'This fits more than one: give more of it'),
   'words-confirmed': internal,
   'words-wrong': internal,
-  'fingerprint-mismatch': internal,
+  'fingerprint-mismatch': answer(
+    'not-acceptable',
+    'These digits are NOT those of this contact: somebody may be in between; nothing was changed',
+  ),
   'no-such-password': internal,
   'no-such-invitation': internal,
   'no-such-queue-item': internal,

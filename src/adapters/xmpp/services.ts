@@ -13,6 +13,7 @@ import type { Profiles } from '../../core/delivery/profiles.ts'
 import type { Signals } from '../../core/delivery/signals.ts'
 import type { Store } from '../../core/store/store.ts'
 import type { TlsMaterial } from '../wire/tls.ts'
+import type { CommandOperations } from './xep/commands/step.ts'
 import type { Uploads } from './uploads/uploads.ts'
 
 export interface XmppServices {
@@ -30,6 +31,8 @@ export interface XmppServices {
   readonly callSignals: CallSignals
   readonly uploads: Uploads
   readonly profiles: Profiles
+  /** Verbs of the command line, for commands of programs; made after the server. */
+  readonly operations: () => CommandOperations
   readonly tls: TlsMaterial
   /** Of own JIDs: `localName@domain`. */
   readonly domain: string

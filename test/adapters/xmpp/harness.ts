@@ -5,6 +5,10 @@ import { type Element, serialise } from '../../../src/adapters/xmpp/element.ts'
 import { withResource } from '../../../src/adapters/xmpp/jid.ts'
 import { routeStanza } from '../../../src/adapters/xmpp/router.ts'
 import { openServer, type XmppServer } from '../../../src/adapters/xmpp/server.ts'
+import type { AuditLog } from '../../../src/audit-log.ts'
+import type { Listeners } from '../../../src/core/control.ts'
+import { homePaths } from '../../../src/home.ts'
+import { operationsOver } from '../../../src/operations.ts'
 import { silentLog, systemClock, systemRandom } from '../../../src/core/ambient.ts'
 import { expect } from 'vitest'
 import { openWorld, type TestGateway, type World } from '../../support/world.ts'
@@ -55,6 +59,7 @@ export function openTestXmpp(whose: TestGateway, domain = 'localhost'): TestXmpp
       },
       profiles,
       domain,
+      operations: () => operationsOf(whose),
       tls: () => {
         throw new TypeError('no streams here')
       },
@@ -92,6 +97,33 @@ export function openTestXmpp(whose: TestGateway, domain = 'localhost'): TestXmpp
     [Symbol.dispose]: () => server[Symbol.dispose](),
   }
 }
+
+const operationsOf = ({ knowledge, node, folder }: TestGateway) =>
+  operationsOver({
+    knowledge,
+    paths: homePaths(folder),
+    marker: {
+      format: 'mycelium-gateway home',
+      version: 1,
+      createdAtMs: 0,
+      keyStore: 'key-file',
+      serviceDomain: 'localhost',
+    },
+    version: 'test',
+    ambient: { clock: systemClock, random: systemRandom, log: silentLog },
+    audit: { append: () => {}, read: () => [] } as unknown as AuditLog,
+    certificates: () => {
+      throw new TypeError('no certificates here')
+    },
+    live: {
+      node,
+      listeners: () => ({}) as Listeners,
+      startedAtMs: 0,
+      stop: () => {},
+      relayBytesMax: undefined,
+      checks: async () => await Promise.resolve([]),
+    },
+  })
 
 /** One gateway of a world, and its XMPP server. */
 export interface Stage extends TestXmpp {

@@ -13,7 +13,8 @@ import type { Sight, Stored } from './to-xmpp.ts'
 export function readStored(tx: ReadTx, { services }: Server, account: Identity, id: MessageId): Stored | undefined {
   const { history } = services.conversations
   const row = history.message(tx, account, id)
-  if (row === undefined || row.encoded.length === 0 || (row.state !== 'shown' && row.state !== 'quiet')) return undefined
+  if (row === undefined || row.encoded.length === 0 || (row.state !== 'shown' && row.state !== 'quiet'))
+    return undefined
   const message = decodeMessage(row.encoded)
   const isStripped = row.state === 'shown' && message.parts.length === 0
   return { id, row, message, retraction: isStripped ? retractionOf(tx, services, account, id) : undefined }
@@ -35,7 +36,9 @@ function retractionOf(
 
 /** What a person wrote in it, as first said. */
 export const textOfMessage = ({ parts }: Message): string =>
-  parts.map((part) => (part.kind === 'text' ? part.text : part.kind === 'file' ? part.name : '')).find((one) => one !== '') ?? ''
+  parts
+    .map((part) => (part.kind === 'text' ? part.text : part.kind === 'file' ? part.name : ''))
+    .find((one) => one !== '') ?? ''
 
 /** What every sight of an account's conversations has in common. */
 export function sightBase(
@@ -73,4 +76,3 @@ export function directSight(tx: ReadTx, server: Server, ids: ClientIds, account:
 
 export const peerOf = (row: Pick<ConversationRow, 'partner'> | undefined): Identity | undefined =>
   row?.partner.kind === 'direct' ? row.partner.peer : undefined
-

@@ -17,7 +17,7 @@ import { errorReply, StanzaError } from '../../stanza-error.ts'
 import { Aliases, isAlias } from './aliases.ts'
 import { withoutHosts } from './candidates.ts'
 import { type CallStanza, jingleNs, onlyCall, readCall, refusal, renamed, stepOf, writeCall } from './payload.ts'
-import { Waiting } from './waiting.ts'
+import { Waiting } from '../../waiting.ts'
 
 const carbonsNs = 'urn:xmpp:carbons:2'
 const rtpNs = 'urn:xmpp:jingle:apps:rtp:1'
