@@ -60,11 +60,7 @@ export class Follower implements Disposable {
   }
 
   /** What is said in the account's chats, as its programs see it. @returns undefined for what is no stanza */
-  stanzaOf(
-    tx: ReadTx,
-    account: Identity,
-    { conversation, event }: Pick<FeedStep, 'conversation' | 'event'>,
-  ): Element | undefined {
+  stanzaOf(tx: ReadTx, account: Identity, { conversation, event }: Pick<FeedStep, 'conversation' | 'event'>): Element | undefined {
     const peer = this.#peerOf(account, conversation)
     if (peer === undefined || (event.kind !== 'message' && event.kind !== 'about')) return undefined
     const { server, ids } = this.#parts
@@ -101,8 +97,7 @@ export class Follower implements Disposable {
         const stored = readStored(tx, server, account, event.message)
         const stanza = stored && this.#made(stored, sight)
         if (stanza === undefined) return
-        if (stored?.message.author === account && peer !== account)
-          this.#copy(account, stanza, this.#parts.origins.ofSaid(account, event.message))
+        if (stored?.message.author === account && peer !== account) this.#copy(account, stanza, this.#parts.origins.ofSaid(account, event.message))
         else this.#give(account, stanza)
         return
       }
@@ -155,15 +150,7 @@ export class Follower implements Disposable {
   #read(
     tx: ReadTx,
     account: Identity,
-    {
-      peer,
-      conversation,
-      event,
-    }: {
-      readonly peer: Identity
-      readonly conversation: ConversationId
-      readonly event: Extract<FeedEvent, { readonly kind: 'read' }>
-    },
+    { peer, conversation, event }: { readonly peer: Identity; readonly conversation: ConversationId; readonly event: Extract<FeedEvent, { readonly kind: 'read' }> },
     sight: Sight,
   ): void {
     const { who, upTo } = event
@@ -187,11 +174,7 @@ export class Follower implements Disposable {
   #markable(
     tx: ReadTx,
     account: Identity,
-    {
-      conversation,
-      upTo,
-      author,
-    }: { readonly conversation: ConversationId; readonly upTo: MessageId; readonly author: Identity },
+    { conversation, upTo, author }: { readonly conversation: ConversationId; readonly upTo: MessageId; readonly author: Identity },
   ): MessageId | undefined {
     const { history } = this.#parts.server.services.conversations
     const row = history.message(tx, account, upTo)

@@ -61,11 +61,7 @@ function meant({ server, ids }: SayParts, account: Identity, conversation: Conve
 async function say(
   { server, ids, origins }: SayParts,
   { client: { account }, element, handled }: Stanza,
-  {
-    peer,
-    conversation,
-    origin,
-  }: { readonly peer: Identity; readonly conversation: ConversationId; readonly origin: Origin },
+  { peer, conversation, origin }: { readonly peer: Identity; readonly conversation: ConversationId; readonly origin: Origin },
 ): Promise<Meaning | undefined> {
   const { services, ambient } = server
   const url = uploadUrlOf(element)

@@ -13,8 +13,7 @@ import type { Sight, Stored } from './to-xmpp.ts'
 export function readStored(tx: ReadTx, { services }: Server, account: Identity, id: MessageId): Stored | undefined {
   const { history } = services.conversations
   const row = history.message(tx, account, id)
-  if (row === undefined || row.encoded.length === 0 || (row.state !== 'shown' && row.state !== 'quiet'))
-    return undefined
+  if (row === undefined || row.encoded.length === 0 || (row.state !== 'shown' && row.state !== 'quiet')) return undefined
   const message = decodeMessage(row.encoded)
   const isStripped = row.state === 'shown' && message.parts.length === 0
   return { id, row, message, retraction: isStripped ? retractionOf(tx, services, account, id) : undefined }
@@ -36,9 +35,7 @@ function retractionOf(
 
 /** What a person wrote in it, as first said. */
 export const textOfMessage = ({ parts }: Message): string =>
-  parts
-    .map((part) => (part.kind === 'text' ? part.text : part.kind === 'file' ? part.name : ''))
-    .find((one) => one !== '') ?? ''
+  parts.map((part) => (part.kind === 'text' ? part.text : part.kind === 'file' ? part.name : '')).find((one) => one !== '') ?? ''
 
 /** What every sight of an account's conversations has in common. */
 export function sightBase(
@@ -76,3 +73,4 @@ export function directSight(tx: ReadTx, server: Server, ids: ClientIds, account:
 
 export const peerOf = (row: Pick<ConversationRow, 'partner'> | undefined): Identity | undefined =>
   row?.partner.kind === 'direct' ? row.partner.peer : undefined
+

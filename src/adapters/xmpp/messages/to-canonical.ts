@@ -71,9 +71,7 @@ function draftOf(message: Element, { resolve, file }: Reading): Draft | undefine
   const corrected = child(message, `replace ${ns.correct}`)
   if (corrected !== undefined) {
     if (shown === '') throw new StanzaError('bad-request', 'a correction has a body')
-    return {
-      parts: withPayloads([{ kind: 'edit', target: target(corrected.attrs.id), body: [bounded(shown)] }], payloads),
-    }
+    return { parts: withPayloads([{ kind: 'edit', target: target(corrected.attrs.id), body: [bounded(shown)] }], payloads) }
   }
   if (file === undefined && (shown === '' || hasHint(message, 'no-store'))) return passing(message, payloads)
   const parts: Part[] = [...(shown === '' ? [] : [bounded(shown)]), ...(file === undefined ? [] : [file])]
