@@ -31,6 +31,8 @@ const schema = z.strictObject({
   smtps: listener(1465, 'SMTP submission, implicit TLS.'),
   imap: listener(1143, 'IMAP with STARTTLS.'),
   imaps: listener(1993, 'IMAP, implicit TLS.'),
+  xmpp: listener(5222, 'XMPP with STARTTLS.'),
+  xmpps: listener(5223, 'XMPP, TLS from the start.'),
   http: listener(8008, 'HTTP for clients: settings for mail programs, /healthz, /metrics.'),
   https: listener(8443, 'The same over TLS.'),
   overlay: z
@@ -159,7 +161,7 @@ const schema = z.strictObject({
 export type Config = z.output<typeof schema>
 
 /** Names of the listeners for local clients. */
-export const listenerNames = ['smtp', 'smtps', 'imap', 'imaps', 'http', 'https'] as const
+export const listenerNames = ['smtp', 'smtps', 'imap', 'imaps', 'xmpp', 'xmpps', 'http', 'https'] as const
 
 /** One line for a person: which key is wrong and what was expected. */
 export class ConfigError extends Error {

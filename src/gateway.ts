@@ -5,6 +5,7 @@ import { type HttpOptions, openHttp } from './adapters/http/adapter.ts'
 import { type Imap, openImap } from './adapters/imap/adapter.ts'
 import { imapSummariser } from './adapters/imap/summary.ts'
 import { openSmtp, type Smtp } from './adapters/smtp/adapter.ts'
+import { openXmpp, type Xmpp } from './adapters/xmpp/adapter.ts'
 import type { TlsMaterial } from './adapters/wire/tls.ts'
 import { type CertificateFiles, openCertificateFiles } from './certificates/certificate-files.ts'
 import { openCertificates } from './certificates/certificates.ts'
@@ -81,10 +82,15 @@ export async function openGateway({
   )
   const fronts = scope.use(new DisposedTogether())
   const mail = await openMail(config, knowledge, node, tls, ambient, fronts)
-  const listeners: { current: Listeners } = { current: { ...mail.listeners, overlay: overlay.listeners() } }
+  const chat = await openChat(config, knowledge, node, { tls, domain: marker.serviceDomain }, ambient, fronts)
+  const listeners: { current: Listeners } = {
+    current: { ...mail.listeners, ...chat.xmpp.listeners, overlay: overlay.listeners() },
+  }
   const metrics = gatewayMetrics(
     {
       ...mail,
+      ...chat,
+      logins: { ...mail.logins, ...chat.logins },
       version,
       paths,
       knowledge,
@@ -192,6 +198,31 @@ async function openMail(
   return { smtp, imap, logins: counts, listeners: { ...smtp.listeners, ...imap.listeners } }
 }
 
+interface Chat {
+  readonly xmpp: Xmpp
+  readonly logins: Readonly<Record<'xmpp', LoginCounts>>
+}
+
+async function openChat(
+  config: Config,
+  { store, logins, accounts, contacts, people, conversations, groupBook }: Knowledge,
+  { delivery: { chats, groups, files, signals } }: Node,
+  { tls, domain }: { readonly tls: TlsMaterial; readonly domain: string },
+  ambient: Ambient,
+  fronts: DisposedTogether,
+): Promise<Chat> {
+  const counts = { xmpp: newLoginCounts() }
+  const known = { store, accounts, contacts, people, conversations, groupBook, chats, groups, files, signals }
+  const xmpp = fronts.use(
+    await openXmpp(
+      { ...enabled('xmpp', config), ...enabled('xmpps', config) },
+      { ...known, logins: countedLogins(logins, counts.xmpp), tls, domain },
+      ambient,
+    ),
+  )
+  return { xmpp, logins: counts }
+}
+
 /**
  * The office's own certificate, where the configuration names one; SIGHUP reads it again. A service that has nothing to
  * read again takes no harm from a reload, but a terminal that closes ends what runs in it.
@@ -210,7 +241,7 @@ function certificateFiles(
 }
 
 /** The listener's section under its own name, or nothing when it is turned off. */
-function enabled<const Name extends 'smtp' | 'smtps' | 'imap' | 'imaps'>(
+function enabled<const Name extends 'smtp' | 'smtps' | 'imap' | 'imaps' | 'xmpp' | 'xmpps'>(
   name: Name,
   config: Config,
 ): { readonly [N in Name]?: { readonly host: string; readonly port: number } } {

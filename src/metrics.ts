@@ -5,6 +5,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Metric, Sample } from './adapters/http/metrics.ts'
 import type { Imap } from './adapters/imap/adapter.ts'
 import type { Smtp } from './adapters/smtp/adapter.ts'
+import type { Xmpp } from './adapters/xmpp/adapter.ts'
 import { Histogram } from './core/histogram.ts'
 import { usedBytes } from './core/store/tree-file.ts'
 import type { LoginCounts } from './counted-logins.ts'
@@ -27,7 +28,8 @@ export interface MetricSources {
   readonly node: Node
   readonly smtp: Smtp
   readonly imap: Imap
-  readonly logins: Readonly<Record<'smtp' | 'imap', LoginCounts>>
+  readonly xmpp: Xmpp
+  readonly logins: Readonly<Record<'smtp' | 'imap' | 'xmpp', LoginCounts>>
   readonly commits: Histogram
   /** Unix milliseconds. */
   readonly certificateNotAfterMs: () => number
@@ -138,16 +140,16 @@ function reachMetrics({ node: { overlay, delivery }, knowledge: { store } }: Met
   ]
 }
 
-function clientMetrics({ smtp, imap, logins }: MetricSources): readonly Metric[] {
+function clientMetrics({ smtp, imap, xmpp, logins }: MetricSources): readonly Metric[] {
   const { counts } = smtp
   return [
     counter('mycelium_smtp_accepted_total', 'Mails accepted from clients.', () => counts.accepted),
     counter('mycelium_smtp_accepted_bytes_total', 'Bytes of mails accepted from clients.', () => counts.acceptedBytes),
     counter('mycelium_smtp_refused_total', 'Mails refused after DATA.', () => counts.refused),
-    gauge('mycelium_client_connections', 'Connections of mail programs, open now.', () =>
-      by('protocol', { smtp: smtp.connections, imap: imap.connections }),
+    gauge('mycelium_client_connections', 'Connections of clients, open now.', () =>
+      by('protocol', { smtp: smtp.connections, imap: imap.connections, xmpp: xmpp.connections }),
     ),
-    counter('mycelium_logins_total', 'Logins of mail programs, by how they ended.', () =>
+    counter('mycelium_logins_total', 'Logins of clients, by how they ended.', () =>
       Object.entries(logins).flatMap(([protocol, { ok, wrong, throttled }]) =>
         Object.entries({ ok, wrong, throttled }).map(([result, value]) => ({ labels: { protocol, result }, value })),
       ),

@@ -88,9 +88,10 @@ export function clientSettings({ addresses, localName }: AccountView, listeners:
   const at = (endpoint: Endpoint | undefined): string =>
     endpoint === undefined ? '(off)' : `${clientHost(endpoint.host)} port ${endpoint.port}`
   return [
-    `Mail for ${addresses[0] ?? localName}: point your mail program at`,
+    `For ${addresses[0] ?? localName}: point your programs at`,
     `  IMAP  ${at(listeners.imap)} STARTTLS, or ${at(listeners.imaps)} TLS`,
     `  SMTP  ${at(listeners.smtp)} STARTTLS, or ${at(listeners.smtps)} TLS`,
+    `  XMPP  ${at(listeners.xmpp)} STARTTLS, or ${at(listeners.xmpps)} TLS`,
     `  user  ${localName}   password: an app password (password add)`,
   ].join('\n')
 }

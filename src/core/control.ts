@@ -479,6 +479,8 @@ export interface Listeners {
   readonly smtps?: Endpoint
   readonly imap?: Endpoint
   readonly imaps?: Endpoint
+  readonly xmpp?: Endpoint
+  readonly xmpps?: Endpoint
   readonly http?: Endpoint
   readonly https?: Endpoint
   /** Multiaddrs with /p2p. */

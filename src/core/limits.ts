@@ -440,6 +440,21 @@ export const limits = {
   imapBatchMessagesMin: 500, // RFC 10022 §3.1.3
   imapBatchesMessagesMax: 100_000, // RFC 10022 §3.1.5: in one batch range
 
+  // xmpp: streams and login
+  xmppStanzaBytesMax: 256 * 1024, // ours; RFC 6120 §13.12 asks for ≥ 10,000
+  xmppStanzaBeforeLoginBytesMax: 10 * 1024, // ours: the least that RFC 6120 §13.12 allows
+  xmppDepthMax: 64, // ours: elements inside each other in one stanza
+  xmppAttributesMax: 64, // ours: of one element, declarations of namespaces among them
+  xmppConnectionsMax: 4096, // ours: per listener
+  xmppConnectionsPerAddressMax: 100, // ours: beyond loopback
+  xmppClientsPerAccountMax: 64, // ours: those that wait to be resumed among them
+  xmppLoginMs: 60_000, // ours: from connection to a bound resource
+  xmppLoginFailuresMax: 5, // RFC 6120 §6.4.5: at least 2 and at most 5 retries
+  xmppStreamsMax: 8, // ours: streams on one connection: STARTTLS and login each begin a new one
+  xmppIdleMs: 10 * 60_000, // ours: silence after which a client is asked for a sign of life
+  xmppSignMs: 60_000, // ours: how long it may take to give one
+  xmppOutgoingBytesMax: 1024 * 1024, // ours: what waits for a client that does not read, then it is cut
+
   // SMTP submission
   smtpLineOctetsMax: 12_288 + 64, // RFC 4954 §4: AUTH with an initial response; RFC 5321 asks for 512
   smtpSkippedOctetsMax: 1024 * 1024, // ours: an endless line is read this far for a proper answer, then cut

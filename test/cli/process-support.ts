@@ -30,7 +30,9 @@ export async function gateway(args: readonly string[], stdin = ''): Promise<Outc
   return { code, ...collected() }
 }
 
-export type Listeners = Readonly<Record<'smtp' | 'smtps' | 'imap' | 'imaps' | 'http' | 'https', Endpoint>> & {
+export type Listeners = Readonly<
+  Record<'smtp' | 'smtps' | 'imap' | 'imaps' | 'xmpp' | 'xmpps' | 'http' | 'https', Endpoint>
+> & {
   readonly overlay: readonly string[]
 }
 

@@ -60,6 +60,8 @@ test('run: ready line, live verbs, a second one refused, a drained end on SIGTER
     'https',
     'imap',
     'imaps',
+    'xmpp',
+    'xmpps',
     'overlay',
     'smtp',
     'smtps',

@@ -25,7 +25,7 @@ const write = (name: string, text: string): string => {
 
 test('defaults are the documented ports on loopback', () => {
   const config = loadConfig({})
-  expect(listenerNames.map((name) => config[name].port)).toEqual([1025, 1465, 1143, 1993, 8008, 8443])
+  expect(listenerNames.map((name) => config[name].port)).toEqual([1025, 1465, 1143, 1993, 5222, 5223, 8008, 8443])
   expect(new Set(listenerNames.map((name) => config[name].host))).toEqual(new Set(['127.0.0.1']))
   expect(config.overlay.port).toBe(4001)
   expect(Object.isFrozen(config.imap)).toBe(true)

@@ -4,6 +4,7 @@
  */
 import type { Duplex } from 'node:stream'
 import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import { fromUtf8 } from '../../core/bytes.ts'
 import { MyceliumError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
@@ -18,6 +19,8 @@ export const remoteAddressOf = (socket: Socket): string => (socket.remoteAddress
 
 /** Queued replies are handed to the socket beyond this many bytes even if more may follow. */
 const handOverBytes = 16 * 1024
+/** RFC 9266 §2. */
+const channelBindingOctets = 32
 
 export class Channel {
   /** Address that the peer connects from: what failures are counted against. */
@@ -26,7 +29,7 @@ export class Channel {
   readonly #tls: TlsAcceptor | undefined
   readonly #socket: Socket
   #stream: Duplex
-  #isSecure = false
+  #secure: TLSSocket | undefined
   #outgoing: (string | Uint8Array)[] = []
   /** Characters of text count as one each: what matters is that there is a bound. */
   #outgoingBytes = 0
@@ -44,14 +47,14 @@ export class Channel {
 
   /** Inside TLS. */
   get isSecure(): boolean {
-    return this.#isSecure
+    return this.#secure !== undefined
   }
   /** Nobody else can listen in: TLS, or both ends on this machine. Passwords may travel. */
   get isPrivate(): boolean {
-    return this.#isSecure || isLoopback(this.remote)
+    return this.isSecure || isLoopback(this.remote)
   }
   get canStartTls(): boolean {
-    return this.#tls !== undefined && !this.#isSecure
+    return this.#tls !== undefined && !this.isSecure
   }
   /** Nothing more can be said to the peer. */
   get isClosed(): boolean {
@@ -62,12 +65,28 @@ export class Channel {
     return this.#stream.writableNeedDrain
   }
 
+  /** Bytes that the peer has not taken yet. */
+  get waitingBytes(): number {
+    return this.#outgoingBytes + this.#stream.writableLength
+  }
+  /** RFC 9266 `tls-exporter`; `undefined` where there is no TLS 1.3. */
+  channelBinding(): Uint8Array | undefined {
+    const secure = this.#secure
+    if (secure?.getProtocol() !== 'TLSv1.3') return undefined
+    return secure.exportKeyingMaterial(channelBindingOctets, 'EXPORTER-Channel-Binding', Buffer.alloc(0))
+  }
+
   /** Queues text (as UTF-8) or bytes, which the channel then owns; they leave when the reader next waits, or with `flush`. */
   send(data: string | Uint8Array): void {
     if (data.length === 0) return
     this.#outgoing.push(data)
     this.#outgoingBytes += data.length
     if (this.#outgoingBytes >= handOverBytes) this.#handOver()
+  }
+
+  /** Sends what is queued now rather than when the reader next waits. */
+  push(): void {
+    this.#handOver()
   }
 
   /** Sends what is queued and waits while the peer does not read. @throws `timeout`, `connection-closed` */
@@ -106,14 +125,14 @@ export class Channel {
    * @throws `malformed` (bytes before the handshake), `connection-closed`
    */
   async startTls(): Promise<void> {
-    if (this.#tls === undefined || this.#isSecure) throw new TypeError('startTls needs a plain channel with material')
+    if (this.#tls === undefined || this.isSecure) throw new TypeError('startTls needs a plain channel with material')
     await this.flush()
     this.reader.detach()
     if (this.reader.buffered > 0 || this.#socket.readableLength > 0) {
       throw new MyceliumError('malformed', { octets: this.reader.buffered })
     }
-    this.layer(await this.#tls.accept(this.#socket))
-    this.#isSecure = true
+    this.#secure = await this.#tls.accept(this.#socket)
+    this.layer(this.#secure)
   }
 
   /** From now on reads and writes go through `stream`, which stands on top of the present one. */

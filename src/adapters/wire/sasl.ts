@@ -1,11 +1,12 @@
 /**
  * Server sides of PLAIN (RFC 4616), LOGIN, SCRAM-SHA-1 (RFC 5802) and SCRAM-SHA-256 (RFC 7677), each written as the
- * dialogue it is: a generator that yields challenges, is given responses and returns the outcome. No channel binding:
- * the -PLUS names are not offered. How base64, initial responses and `*` look is the protocol's business.
+ * dialogue it is: a generator that yields challenges, is given responses and returns the outcome. The -PLUS names are
+ * for protocols that have a channel binding to give. How base64, initial responses and `*` look is the protocol's
+ * business.
  */
 import { createHash } from 'node:crypto'
 import type { Random } from '../../core/ambient.ts'
-import { equalConstantTime, fromBase64, fromUtf8, toBase64, toUtf8 } from '../../core/bytes.ts'
+import { concat, equalConstantTime, fromBase64, fromUtf8, toBase64, toUtf8 } from '../../core/bytes.ts'
 import type { Login, Logins, ScramChallenge, ScramHash } from '../../core/account/logins.ts'
 import { hmac } from '../../core/crypto/kdf.ts'
 import { limits } from '../../core/limits.ts'
@@ -16,8 +17,19 @@ export type SaslMechanism = (typeof saslMechanisms)[number]
 export const parseSaslMechanism = (name: string): SaslMechanism | undefined =>
   saslMechanisms.find((known) => known === name.toUpperCase())
 
+/** To be offered only where there is a channel binding. */
+export const boundSaslMechanisms = ['SCRAM-SHA-256-PLUS', 'SCRAM-SHA-1-PLUS'] as const
+export type BoundSaslMechanism = (typeof boundSaslMechanisms)[number]
+
+/** What both ends of a TLS connection know and nobody in between can make to be the same on two (RFC 5056). */
+export interface ChannelBinding {
+  readonly type: 'tls-exporter'
+  readonly data: Uint8Array
+}
+
 export type SaslOutcome =
-  | { readonly kind: 'success'; readonly login: Login }
+  /** `last`: what the server says along with it, where the protocol has a place for that. */
+  | { readonly kind: 'success'; readonly login: Login; readonly last?: Uint8Array }
   | { readonly kind: 'wrong-credentials' }
   /** Not a response of this mechanism. */
   | { readonly kind: 'malformed' }
@@ -27,6 +39,10 @@ export interface SaslServices {
   readonly random: Random
   /** Remote address: what failures are counted against. */
   readonly source: string
+  /** Where there is one, a client that has been made to believe otherwise is refused (RFC 5802 §6). */
+  readonly binding?: ChannelBinding | undefined
+  /** The protocol's word of success carries the mechanism's last one: it is then no challenge of its own. */
+  readonly lastWithSuccess?: boolean
 }
 
 /**
@@ -36,12 +52,14 @@ export interface SaslServices {
  */
 export type SaslExchange = AsyncGenerator<Uint8Array, SaslOutcome, Uint8Array>
 
-export const startSasl = (mechanism: SaslMechanism, services: SaslServices): SaslExchange =>
+export const startSasl = (mechanism: SaslMechanism | BoundSaslMechanism, services: SaslServices): SaslExchange =>
   exchanges[mechanism](services)
 
-const exchanges: Readonly<Record<SaslMechanism, (services: SaslServices) => SaslExchange>> = {
-  'SCRAM-SHA-256': (services) => scram('sha256', services),
-  'SCRAM-SHA-1': (services) => scram('sha1', services),
+const exchanges: Readonly<Record<SaslMechanism | BoundSaslMechanism, (services: SaslServices) => SaslExchange>> = {
+  'SCRAM-SHA-256-PLUS': (services) => scram('sha256', services, true),
+  'SCRAM-SHA-1-PLUS': (services) => scram('sha1', services, true),
+  'SCRAM-SHA-256': (services) => scram('sha256', services, false),
+  'SCRAM-SHA-1': (services) => scram('sha1', services, false),
   PLAIN: plain,
   LOGIN: login,
 }
@@ -75,45 +93,62 @@ async function byPassword({ logins, source }: SaslServices, user: string, given:
   return login === undefined ? wrongCredentials : { kind: 'success', login }
 }
 
-async function* scram(hash: ScramHash, { logins, random, source }: SaslServices): SaslExchange {
+async function* scram(
+  hash: ScramHash,
+  { logins, random, source, binding, lastWithSuccess = false }: SaslServices,
+  isBound: boolean,
+): SaslExchange {
   const first = parseClientFirst(yield nothing)
-  if (first === undefined) return malformed
+  if (first === undefined || !suits(first, binding, isBound)) return malformed
   const challenge = logins.scram(first.user, hash, source)
   const nonce = first.nonce + toBase64(random.bytes(18))
   const serverFirst = `r=${nonce},s=${toBase64(challenge.salt)},i=${challenge.iterations}`
 
   const final = parseClientFinal(yield fromUtf8(serverFirst))
   // `c` repeats the header of the first message, so that nobody in between can have removed channel binding.
-  if (final === undefined || final.nonce !== nonce || final.binding !== toBase64(fromUtf8(first.header))) {
-    return malformed
-  }
+  const bound = isBound ? binding!.data : nothing
+  if (final === undefined || final.nonce !== nonce) return malformed
+  const isOnThisChannel = final.binding === toBase64(concat(fromUtf8(first.header), bound))
+  if (!isOnThisChannel && !isBound) return malformed
   const signed = fromUtf8(`${first.bare},${serverFirst},${final.withoutProof}`)
-  const verifier = verifierOf(challenge, hash, signed, final.proof)
+  const found = verifierOf(challenge, hash, signed, final.proof)
+  const verifier = isOnThisChannel ? found : undefined
   logins.scramEnded(first.user, source, verifier !== undefined)
   if (verifier === undefined) return wrongCredentials
-  const answer = yield fromUtf8(`v=${toBase64(hmac(hash, verifier.serverKey, signed))}`)
+  const last = fromUtf8(`v=${toBase64(hmac(hash, verifier.serverKey, signed))}`)
+  if (lastWithSuccess) return { kind: 'success', login: verifier.login, last }
+  const answer = yield last
   return answer.length === 0 ? { kind: 'success', login: verifier.login } : malformed
+}
+
+/** RFC 5802 §6: `y` says that the client would have bound the channel had the server offered it. */
+function suits({ flag }: ClientFirst, binding: ChannelBinding | undefined, isBound: boolean): boolean {
+  if (isBound) return binding !== undefined && flag === `p=${binding.type}`
+  return flag === 'n' || (flag === 'y' && binding === undefined)
 }
 
 interface ClientFirst {
   /** GS2 header, as sent. */
   readonly header: string
+  /** `n`, `y`, or `p=` and the channel binding that it uses. */
+  readonly flag: string
   /** The rest, as sent. */
   readonly bare: string
   readonly user: string
   readonly nonce: string
 }
 
-/** `n,a=authzid,n=user,r=nonce`; `undefined` also for the extensions and the channel binding that we do not offer. */
+/** `n,a=authzid,n=user,r=nonce`; `undefined` also for the extensions that we do not offer. */
 function parseClientFirst(message: Uint8Array): ClientFirst | undefined {
   const text = toUtf8(message)
-  const parts = text === undefined ? null : /^([ny],(?:a=([^,]+))?,)(n=([^,]+),r=([^,]+)(?:,[^,]+)*)$/s.exec(text)
+  const parts =
+    text === undefined ? null : /^(([ny]|p=[-.\dA-Za-z]+),(?:a=([^,]+))?,)(n=([^,]+),r=([^,]+)(?:,[^,]+)*)$/s.exec(text)
   if (parts === null) return undefined
-  const user = saslName(parts[4]!)
-  const authorization = parts[2] === undefined ? user : saslName(parts[2])
-  const nonce = parts[5]!
+  const user = saslName(parts[5]!)
+  const authorization = parts[3] === undefined ? user : saslName(parts[3])
+  const nonce = parts[6]!
   if (user === undefined || authorization !== user || !isNonce(nonce)) return undefined
-  return { header: parts[1]!, bare: parts[3]!, user, nonce }
+  return { header: parts[1]!, flag: parts[2]!, bare: parts[4]!, user, nonce }
 }
 
 interface ClientFinal {

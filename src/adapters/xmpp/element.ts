@@ -101,4 +101,4 @@ const entities: Readonly<Record<string, string>> = {
   '\r': '&#13;',
 }
 
-const escaped = (text: string): string => text.replace(unwritable, '').replace(special, (one) => entities[one]!)
+export const escaped = (text: string): string => text.replace(unwritable, '').replace(special, (one) => entities[one]!)

@@ -29,6 +29,8 @@ export interface Transport {
   readonly waitingBytes: number
   /** @throws StreamError for what is no such stream; `timeout`, `connection-closed`, `shutting-down` */
   next(bounds: ReadBounds): Promise<StreamEvent>
+  /** What the peer sends from now on is a new stream, as after login (RFC 6120 §4.3.3): its header comes next. */
+  restart(): void
   /** Begins our direction of the stream, each time that the peer does. */
   open(attrs: { readonly from: string; readonly id: string; readonly to?: string | undefined }): void
   send(element: Element): void
