@@ -104,6 +104,20 @@ export const limits = {
   xmppCallAnswerMs: 30_000, // ours: how long a contact's program may take to answer an iq
   xmppCallAsksMax: 1000, // ours: iqs of calls that wait for their answer, over all accounts
   xmppCallsBegunMax: 1000, // ours: calls that were noted in their conversation, remembered so that none is twice
+  wireDialMs: 10_000, // ours: until a server that the gateway connects to has answered
+  componentStanzaBytesMax: 512 * 1024, // ours: what servers pass on; Prosody lets other servers send so much
+  componentIdleMs: 60_000, // ours: then the server is asked whether it is there
+  componentHandshakeMs: 15_000, // ours
+  componentRetryMsMin: 1_000, // ours: after the connection was lost
+  componentRetryMsMax: 60_000, // ours
+  componentBatch: 50, // ours: messages that a server is given before it is asked whether it has them
+  componentAnswerMs: 30_000, // ours: how long a server may take to answer
+  componentAsksMax: 1000, // ours: iqs on their way in one direction
+  componentWaitingMax: 1000, // ours: stanzas of a server that wait to be handled
+  componentUsersMax: 1000, // ours
+  componentAskedMax: 10_000, // ours: contacts of one user
+  xmppJidOctetsMax: 3 * 1023 + 2, // RFC 7622 §3.1
+  componentEchoesMax: 1000, // ours: privileged messages that will come back
   xmppCommandMs: 15 * 60_000, // ours: how long a person may take over a form
   xmppCommandsMax: 1000, // ours: forms that wait, over all accounts
   xmppCommandStepMs: 25_000, // ours: programs give up an iq after 30 s or later

@@ -85,8 +85,14 @@ class Calls implements Feature {
     ]
   }
 
-  disclose(to: Jid, { kind }: Stanza['toNamed']): { readonly features: readonly string[] } | undefined {
-    return kind === 'person' && to.resource !== '' ? { features: callFeatures } : undefined
+  /** Of a contact as a whole: with one resource for all of its programs, presence says the same (XEP-0115). */
+  disclose(
+    _to: Jid,
+    { kind }: Stanza['toNamed'],
+    _client: Client | undefined,
+    node: string | undefined,
+  ): { readonly features: readonly string[] } | undefined {
+    return kind === 'person' && node === undefined ? { features: callFeatures } : undefined
   }
 
   async message(message: Stanza): Promise<'done' | 'next'> {
