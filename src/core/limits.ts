@@ -123,6 +123,23 @@ export const limits = {
   xmppCommandStepMs: 25_000, // ours: programs give up an iq after 30 s or later
   xmlTextDepthMax: 64, // ours: of an element that another gateway sent
   xmlTextAttributesMax: 64, // ours
+  // xmpp: contacts, presence and what is kept for programs
+  xmppNameOctetsMax: 1024, // ours: of an element, an attribute or a namespace that is kept
+  xmppKeptElementBytesMax: 160 * 1024, // ours: one element that is kept: a picture of 96 KB as base64
+  xmppKeptDepthMax: 32, // ours: elements in elements that are kept
+  xmppNodesMax: 200, // ours: of personal events, of one account; OMEMO has one for each program
+  xmppNodeItemsMax: 1000, // ours: of one node; bookmarks have one for each room
+  xmppItemsBytesMax: 16 * 1024 * 1024, // ours: of all nodes of an account
+  xmppPrivateMax: 100, // ours: elements of XEP-0049
+  xmppRosterItemsMax: 10_000, // ours: told at once; the stanza would be larger than programs take
+  xmppRosterGroupsMax: 16, // ours: of one contact
+  xmppRosterGroupOctetsMax: 256, // ours
+  xmppBlockedMax: 1000, // ours: JIDs of nobody known
+  xmppPushMax: 32, // ours: programs that asked to be woken
+  xmppCapsKept: 1000, // ours: verified capabilities of programs
+  xmppLastItemsMax: 1000, // ours: notifications that one presence brings
+  xmppPresencesMax: 2000, // ours: contacts whose presence one program is told at first
+  xmppDirectedMax: 500, // ours: JIDs that one program has sent its presence to
 
   // HTTP for local programs
   httpHeaderBytesMax: 16 * 1024, // ours

@@ -57,6 +57,7 @@ export interface Identity {
   readonly category: string
   readonly type: string
   readonly name?: string
+  readonly lang?: string
 }
 
 /** What disco#info says of an address (XEP-0030), by this part. */
@@ -69,8 +70,11 @@ export interface Disclosed {
 
 export interface Feature {
   readonly iq?: readonly IqHandler[]
-  /** What it adds to disco#info of an address; `node` is undefined without one. */
-  disclose?(to: Jid, named: Named, client: Client, node: string | undefined): Disclosed | undefined
+  /**
+   * What it adds to disco#info of an address; `node` is undefined without one, and with one it says something only of nodes
+   * that it knows, with an identity. `client` is undefined where it is said to no particular one (XEP-0115).
+   */
+  disclose?(to: Jid, named: Named, client: Client | undefined, node: string | undefined): Disclosed | undefined
   /** Items that it adds to disco#items. */
   items?(to: Jid, named: Named, client: Client, node: string | undefined): readonly Element[]
   /** Each message of a client, in turn, until one says that it is done. @throws StanzaError */
@@ -81,6 +85,8 @@ export interface Feature {
   result?(answer: Stanza): 'done' | 'next'
   /** A client has bound its resource, before anything else reaches it. */
   bound?(client: Client): void
+  /** It has sent its first presence, or the first one after `unavailable` (RFC 6121 §4.2), and heard who else is there. */
+  available?(client: Client): void
   /** It is gone for good: not waiting to be resumed. */
   gone?(client: Client): void
   [Symbol.dispose]?(): void

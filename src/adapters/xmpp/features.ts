@@ -4,6 +4,42 @@ import { calls } from './xep/calls/calls.ts'
 import { carbons } from './xep/carbons.ts'
 import { chats } from './xep/chats.ts'
 import { commands } from './xep/commands/commands.ts'
+import { blocking } from './xep/blocking.ts'
+import { bookmarks } from './xep/bookmarks.ts'
+import { disco } from './xep/disco.ts'
+import { entityTime } from './xep/entity-time.ts'
+import { interests } from './xep/interests.ts'
+import { lastActivity } from './xep/last-activity.ts'
+import { pep } from './xep/pep/requests.ts'
 import { ping } from './xep/ping.ts'
+import { presence } from './xep/presence.ts'
+import { privateStorage } from './xep/private-storage.ts'
+import { push } from './xep/push.ts'
+import { registration } from './xep/registration.ts'
+import { roster } from './xep/roster.ts'
+import { subscriptions } from './xep/subscriptions.ts'
+import { vcard } from './xep/vcard.ts'
+import { version } from './xep/version.ts'
 
-export const featureMakers: readonly ((server: Server) => Feature)[] = [ping, calls, carbons, chats, commands]
+export const featureMakers: readonly ((server: Server) => Feature)[] = [
+  disco,
+  ping,
+  version,
+  entityTime,
+  lastActivity,
+  registration,
+  roster,
+  subscriptions,
+  interests,
+  presence,
+  pep,
+  vcard,
+  bookmarks,
+  privateStorage,
+  blocking,
+  push,
+  calls,
+  carbons,
+  chats,
+  commands,
+]

@@ -19,6 +19,12 @@ export type Named =
   | { readonly kind: 'room'; readonly group: GroupId }
   | { readonly kind: 'unknown' }
 
+/** Of people whose address leads nowhere: with their identity before it. */
+const namelessDomain = 'identity.invalid'
+
+/** Resource of the presence that the gateway shows for a contact. */
+export const contactResource = 'mycelium'
+
 export class Names {
   readonly #services: XmppServices
 
@@ -41,10 +47,16 @@ export class Names {
     return { local: escapeLocal(localName), domain: this.server, resource: '' }
   }
 
-  /** Of anybody whom the account knows. */
+  /** Of anybody whom the account knows. An address that leads to somebody else, or to nobody for sure, names nobody here. */
   person(account: Identity, identity: Identity): Jid {
-    if (identity === account || this.#services.accounts.has(identity)) return this.own(identity)
-    return jidOfAddress(this.#services.people.addressOf(account, identity))
+    const { accounts, contacts } = this.#services
+    if (identity === account || accounts.has(identity)) return this.own(identity)
+    const leadsHere = ({ address }: { readonly address: Address }): boolean => {
+      const found = contacts.resolve(account, address)
+      return 'identity' in found && found.identity === identity && accounts.byUser(address) === undefined
+    }
+    const address = contacts.byIdentity(account, identity)?.addresses.find(leadsHere)?.address
+    return address === undefined ? { local: identity, domain: namelessDomain, resource: '' } : jidOfAddress(address)
   }
 
   room = (group: GroupId): Jid => ({ local: group, domain: this.rooms, resource: '' })
@@ -57,6 +69,10 @@ export class Names {
       return /^[\da-f]{64}$/.test(local) ? { kind: 'room', group: local as GroupId } : { kind: 'unknown' }
     }
     const { accounts, contacts } = this.#services
+    if (domain === namelessDomain) {
+      const nameless = contacts.byIdentity(account, local as Identity)
+      return nameless === undefined ? { kind: 'unknown' } : { kind: 'person', identity: nameless.identity }
+    }
     const address = parseAddress(`${unescapeLocal(local)}@${domain}`)
     const user = domain === this.server ? unescapeLocal(local) : address
     const here = user === undefined ? undefined : accounts.byUser(user)

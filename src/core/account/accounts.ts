@@ -89,6 +89,7 @@ const ownTables = [
   tables.folders,
   tables.replicas,
   tables.sharedContacts,
+  tables.xmppKept,
 ]
 
 /** An account that lives on other devices already, as one of them handed it over. */

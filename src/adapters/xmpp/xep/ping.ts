@@ -5,5 +5,6 @@ const ns = 'urn:xmpp:ping'
 
 export const ping = (): Feature => ({
   iq: [{ payload: `ping ${ns}`, type: 'get', at: ['server', 'self', 'rooms', 'uploads'], answer: () => undefined }],
-  disclose: (_to, { kind }) => (kind === 'server' || kind === 'self' ? { features: [ns] } : undefined),
+  disclose: (_to, { kind }, _client, node) =>
+    node === undefined && (kind === 'server' || kind === 'self') ? { features: [ns] } : undefined,
 })

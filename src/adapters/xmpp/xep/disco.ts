@@ -1,0 +1,168 @@
+/**
+ * XEP-0030: what the server, its domains, the own account and contacts are and can do, gathered from all parts; and XEP-0115,
+ * by which programs need not ask.
+ */
+import { sha1 } from '../../../core/crypto/kdf.ts'
+import { fromUtf8, toBase64 } from '../../../core/bytes.ts'
+import type { Client } from '../client.ts'
+import { childText, childrenNamed, type Element, el, textOf } from '../element.ts'
+import type { Disclosed, Feature, Identity, Iq, Server } from '../feature.ts'
+import type { Jid } from '../jid.ts'
+import type { Named } from '../names.ts'
+import { StanzaError } from '../stanza-error.ts'
+
+const infoNs = 'http://jabber.org/protocol/disco#info'
+const itemsNs = 'http://jabber.org/protocol/disco#items'
+export const capsNs = 'http://jabber.org/protocol/caps'
+export const formNs = 'jabber:x:data'
+/** XEP-0115 `node`: names the program, as a URI. */
+export const capsNode = 'urn:mycelium:gateway'
+
+const everywhere = ['server', 'rooms', 'uploads', 'self', 'person', 'room'] as const
+
+export const disco = (server: Server): Feature => ({
+  iq: [
+    {
+      payload: `query ${infoNs}`,
+      type: 'get',
+      at: everywhere,
+      full: true,
+      answer: (iq) => answerInfo(server, iq),
+    },
+    { payload: `query ${itemsNs}`, type: 'get', at: everywhere, full: true, answer: (iq) => answerItems(server, iq) },
+  ],
+  disclose(_to, { kind }, _client, node) {
+    if (node !== undefined) return undefined
+    const features = [infoNs, itemsNs]
+    if (kind === 'server')
+      return {
+        identities: [{ category: 'server', type: 'im', name: 'Mycelium' }],
+        features: [...features, capsNs, `${capsNs}#optimize`],
+      }
+    if (kind === 'self') return { identities: [{ category: 'account', type: 'registered' }], features }
+    if (kind === 'person') return { identities: [{ category: 'account', type: 'registered' }], features }
+    return kind === 'rooms' || kind === 'uploads' ? { features } : undefined
+  },
+  items(_to, { kind }) {
+    if (kind !== 'server') return []
+    const { rooms, uploads } = server.names
+    const isThere = (domain: string, named: Named): boolean =>
+      server.features.some(({ disclose }) => {
+        const said = disclose?.({ local: '', domain, resource: '' }, named, undefined, undefined)
+        return said?.identities !== undefined
+      })
+    return [
+      isThere(rooms, { kind: 'rooms' }) ? itemOf(rooms, 'Groups') : undefined,
+      isThere(uploads, { kind: 'uploads' }) ? itemOf(uploads, 'Files') : undefined,
+    ].filter((item) => item !== undefined)
+  },
+})
+
+const itemOf = (jid: string, name: string): Element => el(`item ${itemsNs}`, { jid, name })
+
+/** All that parts say of an address. With a node only those count that know the node: they name an identity. */
+export function disclosedOf(
+  { features }: Pick<Server, 'features'>,
+  to: Jid,
+  named: Named,
+  client: Client | undefined,
+  node?: string,
+): Disclosed | undefined {
+  const said = features
+    .flatMap(({ disclose }) => disclose?.(to, named, client, node) ?? [])
+    .filter(({ identities }) => node === undefined || identities !== undefined)
+  const identities = said.flatMap((one) => one.identities ?? [])
+  if (identities.length === 0) return undefined
+  return {
+    identities,
+    features: [...new Set(said.flatMap((one) => one.features ?? []))].toSorted(byCodePoint),
+    forms: said.flatMap((one) => one.forms ?? []),
+  }
+}
+
+const infoOf = ({ identities = [], features = [], forms = [] }: Disclosed): readonly Element[] => [
+  ...identities.map(({ category, type, name }) => el(`identity ${infoNs}`, { category, type, name })),
+  ...features.map((name) => el(`feature ${infoNs}`, { var: name })),
+  ...forms,
+]
+
+function answerInfo(server: Server, { client, to, toNamed, payload }: Iq): Element {
+  const { node } = payload.attrs
+  // XEP-0115 §6.2: what the server's own capabilities name is asked for like this
+  const asked = node?.startsWith(`${capsNode}#`) === true ? undefined : node
+  const disclosed = disclosedOf(server, to, toNamed, client, asked)
+  if (disclosed === undefined) throw new StanzaError('item-not-found')
+  return el(`query ${infoNs}`, { node }, infoOf(disclosed))
+}
+
+function answerItems({ features }: Server, { client, to, toNamed, payload }: Iq): Element {
+  const { node } = payload.attrs
+  const items = features.flatMap((feature) => feature.items?.(to, toNamed, client, node) ?? [])
+  if (node !== undefined && items.length === 0) throw new StanzaError('item-not-found')
+  return el(`query ${itemsNs}`, { node }, items)
+}
+
+/** XEP-0115 `<c/>` for an address: of the server in the features of a stream, of a contact in its presence. */
+export function capsOf(server: Pick<Server, 'features'>, to: Jid, named: Named): Element | undefined {
+  const disclosed = disclosedOf(server, to, named, undefined)
+  if (disclosed === undefined) return undefined
+  return el(`c ${capsNs}`, { hash: 'sha-1', node: capsNode, ver: verificationOf(disclosed) })
+}
+
+/** For the features of a stream (XEP-0115 §6.3). */
+export const streamCaps = (server: Server): Element | undefined =>
+  capsOf(server, { local: '', domain: server.names.server, resource: '' }, { kind: 'server' })
+
+/** XEP-0115 §5.1: of what, in its order. */
+export function verificationOf({ identities = [], features = [], forms = [] }: Disclosed): string {
+  const parts = [
+    ...identities.map(({ category, type, lang, name }) => `${category}/${type}/${lang ?? ''}/${name ?? ''}`),
+  ].toSorted(byCodePoint)
+  const said = [...parts, ...features.toSorted(byCodePoint), ...forms.map(formText).toSorted(byCodePoint)]
+  return toBase64(sha1(fromUtf8(said.map((part) => `${part}<`).join(''))))
+}
+
+/** Without the `<` at its end, which comes between everything. */
+function formText(form: Element): string {
+  const fields = childrenNamed(form, 'field').map((field) => ({
+    name: field.attrs.var ?? '',
+    values: childrenNamed(field, 'value').map(textOf).toSorted(byCodePoint),
+  }))
+  const type = fields.find(({ name }) => name === 'FORM_TYPE')?.values[0] ?? ''
+  const others = fields.filter(({ name }) => name !== 'FORM_TYPE').toSorted((a, b) => byCodePoint(a.name, b.name))
+  return [type, ...others.flatMap(({ name, values }) => [name, ...values])].join('<')
+}
+
+/** RFC 4790 `i;octet`. */
+export const byCodePoint = (a: string, b: string): number => Buffer.compare(fromUtf8(a), fromUtf8(b))
+
+/** What a program says of itself in answer to disco#info. */
+export function readInfo(query: Element): Disclosed {
+  return {
+    identities: childrenNamed(query, 'identity').map(({ attrs }): Identity => {
+      const { category = '', type = '', name, 'xml:lang': lang } = attrs
+      return { category, type, ...(name === undefined ? {} : { name }), ...(lang === undefined ? {} : { lang }) }
+    }),
+    features: childrenNamed(query, 'feature').flatMap(({ attrs }) => attrs.var ?? []),
+    forms: childrenNamed(query, `x ${formNs}`),
+  }
+}
+
+/** XEP-0128: a form of facts. */
+export const factsForm = (type: string, facts: Readonly<Record<string, string>>): Element =>
+  el(
+    `x ${formNs}`,
+    { type: 'result' },
+    el(`field ${formNs}`, { var: 'FORM_TYPE', type: 'hidden' }, el(`value ${formNs}`, {}, type)),
+    Object.entries(facts).map(([name, value]) =>
+      el(`field ${formNs}`, { var: name }, el(`value ${formNs}`, {}, value)),
+    ),
+  )
+
+/** Value of a field of a form; `undefined` where there is none. */
+export const fieldOf = (form: Element, name: string): string | undefined => {
+  const field = childrenNamed(form, 'field').find(({ attrs }) => attrs.var === name)
+  return field === undefined ? undefined : childText(field, 'value')
+}
+
+export const queryNs = { info: infoNs, items: itemsNs }

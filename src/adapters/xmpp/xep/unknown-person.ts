@@ -1,0 +1,9 @@
+/** What is said of an address that nobody here knows. */
+import { StanzaError } from '../stanza-error.ts'
+
+/** @returns with the remedy in words */
+export const unknownPerson = (jid: string): StanzaError =>
+  new StanzaError(
+    'item-not-found',
+    `Nobody is known here by ${jid}. Exchange an invitation: "mycelium-gateway invite create" makes a link for them, and "mycelium-gateway invite accept" takes theirs.`,
+  )
