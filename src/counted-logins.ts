@@ -32,6 +32,7 @@ export function countedLogins(logins: Logins, counts: LoginCounts): Logins {
       counts[success ? 'ok' : 'wrong'] += 1
       logins.scramEnded(user, source, success)
     },
+    isGood: (login) => logins.isGood(login),
     watch: (login, ended) => logins.watch(login, ended),
   }
 }

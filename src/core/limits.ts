@@ -484,7 +484,22 @@ export const limits = {
   xmppStreamsMax: 8, // ours: streams on one connection: STARTTLS and login each begin a new one
   xmppIdleMs: 10 * 60_000, // ours: silence after which a client is asked for a sign of life
   xmppSignMs: 60_000, // ours: how long it may take to give one
-  xmppOutgoingBytesMax: 1024 * 1024, // ours: what waits for a client that does not read, then it is cut
+  xmppOutgoingBytesMax: 4 * 1024 * 1024, // ours: what waits for a client that does not read, then it is cut
+  xmppOutgoingBytesAtOnce: 128 * 1024, // ours: handed to the system for a client that acknowledges, the rest waits here
+  xmppFullPauseMs: 100, // ours: between two looks at a transport that does not say when there is room
+  xmppUnacknowledgedMax: 10_000, // ours: stanzas that a client has not acknowledged, then its stream is over
+  xmppUnacknowledgedBytesMax: 16 * 1024 * 1024, // ours: the same, in bytes
+  xmppResumeMs: 10 * 60_000, // ours: how long a client with a lost connection is expected
+  xmppResumeAfterStartMs: 60 * 60_000, // ours: the same where the gateway has started since
+  xmppStreamKeptMs: 24 * 3600_000, // ours: how long it is remembered what was handled of a stream that is over
+  xmppLostStreamsPerAccountMax: 16, // ours: clients of one account that wait to be resumed
+  xmppStreamRowsPerAccountMax: 256, // ours: streams of one account that are remembered, the ones that are over among them
+  xmppSweepMs: 15_000, // ours
+  xmppHeldPresencesMax: 500, // ours: kept back while a client is inactive (XEP-0352)
+  xmppTokenMs: 14 * 24 * 3600_000, // ours: how long a token of XEP-0484 is good
+  xmppTokenFreshMs: 24 * 3600_000, // ours: an older one is replaced when it is used
+  xmppTokensPerAccountMax: 64, // ours
+  xmppUserAgentOctetsMax: 256, // ours: id of a program (XEP-0388)
 
   // SMTP submission
   smtpLineOctetsMax: 12_288 + 64, // RFC 4954 §4: AUTH with an initial response; RFC 5321 asks for 512

@@ -3,9 +3,13 @@ import type { Ambient } from '../../core/ambient.ts'
 import { DisposedTogether } from '../../core/disposal.ts'
 import { limits } from '../../core/limits.ts'
 import { type Listener, openListener } from '../wire/listener.ts'
-import { serveStream, type StreamContext } from './connection.ts'
+import { Turns } from '../wire/turns.ts'
+import { serveStream } from './connection.ts'
+import { Tokens } from './login/tokens.ts'
 import { openServer, type XmppServer } from './server.ts'
 import type { XmppServices } from './services.ts'
+import { Sessions } from './sessions.ts'
+import type { StreamContext } from './stream-context.ts'
 import { TcpTransport, tcpProtocols } from './tcp-transport.ts'
 import type { Transport } from './transport.ts'
 
@@ -38,7 +42,14 @@ export interface Xmpp extends AsyncDisposable {
 export async function openXmpp(config: XmppConfig, services: XmppServices, ambient: Ambient): Promise<Xmpp> {
   await using parts = new AsyncDisposableStack()
   const server = parts.use(openServer(services, ambient))
-  const context: StreamContext = { server, ambient }
+  const { store, logins } = services
+  const context: StreamContext = {
+    server,
+    ambient,
+    sessions: parts.use(new Sessions(server, ambient)),
+    tokens: new Tokens(store, ambient, logins),
+    turns: new Turns(),
+  }
   const serve = async (transport: Transport): Promise<void> => await serveStream(transport, context)
   const fronts = parts.use(new DisposedTogether())
   const open = async (name: 'xmpp' | 'xmpps'): Promise<Listener | undefined> => {

@@ -32,6 +32,13 @@ export interface ClientState {
   presence: Element | undefined
   /** Of that presence. */
   priority: number
+  /**
+   * Number in the account's feed up to which it was given what came; set in the same go as that is sent, before it. A
+   * client that is resumed after the gateway has started again is bound anew with it: the rest is then to be sent.
+   */
+  upTo: number | undefined
+  /** What else parts must know of it when it is resumed after a start, each under a name of its own. */
+  notes: Readonly<Record<string, string>>
 }
 
 export const newClientState = (): ClientState => ({
@@ -40,4 +47,6 @@ export const newClientState = (): ClientState => ({
   wantsRoster: false,
   presence: undefined,
   priority: 0,
+  upTo: undefined,
+  notes: {},
 })

@@ -1,30 +1,24 @@
 /**
- * One client's connection: reads what it says, answers what belongs to the stream itself (RFC 6120 §4–7), and hands
- * stanzas to the parts that answer them. The same over every transport.
+ * One client's connection: reads what it says, answers what belongs to the stream itself (RFC 6120 §4), and hands stanzas
+ * to the parts that answer them. The same over every transport.
  */
-import type { Ambient } from '../../core/ambient.ts'
-import { toBase64, toBase64Url } from '../../core/bytes.ts'
-import type { Login } from '../../core/account/logins.ts'
+import type { WriteTx } from '../../core/store/store.ts'
+import { toBase64Url } from '../../core/bytes.ts'
 import { hasCode, MyceliumError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
-import { Authentication, channelBindings, mechanismsOver, saslText, type SaslStep } from './authentication.ts'
-import { child, childText, clientNs, elements, type Element, el, streamNs } from './element.ts'
-import { fullOf, parseJid, withResource } from './jid.ts'
+import { clientNs, type Element, el, streamNs } from './element.ts'
+import { fullOf, parseJid } from './jid.ts'
+import { LoginDialogue, type LoggedIn } from './login/dialogue.ts'
+import { isSessionRequest, startTlsFeature, streamFeatures, tlsNs } from './stream-features.ts'
+import { answerManagement, failedResumption, resumeOf } from './resumption/nonzas.ts'
+import { managementNs } from './resumption/management.ts'
 import { resultOf, routeStanza } from './router.ts'
-import type { XmppServer } from './server.ts'
-import { Session } from './session.ts'
+import { csiNs } from './login/sasl2.ts'
+import type { Session } from './session.ts'
+import { bindRequest, bound } from './binding.ts'
 import { errorReply, StanzaError } from './stanza-error.ts'
-import { StreamError, type Transport } from './transport.ts'
-
-const tlsNs = 'urn:ietf:params:xml:ns:xmpp-tls'
-const saslNs = 'urn:ietf:params:xml:ns:xmpp-sasl'
-const bindNs = 'urn:ietf:params:xml:ns:xmpp-bind'
-const sessionNs = 'urn:ietf:params:xml:ns:xmpp-session'
-
-export interface StreamContext {
-  readonly server: XmppServer
-  readonly ambient: Ambient
-}
+import type { StreamContext } from './stream-context.ts'
+import { StreamError, type StreamEvent, type Transport } from './transport.ts'
 
 /** Resolves when the connection is done. @throws what ends it early, for the listener to log */
 export async function serveStream(transport: Transport, context: StreamContext): Promise<void> {
@@ -33,14 +27,16 @@ export async function serveStream(transport: Transport, context: StreamContext):
   const guest = setTimeout(() => {
     if (!connection.isBound) transport.destroy()
   }, limits.xmppLoginMs + limits.lingerMs)
+  let isFarewell = false
   try {
-    await connection.converse()
+    isFarewell = await connection.converse()
     await transport.end()
   } catch (error) {
+    isFarewell = isFinal(error)
     await connection.sayGoodbye(error)
   } finally {
     clearTimeout(guest)
-    connection.close()
+    connection.close(isFarewell)
   }
 }
 
@@ -48,10 +44,9 @@ class Connection {
   readonly #transport: Transport
   readonly #context: StreamContext
   readonly #startedMs = performance.now()
-  #authentication: Authentication
-  #login: Login | undefined
+  readonly #dialogue: LoginDialogue
+  #loggedIn: LoggedIn | undefined
   #session: Session | undefined
-  #failures = 0
   #streams = 0
   /** It was asked for a sign of life and has not given one. */
   #isAsked = false
@@ -60,33 +55,39 @@ class Connection {
   constructor(transport: Transport, context: StreamContext) {
     this.#transport = transport
     this.#context = context
-    this.#authentication = this.#newAuthentication()
+    this.#dialogue = new LoginDialogue(transport, context)
   }
 
   get isBound(): boolean {
     return this.#session !== undefined
   }
-
   get #domain(): string {
     return this.#context.server.names.server
   }
 
-  async converse(): Promise<void> {
+  /** @returns whether the client has said good-bye */
+  async converse(): Promise<boolean> {
     for (;;) {
       const event = await this.#next()
       if (event === undefined) continue
       this.#isAsked = false
-      if (event.kind === 'end') return
+      if (event.kind === 'end') return event.isOrderly
+      // another connection has taken the client over
+      if (this.#session?.isOn(this.#transport) === false) return false
       if (event.kind === 'open') this.#openStream(event.header)
-      else if (event.element.ns === streamNs) return
+      else if (event.element.ns === streamNs) return false
       else await this.#answer(event.element)
+      const turn = this.#context.turns.giveWay()
+      if (turn !== undefined) await turn
     }
   }
 
   /** `undefined` where nothing came, and the client was asked whether it is there. */
-  async #next(): Promise<Awaited<ReturnType<Transport['next']>> | undefined> {
-    const stanzaBytesMax = this.#login === undefined ? limits.xmppStanzaBeforeLoginBytesMax : limits.xmppStanzaBytesMax
-    if (this.#session === undefined) {
+  async #next(): Promise<StreamEvent | undefined> {
+    const session = this.#session
+    const stanzaBytesMax =
+      this.#loggedIn === undefined ? limits.xmppStanzaBeforeLoginBytesMax : limits.xmppStanzaBytesMax
+    if (session === undefined) {
       const leftMs = Math.max(1, this.#startedMs + limits.xmppLoginMs - performance.now())
       return await this.#transport.next({ stanzaBytesMax, idleMs: leftMs })
     }
@@ -96,14 +97,18 @@ class Connection {
     } catch (error) {
       if (!hasCode(error, 'timeout') || this.#isAsked) throw error
       this.#isAsked = true
-      this.#askForSign(this.#session)
+      this.#askForSign(session)
       return undefined
     }
   }
 
   #askForSign(session: Session): void {
-    const id = `alive-${this.#randomId()}`
-    session.send(el('iq', { type: 'get', id, from: this.#domain, to: fullOf(session.jid) }, el('ping urn:xmpp:ping')))
+    if (session.management !== undefined) {
+      session.management.ask()
+      return
+    }
+    const attrs = { type: 'get', id: `alive-${this.#randomId()}`, from: this.#domain, to: fullOf(session.jid) }
+    session.send(el('iq', attrs, el('ping urn:xmpp:ping')))
   }
 
   /** RFC 6120 §4.7. */
@@ -121,125 +126,98 @@ class Connection {
 
   /** RFC 6120 §4.3.2. */
   #features(): Element {
-    const transport = this.#transport
-    if (this.#login !== undefined) {
-      return el(
-        `features ${streamNs}`,
-        {},
-        el(`bind ${bindNs}`),
-        el(`session ${sessionNs}`, {}, el(`optional ${sessionNs}`)),
-      )
-    }
-    const mechanisms = mechanismsOver(transport)
-    return el(
-      `features ${streamNs}`,
-      {},
-      transport.canStartTls
-        ? el(`starttls ${tlsNs}`, {}, mechanisms.length === 0 ? el(`required ${tlsNs}`) : undefined)
-        : undefined,
-      mechanisms.length === 0
-        ? undefined
-        : el(`mechanisms ${saslNs}`, {}, ...mechanisms.map((name) => el(`mechanism ${saslNs}`, {}, name))),
-      channelBindings(transport),
-    )
+    if (this.#loggedIn !== undefined) return streamFeatures(this.#context.server, this.#session === undefined)
+    const offered = this.#dialogue.features()
+    return el(`features ${streamNs}`, {}, startTlsFeature(this.#transport, offered.length === 0), ...offered)
   }
 
   async #answer(element: Element): Promise<void> {
     if (this.#streams === 0) throw new StreamError('not-well-formed')
-    const session = this.#session
     if (element.ns === tlsNs && element.name === 'starttls') return await this.#startTls()
-    if (element.ns === saslNs && this.#login === undefined) return await this.#saslStep(element)
-    if (this.#login === undefined) throw new StreamError('not-authorized')
-    if (element.ns !== clientNs) throw new StreamError('unsupported-stanza-type')
-    if (session === undefined) return this.#bindStep(this.#login, element)
-    if (isSessionRequest(element)) return session.send(resultOf(element, undefined))
-    await routeStanza(this.#context.server, session, element)
+    if (this.#loggedIn === undefined) return await this.#login(element)
+    const session = this.#session
+    if (session === undefined) return await this.#begin(this.#loggedIn, element)
+    if (element.ns === clientNs) return await this.#stanza(session, element)
+    if (element.ns === managementNs)
+      return await answerManagement(element, session, this.#transport, this.#context.sessions)
+    if (element.ns !== csiNs) throw new StreamError('unsupported-stanza-type')
+    session.setInactive(element.name === 'inactive')
   }
 
   async #startTls(): Promise<void> {
     const transport = this.#transport
-    if (!transport.canStartTls || this.#login !== undefined) {
+    if (!transport.canStartTls || this.#loggedIn !== undefined) {
       transport.send(el(`failure ${tlsNs}`))
       throw new StreamError('policy-violation')
     }
     transport.send(el(`proceed ${tlsNs}`))
     await transport.startTls()
-    this.#newStream()
+    transport.restart()
+    this.#dialogue.restart()
   }
 
-  /** RFC 6120 §4.3.3: nothing of what was said before counts. */
-  #newStream(): void {
-    this.#transport.restart()
-    this.#authentication = this.#newAuthentication()
+  async #login(element: Element): Promise<void> {
+    const loggedIn = await this.#dialogue.answer(element)
+    if (loggedIn === undefined) return
+    this.#loggedIn = loggedIn
+    this.#watch(loggedIn)
+    if (loggedIn.isNewStream) return this.#transport.restart()
+    this.#transport.send(streamFeatures(this.#context.server, loggedIn.begin === undefined))
+    this.#session = loggedIn.begin?.()
   }
 
-  #newAuthentication(): Authentication {
-    const { server, ambient } = this.#context
-    return new Authentication(this.#transport, { logins: server.services.logins, random: ambient.random })
-  }
-
-  /** RFC 6120 §6.4. */
-  async #saslStep(element: Element): Promise<void> {
-    const step = await this.#saslOutcome(element)
-    if (step.kind === 'challenge') {
-      this.#transport.send(el(`challenge ${saslNs}`, {}, toBase64(step.data)))
-    } else if (step.kind === 'failure') {
-      this.#transport.send(el(`failure ${saslNs}`, {}, el(`${step.condition} ${saslNs}`)))
-      this.#countFailure()
-    } else {
-      this.#loggedIn(step.login)
-      this.#transport.send(el(`success ${saslNs}`, {}, step.last === undefined ? undefined : toBase64(step.last)))
-      this.#newStream()
-    }
-  }
-
-  async #saslOutcome(element: Element): Promise<SaslStep> {
-    if (element.name === 'auth') return await this.#authentication.begin(element.attrs.mechanism, saslText(element))
-    if (element.name === 'response') return await this.#authentication.answer(saslText(element))
-    return this.#authentication.abort()
-  }
-
-  #countFailure(): void {
-    this.#failures += 1
-    if (this.#failures >= limits.xmppLoginFailuresMax) throw new StreamError('policy-violation', 'too many failures')
-  }
-
-  #loggedIn(login: Login): void {
-    this.#login = login
+  #watch({ login }: LoggedIn): void {
     this.#stopWatching = this.#context.server.services.logins.watch(login, () => {
       void this.#transport.end(new StreamError('not-authorized'))
     })
   }
 
-  /** RFC 6120 §7: nothing else may be said before a resource is bound. */
-  #bindStep(login: Login, element: Element): void {
-    const bind = element.name === 'iq' && element.attrs.type === 'set' ? child(element, `bind ${bindNs}`) : undefined
-    if (bind === undefined && isSessionRequest(element)) return this.#transport.send(resultOf(element, undefined))
-    if (bind === undefined || elements(element).length !== 1) throw new StreamError('not-authorized')
+  /** RFC 6120 §7: before a resource is bound nothing but that may be said, or what stands in its place. */
+  async #begin({ login }: LoggedIn, element: Element): Promise<void> {
+    const transport = this.#transport
+    const { sessions } = this.#context
+    const resuming = resumeOf(element)
+    if (resuming !== undefined) {
+      const resumption = await sessions.resume(login, resuming.previous, resuming.h)
+      if (resumption.kind === 'failed') return transport.send(failedResumption(resumption.h))
+      transport.send(resumption.element)
+      sessions.goOn(resumption.session, login, transport)
+      this.#session = resumption.session
+      return
+    }
+    if (isSessionRequest(element)) return transport.send(resultOf(element, undefined))
+    const bind = bindRequest(element)
+    if (bind === undefined) throw new StreamError('not-authorized')
     try {
-      const session = this.#bind(login, childText(bind, 'resource'))
-      session.send(resultOf(element, el(`bind ${bindNs}`, {}, el(`jid ${bindNs}`, {}, fullOf(session.jid)))))
+      const session = sessions.prepare(login, bind.resource ?? this.#randomId())
+      transport.send(bound(element, session.jid))
+      sessions.admit(session, transport)
+      this.#session = session
     } catch (error) {
       if (!(error instanceof StanzaError)) throw error
-      this.#transport.send(errorReply(element, error))
+      transport.send(errorReply(element, error))
     }
   }
 
-  /** @throws StanzaError */
-  #bind(login: Login, wanted: string | undefined): Session {
-    const { server } = this.#context
-    const own = server.names.own(login.account)
-    const resource = wanted === undefined || wanted === '' ? this.#randomId() : wanted
-    const jid = parseJid(fullOf(withResource(own, resource)))
-    if (jid === undefined) throw new StanzaError('bad-request', 'no such resource can be')
-    const isAnother = server.hub.find(login.account, jid) === undefined
-    if (isAnother && server.hub.of(login.account).length >= limits.xmppClientsPerAccountMax)
-      throw new StanzaError('resource-constraint', 'too many clients of this account')
-    const session = new Session(login, jid, this.#transport)
-    this.#session = session
-    server.hub.add(session)
-    for (const feature of server.features) feature.bound?.(session)
-    return session
+  async #stanza(session: Session, element: Element): Promise<void> {
+    await session.handle(async (handled) => {
+      if (isSessionRequest(element)) session.send(resultOf(element, undefined))
+      else await this.#route(session, element, handled)
+    })
+  }
+
+  /** What goes wrong inside with one stanza does not end the stream. */
+  async #route(session: Session, element: Element, handled: (tx: WriteTx) => void): Promise<void> {
+    try {
+      await routeStanza(this.#context.server, session, element, handled)
+    } catch (error) {
+      if (error instanceof StreamError) throw error
+      const what = error instanceof MyceliumError ? error.code : error instanceof Error ? error.name : typeof error
+      this.#context.ambient.log.error('xmpp.failed', { error: what })
+      const isAnswer = element.attrs.type === 'error' || element.attrs.type === 'result'
+      const from = { ...element, attrs: { ...element.attrs, from: fullOf(session.jid) } }
+      if (!isAnswer) session.send(errorReply(from, new StanzaError('internal-server-error')))
+    }
   }
 
   /** The last word where there is one; other failures are the listener's. */
@@ -249,23 +227,24 @@ class Connection {
     // RFC 6120 §4.9.1.2: an error is said inside a stream
     if (this.#streams === 0) this.#transport.open({ from: this.#domain, id: this.#randomId() })
     await this.#transport.end(last)
+    if (last.condition === 'internal-server-error') throw error
   }
 
-  close(): void {
+  /** @param isFarewell the client does not come back to this stream */
+  close(isFarewell: boolean): void {
     this.#stopWatching()
     const session = this.#session
-    if (session === undefined) return
     this.#session = undefined
-    const { server } = this.#context
-    server.hub.remove(session)
-    for (const feature of server.features) feature.gone?.(session)
+    if (session?.isOn(this.#transport) !== true) return
+    if (isFarewell) this.#context.sessions.end(session)
+    else this.#context.sessions.lost(session)
   }
 
   #randomId = (): string => toBase64Url(this.#context.ambient.random.bytes(12))
 }
 
-const isSessionRequest = (element: Element): boolean =>
-  element.name === 'iq' && element.attrs.type === 'set' && child(element, `session ${sessionNs}`) !== undefined
+/** What the client did wrong is the end of its stream, what befell it is not. */
+const isFinal = (error: unknown): boolean => error instanceof StreamError
 
 function lastWord(error: unknown): StreamError | undefined {
   if (error instanceof StreamError) return error

@@ -83,7 +83,12 @@ export interface Feature {
   presence?(presence: Stanza): Promise<'done' | 'next'>
   /** A result or an error of a client, to an iq that some part has sent it. */
   result?(answer: Stanza): 'done' | 'next'
-  /** A client has bound its resource, before anything else reaches it. */
+  /** What it adds to the features of a stream after login (RFC 6120 §4.3.2). */
+  streamFeatures?(): readonly Element[]
+  /**
+   * A client has bound its resource, before anything else reaches it. Or the gateway has started, and a client of before
+   * is still expected to resume its stream: then its `state` is what it was.
+   */
   bound?(client: Client): void
   /** It has sent its first presence, or the first one after `unavailable` (RFC 6121 §4.2), and heard who else is there. */
   available?(client: Client): void

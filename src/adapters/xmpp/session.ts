@@ -1,34 +1,149 @@
-/** A bound client and the stream that reaches it now. */
+/** A bound client: its stream may be lost for a while, and another one take its place (XEP-0198). */
 import type { Login } from '../../core/account/logins.ts'
 import type { Identity } from '../../core/ids.ts'
 import { limits } from '../../core/limits.ts'
+import type { WriteTx } from '../../core/store/store.ts'
 import { type Client, newClientState } from './client.ts'
-import type { Element } from './element.ts'
+import { type Element, serialise } from './element.ts'
+import { HeldBack } from './held-back.ts'
 import type { Jid } from './jid.ts'
+import type { Management } from './resumption/management.ts'
 import { type StreamCondition, StreamError, type Transport } from './transport.ts'
 
-export class Session implements Client {
-  readonly login: Login
-  readonly jid: Jid
-  readonly state = newClientState()
-  readonly #transport: Transport
+/** How long it is there, whoever carries it. */
+export interface Life {
+  /** Unix milliseconds, as the one below. */
+  readonly openedAtMs: number
+  /** 0 while it is connected. */
+  lostAtMs: number
+  /** By which it may be resumed. */
+  id: Uint8Array | undefined
+  /** How long after it was lost. */
+  resumeMs: number
+  isResuming: boolean
+  stopWatching: () => void
+}
 
-  constructor(login: Login, jid: Jid, transport: Transport) {
-    this.login = login
+export class Session implements Client {
+  readonly jid: Jid
+  readonly life: Life
+  readonly state = newClientState()
+  #login: Login
+  #transport: Transport | undefined
+  #management: Management | undefined
+  readonly #held = new HeldBack()
+  /** It is over for good, as soon as its connection is. */
+  #isClosing = false
+  #isOver = false
+  readonly #ended: (session: Session) => void
+  /** Settles when the stanza that is being handled is. */
+  #handling: Promise<void> = Promise.resolve()
+
+  /** @param ended it was closed while no connection was there to end with it */
+  constructor(login: Login, jid: Jid, openedAtMs: number, ended: (session: Session) => void) {
+    this.#login = login
     this.jid = jid
-    this.#transport = transport
+    this.life = {
+      openedAtMs,
+      lostAtMs: 0,
+      id: undefined,
+      resumeMs: 0,
+      isResuming: false,
+      stopWatching: () => {},
+    }
+    this.#ended = ended
   }
 
+  get login(): Login {
+    return this.#login
+  }
   get account(): Identity {
-    return this.login.account
+    return this.#login.account
+  }
+  get management(): Management | undefined {
+    return this.#management
+  }
+  get isClosing(): boolean {
+    return this.#isClosing
+  }
+  get isConnected(): boolean {
+    return this.#transport !== undefined
+  }
+
+  isOn(transport: Transport): boolean {
+    return this.#transport === transport
+  }
+
+  manage(management: Management): void {
+    this.#management = management
+    if (this.#transport !== undefined) management.attach(this.#transport)
+  }
+
+  attach(login: Login, transport: Transport): void {
+    this.#login = login
+    this.#transport = transport
+    this.#management?.attach(transport)
+  }
+
+  detach(): void {
+    this.#transport = undefined
+    this.#management?.detach()
+  }
+
+  /** Another connection takes the place of the present one. */
+  cutOff(): void {
+    this.#transport?.destroy()
+    this.detach()
+  }
+
+  /** It is gone for good: what is still sent to it goes nowhere. */
+  finish(): void {
+    this.#isClosing = true
+    this.#isOver = true
+    this.detach()
   }
 
   send(stanza: Element): void {
-    this.#transport.send(stanza)
-    if (this.#transport.waitingBytes > limits.xmppOutgoingBytesMax) this.#transport.destroy()
+    if (this.#isOver) return
+    if (this.state.isInactive && this.#held.takes(stanza)) return
+    this.#write(stanza)
+  }
+
+  #write(stanza: Element): void {
+    if (this.#management !== undefined) {
+      this.#management.send(serialise(stanza), stanza.name === 'message')
+      return
+    }
+    const transport = this.#transport
+    if (transport === undefined) return
+    transport.send(stanza)
+    if (transport.waitingBytes > limits.xmppOutgoingBytesMax) transport.destroy()
+  }
+
+  /** XEP-0352. */
+  setInactive(isInactive: boolean): void {
+    this.state.isInactive = isInactive
+    if (!isInactive) for (const stanza of this.#held.release()) this.#write(stanza)
+  }
+
+  /** Runs what handles one stanza of the client, which is counted when that is done. */
+  async handle(work: (handled: (tx: WriteTx) => void) => Promise<void>): Promise<void> {
+    const management = this.#management
+    const handling = work((tx) => management?.noteHandled(tx)).then(() => management?.handledOne())
+    this.#handling = handling.catch(() => {})
+    await handling
+  }
+
+  /** What a connection that is gone had begun is done. */
+  async settled(): Promise<void> {
+    await this.#handling
   }
 
   close(condition: string): void {
-    void this.#transport.end(new StreamError(condition as StreamCondition))
+    if (this.#isClosing) return
+    this.#isClosing = true
+    const transport = this.#transport
+    if (transport === undefined) this.#ended(this)
+    else void transport.end(new StreamError(condition as StreamCondition))
   }
 }

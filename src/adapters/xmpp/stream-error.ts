@@ -4,10 +4,11 @@ import type { StreamError } from './transport.ts'
 
 const conditionsNs = 'urn:ietf:params:xml:ns:xmpp-streams'
 
-export const streamErrorElement = ({ condition, message }: StreamError): Element =>
+export const streamErrorElement = ({ condition, message, detail }: StreamError): Element =>
   el(
     `error ${streamNs}`,
     {},
     el(`${condition} ${conditionsNs}`),
     message === '' ? undefined : el(`text ${conditionsNs}`, { 'xml:lang': 'en' }, message),
+    detail,
   )

@@ -74,9 +74,12 @@ export type StreamCondition =
 export class StreamError extends Error {
   override readonly name = 'StreamError'
   readonly condition: StreamCondition
+  /** An application-specific condition (RFC 6120 §4.9.4). */
+  readonly detail: Element | undefined
 
-  constructor(condition: StreamCondition, text = '') {
+  constructor(condition: StreamCondition, text = '', detail?: Element) {
     super(text)
     this.condition = condition
+    this.detail = detail
   }
 }

@@ -5,7 +5,7 @@
  */
 import { isUtf8 } from 'node:buffer'
 import { SaxesParser, type SaxesTagNS } from 'saxes'
-import { concat } from '../../core/bytes.ts'
+import { concat, fromUtf8 } from '../../core/bytes.ts'
 import { limits } from '../../core/limits.ts'
 import { clientNs, type Element, type Node, streamNs } from './element.ts'
 import { type StreamCondition, StreamError, type StreamEvent } from './transport.ts'
@@ -175,6 +175,16 @@ export class XmlReader {
     if (typeof before === 'string') children[children.length - 1] = before + piece
     else children.push(piece)
   }
+}
+
+/** One element that was written here, as `serialise` writes it. @throws StreamError */
+export function elementOf(xml: string): Element {
+  const reader = new XmlReader()
+  reader.give(fromUtf8(`<s:stream xmlns:s='${streamNs}' xmlns='${clientNs}'>${xml}`))
+  reader.take(Infinity)
+  const event = reader.take(Infinity)
+  if (event?.kind !== 'stanza') throw new StreamError('not-well-formed')
+  return event.element
 }
 
 /** Without namespaces and what declares them; of prefixed ones only those of XML itself (`xml:lang`) are kept. */

@@ -168,13 +168,13 @@ export class AppPasswords implements Logins {
 
   #recheck(account: Identity): void {
     for (const watched of this.#watched.get(account) ?? []) {
-      if (this.#isGood(watched.login)) continue
+      if (this.isGood(watched.login)) continue
       this.#unwatch(watched)
       watched.ended()
     }
   }
 
-  #isGood({ account, passwordId }: Login): boolean {
+  isGood({ account, passwordId }: Login): boolean {
     if (!this.#users.has(account) || this.#users.get(account).disabled) return false
     return this.#of(account).some(({ id }) => id === passwordId)
   }

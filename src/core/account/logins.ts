@@ -33,6 +33,8 @@ export interface Logins {
   scram(user: string, hash: ScramHash, source: string): ScramChallenge
   /** Tells the throttle how a SCRAM exchange ended. */
   scramEnded(user: string, source: string, success: boolean): void
+  /** It would still be let in: its password was not revoked, its account is there and not disabled. */
+  isGood(login: Login): boolean
   /**
    * Calls `ended` once when the login stops being good (password revoked, account disabled or removed), at the latest
    * in the tick after this call. Returns how to stop watching.

@@ -122,4 +122,10 @@ export const tables = {
   chatFileMails: table(119, 'chat-file-mails'), // opaque(account) ‖ message id → account: its file is here, and not yet in its mail
   profiles: table(180, 'profiles'), // opaque(account) ‖ opaque(owner) ‖ opaque(device) ‖ 16 of a digest → piece of what the owner shows
   heldMail: table(73, 'held-mail'), // u64 ms of release ‖ message id → mail that is to leave then, and its recipients
+
+  // adapters/xmpp, streams. A stream is 16 random bytes, known to the client that may resume it
+  xmppStreams: table(130, 'xmpp-streams'), // stream → whose, how far, since when it is lost or over
+  xmppStreamsHandled: table(131, 'xmpp-streams-handled'), // stream → u64 stanzas of the client that were handled
+  xmppStreamsKept: table(132, 'xmpp-streams-kept'), // stream ‖ u64 number → stanza that the client has not acknowledged
+  xmppTokens: table(133, 'xmpp-tokens'), // opaque(account) ‖ opaque(user agent) → tokens by which it logs in
 } as const

@@ -69,6 +69,9 @@ export class MemoryLogins implements Logins {
   }
 
   /** These logins stay good. */
+  isGood(): boolean {
+    return true
+  }
   watch(): () => void {
     return () => {}
   }

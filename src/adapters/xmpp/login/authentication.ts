@@ -1,8 +1,8 @@
 /** One login by SASL, whichever of its two framings in XMPP carries it (RFC 6120 §6, XEP-0388). */
-import type { Random } from '../../core/ambient.ts'
-import { fromBase64 } from '../../core/bytes.ts'
-import type { Login, Logins } from '../../core/account/logins.ts'
-import { hasCode } from '../../core/errors.ts'
+import type { Random } from '../../../core/ambient.ts'
+import { fromBase64 } from '../../../core/bytes.ts'
+import type { Login, Logins } from '../../../core/account/logins.ts'
+import { hasCode } from '../../../core/errors.ts'
 import {
   boundSaslMechanisms,
   type BoundSaslMechanism,
@@ -10,9 +10,9 @@ import {
   type SaslExchange,
   type SaslMechanism,
   startSasl,
-} from '../wire/sasl.ts'
-import { type Element, el, textOf } from './element.ts'
-import type { Transport } from './transport.ts'
+} from '../../wire/sasl.ts'
+import { type Element, el, textOf } from '../element.ts'
+import type { Transport } from '../transport.ts'
 
 /** RFC 6120 §6.5; the other framing uses the same ones. */
 export type SaslCondition =
