@@ -15,15 +15,28 @@ const port = z.int().min(0).max(65_535)
 const path = z.string().max(4096).default('')
 const multiaddr = z.string().startsWith('/').max(limits.locatorOctetsMax)
 
+const listenerKeys = (defaultPort: number) => ({
+  enabled: z.boolean().default(true).describe('Whether it listens at all.'),
+  host: z.string().min(1).max(255).default('127.0.0.1').describe('Address to listen on; loopback unless changed.'),
+  port: port.default(defaultPort).describe('TCP port; 0 picks a free one.'),
+})
+
 const listener = (defaultPort: number, what: string) =>
-  z
-    .strictObject({
-      enabled: z.boolean().default(true).describe('Whether it listens at all.'),
-      host: z.string().min(1).max(255).default('127.0.0.1').describe('Address to listen on; loopback unless changed.'),
-      port: port.default(defaultPort).describe('TCP port; 0 picks a free one.'),
-    })
-    .prefault({})
-    .describe(what)
+  z.strictObject(listenerKeys(defaultPort)).prefault({}).describe(what)
+
+/** As browsers write it (RFC 6454 §6.2), so that it can be compared. */
+const isOrigin = (text: string): boolean => /^https?:/.test(text) && URL.parse(text)?.origin === text
+
+const turnServer = z.strictObject({
+  type: z.enum(['stun', 'stuns', 'turn', 'turns']).describe('What it is.'),
+  host: z.string().min(1).max(253).describe('Where it is.'),
+  port: z.int().min(1).max(65_535).default(3478).describe('Its port.'),
+  transport: z.enum(['udp', 'tcp']).default('udp').describe('How it is reached.'),
+  username: z.string().max(256).default('').describe('Login there, if it takes one.'),
+  secretFile: path.describe(
+    'File with the secret that is shared with it (static-auth-secret of coturn): programs then get logins that end by themselves.',
+  ),
+})
 
 const schema = z.strictObject({
   $schema: z.string().optional().describe('For editors; ignored.'),
@@ -31,7 +44,24 @@ const schema = z.strictObject({
   smtps: listener(1465, 'SMTP submission, implicit TLS.'),
   imap: listener(1143, 'IMAP with STARTTLS.'),
   imaps: listener(1993, 'IMAP, implicit TLS.'),
-  xmpp: listener(5222, 'XMPP with STARTTLS.'),
+  xmpp: z
+    .strictObject({
+      ...listenerKeys(5222),
+      origins: z
+        .array(z.string().max(512).refine(isOrigin, 'an origin such as https://chat.example'))
+        .max(limits.xmppOriginsMax)
+        .default([])
+        .describe(
+          'Origins of web pages that may log in over WebSocket and BOSH, beside pages of this gateway: https://chat.example.',
+        ),
+      turn: z
+        .array(turnServer)
+        .max(limits.turnServersMax)
+        .default([])
+        .describe('STUN and TURN servers that programs are told of for calls.'),
+    })
+    .prefault({})
+    .describe('XMPP with STARTTLS; what concerns all of XMPP.'),
   xmpps: listener(5223, 'XMPP, TLS from the start.'),
   http: listener(8008, 'HTTP for clients: settings for mail programs, /healthz, /metrics.'),
   https: listener(8443, 'The same over TLS.'),

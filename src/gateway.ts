@@ -1,4 +1,5 @@
 /** Composition root: opens every part in order and closes in reverse. Nothing else wires parts together. */
+import { isIPv6 } from 'node:net'
 import { openAuditLog } from './audit-log.ts'
 import { openControl } from './adapters/control/adapter.ts'
 import { type HttpOptions, openHttp } from './adapters/http/adapter.ts'
@@ -6,6 +7,9 @@ import { type Imap, openImap } from './adapters/imap/adapter.ts'
 import { imapSummariser } from './adapters/imap/summary.ts'
 import { openSmtp, type Smtp } from './adapters/smtp/adapter.ts'
 import { openXmpp, type Xmpp } from './adapters/xmpp/adapter.ts'
+import { FileUrls } from './adapters/xmpp/uploads/file-urls.ts'
+import { openXmppWeb, type XmppWeb } from './adapters/xmpp/web/adapter.ts'
+import { isLoopback } from './adapters/wire/channel.ts'
 import type { TlsMaterial } from './adapters/wire/tls.ts'
 import { type CertificateFiles, openCertificateFiles } from './certificates/certificate-files.ts'
 import { openCertificates } from './certificates/certificates.ts'
@@ -14,7 +18,7 @@ import type { RunningGateway } from './cli/wiring.ts'
 import { type Config, settingsOf } from './config.ts'
 import type { Ambient } from './core/ambient.ts'
 import { fromUtf8 } from './core/bytes.ts'
-import type { Listeners } from './core/control.ts'
+import type { Endpoint, Listeners } from './core/control.ts'
 import { openVault } from './core/crypto/vault.ts'
 import { DisposedTogether } from './core/disposal.ts'
 import type { Identity } from './core/ids.ts'
@@ -32,6 +36,7 @@ import { gatewaysOf } from './overlay/bootstrap.ts'
 import { newGatewayKey } from './overlay/gateway-key.ts'
 import { openOverlay } from './overlay/overlay.ts'
 import { renewIfRestored } from './restored.ts'
+import { turnServers } from './turn-servers.ts'
 
 export async function openGateway({
   paths,
@@ -82,14 +87,28 @@ export async function openGateway({
   )
   const fronts = scope.use(new DisposedTogether())
   const mail = await openMail(config, knowledge, node, tls, ambient, fronts)
-  const chat = await openChat(config, knowledge, node, { tls, domain: marker.serviceDomain }, ambient, fronts)
-  const listeners: { current: Listeners } = {
-    current: { ...mail.listeners, ...chat.xmpp.listeners, overlay: overlay.listeners() },
-  }
+  const listeners: { current: Listeners } = { current: { ...mail.listeners, overlay: overlay.listeners() } }
+  const chat = await openChat(
+    config,
+    knowledge,
+    node,
+    {
+      tls,
+      domain: marker.serviceDomain,
+      fileAuthority: () => authorityOf(listeners.current.https, config.certificates.hostnames),
+    },
+    ambient,
+    fronts,
+  )
+  listeners.current = { ...listeners.current, ...chat.xmpp.listeners }
   const metrics = gatewayMetrics(
     {
       ...mail,
-      ...chat,
+      xmpp: {
+        get connections() {
+          return chat.xmpp.connections + chat.web.connections
+        },
+      },
       logins: { ...mail.logins, ...chat.logins },
       version,
       paths,
@@ -116,6 +135,7 @@ export async function openGateway({
       material: tls,
       hostnames: config.certificates.hostnames,
       services,
+      routes: chat.web.routes,
       log,
     }
     const listener = fronts.use(await openHttp(options))
@@ -200,27 +220,46 @@ async function openMail(
 
 interface Chat {
   readonly xmpp: Xmpp
+  readonly web: XmppWeb
   readonly logins: Readonly<Record<'xmpp', LoginCounts>>
 }
 
 async function openChat(
   config: Config,
   { store, logins, accounts, contacts, people, conversations, groupBook }: Knowledge,
-  { delivery: { chats, groups, files, signals } }: Node,
-  { tls, domain }: { readonly tls: TlsMaterial; readonly domain: string },
+  { delivery: { chats, groups, files, signals, profiles, uploads: stored } }: Node,
+  {
+    tls,
+    domain,
+    fileAuthority,
+  }: { readonly tls: TlsMaterial; readonly domain: string; readonly fileAuthority: () => string | undefined },
   ambient: Ambient,
   fronts: DisposedTogether,
 ): Promise<Chat> {
   const counts = { xmpp: newLoginCounts() }
-  const known = { store, accounts, contacts, people, conversations, groupBook, chats, groups, files, signals }
-  const xmpp = fronts.use(
+  const known = { store, accounts, contacts, people, conversations, groupBook, chats, groups, files, signals, profiles }
+  const uploads = new FileUrls({ store, accounts, conversations, files, stored, authority: fileAuthority, ambient })
+  const externalServices = turnServers(config.xmpp.turn, ambient.log)
+  await using parts = new AsyncDisposableStack()
+  const xmpp = parts.use(
     await openXmpp(
       { ...enabled('xmpp', config), ...enabled('xmpps', config) },
-      { ...known, logins: countedLogins(logins, counts.xmpp), tls, domain },
+      { ...known, logins: countedLogins(logins, counts.xmpp), uploads, externalServices, tls, domain },
       ambient,
     ),
   )
-  return { xmpp, logins: counts }
+  const serve = xmpp.serve.bind(xmpp)
+  const web = parts.use(openXmppWeb({ serve, fileUrls: uploads, origins: config.xmpp.origins }, ambient))
+  fronts.use(parts.move()) // its streams end before the server does
+  return { xmpp, web, logins: counts }
+}
+
+/** Host and port under which programs have files: a name that is in the certificate. */
+function authorityOf(https: Endpoint | undefined, hostnames: readonly string[]): string | undefined {
+  if (https === undefined) return undefined
+  const isEvery = https.host === '0.0.0.0' || https.host === '::'
+  const own = isEvery || isLoopback(https.host) ? 'localhost' : isIPv6(https.host) ? `[${https.host}]` : https.host
+  return `${isLoopback(https.host) ? own : (hostnames[0] ?? own)}:${https.port}`
 }
 
 /**

@@ -5,7 +5,6 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Metric, Sample } from './adapters/http/metrics.ts'
 import type { Imap } from './adapters/imap/adapter.ts'
 import type { Smtp } from './adapters/smtp/adapter.ts'
-import type { Xmpp } from './adapters/xmpp/adapter.ts'
 import { Histogram } from './core/histogram.ts'
 import { usedBytes } from './core/store/tree-file.ts'
 import type { LoginCounts } from './counted-logins.ts'
@@ -28,7 +27,7 @@ export interface MetricSources {
   readonly node: Node
   readonly smtp: Smtp
   readonly imap: Imap
-  readonly xmpp: Xmpp
+  readonly xmpp: { readonly connections: number }
   readonly logins: Readonly<Record<'smtp' | 'imap' | 'xmpp', LoginCounts>>
   readonly commits: Histogram
   /** Unix milliseconds. */

@@ -143,9 +143,11 @@ export const limits = {
 
   // HTTP for local programs
   httpHeaderBytesMax: 16 * 1024, // ours
-  httpRequestMs: 10_000, // ours: until a request is complete
+  httpRequestMs: 10_000, // ours: until a request's header is complete
+  httpBodyIdleMs: 30_000, // ours: for the first octet of a body, and between two
+  httpBodyBytesPerMsMin: 4, // ours: 4 KB/s; a body that comes more slowly in all is given up
   httpKeepAliveMs: 5000, // ours
-  httpConnectionsMax: 256, // ours
+  httpConnectionsMax: 1024, // ours: WebSockets, and BOSH requests that are held, among them
   httpRequestsPerConnectionMax: 1000, // ours
   httpDrainMs: 2000, // ours: for answers on their way at shutdown
 
@@ -501,6 +503,31 @@ export const limits = {
   xmppTokensPerAccountMax: 64, // ours
   xmppUserAgentOctetsMax: 256, // ours: id of a program (XEP-0388)
 
+  // xmpp: WebSocket, BOSH and files over HTTP
+  uploadSlotMs: 10 * 60_000, // ours: until the first octet of a promised upload
+  uploadSlotsMax: 32, // ours: of one account, promised and not used yet
+  uploadKeepMs: 30 * 24 * 3600_000, // ours: an upload that no message takes over
+  uploadTakenMs: 24 * 3600_000, // ours: one that a message was to take over and did not
+  uploadSweepMs: 3600_000, // ours
+  fileAwaitMs: 20_000, // ours: how long a request waits for a file that is on its way here
+  fileAwaitStepMs: 200, // ours
+  turnLoginMs: 6 * 3600_000, // ours: how long a login at a TURN server is good for
+  turnServersMax: 16, // ours
+  xmppOriginsMax: 32, // ours
+  xmppWebSocketsMax: 1000, // ours: at once, within httpConnectionsMax of each listener
+  xmppWebPerAddressMax: 100, // ours: WebSockets and BOSH sessions from one address, beyond loopback
+  xmppWebMessagesAhead: 32, // ours: received and not taken yet; then the WebSocket is not read
+  boshSessionsMax: 1000, // ours
+  boshBodyBytesMax: 260 * 1024, // ours: a stanza of xmppStanzaBytesMax and what stands around it
+  boshWrapperBytesMax: 4 * 1024, // ours: what stands around stanzas that may be shorter, before login
+  boshStanzasAhead: 32, // ours: received and not taken yet; then no request is answered
+  boshHoldMax: 1, // ours: requests of one session that wait here
+  boshWaitSecondsMax: 60, // ours: how long one waits
+  boshInactivitySeconds: 60, // ours: a session without a request
+  boshPauseSecondsMax: 120, // ours: the same after it has said so
+  boshPollingSeconds: 5, // ours: between two empty requests where none is held
+  boshLastWordMs: 30_000, // ours: how long it is told why a session is over
+
   // SMTP submission
   smtpLineOctetsMax: 12_288 + 64, // RFC 4954 §4: AUTH with an initial response; RFC 5321 asks for 512
   smtpSkippedOctetsMax: 1024 * 1024, // ours: an endless line is read this far for a proper answer, then cut
@@ -705,7 +732,6 @@ export const limits = {
   xmppExtensionDepthMax: 32, // ours
   xmppArchivePageDefault: 50, // ours, as Prosody's
   xmppArchivePageMax: 250, // ours: messages in one answer of the archive
-  xmppArchiveLateMax: 500, // ours: looked at behind the end of a span of time, for what was written in it and came later
   xmppArchiveIdsMax: 250, // ours: ids in one question
   xmppOfflineWaitMs: 2_000, // ours: after the first presence, for a program to ask the archive instead
   xmppOfflineMax: 1000, // ours: missed messages for a program that reads no archive; earlier ones stay in the archive

@@ -1,12 +1,17 @@
 /** HTTP and HTTPS listeners for programs on this machine: bounded, without cookies, and closed to other sites' pages. */
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import { type AddressInfo, isIPv6 } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { Log } from '../../core/ambient.ts'
 import { MyceliumError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
+import { remoteAddressOf } from '../wire/channel.ts'
+import type { HttpRoute } from '../wire/http.ts'
 import type { TlsMaterial } from '../wire/tls.ts'
-import { type Answer, type HttpServices, route } from './routes.ts'
+import { type Answering, answerRequest, routeOf, targetOf } from './answering.ts'
+import { hostNames, refusal } from './refusals.ts'
+import { type HttpServices, ownRoutes } from './routes.ts'
 
 export interface HttpOptions {
   readonly name: 'http' | 'https'
@@ -17,6 +22,8 @@ export interface HttpOptions {
   /** Host names, beside the local ones and `host`, under which this listener may be asked. */
   readonly hostnames: readonly string[]
   readonly services: HttpServices
+  /** Paths that other parts serve. */
+  readonly routes?: readonly HttpRoute[]
   readonly log: Log
 }
 
@@ -26,13 +33,30 @@ export interface HttpListener extends AsyncDisposable {
 
 /** @throws `port-in-use` */
 export async function openHttp(options: HttpOptions): Promise<HttpListener> {
-  const { name, host, port, log } = options
-  const server = createBounded(options, answerWith(options))
+  const { name, host, port, hostnames, services, log } = options
+  const routes = [...ownRoutes(services), ...(options.routes ?? [])]
+  const answering: Answering = { name, hosts: hostNames(host, hostnames), routes, log }
+  const listener: RequestListener = (request, response) => {
+    answerRequest(answering, request, response).catch((error: unknown) => {
+      log.error('http.failed', { error: error instanceof Error ? error.name : typeof error })
+      response.destroy()
+    })
+  }
+  const server = createBounded(options, listener, (request) => upgradeRoute(answering, request) !== undefined)
+  // nothing of a body is asked for before somebody wants it
+  server.on('checkContinue', listener)
+  const upgraded = new Set<Duplex>()
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    upgraded.add(socket)
+    socket.once('close', () => upgraded.delete(socket))
+    const remote = remoteAddressOf(request.socket)
+    upgradeRoute(answering, request)!.upgrade!({ request, socket, head, remote, isSecure: name === 'https' })
+  })
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) =>
       reject(error.code === 'EADDRINUSE' ? new MyceliumError('port-in-use', { listener: name, port }) : error),
     )
-    server.listen({ host, port }, resolve)
+    server.listen({ host, port, backlog: 1024 }, resolve)
   })
   server.on('error', (error: NodeJS.ErrnoException) =>
     log.error('listener.error', { listener: name, error: error.code }),
@@ -42,20 +66,34 @@ export async function openHttp(options: HttpOptions): Promise<HttpListener> {
     address: { host: bound.address, port: bound.port },
     async [Symbol.asyncDispose]() {
       const closed = new Promise((resolve) => server.close(resolve))
-      const forced = setTimeout(() => server.closeAllConnections(), limits.httpDrainMs)
+      const forced = setTimeout(() => {
+        server.closeAllConnections()
+        for (const socket of upgraded) socket.destroy()
+      }, limits.httpDrainMs)
       await closed
       clearTimeout(forced)
     },
   }
 }
 
-function createBounded({ name, material }: HttpOptions, listener: RequestListener): Server {
+/** `undefined` where it is refused, or answered as a request like others. */
+function upgradeRoute({ hosts, routes }: Answering, request: IncomingMessage): HttpRoute | undefined {
+  const route = routeOf(routes, targetOf(request))
+  return route?.upgrade === undefined || refusal(request, route, hosts) !== undefined ? undefined : route
+}
+
+function createBounded(
+  { name, material }: HttpOptions,
+  listener: RequestListener,
+  shouldUpgradeCallback: (request: IncomingMessage) => boolean,
+): Server {
   const bounds = {
     maxHeaderSize: limits.httpHeaderBytesMax,
     headersTimeout: limits.httpRequestMs,
-    requestTimeout: limits.httpRequestMs,
+    requestTimeout: 0, // bodies have bounds of their own
     keepAliveTimeout: limits.httpKeepAliveMs,
     connectionsCheckingInterval: 1000,
+    shouldUpgradeCallback,
   }
   if (name === 'http' || material === undefined) return withCaps(createServer(bounds, listener))
   let presented = material()
@@ -76,56 +114,4 @@ function withCaps(server: Server): Server {
   server.maxConnections = limits.httpConnectionsMax
   server.maxRequestsPerSocket = limits.httpRequestsPerConnectionMax
   return server
-}
-
-function answerWith({ name, host, hostnames, services, log }: HttpOptions): RequestListener {
-  const hosts = new Set(['localhost', '127.0.0.1', '::1', host, ...hostnames].map(hostHeader))
-  // Not names of this machine but of all its addresses; a page of another site can ask for them ("0.0.0.0 day").
-  for (const every of ['0.0.0.0', '[::]']) hosts.delete(every)
-  return (request, response) => {
-    const answer = refusal(request, hosts) ?? attempt(request, services, log)
-    log.debug('http.answered', { listener: name, method: request.method, status: answer.status })
-    send(request, response, answer)
-  }
-}
-
-const hostHeader = (host: string): string => (isIPv6(host) ? `[${host}]` : host.toLowerCase())
-
-/** Requests that no program of ours makes: rebound names, other sites' pages, bodies. */
-function refusal({ headers }: IncomingMessage, hosts: ReadonlySet<string>): Answer | undefined {
-  const authority = (headers.host ?? '').toLowerCase()
-  if (!hosts.has(authority.replace(/:\d{1,5}$/, ''))) return plain(421, 'this host name is not served here')
-  if (headers.origin !== undefined && URL.parse(headers.origin)?.host !== authority) {
-    return plain(403, 'not for pages of other sites')
-  }
-  const hasBody = headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
-  return hasBody ? plain(413, 'no request here has a body') : undefined
-}
-
-function attempt(request: IncomingMessage, services: HttpServices, log: Log): Answer {
-  try {
-    return route(request.method, request.url ?? '', request.headers.authorization, services)
-  } catch (error) {
-    log.error('http.failed', { error: error instanceof Error ? error.name : typeof error })
-    return plain(500, 'failed inside; the log has a line')
-  }
-}
-
-const plain = (status: number, text: string): Answer => ({
-  status,
-  body: `${text}\n`,
-  headers: { 'content-type': 'text/plain; charset=utf-8', connection: 'close' },
-})
-
-function send(request: IncomingMessage, response: ServerResponse, { status, body, headers }: Answer): void {
-  response.writeHead(status, {
-    'content-length': Buffer.byteLength(body),
-    'cache-control': 'no-store',
-    'content-security-policy': "default-src 'none'; frame-ancestors 'none'; sandbox",
-    'cross-origin-resource-policy': 'same-origin',
-    'referrer-policy': 'no-referrer',
-    'x-content-type-options': 'nosniff',
-    ...headers,
-  })
-  response.end(request.method === 'HEAD' ? undefined : body)
 }

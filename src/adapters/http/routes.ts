@@ -3,6 +3,7 @@ import type { Listeners } from '../../core/control.ts'
 import { equalConstantTime, fromUtf8 } from '../../core/bytes.ts'
 import { parseAddress } from '../../core/message/address.ts'
 import { autoconfigXml, mobileconfigXml } from './mail-settings.ts'
+import { type HttpAnswer, type HttpRequest, type HttpRoute, textAnswer } from '../wire/http.ts'
 import { exposition, type Metric, processMetrics } from './metrics.ts'
 
 export interface HttpServices {
@@ -18,33 +19,17 @@ export interface HttpServices {
   readonly metricsToken: string
 }
 
-export interface Answer {
-  readonly status: number
-  readonly body: string
-  readonly headers: Readonly<Record<string, string>>
-}
-
-const text = (status: number, body: string, headers: Readonly<Record<string, string>> = {}): Answer => ({
-  status,
-  body: `${body}\n`,
-  headers: { 'content-type': 'text/plain; charset=utf-8', ...headers },
-})
-
-const xml = (body: string): Answer => ({
+const xml = (body: string): HttpAnswer => ({
   status: 200,
   body,
   headers: { 'content-type': 'text/xml; charset=utf-8' },
 })
 
-interface Asked {
-  readonly query: URLSearchParams
-  readonly authorization: string | undefined
-}
-type Route = (asked: Asked, services: HttpServices) => Answer
+type Handler = (request: HttpRequest, services: HttpServices) => HttpAnswer
 
-const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
+const handlers: ReadonlyMap<string, Handler> = new Map<string, Handler>([
   ['/', index],
-  ['/healthz', (_, { isHealthy }) => (isHealthy() ? text(200, 'ok') : text(503, 'not ready'))],
+  ['/healthz', (_, { isHealthy }) => (isHealthy() ? textAnswer(200, 'ok') : textAnswer(503, 'not ready'))],
   ['/metrics', metrics],
   ['/mail/config-v1.1.xml', autoconfig],
   ['/.well-known/autoconfig/mail/config-v1.1.xml', autoconfig],
@@ -62,22 +47,17 @@ const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
   ],
 ])
 
-/** @param target the request target in origin form */
-export function route(
-  method: string | undefined,
-  target: string,
-  authorization: string | undefined,
-  services: HttpServices,
-): Answer {
-  const url = /^\/(?!\/)/.test(target) ? URL.parse(target, 'http://localhost') : null
-  const handle = url === null ? undefined : routes.get(url.pathname)
-  if (url === null || handle === undefined) return text(404, 'nothing here')
-  if (method !== 'GET' && method !== 'HEAD') return text(405, 'only GET and HEAD', { allow: 'GET, HEAD' })
-  return handle({ query: url.searchParams, authorization }, services)
-}
+export const ownRoutes = (services: HttpServices): readonly HttpRoute[] =>
+  [...handlers].map(([path, handle]) => ({
+    path,
+    methods: ['GET', 'HEAD'],
+    bodyBytesMax: 0,
+    origins: [],
+    answer: (request) => handle(request, services),
+  }))
 
-function index(): Answer {
-  return text(
+function index(): HttpAnswer {
+  return textAnswer(
     200,
     [
       'mycelium-gateway',
@@ -90,18 +70,18 @@ function index(): Answer {
   )
 }
 
-function autoconfig({ query }: Asked, { listeners }: HttpServices): Answer {
+function autoconfig({ query }: HttpRequest, { listeners }: HttpServices): HttpAnswer {
   const asked = query.get('emailaddress') ?? ''
   const address = asked === '' ? undefined : parseAddress(asked)
-  if (asked !== '' && address === undefined) return text(400, 'emailaddress is not NAME@DOMAIN')
+  if (asked !== '' && address === undefined) return textAnswer(400, 'emailaddress is not NAME@DOMAIN')
   return xml(autoconfigXml(address, listeners()))
 }
 
-function mobileconfig({ query }: Asked, { listeners, authorityPem }: HttpServices): Answer {
+function mobileconfig({ query }: HttpRequest, { listeners, authorityPem }: HttpServices): HttpAnswer {
   const address = parseAddress(query.get('address') ?? '')
-  if (address === undefined) return text(400, 'give your address: /apple.mobileconfig?address=NAME@DOMAIN')
+  if (address === undefined) return textAnswer(400, 'give your address: /apple.mobileconfig?address=NAME@DOMAIN')
   const profile = mobileconfigXml(address, listeners(), authorityPem())
-  if (profile === undefined) return text(404, 'IMAP or SMTP is off')
+  if (profile === undefined) return textAnswer(404, 'IMAP or SMTP is off')
   return {
     status: 200,
     body: profile,
@@ -112,10 +92,10 @@ function mobileconfig({ query }: Asked, { listeners, authorityPem }: HttpService
   }
 }
 
-function metrics({ authorization }: Asked, services: HttpServices): Answer {
+function metrics({ headers: { authorization } }: HttpRequest, services: HttpServices): HttpAnswer {
   const token = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1] ?? ''
   if (!equalConstantTime(fromUtf8(token), fromUtf8(services.metricsToken))) {
-    return text(401, 'needs the token in the home’s metrics-token file', { 'www-authenticate': 'Bearer' })
+    return textAnswer(401, 'needs the token in the home’s metrics-token file', { 'www-authenticate': 'Bearer' })
   }
   return {
     status: 200,

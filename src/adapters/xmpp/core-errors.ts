@@ -11,7 +11,10 @@ interface Answer {
 const answer = (condition: Condition, text: string): Answer => ({ condition, text })
 const internal = answer('internal-server-error', 'Something went wrong here; the log of the gateway says more')
 const unavailable = answer('recipient-unavailable', 'Not possible right now: try again in a moment')
-const nobody = answer('item-not-found', 'Nobody here is known by that address: ask them for an invitation and accept it')
+const nobody = answer(
+  'item-not-found',
+  'Nobody here is known by that address: ask them for an invitation and accept it',
+)
 
 /** Every core error has an answer; those that only other parts know are a surprise here. */
 const answers: Readonly<Record<ErrorCode, Answer>> = {

@@ -1,13 +1,16 @@
 /** All parts of the server, in the order in which they are asked. */
 import type { Feature, Server } from './feature.ts'
+import { archive } from './xep/archive.ts'
+import { blocking } from './xep/blocking.ts'
+import { bookmarks } from './xep/bookmarks.ts'
 import { calls } from './xep/calls/calls.ts'
 import { carbons } from './xep/carbons.ts'
 import { chats } from './xep/chats.ts'
 import { commands } from './xep/commands/commands.ts'
-import { blocking } from './xep/blocking.ts'
-import { bookmarks } from './xep/bookmarks.ts'
 import { disco } from './xep/disco.ts'
 import { entityTime } from './xep/entity-time.ts'
+import { externalServices } from './xep/external-services.ts'
+import { httpUpload } from './xep/http-upload.ts'
 import { interests } from './xep/interests.ts'
 import { lastActivity } from './xep/last-activity.ts'
 import { pep } from './xep/pep/requests.ts'
@@ -38,8 +41,11 @@ export const featureMakers: readonly ((server: Server) => Feature)[] = [
   privateStorage,
   blocking,
   push,
+  archive,
   calls,
   carbons,
+  externalServices,
+  httpUpload,
   chats,
   commands,
 ]

@@ -14,6 +14,7 @@ import type { Signals } from '../../core/delivery/signals.ts'
 import type { Store } from '../../core/store/store.ts'
 import type { TlsMaterial } from '../wire/tls.ts'
 import type { CommandOperations } from './xep/commands/step.ts'
+import type { ExternalService } from './external-service.ts'
 import type { Uploads } from './uploads/uploads.ts'
 
 export interface XmppServices {
@@ -33,6 +34,8 @@ export interface XmppServices {
   readonly profiles: Profiles
   /** Verbs of the command line, for commands of programs; made after the server. */
   readonly operations: () => CommandOperations
+  /** STUN and TURN servers for calls. */
+  readonly externalServices: readonly ExternalService[]
   readonly tls: TlsMaterial
   /** Of own JIDs: `localName@domain`. */
   readonly domain: string

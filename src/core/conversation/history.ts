@@ -67,6 +67,15 @@ export interface HistoryEvents {
   readonly onFeed?: (account: Identity, number: number, conversation: ConversationId, event: FeedEvent) => void
 }
 
+/** Numbers in the order of arrival. */
+export interface Span {
+  readonly from: number
+  /** That one is not in it. */
+  readonly to: number
+  /** Latest first. */
+  readonly reverse?: boolean
+}
+
 const raw = (hex: string): Uint8Array => Buffer.from(hex, 'hex')
 const nothing = new Uint8Array()
 
@@ -211,18 +220,34 @@ export class History {
     return 0
   }
 
-  /** Steps before a number, latest first. */
-  *stepsBefore(
+  /** Steps from a number on and before another one. */
+  *steps(
     tx: ReadTx,
     account: Identity,
-    number: number,
+    { from, to, reverse = false }: Span,
   ): Generator<{ readonly number: number; readonly conversation: ConversationId; readonly event: FeedEvent }> {
-    const to = this.keys.feed(tx, account, number)
+    const bounds = { from: this.keys.feed(tx, account, from), to: this.keys.feed(tx, account, to) }
     const prefix = this.keys.account(tx, account)
-    for (const { key, value } of tx.range(tables.conversationFeed, { prefix, to, reverse: true })) {
+    for (const { key, value } of tx.range(tables.conversationFeed, { prefix, ...bounds, reverse })) {
       const { conversation, event } = decode(feedCodec, value)
       yield { number: numberOf(key), conversation, event }
     }
+  }
+
+  /** Ids of messages of a conversation, edits and the like too, from a number on and before another one. */
+  *numbers(
+    tx: ReadTx,
+    account: Identity,
+    conversation: ConversationId,
+    { from, to, reverse = false }: Span,
+  ): Generator<{ readonly number: number; readonly id: MessageId }> {
+    const bounds = {
+      from: this.keys.numbered(tx, account, conversation, from),
+      to: this.keys.numbered(tx, account, conversation, to),
+    }
+    const prefix = this.keys.conversation(tx, account, conversation)
+    for (const { key, value } of tx.range(tables.conversationNumbers, { prefix, ...bounds, reverse }))
+      yield { number: numberOf(key), id: Buffer.from(value).toString('hex') as MessageId }
   }
 
   /** The last `limit` messages that have a number, oldest first, with their ids. */
@@ -240,23 +265,6 @@ export class History {
         const row = this.message(tx, account, id)
         return row === undefined ? [] : [{ id, row }]
       })
-  }
-
-  /** Messages that have a number below this one, latest first, at most `limit` looked at. */
-  *before(
-    tx: ReadTx,
-    account: Identity,
-    conversation: ConversationId,
-    number: number,
-    limit: number,
-  ): Generator<MessageRow & { readonly id: MessageId }> {
-    const prefix = this.keys.conversation(tx, account, conversation)
-    const to = this.keys.numbered(tx, account, conversation, number)
-    for (const { value } of tx.range(tables.conversationNumbers, { prefix, to, reverse: true, limit })) {
-      const id = Buffer.from(value).toString('hex') as MessageId
-      const row = this.message(tx, account, id)
-      if (row !== undefined) yield { id, ...row }
-    }
   }
 
   /** Ids of what was said about a message, in the order in which it came. */

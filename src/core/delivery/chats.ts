@@ -82,8 +82,10 @@ export class Chats implements Disposable {
     const arriving = this.#compose(tx, account, { kind: 'direct', peer }, { kind: 'direct', with: peer }, draft)
     onComposed(arriving)
     this.#own(tx, account, { kind: 'direct', peer }, arriving)
-    if (standing === 'local') this.#takeHere(tx, peer, account, arriving)
-    else if (standing === 'contact') this.#parts.post.queue(tx, account, arriving, [peer])
+    if (standing === 'local') {
+      this.#takeHere(tx, peer, account, arriving)
+      this.#parts.conversations.history.setFate(tx, account, arriving.id, peer, 'delivered')
+    } else if (standing === 'contact') this.#parts.post.queue(tx, account, arriving, [peer])
     return { id: arriving.id, conversation: idOfPartner(account, { kind: 'direct', peer }) }
   }
 

@@ -64,6 +64,7 @@ import { submitter, type SubmitParts } from './submit.ts'
 import { Switchboard } from './switchboard.ts'
 import { Sync } from './sync.ts'
 import { Tombstones } from './tombstones.ts'
+import { Uploads } from './uploads.ts'
 
 export interface DeliveryParts {
   readonly store: Store
@@ -109,6 +110,7 @@ export interface Delivery extends AsyncDisposable {
   readonly chats: Chats
   readonly groups: Groups
   readonly files: Files
+  readonly uploads: Uploads
   readonly signals: Signals
   readonly callSignals: CallSignals
   readonly profiles: Profiles
@@ -156,6 +158,7 @@ class RunningDelivery implements Delivery {
   readonly chats: Chats
   readonly groups: Groups
   readonly files: Files
+  readonly uploads: Uploads
   readonly signals: Signals
   readonly callSignals: CallSignals
   readonly profiles: Profiles
@@ -307,6 +310,7 @@ class RunningDelivery implements Delivery {
             .say({ kind: 'received', ids: [message] })
       },
     })
+    this.uploads = new Uploads(parts)
     this.#arrivals = new Arrivals({
       ...parts,
       deliverer,
@@ -594,6 +598,7 @@ class RunningDelivery implements Delivery {
     await this.#switchboard[Symbol.asyncDispose]()
     await this.#arrivals[Symbol.asyncDispose]()
     await this.files[Symbol.asyncDispose]()
+    this.uploads[Symbol.dispose]()
     await this.#longReports[Symbol.asyncDispose]()
     // a full disk must not keep the rest from closing: at worst some running time is not counted
     await this.#runClock.save().catch((error: unknown) => this.#failed('run-clock', error))

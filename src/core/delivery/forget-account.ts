@@ -13,6 +13,7 @@ import { Outbox } from './outbox.ts'
 import { forgetRelays } from './relay/book.ts'
 import { Profiles } from './profiles.ts'
 import { forgetSessions } from './session-book.ts'
+import { forgetUploads } from './uploads.ts'
 
 /** Tombstones stay until their time is over: their keys do not say whose they are. */
 export function forgetAccount(
@@ -41,6 +42,7 @@ export function forgetAccount(
   }
   forgetArrivals(tx, account, parts.mailboxes)
   forgetFiles(tx, account, parts)
+  forgetUploads(tx, account, parts)
   forgetReports(tx, account)
   forgetSessions(tx, account)
   forgetRelays(tx, account)

@@ -35,8 +35,11 @@ const version = 1
 
 const keyOf = (tx: ReadTx, id: string): Uint8Array => tx.opaque(fromUtf8(id))
 
-export function uploadRow(tx: ReadTx, id: string): UploadRow | undefined {
-  const value = tx.get(tables.uploads, keyOf(tx, id))
+export const uploadRow = (tx: ReadTx, id: string): UploadRow | undefined => uploadAt(tx, keyOf(tx, id))
+
+/** By its key, as `allUploads` gives it. */
+export function uploadAt(tx: ReadTx, key: Uint8Array): UploadRow | undefined {
+  const value = tx.get(tables.uploads, key)
   return value === undefined ? undefined : decode(rowCodec, value)
 }
 

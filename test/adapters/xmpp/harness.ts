@@ -1,7 +1,8 @@
 /** The XMPP server of a gateway of the test world, with clients that are bound already: no streams in between. */
 import type { Client } from '../../../src/adapters/xmpp/client.ts'
 import { newClientState } from '../../../src/adapters/xmpp/client.ts'
-import { type Element, serialise } from '../../../src/adapters/xmpp/element.ts'
+import { type Element, serialise, textOf } from '../../../src/adapters/xmpp/element.ts'
+import type { Feature } from '../../../src/adapters/xmpp/feature.ts'
 import { withResource } from '../../../src/adapters/xmpp/jid.ts'
 import { routeStanza } from '../../../src/adapters/xmpp/router.ts'
 import { openServer, type XmppServer } from '../../../src/adapters/xmpp/server.ts'
@@ -12,6 +13,9 @@ import { operationsOver } from '../../../src/operations.ts'
 import { silentLog, systemClock, systemRandom } from '../../../src/core/ambient.ts'
 import { expect } from 'vitest'
 import { openWorld, type TestGateway, type World } from '../../support/world.ts'
+import { fileUrlsOf } from './file-urls.ts'
+
+const ambient = { clock: systemClock, random: systemRandom, log: silentLog }
 
 export interface BoundClient {
   readonly client: Client
@@ -52,19 +56,16 @@ export function openTestXmpp(whose: TestGateway, domain = 'localhost'): TestXmpp
       signals,
       callSignals,
       hostCandidates: false,
-      uploads: {
-        takeUpload: async () => await Promise.resolve(undefined),
-        said: async () => {},
-        urlOf: (_, message, name) => `https://localhost:8443/xmpp/files/${message}/${name}`,
-      },
+      uploads: fileUrlsOf(whose, ambient),
       profiles,
+      externalServices: [],
       domain,
       operations: () => operationsOf(whose),
       tls: () => {
         throw new TypeError('no streams here')
       },
     },
-    { clock: systemClock, random: systemRandom, log: silentLog },
+    ambient,
   )
   return {
     server,

@@ -5,6 +5,7 @@ import { openXmpp, type Xmpp } from '../../../src/adapters/xmpp/adapter.ts'
 import type { XmppServices } from '../../../src/adapters/xmpp/services.ts'
 import { type Ambient, silentLog, systemClock, systemRandom } from '../../../src/core/ambient.ts'
 import type { TestGateway } from '../../support/world.ts'
+import { fileUrlsOf } from './file-urls.ts'
 import { selfSigned } from '../wire/certificate.ts'
 
 export const testAmbient: Ambient = { clock: systemClock, random: systemRandom, log: silentLog }
@@ -19,11 +20,13 @@ export interface StreamServer extends AsyncDisposable {
   readonly user: string
 }
 
-export function servicesOf({ knowledge, node }: TestGateway, tls: XmppServices['tls']): XmppServices {
+export function servicesOf(whose: TestGateway, tls: XmppServices['tls']): XmppServices {
+  const { knowledge, node } = whose
   const { store, logins, accounts, contacts, people, conversations, groupBook } = knowledge
-  const { chats, groups, files, signals } = node.delivery
+  const { chats, groups, files, signals, profiles } = node.delivery
   const known = { store, logins, accounts, contacts, people, conversations, groupBook }
-  return { ...known, chats, groups, files, signals, tls, domain: 'localhost' }
+  const uploads = fileUrlsOf(whose, testAmbient)
+  return { ...known, chats, groups, files, signals, profiles, uploads, externalServices: [], tls, domain: 'localhost' }
 }
 
 export async function openStreamServer(whose: TestGateway, ambient: Ambient = testAmbient): Promise<StreamServer> {

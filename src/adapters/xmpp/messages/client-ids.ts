@@ -70,7 +70,9 @@ export class ClientIds {
   /** Said already by this account, in the same words: a program that saw no acknowledgement says it again. */
   saidBefore(tx: ReadTx, account: Identity, { spoken, digest, nowMs }: Again): MessageId | undefined {
     const isSafe = spoken.originId !== undefined || (spoken.id?.length ?? 0) >= limits.xmppSameIdCharsMin
-    const known = isSafe ? (this.#known(tx, account, 'origin-id', spoken.originId) ?? this.#known(tx, account, 'id', spoken.id)) : undefined
+    const known = isSafe
+      ? (this.#known(tx, account, 'origin-id', spoken.originId) ?? this.#known(tx, account, 'id', spoken.id))
+      : undefined
     if (known === undefined || nowMs - known.atMs > limits.xmppResendMs) return undefined
     return Buffer.compare(known.digest, digest) === 0 ? known.message : undefined
   }
@@ -111,7 +113,11 @@ export class ClientIds {
   #forgetOldest(
     tx: WriteTx,
     account: Identity,
-    entry: { readonly message: MessageId; readonly id: Uint8Array | undefined; readonly originId: Uint8Array | undefined },
+    entry: {
+      readonly message: MessageId
+      readonly id: Uint8Array | undefined
+      readonly originId: Uint8Array | undefined
+    },
   ): void {
     const prefix = this.#keyOf(tx, account, ring)
     const ends = [...tx.keys(tables.xmppProgress, { prefix, reverse: true, limit: 1 })]

@@ -8,7 +8,7 @@ export function withoutFallback(message: Element, body: string, feature: string)
   if (said === undefined) return body
   const ranges = childrenNamed(said, 'body').map(({ attrs }) => attrs)
   if (ranges.length === 0) return said.children.some((one) => typeof one !== 'string') ? body : ''
-  const characters = [...body]
+  const characters = Array.from(body)
   const isStandIn = new Uint8Array(characters.length)
   for (const { start = '0', end = String(characters.length) } of ranges)
     if (/^\d{1,9}$/.test(start) && /^\d{1,9}$/.test(end)) isStandIn.fill(1, Number(start), Number(end))

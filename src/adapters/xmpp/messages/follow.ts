@@ -4,21 +4,21 @@
  */
 import type { FeedStep } from '../../../core/conversation/conversations.ts'
 import type { FeedEvent } from '../../../core/conversation/rows.ts'
-import { decodeMessage } from '../../../core/message/message.ts'
+import { hasBody } from '../../../core/conversation/history.ts'
 import type { Heard } from '../../../core/delivery/signals.ts'
 import type { ConversationId, Identity, MessageId } from '../../../core/ids.ts'
 import { limits } from '../../../core/limits.ts'
 import type { ReadTx } from '../../../core/store/store.ts'
 import type { Client } from '../client.ts'
-import { type Element, el, withAttrs, withChildren } from '../element.ts'
+import { type Element, el, withAttrs } from '../element.ts'
 import type { Server } from '../feature.ts'
 import { bareOf, fullOf } from '../jid.ts'
 import { errorReply, StanzaError } from '../stanza-error.ts'
 import type { ClientIds } from './client-ids.ts'
 import { ns } from './namespaces.ts'
 import type { Origins } from './origins.ts'
-import { directSight, readStored } from './stored.ts'
-import { delayOf, forwarded, idIn, saidAtMs, type Sight, type Stored, toXmpp } from './to-xmpp.ts'
+import { dated, directSight, readStored } from './stored.ts'
+import { forwarded, idIn, type Sight, type Stored, toXmpp } from './to-xmpp.ts'
 
 interface FollowParts {
   readonly server: Server
@@ -60,7 +60,11 @@ export class Follower implements Disposable {
   }
 
   /** What is said in the account's chats, as its programs see it. @returns undefined for what is no stanza */
-  stanzaOf(tx: ReadTx, account: Identity, { conversation, event }: Pick<FeedStep, 'conversation' | 'event'>): Element | undefined {
+  stanzaOf(
+    tx: ReadTx,
+    account: Identity,
+    { conversation, event }: Pick<FeedStep, 'conversation' | 'event'>,
+  ): Element | undefined {
     const peer = this.#peerOf(account, conversation)
     if (peer === undefined || (event.kind !== 'message' && event.kind !== 'about')) return undefined
     const { server, ids } = this.#parts
@@ -70,8 +74,7 @@ export class Follower implements Disposable {
 
   #made(stored: Stored, sight: Sight): Element | undefined {
     const stanza = toXmpp(stored, sight)
-    const isLate = stored.row.receivedAtMs - saidAtMs(stored) > limits.xmppLateMs
-    return stanza && isLate ? withChildren(stanza, delayOf(saidAtMs(stored), this.#parts.server.names.server)) : stanza
+    return stanza && dated(this.#parts.server, stored, stanza)
   }
 
   #step(account: Identity, { number, conversation, event }: FeedStep): void {
@@ -97,7 +100,8 @@ export class Follower implements Disposable {
         const stored = readStored(tx, server, account, event.message)
         const stanza = stored && this.#made(stored, sight)
         if (stanza === undefined) return
-        if (stored?.message.author === account && peer !== account) this.#copy(account, stanza, this.#parts.origins.ofSaid(account, event.message))
+        if (stored?.message.author === account && peer !== account)
+          this.#copy(account, stanza, this.#parts.origins.ofSaid(account, event.message))
         else this.#give(account, stanza)
         return
       }
@@ -150,7 +154,15 @@ export class Follower implements Disposable {
   #read(
     tx: ReadTx,
     account: Identity,
-    { peer, conversation, event }: { readonly peer: Identity; readonly conversation: ConversationId; readonly event: Extract<FeedEvent, { readonly kind: 'read' }> },
+    {
+      peer,
+      conversation,
+      event,
+    }: {
+      readonly peer: Identity
+      readonly conversation: ConversationId
+      readonly event: Extract<FeedEvent, { readonly kind: 'read' }>
+    },
     sight: Sight,
   ): void {
     const { who, upTo } = event
@@ -174,13 +186,22 @@ export class Follower implements Disposable {
   #markable(
     tx: ReadTx,
     account: Identity,
-    { conversation, upTo, author }: { readonly conversation: ConversationId; readonly upTo: MessageId; readonly author: Identity },
+    {
+      conversation,
+      upTo,
+      author,
+    }: { readonly conversation: ConversationId; readonly upTo: MessageId; readonly author: Identity },
   ): MessageId | undefined {
     const { history } = this.#parts.server.services.conversations
     const row = history.message(tx, account, upTo)
     if (row === undefined) return undefined
-    for (const { id, encoded } of history.before(tx, account, conversation, row.number + 1, limits.xmppMarkLookBack))
-      if (encoded.length > 0 && decodeMessage(encoded).author === author) return id
+    let left: number = limits.xmppMarkLookBack
+    for (const { id } of history.numbers(tx, account, conversation, { from: 1, to: row.number + 1, reverse: true })) {
+      const stored = readStored(tx, this.#parts.server, account, id)
+      if (stored?.message.author === author && hasBody(stored.message)) return id
+      left -= 1
+      if (left === 0) return undefined
+    }
     return undefined
   }
 

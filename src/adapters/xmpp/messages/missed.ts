@@ -25,8 +25,10 @@ interface MissedParts {
 
 export class Missed implements Disposable {
   readonly #parts: MissedParts
-  /** By account: the last number that some program was given, and is to be kept. */
+  /** By account: the last number that some program was given. */
   readonly #given = new Map<Identity, number>()
+  /** Some of them are not kept yet. */
+  #isNews = false
   readonly #timers = new Set<NodeJS.Timeout>()
   #saving: NodeJS.Timeout | undefined
 
@@ -43,6 +45,7 @@ export class Missed implements Disposable {
   /** Kept a little later: what comes again after a crash is told by its stanza-id. */
   given(account: Identity, number: number): void {
     this.#given.set(account, number)
+    this.#isNews = true
     this.#saving ??= setTimeout(() => this.#save(), limits.xmppGivenKeptMs).unref()
   }
 
@@ -74,8 +77,12 @@ export class Missed implements Disposable {
     const timer = setTimeout(() => {
       this.#timers.delete(timer)
       const { store } = server.services
-      const asked = store.read((tx) => progress.readsArchive(tx, client.login))
-      if (asked !== true && server.hub.find(client.account, client.jid) === client) give()
+      if (server.hub.find(client.account, client.jid) !== client) return
+      if (store.read((tx) => progress.readsArchive(tx, client.login)) === true) return
+      give()
+      void store
+        .write((tx) => progress.setReadsArchive(tx, client.login, false))
+        .catch(() => server.ambient.log.warn('xmpp.given-not-kept'))
     }, limits.xmppOfflineWaitMs)
     timer.unref()
     this.#timers.add(timer)
@@ -92,8 +99,8 @@ export class Missed implements Disposable {
     const { server, follower } = this.#parts
     const { history } = server.services.conversations
     const found: Element[] = []
-    for (const step of history.stepsBefore(tx, account, upTo + 1)) {
-      if (step.number <= from || found.length >= limits.xmppOfflineMax) break
+    for (const step of history.steps(tx, account, { from: from + 1, to: upTo + 1, reverse: true })) {
+      if (found.length >= limits.xmppOfflineMax) break
       if (step.event.kind !== 'message' && step.event.kind !== 'about') continue
       const row = history.message(tx, account, step.event.message)
       if (row === undefined || row.encoded.length === 0 || decodeMessage(row.encoded).author === account) continue
@@ -109,9 +116,9 @@ export class Missed implements Disposable {
   #save(): void {
     clearTimeout(this.#saving)
     this.#saving = undefined
-    if (this.#given.size === 0) return
+    if (!this.#isNews) return
+    this.#isNews = false
     const given = [...this.#given]
-    this.#given.clear()
     const { server, progress } = this.#parts
     void server.services.store
       .write((tx: WriteTx) => {

@@ -42,7 +42,8 @@ export class Progress {
   }
 
   setReadsArchive(tx: WriteTx, login: Login, does: boolean): void {
-    if (this.readsArchive(tx, login) !== does) tx.put(tables.xmppProgress, this.#keyOfLogin(tx, login), encode(bool, does))
+    if (this.readsArchive(tx, login) !== does)
+      tx.put(tables.xmppProgress, this.#keyOfLogin(tx, login), encode(bool, does))
   }
 
   #keyOfLogin(tx: ReadTx, { account, passwordId }: Login): Uint8Array {

@@ -61,13 +61,18 @@ function meant({ server, ids }: SayParts, account: Identity, conversation: Conve
 async function say(
   { server, ids, origins }: SayParts,
   { client: { account }, element, handled }: Stanza,
-  { peer, conversation, origin }: { readonly peer: Identity; readonly conversation: ConversationId; readonly origin: Origin },
+  {
+    peer,
+    conversation,
+    origin,
+  }: { readonly peer: Identity; readonly conversation: ConversationId; readonly origin: Origin },
 ): Promise<Meaning | undefined> {
   const { services, ambient } = server
   const url = uploadUrlOf(element)
-  using prepared = url === undefined ? undefined : await fileBehind(server, account, url)
-  using saying = origins.saying(account, origin)
   const again = againOf(element, ambient.clock.nowMs())
+  const isNews = services.store.read((tx) => ids.saidBefore(tx, account, again)) === undefined
+  using prepared = url === undefined || !isNews ? undefined : await fileBehind(server, account, url)
+  using saying = origins.saying(account, origin)
   const done = await services.store.write((tx) => {
     handled(tx)
     if (ids.saidBefore(tx, account, again) !== undefined) return undefined

@@ -3,17 +3,20 @@ import type { ConversationRow } from '../../../core/conversation/rows.ts'
 import { aboutOf } from '../../../core/conversation/history.ts'
 import type { Identity, MessageId } from '../../../core/ids.ts'
 import { decodeMessage, type Message } from '../../../core/message/message.ts'
+import { limits } from '../../../core/limits.ts'
 import type { ReadTx } from '../../../core/store/store.ts'
+import { type Element, withChildren } from '../element.ts'
 import type { Server } from '../feature.ts'
 import { bareOf } from '../jid.ts'
 import type { ClientIds } from './client-ids.ts'
-import type { Sight, Stored } from './to-xmpp.ts'
+import { delayOf, saidAtMs, type Sight, type Stored } from './to-xmpp.ts'
 
 /** @returns undefined for what is not here, waits, or has nothing left of it */
 export function readStored(tx: ReadTx, { services }: Server, account: Identity, id: MessageId): Stored | undefined {
   const { history } = services.conversations
   const row = history.message(tx, account, id)
-  if (row === undefined || row.encoded.length === 0 || (row.state !== 'shown' && row.state !== 'quiet')) return undefined
+  if (row === undefined || row.encoded.length === 0 || (row.state !== 'shown' && row.state !== 'quiet'))
+    return undefined
   const message = decodeMessage(row.encoded)
   const isStripped = row.state === 'shown' && message.parts.length === 0
   return { id, row, message, retraction: isStripped ? retractionOf(tx, services, account, id) : undefined }
@@ -35,7 +38,9 @@ function retractionOf(
 
 /** What a person wrote in it, as first said. */
 export const textOfMessage = ({ parts }: Message): string =>
-  parts.map((part) => (part.kind === 'text' ? part.text : part.kind === 'file' ? part.name : '')).find((one) => one !== '') ?? ''
+  parts
+    .map((part) => (part.kind === 'text' ? part.text : part.kind === 'file' ? part.name : ''))
+    .find((one) => one !== '') ?? ''
 
 /** What every sight of an account's conversations has in common. */
 export function sightBase(
@@ -74,3 +79,8 @@ export function directSight(tx: ReadTx, server: Server, ids: ClientIds, account:
 export const peerOf = (row: Pick<ConversationRow, 'partner'> | undefined): Identity | undefined =>
   row?.partner.kind === 'direct' ? row.partner.peer : undefined
 
+/** With when it was said, where it came later than that (XEP-0203). */
+export const dated = ({ names }: Server, stored: Stored, stanza: Element): Element =>
+  stored.row.receivedAtMs - saidAtMs(stored) > limits.xmppLateMs
+    ? withChildren(stanza, delayOf(saidAtMs(stored), names.server))
+    : stanza

@@ -66,12 +66,14 @@ function draftOf(message: Element, { resolve, file }: Reading): Draft | undefine
   if (retracted !== undefined) return { parts: [{ kind: 'redaction', target: target(retracted.id) }] }
 
   const { text, relations } = wordsOf(message, resolve)
-  const shown = shownOf(message, text)
+  const shown = shownOf(message, file === undefined ? text : withoutLink(message, text))
   const payloads = payloadsBeside(message, file)
   const corrected = child(message, `replace ${ns.correct}`)
   if (corrected !== undefined) {
     if (shown === '') throw new StanzaError('bad-request', 'a correction has a body')
-    return { parts: withPayloads([{ kind: 'edit', target: target(corrected.attrs.id), body: [bounded(shown)] }], payloads) }
+    return {
+      parts: withPayloads([{ kind: 'edit', target: target(corrected.attrs.id), body: [bounded(shown)] }], payloads),
+    }
   }
   if (file === undefined && (shown === '' || hasHint(message, 'no-store'))) return passing(message, payloads)
   const parts: Part[] = [...(shown === '' ? [] : [bounded(shown)]), ...(file === undefined ? [] : [file])]
@@ -107,6 +109,12 @@ function wordsOf(
   if (to === undefined) return { text: body, relations: [] }
   return { text: withoutFallback(message, body, ns.reply), relations: [{ kind: 'reply', to }] }
 }
+
+/** A file's link is another one at each gateway: words beside it stay. */
+const withoutLink = (message: Element, text: string): string =>
+  withoutFallback(message, text, ns.fileSharing)
+    .replaceAll(uploadUrlOf(message) ?? '', '')
+    .trim()
 
 /** RFC 6121 §5.2.3: of several languages the one that is not named. */
 function bodyOf(message: Element): string {

@@ -86,10 +86,7 @@ function contentOf({ id, row, message, retraction }: Stored, sight: Sight): read
 
 const beside = (parts: readonly Part[]): readonly Element[] => payloadsOf(parts)
 
-const reactionsOf = (
-  { target, reactions }: Extract<Part, { readonly kind: 'reaction' }>,
-  sight: Sight,
-): Element =>
+const reactionsOf = ({ target, reactions }: Extract<Part, { readonly kind: 'reaction' }>, sight: Sight): Element =>
   el(
     `reactions ${ns.reactions}`,
     { id: referenceIn(sight, target) },
@@ -108,10 +105,7 @@ const retractOf = (id: string): readonly Node[] => [
 const retractedBy = ({ id, atMs }: { readonly id: MessageId; readonly atMs: number }, sight: Sight): Element =>
   el(`retracted ${ns.retract}`, { id: idIn(sight, id), stamp: stampOf(atMs) })
 
-const editOf = (
-  { target, body }: Extract<Part, { readonly kind: 'edit' }>,
-  sight: Sight,
-): readonly Element[] => [
+const editOf = ({ target, body }: Extract<Part, { readonly kind: 'edit' }>, sight: Sight): readonly Element[] => [
   el('body', {}, body.find((part) => part.kind === 'text')?.text ?? ''),
   el(`replace ${ns.correct}`, { id: idIn(sight, target) }),
 ]
@@ -143,7 +137,7 @@ function bodyOf(
   return [
     el('body', {}, quote + words),
     ...(reply === undefined ? [] : [reply]),
-    ...(quote === '' ? [] : [fallbackFor(ns.reply, [...quote].length)]),
+    ...(quote === '' ? [] : [fallbackFor(ns.reply, Array.from(quote).length)]),
     ...(file === undefined || url === undefined ? [] : fileBeside(file, url, text === undefined && quote === '')),
   ]
 }
@@ -162,7 +156,10 @@ function fileBeside(file: FilePart, url: string, isAlone: boolean): readonly Ele
   return [
     el(`x ${ns.oob}`, {}, el(`url ${ns.oob}`, {}, url)),
     ...(isAlone
-      ? [el(`file-sharing ${ns.fileSharing}`, { disposition: 'inline' }, metadata, sources), fallbackFor(ns.fileSharing)]
+      ? [
+          el(`file-sharing ${ns.fileSharing}`, { disposition: 'inline' }, metadata, sources),
+          fallbackFor(ns.fileSharing),
+        ]
       : []),
   ]
 }
@@ -174,5 +171,4 @@ export const delayOf = (ms: number, by: string): Element => el(`delay ${ns.delay
 export const saidAtMs = ({ row, message }: Stored): number => Math.min(message.sentAtMs, row.receivedAtMs)
 
 /** XEP-0297 §4, as XEP-0280 and XEP-0313 wrap it. */
-export const forwarded = (stanza: Element, delay?: Element): Element =>
-  el(`forwarded ${ns.forward}`, {}, delay, stanza)
+export const forwarded = (stanza: Element, delay?: Element): Element => el(`forwarded ${ns.forward}`, {}, delay, stanza)

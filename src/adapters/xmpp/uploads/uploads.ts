@@ -14,6 +14,13 @@ export interface Uploaded {
   readonly source: AsyncIterable<Uint8Array>
 }
 
+export interface Wanted {
+  readonly name: string
+  readonly mediaType: string | undefined
+  /** Octets. */
+  readonly size: number
+}
+
 export interface Uploads {
   /**
    * The file behind a URL that a client names in a message: one that this account has uploaded, or that of a message it
@@ -28,4 +35,12 @@ export interface Uploads {
    * @returns undefined while there is no HTTPS listener
    */
   urlOf(account: Identity, messageId: MessageId, fileName: string): string | undefined
+  /** Files may be uploaded: there is an HTTPS listener. */
+  readonly isOpen: boolean
+  /**
+   * Promises room for one upload, for a while (XEP-0363 §5).
+   * @returns where it is put and had
+   * @throws `message-too-large`, `mailbox-full`, `throttled` while too many are promised, `unreachable` without HTTPS
+   */
+  promise(account: Identity, wanted: Wanted): string
 }

@@ -12,5 +12,6 @@ export const carbons = (): Feature => ({
       return undefined
     },
   })),
-  disclose: (_to, { kind }) => (kind === 'self' || kind === 'server' ? { features: [ns.carbons, `urn:xmpp:carbons:rules:0`] } : undefined),
+  disclose: (_to, { kind }) =>
+    kind === 'self' || kind === 'server' ? { features: [ns.carbons, `urn:xmpp:carbons:rules:0`] } : undefined,
 })
