@@ -1,8 +1,7 @@
 /** The XMPP server of a gateway of the test world, with clients that are bound already: no streams in between. */
 import type { Client } from '../../../src/adapters/xmpp/client.ts'
 import { newClientState } from '../../../src/adapters/xmpp/client.ts'
-import { type Element, serialise, textOf } from '../../../src/adapters/xmpp/element.ts'
-import type { Feature } from '../../../src/adapters/xmpp/feature.ts'
+import { type Element, serialise } from '../../../src/adapters/xmpp/element.ts'
 import { withResource } from '../../../src/adapters/xmpp/jid.ts'
 import { routeStanza } from '../../../src/adapters/xmpp/router.ts'
 import { openServer, type XmppServer } from '../../../src/adapters/xmpp/server.ts'

@@ -39,9 +39,9 @@ export interface Component extends AsyncDisposable {
   readonly isConnected: boolean
 }
 
-/** Resolves before there is a connection: that may take as long as the other server takes to start. @throws `no-such-account` */
+/** Resolves before there is a connection: that may take as long as the other server takes to start. */
 export async function openComponent(config: ComponentConfig, server: XmppServer, ambient: Ambient): Promise<Component> {
-  const users = await ComponentUsers.open(server.services, config.users)
+  const users = await ComponentUsers.open(server.services, config.users, ambient.log)
   return new RunningComponent(config, server, ambient, users)
 }
 

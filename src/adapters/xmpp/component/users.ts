@@ -3,6 +3,7 @@
  * registering with an app password (XEP-0077). Durable.
  */
 import { array, bool, decode, encode, hexId, record, text, u64 } from '../../../core/codec.ts'
+import type { Log } from '../../../core/ambient.ts'
 import type { Accounts } from '../../../core/account/accounts.ts'
 import type { Conversations } from '../../../core/conversation/conversations.ts'
 import { fromUtf8 } from '../../../core/bytes.ts'
@@ -11,6 +12,7 @@ import type { Identity, MessageId } from '../../../core/ids.ts'
 import { limits } from '../../../core/limits.ts'
 import type { ReadTx, Store, WriteTx } from '../../../core/store/store.ts'
 import { tables } from '../../../core/store/tables.ts'
+import { bareOf, parseJid } from '../jid.ts'
 
 export interface ComponentUser {
   /** Bare JID at the other server. */
@@ -46,9 +48,18 @@ export class ComponentUsers {
     this.#parts = parts
   }
 
-  /** @param configured bare JIDs with the localNames or addresses of their accounts */
-  static async open(parts: UserParts, configured: ReadonlyMap<string, string>): Promise<ComponentUsers> {
+  /** @param given bare JIDs with the localNames or addresses of their accounts; what leads nowhere is left out */
+  static async open(parts: UserParts, given: ReadonlyMap<string, string>, log: Log): Promise<ComponentUsers> {
     const users = new ComponentUsers(parts)
+    const configured = new Map(
+      [...given].flatMap(([text, name]): readonly (readonly [string, Identity])[] => {
+        const jid = parseJid(text)
+        const account = parts.accounts.byUser(name)
+        if (jid !== undefined && jid.local !== '' && account !== undefined) return [[bareOf(jid), account.identity]]
+        log.warn('xmpp.component-user-unknown')
+        return []
+      }),
+    )
     const known = parts.store.read((tx) =>
       [...tx.range(tables.componentUsers, {})].map(({ value }) => decode(userCodec, value)),
     )
@@ -56,11 +67,9 @@ export class ComponentUsers {
       if (parts.accounts.has(user.account) && (user.isRegistered || configured.has(user.jid)))
         users.#users.set(user.jid, user)
       else await parts.store.write((tx) => tx.remove(tables.componentUsers, keyOf(tx, user.jid)))
-    for (const [jid, name] of configured) {
-      const account = parts.accounts.byUser(name)
-      if (account === undefined) throw new MyceliumError('no-such-account')
+    for (const [jid, account] of configured) {
       const before = users.get(jid)
-      if (before?.account !== account.identity || before.isRegistered) await users.bind(jid, account.identity, false)
+      if (before?.account !== account || before.isRegistered) await users.bind(jid, account, false)
     }
     return users
   }
