@@ -8,6 +8,9 @@ import type { TestContext } from 'vitest'
 
 /** Program (or folder, by its whole path) → Debian package; `.ci/install-peers` installs these packages. */
 const packageOf = {
+  prosody: 'prosody',
+  '/usr/lib/prosody/modules/mod_privilege': 'prosody-modules',
+  ejabberdctl: 'ejabberd',
   swaks: 'swaks',
   msmtp: 'msmtp',
   curl: 'curl',

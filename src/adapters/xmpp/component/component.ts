@@ -111,8 +111,8 @@ class RunningComponent implements Component {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const stop of this.#stops) stop()
+    await this.#outgoing.close()
     await this.#link[Symbol.asyncDispose]()
-    await this.#outgoing.idle()
     await this.#rosters.idle()
     await Promise.all(this.#turns.values())
     for (const client of this.#clients.values()) this.#leave(client)
@@ -120,10 +120,10 @@ class RunningComponent implements Component {
   }
 
   #up(): void {
-    for (const { jid } of this.#users.all()) {
+    for (const { jid, showsPresence } of this.#users.all()) {
       this.#outgoing.pump(jid)
       this.#rosters.compare(jid)
-      this.#link.send(el('presence', { type: 'probe', from: this.#domain, to: jid }))
+      if (showsPresence) this.#link.send(el('presence', { type: 'probe', from: this.#domain, to: jid }))
     }
   }
 
@@ -275,7 +275,9 @@ class RunningComponent implements Component {
     }
     if (type === '') await this.#came(user, from, stanza)
     else if (type === 'unavailable') this.#went(jid, fullOf(from))
-    if (to.local === '') this.#presenceOfGateway(from, to, type)
+    if (to.local === '' && (type === 'subscribed' || type === 'unsubscribed'))
+      await this.#users.showsPresence(jid, type === 'subscribed')
+    else if (to.local === '') this.#presenceOfGateway(from, to, type)
     else await this.#presenceOfPerson(user, from, to, type)
   }
 

@@ -28,6 +28,8 @@ export class ComponentLink implements AsyncDisposable {
     { ms: limits.componentAnswerMs, max: limits.componentAsksMax },
     (answered) => answered(undefined),
   )
+  /** Of this connection, by domain. */
+  readonly #greetings = new Map<string, Promise<boolean>>()
   #stream: ComponentStream | undefined
   #running: Promise<void> | undefined
 
@@ -70,6 +72,18 @@ export class ComponentLink implements AsyncDisposable {
     return (await this.ask(ping)) !== undefined
   }
 
+  /**
+   * What the server says of its own accord to a component that comes, such as what it may do, has come before this resolves.
+   * @returns false when the connection was lost first
+   */
+  async isGreeted(serverDomain: string): Promise<boolean> {
+    const known = this.#greetings.get(serverDomain)
+    if (known !== undefined) return await known
+    const greeting = this.isTaken(serverDomain)
+    this.#greetings.set(serverDomain, greeting)
+    return await greeting
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort()
     await this.#stream?.end().catch(() => this.#stream?.destroy())
@@ -96,6 +110,7 @@ export class ComponentLink implements AsyncDisposable {
   async #serve(onUp: () => void): Promise<void> {
     const { at, secret, ambient } = this.#parts
     const stream = await ComponentStream.open(at, await secret(), { signal: this.#closing.signal })
+    this.#greetings.clear()
     this.#stream = stream
     ambient.log.info('xmpp.component-connected')
     onUp()

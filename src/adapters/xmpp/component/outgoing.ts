@@ -41,6 +41,7 @@ export class Outgoing {
   readonly #again = new Set<string>()
   /** Ids of messages that the server will pass on to us, as it does to any recipient. */
   readonly #echoes = new Set<string>()
+  #isClosing = false
 
   constructor(parts: OutgoingParts) {
     this.#parts = parts
@@ -48,6 +49,7 @@ export class Outgoing {
 
   /** Gives the server all that it lacks of one user. */
   pump(jid: string): void {
+    if (this.#isClosing) return
     if (this.#busy.has(jid)) {
       this.#again.add(jid)
       return
@@ -62,9 +64,9 @@ export class Outgoing {
     })
   }
 
-  /** Resolves once nothing of it runs any more. */
-  async idle(): Promise<void> {
-    this.#again.clear()
+  /** Begins nothing more, and resolves once the server has answered for what is on its way to it: so it does not come again. */
+  async close(): Promise<void> {
+    this.#isClosing = true
     await Promise.all(this.#busy.values())
   }
 
@@ -77,10 +79,11 @@ export class Outgoing {
     const { server, users } = this.#parts
     const { conversations } = server.services
     const serverDomain = parseJid(jid)!.domain
+    if (!(await this.#parts.link().isGreeted(serverDomain))) return
     for (;;) {
       const user = users.get(jid)
       const link = this.#parts.link()
-      if (user === undefined || !link.isUp) return
+      if (user === undefined || !link.isUp || this.#isClosing) return
       const steps = conversations.feedSince(user.account, user.upTo, limits.componentBatch)
       const last = steps.at(-1)
       if (last === undefined) return

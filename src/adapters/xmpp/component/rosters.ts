@@ -64,10 +64,12 @@ export class Rosters {
   async #compare(jid: string): Promise<void> {
     const user = this.#parts.users.get(jid)
     const { link, privilegesOf } = this.#parts
-    if (user === undefined || !link().isUp) return
-    if (privilegesOf(jid).maySetRoster) await this.#set(user)
-    else await this.#ask(user)
-    // whether the user is there, their server tells those who may know it
+    const serverDomain = jid.slice(jid.indexOf('@') + 1)
+    if (user === undefined || !(await link().isGreeted(serverDomain))) return
+    if (!privilegesOf(jid).maySetRoster) return await this.#ask(user)
+    await this.#set(user)
+    // Whether the user is there, their server tells those who may know it. Prosody takes the question of anybody else for
+    // the end of what they asked.
     const [anybody] = this.#people(user.account).keys()
     if (anybody !== undefined) link().send(el('presence', { type: 'probe', from: anybody, to: jid }))
   }
@@ -94,12 +96,8 @@ export class Rosters {
     for (const type of ['unsubscribe', 'unsubscribed']) link().send(el('presence', { type, from: person, to: jid }))
   }
 
-  /** A privilege may be on its way still: it comes at once, and asking is for good. */
-  async #ask(user: ComponentUser): Promise<void> {
+  async #ask({ jid, account }: ComponentUser): Promise<void> {
     const { link, users, server, domain } = this.#parts
-    const { jid, account } = user
-    const serverDomain = jid.slice(jid.indexOf('@') + 1)
-    if (!(await link().isTaken(serverDomain)) || this.#parts.privilegesOf(jid).maySetRoster) return
     const asked = new Set(users.get(jid)?.asked)
     const fresh = this.#chosen(account).filter(({ identity }) => !asked.has(identity))
     for (const { identity } of fresh)

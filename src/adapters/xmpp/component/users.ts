@@ -22,6 +22,8 @@ export interface ComponentUser {
   readonly isRegistered: boolean
   /** Number in the account's order up to which the server has what was said. */
   readonly upTo: number
+  /** It lets the gateway know whether it is there (XEP-0100 §4.1.1). */
+  readonly showsPresence: boolean
   /** Contacts that were shown to it, where it has to agree to each by itself. */
   readonly asked: readonly Identity[]
 }
@@ -31,6 +33,7 @@ const userCodec = record<ComponentUser>({
   account: hexId<Identity>(32),
   isRegistered: bool,
   upTo: u64,
+  showsPresence: bool,
   asked: array(hexId<Identity>(32), limits.componentAskedMax),
 })
 
@@ -91,7 +94,7 @@ export class ComponentUsers {
   async bind(jid: string, account: Identity, isRegistered = true): Promise<ComponentUser> {
     if (!this.#users.has(jid) && this.#users.size >= limits.componentUsersMax) throw new MyceliumError('throttled')
     const upTo = this.#parts.conversations.lastNumber(account)
-    return await this.#put({ jid, account, isRegistered, upTo, asked: [] })
+    return await this.#put({ jid, account, isRegistered, upTo, showsPresence: false, asked: [] })
   }
 
   async unbind(jid: string): Promise<void> {
@@ -108,6 +111,11 @@ export class ComponentUsers {
   async asks(jid: string, asked: readonly Identity[]): Promise<void> {
     const user = this.#users.get(jid)
     if (user !== undefined) await this.#put({ ...user, asked: asked.slice(-limits.componentAskedMax) })
+  }
+
+  async showsPresence(jid: string, showsPresence: boolean): Promise<void> {
+    const user = this.#users.get(jid)
+    if (user !== undefined && user.showsPresence !== showsPresence) await this.#put({ ...user, showsPresence })
   }
 
   async #put(user: ComponentUser): Promise<ComponentUser> {
