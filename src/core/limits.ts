@@ -111,6 +111,7 @@ export const limits = {
   componentRetryMsMin: 1_000, // ours: after the connection was lost
   componentRetryMsMax: 60_000, // ours
   componentBatch: 50, // ours: messages that a server is given before it is asked whether it has them
+  componentDrainMs: 3_000, // ours: at shutdown, for the server to say that it has what it was given
   componentAnswerMs: 30_000, // ours: how long a server may take to answer
   componentAsksMax: 1000, // ours: iqs on their way in one direction
   componentWaitingMax: 1000, // ours: stanzas of a server that wait to be handled

@@ -34,6 +34,7 @@ export const featureMakers: readonly ((server: Server) => Feature)[] = [
   roster,
   subscriptions,
   interests,
+  chats, // before presence: what was missed is known by who is there already
   presence,
   pep,
   vcard,
@@ -46,6 +47,5 @@ export const featureMakers: readonly ((server: Server) => Feature)[] = [
   carbons,
   externalServices,
   httpUpload,
-  chats,
   commands,
 ]

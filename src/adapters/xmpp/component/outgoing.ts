@@ -3,6 +3,7 @@
  * the users say by mail or with other programs. Each in the order in which it happened, from where the server has it; the
  * place moves once the server has answered after them. After a crash in between, the last of them come again, with the same ids.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { hasCode } from '../../../core/errors.ts'
 import type { Identity, MessageId } from '../../../core/ids.ts'
 import type { FeedStep } from '../../../core/conversation/conversations.ts'
@@ -67,7 +68,7 @@ export class Outgoing {
   /** Begins nothing more, and resolves once the server has answered for what is on its way to it: so it does not come again. */
   async close(): Promise<void> {
     this.#isClosing = true
-    await Promise.all(this.#busy.values())
+    await Promise.race([Promise.all(this.#busy.values()), sleep(limits.componentDrainMs, undefined, { ref: false })])
   }
 
   /** A privileged message has come back: once for each that was sent. */
