@@ -9,6 +9,7 @@ import { child, el, elements, serialise } from '../../src/adapters/xmpp/element.
 import { escapeLocal } from '../../src/adapters/xmpp/jid.ts'
 import { idOfPartner } from '../../src/core/conversation/conversations.ts'
 import { openStages, type Stage } from '../adapters/xmpp/harness.ts'
+import { openEjabberd } from './support/ejabberd.ts'
 import { requirePeer } from './support/peers.ts'
 import { openProsody, type ServerWithComponent } from './support/prosody.ts'
 import { tempFolder } from './support/temp-folder.ts'
@@ -86,7 +87,8 @@ test(
       await romeo.ask(el('iq', { type: 'set' }, el('enable urn:xmpp:carbons:2')))
       romeo.send(el('presence'))
       // contacts are there for whoever is there
-      const isShown = () => romeo.inbox.some(({ name, attrs }) => name === 'presence' && attrs.from?.startsWith(bobThere))
+      const isShown = () =>
+        romeo.inbox.some(({ name, attrs }) => name === 'presence' && attrs.from?.startsWith(bobThere))
       await expect.poll(isShown, patience).toBe(true)
 
       await says(bob, alice, 'hello over the overlay')
@@ -97,9 +99,9 @@ test(
       // by mail or with another program
       await says(alice, bob, 'said elsewhere')
       const carbons = () =>
-        romeo.inbox.filter((one) => child(one, 'sent urn:xmpp:carbons:2') !== undefined).flatMap((one) =>
-          findInside(one, 'body').map((body) => body.children.join('')),
-        )
+        romeo.inbox
+          .filter((one) => child(one, 'sent urn:xmpp:carbons:2') !== undefined)
+          .flatMap((one) => findInside(one, 'body').map((body) => body.children.join('')))
       await expect.poll(carbons, patience).toEqual(['said elsewhere'])
       await says(bob, alice, 'heard')
       await expect.poll(() => bodiesFrom(romeo, bobThere), patience).toEqual(['hello over the overlay', 'heard'])
@@ -107,7 +109,11 @@ test(
       expect(heard(bob, alice)).toEqual(all)
       await expect.poll(async () => await archived(romeo, bobThere), patience).toEqual(all)
 
-      const toNobody = el('message', { to: `nobody@${prosody.componentDomain}`, type: 'chat', id: 'r2' }, el('body', {}, 'x'))
+      const toNobody = el(
+        'message',
+        { to: `nobody@${prosody.componentDomain}`, type: 'chat', id: 'r2' },
+        el('body', {}, 'x'),
+      )
       romeo.send(toNobody)
       const refused = () => romeo.inbox.some(({ attrs }) => attrs.type === 'error' && attrs.id === 'r2')
       await expect.poll(refused, patience).toBe(true)
@@ -165,7 +171,9 @@ test(
       password: passwords.juliet,
     })
     juliet.send(el('presence'))
-    const info = await juliet.ask(el('iq', { type: 'get', to: gateway }, el('query http://jabber.org/protocol/disco#info')))
+    const info = await juliet.ask(
+      el('iq', { type: 'get', to: gateway }, el('query http://jabber.org/protocol/disco#info')),
+    )
     expect(findInside(info, 'identity').map(({ attrs }) => attrs.category)).toEqual(['gateway'])
 
     // whoever has no account here can say nothing
@@ -198,7 +206,14 @@ test(
     const itemsNs = 'http://jabber.org/protocol/disco#items'
     const list = await juliet.ask(el('iq', { type: 'get', to: gateway }, el(`query ${itemsNs}`, { node: commandsNs })))
     const names = elements(child(list, `query ${itemsNs}`)!).map(({ attrs }) => attrs.name)
-    expect(names).toEqual(['Invite somebody', 'Accept an invitation', 'Verify a contact', 'Contacts', 'Groups', 'Settings'])
+    expect(names).toEqual([
+      'Invite somebody',
+      'Accept an invitation',
+      'Verify a contact',
+      'Contacts',
+      'Groups',
+      'Settings',
+    ])
     const command = el(`command ${commandsNs}`, { node: 'urn:mycelium:command:invite' })
     const invited = await juliet.ask(el('iq', { type: 'set', to: gateway }, command))
     expect(findInside(invited, 'value')[0]!.children.join('')).toMatch(/^\S{50,}$/)
@@ -210,3 +225,63 @@ test(
     await expect.poll(() => late() && serialise(late()!), patience).toContain('registration-required')
   },
 )
+
+test(
+  'attached to ejabberd, both write, and what is said elsewhere reaches the contact once',
+  {
+    timeout: 180_000,
+  },
+  async (context) => {
+    requirePeer(context, 'ejabberdctl', 'erl')
+    await using stages = await openStages()
+    const [alice, bob] = [stages.of('alice'), stages.of('bob')]
+    await using folder = await tempFolder('ejabberd')
+    await using ejabberd = await openEjabberd(folder.path, passwords)
+    await ejabberd.start()
+    await using romeo = await untilLoggedIn({
+      port: ejabberd.port,
+      domain: ejabberd.domain,
+      user: 'romeo',
+      password: passwords.romeo,
+    })
+    await using component = await attach(alice, ejabberd, { 'romeo@example.test': 'alice' })
+    await expect.poll(() => component.isConnected, patience).toBe(true)
+    const bobThere = escaped(bob, ejabberd)
+    // this version fails to set rosters for others: contacts ask instead
+    romeo.send(el('presence'))
+    const isAsking = () =>
+      romeo.inbox.some(
+        ({ name, attrs }) => name === 'presence' && attrs.type === 'subscribe' && attrs.from === bobThere,
+      )
+    await expect.poll(isAsking, patience).toBe(true)
+    romeo.send(el('presence', { type: 'subscribed', to: bobThere }))
+    romeo.send(el('presence', { type: 'subscribe', to: bobThere }))
+    await expect.poll(async () => await rosterOf(romeo), patience).toContainEqual([bobThere, 'both'])
+    const isShown = () => romeo.inbox.some(({ name, attrs }) => name === 'presence' && attrs.from?.startsWith(bobThere))
+    await expect.poll(isShown, patience).toBe(true)
+    await says(bob, alice, 'hello over the overlay')
+    await expect.poll(() => bodiesFrom(romeo, bobThere), patience).toEqual(['hello over the overlay'])
+    romeo.send(el('message', { to: bobThere, type: 'chat', id: 'r1' }, el('body', {}, 'hello from ejabberd')))
+    await expect.poll(() => heard(bob, alice).at(-1), patience).toBe('hello from ejabberd')
+    await says(alice, bob, 'said elsewhere')
+    await says(bob, alice, 'heard')
+    await expect.poll(() => bodiesFrom(romeo, bobThere), patience).toEqual(['hello over the overlay', 'heard'])
+    const all = ['hello over the overlay', 'hello from ejabberd', 'said elsewhere', 'heard']
+    expect(heard(bob, alice)).toEqual(all)
+    // this version neither archives nor copies what a component says for a user (docs/limits.md)
+    const kept = all.filter((text) => text !== 'said elsewhere')
+    await expect.poll(async () => await archived(romeo, bobThere), patience).toEqual(kept)
+  },
+)
+
+/** ejabberd makes the accounts a moment after it listens. */
+async function untilLoggedIn(login: Parameters<typeof logIn>[0]): Promise<XmppUser> {
+  const deadline = performance.now() + patience.timeout
+  for (;;) {
+    try {
+      return await logIn(login)
+    } catch (error) {
+      if (performance.now() > deadline) throw error
+    }
+  }
+}

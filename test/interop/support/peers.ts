@@ -11,6 +11,7 @@ const packageOf = {
   prosody: 'prosody',
   '/usr/lib/prosody/modules/mod_privilege': 'prosody-modules',
   ejabberdctl: 'ejabberd',
+  erl: 'erlang-base',
   swaks: 'swaks',
   msmtp: 'msmtp',
   curl: 'curl',

@@ -72,8 +72,7 @@ class RunningComponent implements Component {
     this.#ambient = ambient
     this.#users = users
     this.#desk = new CommandDesk(server.services, ambient)
-    const privilegesOf = (jid: string): Privileges =>
-      this.#privileges.get(parseJid(jid)?.domain ?? '') ?? noPrivileges
+    const privilegesOf = (jid: string): Privileges => this.#privileges.get(parseJid(jid)?.domain ?? '') ?? noPrivileges
     const { domain } = config
     const common = { server, users, domain, link: () => this.#link, privilegesOf }
     this.#outgoing = new Outgoing({ ...common, ids: new ClientIds(server.services.conversations) })

@@ -80,8 +80,7 @@ export async function answerGateway(
 function gatewayInfo(desk: CommandDesk, node: string | undefined): Element {
   if (node === undefined)
     return infoOf(node, { category: 'gateway', type: 'mycelium', name: 'Mycelium' }, gatewayFeatures)
-  if (node === commandsNs)
-    return infoOf(node, { category: 'automation', type: 'command-list', name: 'Commands' }, [])
+  if (node === commandsNs) return infoOf(node, { category: 'automation', type: 'command-list', name: 'Commands' }, [])
   const name = desk.nameOf(node)
   if (name === undefined) throw new StanzaError('item-not-found')
   return infoOf(node, { category: 'automation', type: 'command-node', name }, [commandsNs, formNs])

@@ -24,9 +24,8 @@ type Answered = (answer: Element | undefined) => void
 export class ComponentLink implements AsyncDisposable {
   readonly #parts: LinkParts
   readonly #closing = new AbortController()
-  readonly #asked = new Waiting<Answered>(
-    { ms: limits.componentAnswerMs, max: limits.componentAsksMax },
-    (answered) => answered(undefined),
+  readonly #asked = new Waiting<Answered>({ ms: limits.componentAnswerMs, max: limits.componentAsksMax }, (answered) =>
+    answered(undefined),
   )
   /** Of this connection, by domain. */
   readonly #greetings = new Map<string, Promise<boolean>>()

@@ -39,11 +39,7 @@ export function readPrivileges(message: Element): Privileges | undefined {
 
 /** XEP-0356 §5: a message of a user, to be taken as if their program had sent it. */
 export const spoken = (message: Element, { ns }: Privileges, from: string, to: string): Element =>
-  el(
-    'message',
-    { from, to },
-    el(`privilege ${ns}`, {}, el('forwarded urn:xmpp:forward:0', {}, message)),
-  )
+  el('message', { from, to }, el(`privilege ${ns}`, {}, el('forwarded urn:xmpp:forward:0', {}, message)))
 
 export interface RosterItem {
   readonly jid: string

@@ -10,8 +10,7 @@ import type { ComponentUser, ComponentUsers } from './users.ts'
 
 export const registerNs = 'jabber:iq:register'
 
-const instructions =
-  'Your account at the Mycelium gateway, and an app password for it, made there with "password add".'
+const instructions = 'Your account at the Mycelium gateway, and an app password for it, made there with "password add".'
 
 interface RegistrationParts {
   readonly services: Pick<XmppServices, 'logins' | 'accounts'>

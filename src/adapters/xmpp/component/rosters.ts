@@ -66,27 +66,31 @@ export class Rosters {
     const { link, privilegesOf } = this.#parts
     const serverDomain = jid.slice(jid.indexOf('@') + 1)
     if (user === undefined || !(await link().isGreeted(serverDomain))) return
-    if (!privilegesOf(jid).maySetRoster) return await this.#ask(user)
-    await this.#set(user)
+    // ejabberd 23.01 grants it and then fails
+    if (!privilegesOf(jid).maySetRoster || !(await this.#set(user))) return await this.#ask(user)
     // Whether the user is there, their server tells those who may know it. Prosody takes the question of anybody else for
     // the end of what they asked.
     const [anybody] = this.#people(user.account).keys()
     if (anybody !== undefined) link().send(el('presence', { type: 'probe', from: anybody, to: jid }))
   }
 
-  async #set({ jid, account }: ComponentUser): Promise<void> {
+  /** @returns whether the server did so */
+  async #set({ jid, account }: ComponentUser): Promise<boolean> {
     const { link, domain, privilegesOf } = this.#parts
     const people = this.#people(account)
     const known = privilegesOf(jid).mayReadRoster ? readRoster(await link().ask(rosterGet(jid, domain))) : undefined
     const there = new Map((known ?? []).map((item) => [item.jid, item]))
     for (const [person, name] of people) {
       const before = there.get(person)
+      if (before?.subscription === 'both') continue
       // a name that the user gave stays
-      if (before?.subscription !== 'both')
-        await link().ask(rosterSet(jid, domain, { jid: person, name: before?.name ?? name, subscription: 'both' }))
+      const item = { jid: person, name: before?.name ?? name, subscription: 'both' }
+      const answer = await link().ask(rosterSet(jid, domain, item))
+      if (answer?.attrs.type !== 'result') return false
     }
     for (const person of there.keys())
       if (person.endsWith(`@${domain}`) && !people.has(person)) this.#remove(jid, person)
+    return true
   }
 
   #remove(jid: string, person: string): void {
@@ -102,7 +106,11 @@ export class Rosters {
     const fresh = this.#chosen(account).filter(({ identity }) => !asked.has(identity))
     for (const { identity } of fresh)
       link().send(
-        el('presence', { type: 'subscribe', from: bareOf(outward(server.names.person(account, identity), domain)), to: jid }),
+        el('presence', {
+          type: 'subscribe',
+          from: bareOf(outward(server.names.person(account, identity), domain)),
+          to: jid,
+        }),
       )
     if (fresh.length > 0) await users.asks(jid, [...asked, ...fresh.map(({ identity }) => identity)])
   }

@@ -113,7 +113,8 @@ export class UserClient implements Client {
     const from = parseJid(stanza.attrs.from ?? '')
     if (from === undefined || bareOf(from) === bareOf(this.jid)) return
     const { kind } = server.names.named(account, from)
-    const isAddress = kind === 'person' || (kind === 'unknown' && from.domain !== server.names.server && from.local !== '')
+    const isAddress =
+      kind === 'person' || (kind === 'unknown' && from.domain !== server.names.server && from.local !== '')
     if (isAddress) send(withAttrs(stanza, { from: fullOf(outward(from, domain)), to }))
   }
 }

@@ -119,9 +119,7 @@ export class ComponentUsers {
   }
 
   async #put(user: ComponentUser): Promise<ComponentUser> {
-    await this.#parts.store.write((tx) =>
-      tx.put(tables.componentUsers, keyOf(tx, user.jid), encode(userCodec, user)),
-    )
+    await this.#parts.store.write((tx) => tx.put(tables.componentUsers, keyOf(tx, user.jid), encode(userCodec, user)))
     this.#users.set(user.jid, user)
     return user
   }
