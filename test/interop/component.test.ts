@@ -5,7 +5,7 @@
 import { expect, test } from 'vitest'
 import { silentLog, systemClock, systemRandom } from '../../src/core/ambient.ts'
 import { type Component, openComponent } from '../../src/adapters/xmpp/component/component.ts'
-import { child, el, elements, serialise } from '../../src/adapters/xmpp/element.ts'
+import { child, el, elements, serialise, textOf } from '../../src/adapters/xmpp/element.ts'
 import { escapeLocal } from '../../src/adapters/xmpp/jid.ts'
 import { idOfPartner } from '../../src/core/conversation/conversations.ts'
 import { openStages, type Stage } from '../adapters/xmpp/harness.ts'
@@ -63,7 +63,7 @@ async function archived(user: XmppUser, jid: string): Promise<readonly string[]>
   const before = user.inbox.length
   await user.ask(el('iq', { type: 'set' }, el('query urn:xmpp:mam:2', {}, form)))
   const results = user.inbox.splice(before).filter((one) => child(one, 'result urn:xmpp:mam:2') !== undefined)
-  return results.flatMap((one) => findInside(one, 'body')).map((body) => body.children.join(''))
+  return results.flatMap((one) => findInside(one, 'body')).map(textOf)
 }
 
 test(
@@ -101,7 +101,7 @@ test(
       const carbons = () =>
         romeo.inbox
           .filter((one) => child(one, 'sent urn:xmpp:carbons:2') !== undefined)
-          .flatMap((one) => findInside(one, 'body').map((body) => body.children.join('')))
+          .flatMap((one) => findInside(one, 'body').map(textOf))
       await expect.poll(carbons, patience).toEqual(['said elsewhere'])
       await says(bob, alice, 'heard')
       await expect.poll(() => bodiesFrom(romeo, bobThere), patience).toEqual(['hello over the overlay', 'heard'])
@@ -216,7 +216,7 @@ test(
     ])
     const command = el(`command ${commandsNs}`, { node: 'urn:mycelium:command:invite' })
     const invited = await juliet.ask(el('iq', { type: 'set', to: gateway }, command))
-    expect(findInside(invited, 'value')[0]!.children.join('')).toMatch(/^\S{50,}$/)
+    expect(textOf(findInside(invited, 'value')[0]!)).toMatch(/^\S{50,}$/)
 
     const remove = el('query jabber:iq:register', {}, el('remove jabber:iq:register'))
     expect((await juliet.ask(el('iq', { type: 'set', to: gateway }, remove))).attrs.type).toBe('result')

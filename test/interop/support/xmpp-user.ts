@@ -1,6 +1,6 @@
 /** A user of a real XMPP server: logs in with PLAIN over TCP in clear, and keeps what comes. */
 import { dial } from '../../../src/adapters/wire/dial.ts'
-import { child, type Element, el, elements, serialise } from '../../../src/adapters/xmpp/element.ts'
+import { child, type Element, el, elements, serialise, textOf } from '../../../src/adapters/xmpp/element.ts'
 import { XmlReader } from '../../../src/adapters/xmpp/xml-reader.ts'
 
 export interface XmppUser extends AsyncDisposable {
@@ -91,7 +91,7 @@ export const bodiesFrom = ({ inbox }: XmppUser, jid: string): readonly string[] 
   inbox.flatMap((stanza) => {
     const body = child(stanza, 'body')
     return stanza.name === 'message' && stanza.attrs.from?.split('/')[0] === jid && body !== undefined
-      ? [body.children.join('')]
+      ? [textOf(body)]
       : []
   })
 

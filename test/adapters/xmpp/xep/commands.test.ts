@@ -94,8 +94,8 @@ test('two people find each other: one invites, the other accepts, both verify an
 
 test('a group is made and listed; settings are what they were set to', async () => {
   await using stages = await openStages()
-  const { bind, gateway } = stages.of('alice')
-  const client = bind()
+  const { gateway } = stages.of('alice')
+  const client = stages.of('alice').bind()
   const begun = await give(client, { node: node('groups') })
   const made = { deed: 'create', name: 'Garden', contact: stages.of('bob').gateway.account }
   const { sessionid } = begun.attrs
@@ -116,8 +116,8 @@ test('a group is made and listed; settings are what they were set to', async () 
 
 test('a conversation belongs to the program that began it, and a command that was given up is over', async () => {
   await using stages = await openStages()
-  const { bind } = stages.of('alice')
-  const [one, other] = [bind('one'), bind('other')]
+  const alice = stages.of('alice')
+  const [one, other] = [alice.bind('one'), alice.bind('other')]
   const { sessionid } = (await give(one, { node: node('accept') })).attrs
   expect(serialise(await give(other, { node: node('accept'), sessionid, fields: {} }))).toContain('<bad-sessionid ')
   const { sessionid: second } = (await give(one, { node: node('accept') })).attrs

@@ -119,7 +119,7 @@ const contacts: Command = {
       },
       async next(given) {
         const contact = given.get('contact') ?? ''
-        switch (given.get('deed')) {
+        switch (given.get('deed') ?? '') {
           case 'rename':
             return done(`Now called ${(await act('contactRename', { contact, name: given.get('name') ?? '' })).name}.`)
           case 'accept':
@@ -179,7 +179,7 @@ const groups: Command = {
       async next(given) {
         const group = given.get('group') ?? ''
         const members = (given.get('contact') ?? '') === '' ? [] : [given.get('contact')!]
-        switch (given.get('deed')) {
+        switch (given.get('deed') ?? '') {
           case 'create':
             return done(`${(await act('groupCreate', { name: given.get('name') ?? '', members })).name} is made.`)
           case 'add':
