@@ -3,8 +3,10 @@ import type { Feature, Server } from './feature.ts'
 import { archive } from './xep/archive.ts'
 import { blocking } from './xep/blocking.ts'
 import { bookmarks } from './xep/bookmarks.ts'
+import { calls } from './xep/calls/calls.ts'
 import { carbons } from './xep/carbons.ts'
 import { chats } from './xep/chats.ts'
+import { commands } from './xep/commands/commands.ts'
 import { disco } from './xep/disco.ts'
 import { displayed } from './xep/displayed.ts'
 import { entityTime } from './xep/entity-time.ts'
@@ -37,6 +39,7 @@ export const featureMakers: readonly ((server: Server) => Feature)[] = [
   roster,
   subscriptions,
   interests,
+  chats, // before presence: what was missed is known by who is there already
   presence,
   pep,
   vcard,
@@ -47,8 +50,9 @@ export const featureMakers: readonly ((server: Server) => Feature)[] = [
   trustNotices,
   archive,
   displayed,
+  calls,
   carbons,
   externalServices,
   httpUpload,
-  chats,
+  commands,
 ]
