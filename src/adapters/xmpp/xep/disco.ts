@@ -43,6 +43,10 @@ export const disco = (server: Server): Feature => ({
     if (kind === 'person') return { identities: [{ category: 'account', type: 'registered' }], features }
     return kind === 'rooms' || kind === 'uploads' ? { features } : undefined
   },
+  streamFeatures() {
+    const caps = streamCaps(server)
+    return caps === undefined ? [] : [caps]
+  },
   items(_to, { kind }) {
     if (kind !== 'server') return []
     const { rooms, uploads } = server.names
@@ -110,7 +114,7 @@ export function capsOf(server: Pick<Server, 'features'>, to: Jid, named: Named):
 }
 
 /** For the features of a stream (XEP-0115 §6.3). */
-export const streamCaps = (server: Server): Element | undefined =>
+const streamCaps = (server: Server): Element | undefined =>
   capsOf(server, { local: '', domain: server.names.server, resource: '' }, { kind: 'server' })
 
 /** XEP-0115 §5.1: of what, in its order. */
