@@ -14,7 +14,7 @@ import { type TokenMechanism, tokenMechanisms, type Tokens } from './tokens.ts'
 
 export const sasl2Ns = 'urn:xmpp:sasl:2'
 export const bind2Ns = 'urn:xmpp:bind:0'
-export const fastNs = 'urn:xmpp:fast:0'
+const fastNs = 'urn:xmpp:fast:0'
 export const carbonsNs = 'urn:xmpp:carbons:2'
 export const csiNs = 'urn:xmpp:csi:0'
 

@@ -9,6 +9,7 @@ import { limits } from '../../../core/limits.ts'
 import type { WriteTx } from '../../../core/store/store.ts'
 import { el, serialise } from '../element.ts'
 import { StreamError, type Transport } from '../transport.ts'
+import { Incoming, type Ticket } from './incoming.ts'
 import { type Item, Outgoing } from './outgoing.ts'
 import type { StateRow, StreamRow, StreamRows } from './stream-rows.ts'
 
@@ -41,8 +42,7 @@ export class Management {
   readonly #parts: ManagementParts
   #outgoing: Outgoing
   #transport: Transport | undefined
-  /** Stanzas of the client that were handled. */
-  #handled = 0
+  readonly #incoming: Incoming
   /** As far as it would be known after a crash. */
   #durablyHandled = 0
   #saved: StateRow | undefined
@@ -60,7 +60,7 @@ export class Management {
 
   constructor(parts: ManagementParts, { handled = 0, lastKept = 0, isRestored = false } = {}) {
     this.#parts = parts
-    this.#handled = handled
+    this.#incoming = new Incoming(handled)
     this.#durablyHandled = handled
     this.#isUnknown = isRestored
     this.#outgoing = new Outgoing(isRestored ? lastKept + beyond : 0)
@@ -69,34 +69,36 @@ export class Management {
   get id(): Uint8Array | undefined {
     return this.#parts.durable?.id
   }
-  get handled(): number {
-    return this.#handled
-  }
   get h(): number {
-    return this.#handled % modulus
+    return this.#incoming.handled % modulus
   }
 
-  /** In the transaction that keeps what the present stanza asks for. */
-  noteHandled(tx: WriteTx): void {
+  /** A stanza of the client is begun with; several may be at a time. */
+  begin(): Ticket {
+    return this.#incoming.begin()
+  }
+
+  /** In the transaction that keeps what a stanza asks for. */
+  noteHandled(tx: WriteTx, ticket: Ticket): void {
     const { durable } = this.#parts
     if (durable === undefined) return
-    const handled = this.#handled + 1
+    const handled = this.#incoming.noted(ticket)
     durable.rows.putHandled(tx, durable.id, handled)
     tx.afterCommit(() => {
       this.#durablyHandled = Math.max(this.#durablyHandled, handled)
     })
   }
 
-  /** The present stanza is done with. */
-  handledOne(): void {
-    this.#handled += 1
+  /** A stanza is done with. */
+  handledOne(ticket: Ticket): void {
+    this.#incoming.done(ticket)
   }
 
   /** Makes durable what is about to be acknowledged. @throws `disk-full`, … */
   async settle(): Promise<void> {
     const { durable } = this.#parts
     if (durable === undefined) return
-    const handled = this.#handled
+    const { handled } = this.#incoming
     const row = this.#changedRow(durable)
     if (handled === this.#durablyHandled && row === undefined) return
     await durable.rows.store.write((tx) => {
