@@ -175,3 +175,21 @@ test('what is for contacts is the same on both gateways of an account', { timeou
   await expect.poll(async () => texts(await desk.say(get)).join(''), patience).toContain(both)
   expect(texts(await phone.say(get)).join('')).toContain(both)
 })
+
+test('who comes by an address or a domain that was blocked before anybody had it is blocked at once', async () => {
+  await using world = await openWorld()
+  const alice = await world.gateway('alice')
+  const eve = await world.gateway('eve')
+  using xmpp = openTestXmpp(alice)
+  const desk = xmpp.bind('desk')
+  await desk.say(xml('<presence/>'))
+  const domain = eve.address.slice(eve.address.indexOf('@') + 1)
+  await desk.say(xml(`<iq type='set' id='1'><block xmlns='urn:xmpp:blocking'><item jid='${domain}'/></block></iq>`))
+  desk.take()
+  await hearOf(eve, alice)
+  await eve.submit(alice.address, 'hello')
+  const { contacts } = alice.knowledge
+  await expect.poll(() => contacts.byIdentity(alice.account, eve.account)?.blocked, patience).toBe(true)
+  expect(contacts.requests(alice.account)).toEqual([])
+  expect(desk.take().join('')).not.toContain('subscribe')
+})
