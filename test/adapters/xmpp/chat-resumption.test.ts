@@ -131,7 +131,9 @@ test(
       return program.got.toSorted()
     }
     await expect.poll(got, patience).toEqual(toAlice.toSorted())
-    await expect.poll(() => saidByAlice().toSorted(), patience).toEqual(toBob.toSorted())
+    await expect
+      .poll(() => saidByAlice().toSorted((a = '', b = '') => (a < b ? -1 : 1)), patience)
+      .toEqual(toBob.toSorted((a, b) => (a < b ? -1 : 1)))
     // nothing comes after
     program.acknowledge()
     await say('last')
