@@ -109,12 +109,13 @@ test('nobody resumes the stream of another account', async () => {
   using before = await RawClient.bound(server, 'desk')
   const id = (await enable(before))!
   const { knowledge } = alice
-  const eve = await createAccount(knowledge, testAmbient, {
+  await createAccount(knowledge, testAmbient, {
     localName: 'eve',
     address: undefined,
     displayName: undefined,
   })
-  const { password } = await knowledge.logins.create(eve.account.identity, 'eve')
+  const eve = knowledge.accounts.byUser('eve')!.identity
+  const { password } = await knowledge.logins.create(eve, 'eve')
   using client = await RawClient.plain(server)
   await client.begin()
   await client.login({ user: 'eve', password })
@@ -165,7 +166,7 @@ test('a stream goes on after the gateway has stopped and started: state, what wa
     presence: el('presence', { from: 'alice@localhost/desk' }, el('show', {}, 'away')),
     priority: -3,
     upTo: 42,
-    notes: { rooms: 'some' },
+    notes: { test: 'some' },
   })
   before.say(query('1'))
   await before.until('</iq>')
@@ -176,7 +177,7 @@ test('a stream goes on after the gateway has stopped and started: state, what wa
   await using again = await startAgain()
   expect(clients(again)).toMatchObject([
     {
-      state: { carbons: true, wantsRoster: true, priority: -3, upTo: 42, notes: { rooms: 'some' } },
+      state: { carbons: true, wantsRoster: true, priority: -3, upTo: 42, notes: { test: 'some' } },
       jid: { resource: 'desk' },
     },
   ])
