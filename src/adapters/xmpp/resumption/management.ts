@@ -200,11 +200,17 @@ export class Management {
     if (this.#pumping !== undefined) return
     const isDone = this.#sendReady()
     if (isDone) return
-    this.#pumping = this.#pumpAll()
-      .catch((error: unknown) => this.#parts.failed(error))
-      .finally(() => {
+    this.#pumping = this.#pumpAll().then(
+      () => {
         this.#pumping = undefined
-      })
+        // a connection may have come between its last look and now
+        this.#pump()
+      },
+      (error: unknown) => {
+        this.#pumping = undefined
+        this.#parts.failed(error)
+      },
+    )
   }
 
   async #pumpAll(): Promise<void> {
