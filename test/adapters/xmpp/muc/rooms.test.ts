@@ -526,10 +526,9 @@ test('a client that is resumed after a start of the gateway is still in its room
   const client = { ...rest, jid: own, state: { ...state, ...kept }, send: (stanza: Element) => void got.push(stanza) }
   after.server.hub.add(client)
   for (const feature of after.server.features) feature.bound?.(client)
-  const told = got.map(
-    (one) => `${one.attrs.type} ${parseJid(one.attrs.from!)!.resource} ${textOf(child(one, 'body') ?? one)}`,
-  )
-  expect(told).toEqual(['unavailable carol ', 'groupchat alice two'])
+  const told = () =>
+    got.map((one) => `${one.attrs.type} ${parseJid(one.attrs.from!)!.resource} ${textOf(child(one, 'body') ?? one)}`)
+  await expect.poll(told, patience).toEqual(['unavailable carol ', 'groupchat alice two'])
   await routeStanza(
     after.server,
     client,

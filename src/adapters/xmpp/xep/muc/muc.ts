@@ -126,8 +126,11 @@ function takeBack(parts: MucParts, talk: RoomTalk, client: Client): void {
     const sinceNumber = Math.max(enteredAt, state.upTo ?? 0)
     const seat: Seat = { client, group, room: jid, asked, sinceNumber, scene: sceneOf(parts, account, before) }
     parts.attendance.take(seat)
-    followFor(parts, account, group, [seat])
-    if (parts.attendance.of(client, group) === seat) talk.catchUp(seat)
+    // `upTo` is read at once: every part does the same for its own
+    queueMicrotask(() => {
+      followFor(parts, account, group, [seat])
+      if (parts.attendance.of(client, group) === seat) talk.catchUp(seat)
+    })
   }
 }
 

@@ -115,7 +115,7 @@ export class RoomTalk {
     }
   }
 
-  /** What was said since the seat's number. */
+  /** What was said since the seat's number; how far that is, chats say for both. */
   catchUp(seat: Seat): void {
     const { services } = this.#parts.server
     const { account } = seat.client
@@ -123,7 +123,7 @@ export class RoomTalk {
     const missed = services.store.read((tx) => [
       ...services.conversations.history.numbers(tx, account, conversation, { from: seat.sinceNumber + 1, to: beyond }),
     ])
-    for (const { id, number } of missed) this.#showNumbered([seat], id, number)
+    for (const { id } of missed) this.#showTo([seat], id)
   }
 
   /** Something happened in a group. */
