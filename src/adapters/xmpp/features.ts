@@ -34,6 +34,7 @@ export const featureMakers: readonly ((server: Server) => Feature)[] = [
   roster,
   subscriptions,
   interests,
+  calls, // before chats, which would take its messages for some of their own
   chats, // before presence: what was missed is known by who is there already
   presence,
   pep,
@@ -43,7 +44,6 @@ export const featureMakers: readonly ((server: Server) => Feature)[] = [
   blocking,
   push,
   archive,
-  calls,
   carbons,
   externalServices,
   httpUpload,
