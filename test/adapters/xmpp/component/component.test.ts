@@ -63,10 +63,12 @@ async function playServer(greeting = ''): Promise<PlayedServer> {
         )
       const digest = /<handshake>([\da-f]+)<\/handshake>/.exec(heard)?.[1]
       if (digest !== undefined && !isIn) {
-        if (digest !== createHash('sha1').update(`s1${secret}`).digest('hex'))
-          return void socket.end(
+        if (digest !== createHash('sha1').update(`s1${secret}`).digest('hex')) {
+          socket.end(
             `<stream:error><not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>`,
           )
+          return
+        }
         isIn = true
         socket.write(`<handshake/>${greeting}`)
       }
