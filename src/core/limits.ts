@@ -373,6 +373,14 @@ export const limits = {
   groupOpsPerItemMax: 128, // ours; and no more than fit an item
   groupGrantChainsMax: 600, // ours: chain heads in one item; a larger group takes several
 
+  // xmpp: rooms
+  xmppNickOctetsMax: 128, // ours: of an occupant, as shown and as asked for
+  xmppRoomLocalOctetsMax: 128, // ours: local part that a program gives a new room
+  xmppRoomHistoryDefault: 20, // ours: messages shown to who enters and does not say how many
+  xmppRoomHistoryMax: 500, // ours: the rest is in the archive
+  xmppRoomsToldAtOnce: 100, // ours: groups that get a bookmark when a program comes
+  xmppRoomItemsMax: 100, // ours: affiliations changed by one request
+
   // store
   storeKeyBytesMax: 500, // ours: below LMDB's 1978 for 4 KB pages
   storeValueBytesMax: 8 * 1024 * 1024, // ours

@@ -126,7 +126,8 @@ class Connection {
 
   /** RFC 6120 §4.3.2. */
   #features(): Element {
-    if (this.#loggedIn !== undefined) return streamFeatures(this.#context.server, this.#session === undefined)
+    const { server } = this.#context
+    if (this.#loggedIn !== undefined) return streamFeatures(server, { isBound: this.isBound, isManaged: false })
     const offered = this.#dialogue.features()
     return el(`features ${streamNs}`, {}, startTlsFeature(this.#transport, offered.length === 0), ...offered)
   }
@@ -162,8 +163,9 @@ class Connection {
     this.#loggedIn = loggedIn
     this.#watch(loggedIn)
     if (loggedIn.isNewStream) return this.#transport.restart()
-    this.#transport.send(streamFeatures(this.#context.server, loggedIn.begin === undefined))
-    this.#session = loggedIn.begin?.()
+    const { begin, isManaged } = loggedIn
+    this.#transport.send(streamFeatures(this.#context.server, { isBound: begin !== undefined, isManaged }))
+    this.#session = begin?.()
   }
 
   #watch({ login }: LoggedIn): void {

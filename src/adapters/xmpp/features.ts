@@ -8,11 +8,13 @@ import { carbons } from './xep/carbons.ts'
 import { chats } from './xep/chats.ts'
 import { commands } from './xep/commands/commands.ts'
 import { disco } from './xep/disco.ts'
+import { displayed } from './xep/displayed.ts'
 import { entityTime } from './xep/entity-time.ts'
 import { externalServices } from './xep/external-services.ts'
 import { httpUpload } from './xep/http-upload.ts'
 import { interests } from './xep/interests.ts'
 import { lastActivity } from './xep/last-activity.ts'
+import { muc } from './xep/muc/muc.ts'
 import { pep } from './xep/pep/requests.ts'
 import { ping } from './xep/ping.ts'
 import { presence } from './xep/presence.ts'
@@ -21,9 +23,11 @@ import { push } from './xep/push.ts'
 import { registration } from './xep/registration.ts'
 import { roster } from './xep/roster.ts'
 import { subscriptions } from './xep/subscriptions.ts'
+import { trustNotices } from './xep/trust-notices.ts'
 import { vcard } from './xep/vcard.ts'
 import { version } from './xep/version.ts'
 
+// rooms hear of a client's presence before the others: it ends with it
 export const featureMakers: readonly ((server: Server) => Feature)[] = [
   disco,
   ping,
@@ -31,6 +35,7 @@ export const featureMakers: readonly ((server: Server) => Feature)[] = [
   entityTime,
   lastActivity,
   registration,
+  muc,
   roster,
   subscriptions,
   interests,
@@ -43,7 +48,9 @@ export const featureMakers: readonly ((server: Server) => Feature)[] = [
   privateStorage,
   blocking,
   push,
+  trustNotices,
   archive,
+  displayed,
   carbons,
   externalServices,
   httpUpload,

@@ -74,6 +74,7 @@ export class Kept<T> {
   /** All below some names. */
   removeAll(tx: WriteTx, account: Identity, ...names: readonly string[]): void {
     const prefix = prefixOf(tx, account, this.#kind, names)
-    for (const key of [...tx.keys(tables.xmppKept, { prefix })]) tx.remove(tables.xmppKept, key)
+    const keys = [...tx.keys(tables.xmppKept, { prefix })]
+    for (const key of keys) tx.remove(tables.xmppKept, key)
   }
 }

@@ -1,10 +1,12 @@
 /**
  * JIDs and what they stand for. Accounts of this gateway are `localName@domain`; contacts keep their address as JID, as
- * DESIGN §4 says; groups are rooms `<group id>@groups.domain`, so that a room never depends on a name.
+ * DESIGN §4 says; groups are rooms `<group id>@groups.domain`, so that a room never depends on a name, or are called as the
+ * program wanted that made them (room-names.ts).
  */
 import type { Address, GroupId, Identity } from '../../core/ids.ts'
 import { parseAddress } from '../../core/message/address.ts'
 import { escapeLocal, type Jid, unescapeLocal } from './jid.ts'
+import { isRoomName, RoomNames } from './room-names.ts'
 import type { XmppServices } from './services.ts'
 
 /** What a JID names, as an account sees it. The resource is not looked at. */
@@ -17,6 +19,8 @@ export type Named =
   /** Somebody else's identity: a contact, or another account of this gateway. */
   | { readonly kind: 'person'; readonly identity: Identity }
   | { readonly kind: 'room'; readonly group: GroupId }
+  /** What no room is called yet. */
+  | { readonly kind: 'vacant'; readonly local: string }
   | { readonly kind: 'unknown' }
 
 /** Of people whose address leads nowhere: with their identity before it. */
@@ -26,10 +30,12 @@ const namelessDomain = 'identity.invalid'
 export const contactResource = 'mycelium'
 
 export class Names {
+  readonly roomNames: RoomNames
   readonly #services: XmppServices
 
   constructor(services: XmppServices) {
     this.#services = services
+    this.roomNames = new RoomNames(services.store)
   }
 
   get server(): string {
@@ -59,14 +65,16 @@ export class Names {
     return address === undefined ? { local: identity, domain: namelessDomain, resource: '' } : jidOfAddress(address)
   }
 
-  room = (group: GroupId): Jid => ({ local: group, domain: this.rooms, resource: '' })
+  room = (group: GroupId): Jid => ({ local: this.roomNames.localOf(group), domain: this.rooms, resource: '' })
 
   named(account: Identity, { local, domain }: Jid): Named {
     if (domain === this.server && local === '') return { kind: 'server' }
     if (domain === this.uploads && local === '') return { kind: 'uploads' }
     if (domain === this.rooms) {
       if (local === '') return { kind: 'rooms' }
-      return /^[\da-f]{64}$/.test(local) ? { kind: 'room', group: local as GroupId } : { kind: 'unknown' }
+      const group = /^[\da-f]{64}$/.test(local) ? (local as GroupId) : this.roomNames.groupOf(local)
+      if (group !== undefined) return { kind: 'room', group }
+      return isRoomName(local) ? { kind: 'vacant', local } : { kind: 'unknown' }
     }
     const { accounts, contacts } = this.#services
     if (domain === namelessDomain) {

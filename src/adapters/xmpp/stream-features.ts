@@ -12,14 +12,20 @@ const sessionNs = 'urn:ietf:params:xml:ns:xmpp-session'
 export const startTlsFeature = (transport: Transport, isRequired: boolean): Element | undefined =>
   transport.canStartTls ? el(`starttls ${tlsNs}`, {}, isRequired ? el(`required ${tlsNs}`) : undefined) : undefined
 
-/** After login. RFC 3921's session is nothing any more, but some clients go no further without it. */
-export function streamFeatures({ features }: Server, isUnbound: boolean): Element {
+/**
+ * After login: what was not agreed on along with it. RFC 3921's session is nothing any more, but some clients go no
+ * further without it.
+ */
+export function streamFeatures(
+  { features }: Server,
+  { isBound, isManaged }: { readonly isBound: boolean; readonly isManaged: boolean },
+): Element {
   const binding = [el(`bind ${bindNs}`), el(`session ${sessionNs}`, {}, el(`optional ${sessionNs}`))]
   return el(
     `features ${streamNs}`,
     {},
-    ...(isUnbound ? binding : []),
-    el(`sm ${managementNs}`, {}, el(`optional ${managementNs}`)),
+    ...(isBound ? [] : binding),
+    isManaged ? undefined : el(`sm ${managementNs}`, {}, el(`optional ${managementNs}`)),
     el(`csi ${csiNs}`),
     ...features.flatMap((feature) => feature.streamFeatures?.() ?? []),
   )

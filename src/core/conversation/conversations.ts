@@ -354,4 +354,5 @@ const accountTables = [
   tables.xmppIds,
   tables.xmppSaid,
   tables.xmppProgress,
+  tables.xmppRoomsTold,
 ]

@@ -3,6 +3,7 @@ import type { Ambient } from '../ambient.ts'
 import type { Identity } from '../ids.ts'
 import type { Mailboxes } from '../mailbox/mailbox.ts'
 import type { Store, WriteTx } from '../store/store.ts'
+import { tables } from '../store/tables.ts'
 import { forgetArrivals } from './arrivals.ts'
 import { BlobSource } from './blob-source.ts'
 import type { FileUse } from '../account/file-use.ts'
@@ -47,4 +48,6 @@ export function forgetAccount(
   forgetSessions(tx, account)
   forgetRelays(tx, account)
   Profiles.removeAccount(tx, account)
+  const prefix = tx.opaque(Buffer.from(account, 'hex'))
+  for (const key of [...tx.keys(tables.xmppTokens, { prefix })]) tx.remove(tables.xmppTokens, key)
 }

@@ -1,7 +1,7 @@
 /**
  * What accounts show their contacts of themselves, and what contacts show: kept sealed on both sides. A list of digests goes
  * over each new way to a contact's device, and with each change; what the other side lacks it asks for. Only contacts that
- * both sides chose see anything.
+ * both sides chose see anything, and the account's own other devices.
  */
 import type { Ambient } from '../ambient.ts'
 import { concat, equalConstantTime, fromUtf8, toHex } from '../bytes.ts'
@@ -23,9 +23,9 @@ import {
   type ProfilePiece,
   type ProfileSaid,
 } from './profile-items.ts'
-import type { Pair } from './session-book.ts'
+import { type Pair, pairName } from './session-book.ts'
 
-/** An item of a contact came, is another one now, or is gone. */
+/** An item of a contact, or of another device of the account itself, came, is another one now, or is gone. */
 export interface ProfileChange {
   readonly account: Identity
   readonly contact: Identity
@@ -44,6 +44,14 @@ interface ProfileParts {
   readonly sayTo: (pair: Pair, item: Item) => void
 }
 
+/** What is on its way from one device of a contact. */
+interface Coming {
+  /** Digests in hex of its last list that are not here yet; `undefined` before a list has come. */
+  missing: Set<string> | undefined
+  /** What came or went since listeners last heard, by topic and id. */
+  readonly changes: Map<string, ProfilePiece>
+}
+
 interface Row {
   readonly owner: Identity
   readonly piece: ProfilePiece
@@ -53,6 +61,7 @@ const rowCodec: Codec<Row> = record<Row>({ owner: hexId<Identity>(32), piece: pi
 const raw = (hex: string): Uint8Array => Buffer.from(hex, 'hex')
 /** Where the account's own pieces are, whatever its device is called. */
 const ownDevice = fromUtf8('own')
+const ownDeviceKeyBytes = 16
 /** No piece has this digest: it says that the account has shown something once, so that nothing is said too. */
 const mark = new Uint8Array(digestBytes)
 
@@ -63,7 +72,12 @@ export class Profiles implements Disposable {
   readonly #pending = new Map<Identity, ProfilePiece[]>()
   /** Contacts who were told what is shown, since this process began: one who becomes a contact over a way that is open is told then. */
   readonly #told = new Set<string>()
+  /** The list that each device was told last over a new way. */
+  readonly #left = new Map<string, string>()
+  /** By pair. */
+  readonly #coming = new Map<string, Coming>()
   #timer: NodeJS.Timeout | undefined
+  #isClosed = false
 
   constructor(parts: ProfileParts) {
     this.#parts = parts
@@ -98,6 +112,17 @@ export class Profiles implements Disposable {
     return itemsOfPieces(topic === undefined ? pieces : pieces.filter((piece) => piece.topic === topic))
   }
 
+  /** What the account's other devices show; of several the latest. */
+  ofSiblings(account: Identity, topic: string): readonly ProfileItem[] {
+    const rows = this.#parts.store.read((tx) => {
+      const own = ownPrefix(tx, account)
+      return rowsUnder(tx, own.subarray(0, own.length - ownDeviceKeyBytes)).filter(
+        ({ key }) => !equalConstantTime(key.subarray(0, own.length), own),
+      )
+    })
+    return itemsOfPieces(rows.map(({ row }) => row.piece).filter((piece) => piece.topic === topic))
+  }
+
   /** What all contacts show under some topics. */
   ofAll(account: Identity, isWanted: (topic: string) => boolean): ReadonlyMap<Identity, readonly ProfileItem[]> {
     const rows = this.#parts.store.read((tx) =>
@@ -110,8 +135,17 @@ export class Profiles implements Disposable {
   }
 
   /** What to say over a new way; nothing to whom nothing is shown. */
-  listFor({ account, peer }: Pair): Item | undefined {
-    return this.#listFor(account, peer)
+  listFor(pair: Pair): Item | undefined {
+    const list = this.#listFor(pair.account, pair.peer)
+    if (list !== undefined) this.#left.set(pairName(pair), nameOfList(list))
+    return list
+  }
+
+  /** The same, unless it is what that device was told last over a new way since this process began. */
+  newListFor(pair: Pair): Item | undefined {
+    const before = this.#left.get(pairName(pair))
+    const list = this.listFor(pair)
+    return list === undefined || nameOfList(list) === before ? undefined : list
   }
 
   #listFor(account: Identity, contact: Identity): Item | undefined {
@@ -157,20 +191,23 @@ export class Profiles implements Disposable {
 
   /** Everything of an account that is going. */
   static removeAccount(tx: WriteTx, account: Identity): void {
-    for (const key of [...tx.keys(tables.profiles, { prefix: tx.opaque(raw(account)) })])
-      tx.remove(tables.profiles, key)
+    const keys = [...tx.keys(tables.profiles, { prefix: tx.opaque(raw(account)) })]
+    for (const key of keys) tx.remove(tables.profiles, key)
   }
 
   [Symbol.dispose](): void {
+    this.#isClosed = true
     clearTimeout(this.#timer)
   }
 
   #sees(account: Identity, contact: Identity): boolean {
-    return contact !== account && this.#parts.keyring.contact(account, contact)?.state === 'active'
+    return this.#parts.keyring.contact(account, contact)?.state === 'active'
   }
 
   /** Several changes in a row are told together. */
   #changed(account: Identity, pieces: readonly ProfilePiece[]): void {
+    // the next list says it
+    if (this.#isClosed) return
     this.#pending.set(account, [...(this.#pending.get(account) ?? []), ...pieces].slice(-limits.profilePiecesMax))
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined
@@ -190,7 +227,7 @@ export class Profiles implements Disposable {
         { kind: 'list', digests },
       ]
       for (const { identity, state } of this.#parts.keyring.contacts(account))
-        if (state === 'active' && identity !== account)
+        if (state === 'active')
           for (const one of said) this.#parts.sayIfOpen(account, identity, { kind: 'profile', said: one })
     }
     this.#pending.clear()
@@ -204,19 +241,35 @@ export class Profiles implements Disposable {
     // twice as many as it can show: the old ones go with its list
     if ([...tx.keys(tables.profiles, { prefix })].length >= 2 * limits.profilePiecesMax) return
     tx.put(tables.profiles, key, encode(rowCodec, { owner: pair.peer, piece }))
-    tx.afterCommit(() => this.#heard(pair, piece))
+    tx.afterCommit(() => {
+      const coming = this.#comingFrom(pair)
+      coming.missing?.delete(toHex(pieceDigest(piece)))
+      this.#heard(pair, coming, [piece])
+    })
   }
 
   #compare(tx: WriteTx, pair: Pair, digests: readonly Uint8Array[]): void {
     const missing = new Map(digests.map((digest) => [toHex(digest), Uint8Array.from(digest)]))
-    for (const { key, digest, row } of rowsUnder(tx, devicePrefix(tx, pair))) {
-      if (missing.delete(toHex(digest))) continue
-      tx.remove(tables.profiles, key)
-      tx.afterCommit(() => this.#heard(pair, row.piece))
-    }
-    if (missing.size === 0) return
-    const ask: Item = { kind: 'profile', said: { kind: 'ask', digests: [...missing.values()] } }
-    tx.afterCommit(() => this.#parts.sayTo(pair, ask))
+    const gone = rowsUnder(tx, devicePrefix(tx, pair)).filter(({ digest }) => !missing.delete(toHex(digest)))
+    for (const { key } of gone) tx.remove(tables.profiles, key)
+    tx.afterCommit(() => {
+      const coming = this.#comingFrom(pair)
+      coming.missing = new Set(missing.keys())
+      if (missing.size > 0)
+        this.#parts.sayTo(pair, { kind: 'profile', said: { kind: 'ask', digests: [...missing.values()] } })
+      this.#heard(
+        pair,
+        coming,
+        gone.map(({ row }) => row.piece),
+      )
+    })
+  }
+
+  #comingFrom(pair: Pair): Coming {
+    const name = pairName(pair)
+    const known = this.#coming.get(name) ?? { missing: undefined, changes: new Map() }
+    this.#coming.set(name, known)
+    return known
   }
 
   #answer(tx: WriteTx, pair: Pair, digests: readonly Uint8Array[]): void {
@@ -229,10 +282,18 @@ export class Profiles implements Disposable {
     }
   }
 
-  #heard({ account, peer }: Pair, { topic, id }: ProfilePiece): void {
-    for (const listener of this.#listeners) listener({ account, contact: peer, topic, id })
+  /** Listeners hear once all is here that belongs together: a list of keys is worth nothing without the keys. */
+  #heard(pair: Pair, { missing, changes }: Coming, pieces: readonly ProfilePiece[]): void {
+    for (const piece of pieces) changes.set(JSON.stringify([piece.topic, piece.id]), piece)
+    if (missing === undefined || missing.size > 0) return
+    this.#coming.delete(pairName(pair))
+    for (const { topic, id } of changes.values())
+      for (const listener of this.#listeners) listener({ account: pair.account, contact: pair.peer, topic, id })
   }
 }
+
+const nameOfList = (item: Item): string =>
+  item.kind === 'profile' && item.said.kind === 'list' ? item.said.digests.map(toHex).join() : ''
 
 const ownPrefix = (tx: ReadTx, account: Identity): Uint8Array =>
   concat(tx.opaque(raw(account)), tx.opaque(raw(account)), tx.opaque(ownDevice))

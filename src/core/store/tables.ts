@@ -123,6 +123,10 @@ export const tables = {
   profiles: table(180, 'profiles'), // opaque(account) ‖ opaque(owner) ‖ opaque(device) ‖ 16 of a digest → piece of what the owner shows
   heldMail: table(73, 'held-mail'), // u64 ms of release ‖ message id → mail that is to leave then, and its recipients
 
+  // adapters/xmpp, rooms
+  xmppRoomNames: table(125, 'xmpp-room-names'), // opaque(local part) → group, local part: a room that a program named
+  xmppRoomsTold: table(126, 'xmpp-rooms-told'), // opaque(account) ‖ group → nothing: its programs know the room
+
   // adapters/xmpp, streams. A stream is 16 random bytes, known to the client that may resume it
   xmppStreams: table(130, 'xmpp-streams'), // stream → whose, how far, since when it is lost or over
   xmppStreamsHandled: table(131, 'xmpp-streams-handled'), // stream → u64 stanzas of the client that were handled

@@ -5,11 +5,14 @@ import type { FileUrls } from '../../../src/adapters/xmpp/uploads/file-urls.ts'
 import { idOfPartner } from '../../../src/core/conversation/conversations.ts'
 import type { Part } from '../../../src/core/message/part.ts'
 import { parseAddress } from '../../../src/core/message/address.ts'
+import { silentLog, systemClock, systemRandom } from '../../../src/core/ambient.ts'
+import { createAccount } from '../../../src/operations/accounts.ts'
 import { mailsIn } from '../../support/mailbox-mails.ts'
 import { type BoundClient, openStages, type Stage } from './harness.ts'
 import { xml } from './xml.ts'
 
 const patience = { timeout: 20_000 }
+const systemAmbient = { clock: systemClock, random: systemRandom, log: silentLog }
 
 /** Messages that came and were not taken, as text. */
 const messages = ({ inbox }: BoundClient): readonly string[] =>
@@ -295,4 +298,85 @@ test('an upload that a message links to goes as a file, and each gateway has a l
   await expect.poll(() => bodies(theirs), patience).toEqual([far])
   expect(messages(theirs)[0]).toContain(`<x xmlns='jabber:x:oob'><url>${far}</url></x>`)
   expect(history(bob, alice)[1]?.text).toBe(far)
+})
+
+test('what a program publishes as read is read in mail', async () => {
+  await using stages = await openStages()
+  const [alice, bob] = [stages.of('alice'), stages.of('bob')]
+  const desk = await there(alice, 'desk')
+  const id = await say(bob, alice, 'one')
+  await expect.poll(() => bodies(desk), patience).toEqual(['one'])
+  const mds = 'urn:xmpp:mds:displayed:0'
+  const item =
+    `<item id='${bob.jid}'><displayed xmlns='${mds}'>` +
+    `<stanza-id xmlns='urn:xmpp:sid:0' by='alice@localhost' id='${id}'/></displayed></item>`
+  await desk.send(
+    xml(
+      `<iq type='set' id='p'><pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='${mds}'>${item}</publish></pubsub></iq>`,
+    ),
+  )
+  const { conversations } = alice.gateway.knowledge
+  await expect.poll(() => conversations.get(alice.gateway.account, between(alice, bob))?.unread, patience).toBe(0)
+  await expect
+    .poll(async () => (await mailsIn(alice.gateway, folders(alice)[0]!))[0]?.flags, patience)
+    .toContain('\\Seen')
+})
+
+test('a program that is resumed after the gateway has started again gets what it missed, and not what it said itself', async () => {
+  await using stages = await openStages()
+  const [alice, bob] = [stages.of('alice'), stages.of('bob')]
+  const desk = await there(alice, 'desk')
+  const phone = await there(alice, 'phone')
+  await say(bob, alice, 'before')
+  await expect.poll(() => bodies(desk), patience).toEqual(['before'])
+  alice.server.hub.remove(desk.client)
+  await desk.send(
+    message(bob, 'own-1', body('said by the desk'), xml("<origin-id xmlns='urn:xmpp:sid:0' id='own-1'/>")),
+  )
+  await phone.send(message(bob, 'own-2', body('said by the phone')))
+  await say(bob, alice, 'meanwhile')
+  await expect.poll(() => history(alice, bob).length, patience).toBe(4)
+  desk.inbox.splice(0)
+  alice.server.hub.add(desk.client)
+  for (const feature of alice.server.features) feature.bound?.(desk.client)
+  await expect.poll(() => bodies(desk).toSorted(), patience).toEqual(['meanwhile', 'said by the phone'])
+  await say(bob, alice, 'after')
+  await expect.poll(() => bodies(desk).toSorted(), patience).toEqual(['after', 'meanwhile', 'said by the phone'])
+})
+
+test('what nobody takes comes back as an error with the id that its program gave it', async () => {
+  await using stages = await openStages()
+  const [alice, bob] = [stages.of('alice'), stages.of('bob')]
+  const desk = await there(alice, 'desk')
+  const { store, quotas, mailboxes } = bob.gateway.knowledge
+  const { account } = bob.gateway
+  await store.write((tx) => quotas.set(tx, account, mailboxes.usedBytes(account) + 10))
+  await desk.send(message(bob, 'm1', body('is there room?'), xml("<request xmlns='urn:xmpp:receipts'/>")))
+  await expect
+    .poll(() => messages(desk), patience)
+    .toEqual([
+      expect.stringMatching(/^<message type='error' id='m1' from='bob@.*<recipient-unavailable .*not delivered/),
+    ])
+})
+
+test('two accounts of one gateway talk as any two, and the receipt comes when the other has it', async () => {
+  await using stages = await openStages(['alice'])
+  const alice = stages.of('alice')
+  const { knowledge } = alice.gateway
+  await createAccount(knowledge, systemAmbient, { localName: 'carol', address: undefined, displayName: undefined })
+  const { identity } = knowledge.accounts.byUser('carol')!
+  const desk = await there(alice, 'desk')
+  await desk.send(
+    el(
+      'message',
+      { type: 'chat', to: 'carol@localhost', id: 'm1' },
+      body('hello'),
+      xml("<request xmlns='urn:xmpp:receipts'/>"),
+    ),
+  )
+  expect(messages(desk)).toEqual([
+    expect.stringMatching(/from='carol@localhost'.*<received xmlns='urn:xmpp:receipts' id='m1'\/>/),
+  ])
+  const [said] = knowledge.conversations.page(identity, knowledge.conversations.list(identity)[0]!.id, { limit: 1 })
+  expect(said?.text).toBe('hello')
 })

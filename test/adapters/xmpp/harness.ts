@@ -9,6 +9,8 @@ import type { AuditLog } from '../../../src/audit-log.ts'
 import type { Listeners } from '../../../src/core/control.ts'
 import { homePaths } from '../../../src/home.ts'
 import { operationsOver } from '../../../src/operations.ts'
+import type { XmppServices } from '../../../src/adapters/xmpp/services.ts'
+import type { Identity } from '../../../src/core/ids.ts'
 import { silentLog, systemClock, systemRandom } from '../../../src/core/ambient.ts'
 import { expect } from 'vitest'
 import { openWorld, type TestGateway, type World } from '../../support/world.ts'
@@ -21,22 +23,23 @@ export interface BoundClient {
   /** Everything that it was sent and has not taken yet. */
   readonly inbox: Element[]
   /** Sends a stanza, until the server is done with it. */
-  send(stanza: Element): Promise<void>
+  readonly send: (stanza: Element) => Promise<void>
   /** Sends a stanza and gives what came to it until that was done with. */
-  say(stanza: Element): Promise<readonly Element[]>
+  readonly say: (stanza: Element) => Promise<readonly Element[]>
   /** All that came since, as text. */
-  take(): readonly string[]
+  readonly take: () => readonly string[]
   /** Its stream is over, and nobody will resume it. */
-  leave(): void
+  readonly leave: () => void
 }
 
 export interface TestXmpp extends Disposable {
   readonly server: XmppServer
-  bind(resource?: string): BoundClient
+  /** @param account the first of the gateway by default */
+  readonly bind: (resource?: string, account?: Identity) => BoundClient
 }
 
-/** @param whose one of its accounts; the first by default */
-export function openTestXmpp(whose: TestGateway, domain = 'localhost'): TestXmpp {
+/** @param given services in the place of the gateway's own */
+export function openTestXmpp(whose: TestGateway, domain = 'localhost', given: Partial<XmppServices> = {}): TestXmpp {
   const { knowledge, node } = whose
   const { store, logins, accounts, contacts, people, conversations, groupBook } = knowledge
   const { chats, groups, files, signals, callSignals, profiles } = node.delivery
@@ -60,6 +63,7 @@ export function openTestXmpp(whose: TestGateway, domain = 'localhost'): TestXmpp
       externalServices: [],
       domain,
       operations: () => operationsOf(whose),
+      ...given,
       tls: () => {
         throw new TypeError('no streams here')
       },
@@ -68,12 +72,12 @@ export function openTestXmpp(whose: TestGateway, domain = 'localhost'): TestXmpp
   )
   return {
     server,
-    bind(resource = 'test') {
+    bind(resource = 'test', account = whose.account) {
       const inbox: Element[] = []
       const client: Client = {
-        account: whose.account,
-        login: { account: whose.account, passwordId: 'test' },
-        jid: withResource(server.names.own(whose.account), resource),
+        account,
+        login: { account, passwordId: 'test' },
+        jid: withResource(server.names.own(account), resource),
         state: newClientState(),
         send: (stanza) => void inbox.push(stanza),
         close: () => void server.hub.remove(client),

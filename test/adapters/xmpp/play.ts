@@ -1,7 +1,7 @@
 /**
  * Plays: dialogues of clients with their gateways as text (test/transcripts/xmpp/*.play). `#` begins a remark;
  * `alice/desk> <iq …/>` is sent by that client, `alice/desk< <iq …/>` must be what comes to it next, `alice/desk leaves` ends its
- * stream; a line that is indented goes on with the one before. In what must come, `*` stands for any value of an attribute or any
+ * stream, `alice/desk is there` sends its first presence, and nobody looks at the presences that come of it; a line that is indented goes on with the one before. In what must come, `*` stands for any value of an attribute or any
  * content, `{name}` for any text that is the same wherever it stands, and `...` among the children for further ones in any
  * order. `{alice}` and `{bob}` are their JIDs as others see them.
  */
@@ -11,6 +11,7 @@ import { xml } from './xml.ts'
 export type Step =
   | { readonly at: number; readonly who: string; readonly does: 'send' | 'get'; readonly text: string }
   | { readonly at: number; readonly who: string; readonly does: 'leave' }
+  | { readonly at: number; readonly who: string; readonly does: 'appear' }
 
 /** @throws SyntaxError with the number of the line */
 export function readPlay(text: string): readonly Step[] {
@@ -20,13 +21,15 @@ export function readPlay(text: string): readonly Step[] {
     if (line.trim() === '' || line.startsWith('#')) continue
     const last = steps.at(-1)
     if (/^\s/.test(line)) {
-      if (last === undefined || last.does === 'leave') throw new SyntaxError(`line ${at} goes on with nothing`)
+      if (last === undefined || last.does === 'leave' || last.does === 'appear')
+        throw new SyntaxError(`line ${at} goes on with nothing`)
       steps[steps.length - 1] = { ...last, text: `${last.text}\n${line.trim()}` }
       continue
     }
-    const [, who, sign, rest = ''] = /^([a-z]+\/[\w-]+)(>|<| leaves$)\s*(.*)$/.exec(line) ?? []
+    const [, who, sign, rest = ''] = /^([a-z]+\/[\w-]+)(>|<| leaves$| is there$)\s*(.*)$/.exec(line) ?? []
     if (who === undefined) throw new SyntaxError(`line ${at} is no line of a play`)
-    if (sign === ' leaves') steps.push({ at, who, does: 'leave' })
+    if (sign === ' is there') steps.push({ at, who, does: 'appear' })
+    else if (sign === ' leaves') steps.push({ at, who, does: 'leave' })
     else steps.push({ at, who, does: sign === '>' ? 'send' : 'get', text: rest })
   }
   return steps

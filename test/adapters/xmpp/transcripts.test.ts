@@ -23,7 +23,11 @@ for (const name of readdirSync(folder).filter((file) => file.endsWith('.play')))
       const where = `${name}:${step.at}`
       const { client, inbox, leave, send } = clients.get(step.who)!
       if (step.does === 'leave') leave()
-      else if (step.does === 'send') await send(toSend(step.text, captures))
+      else if (step.does === 'appear') {
+        await send(xml('<presence/>'))
+        for (const { inbox: seen } of clients.values())
+          seen.splice(0, Infinity, ...seen.filter(({ name: kind }) => kind !== 'presence'))
+      } else if (step.does === 'send') await send(toSend(step.text, captures))
       else {
         await expect.poll(() => inbox.length, { message: `${where}: nothing came`, timeout: patienceMs }).not.toBe(0)
         expect(difference(step.text, inbox.shift()!, captures), `${where} ${client.jid.resource}`).toBeUndefined()

@@ -33,6 +33,8 @@ export interface LoggedIn {
   readonly isNewStream: boolean
   /** Where the client was bound or resumed in the same go: what it is sent begins with this. */
   readonly begin: (() => Session) | undefined
+  /** It counts stanzas from then on (XEP-0198). */
+  readonly isManaged: boolean
 }
 
 export class LoginDialogue {
@@ -97,7 +99,7 @@ export class LoginDialogue {
       return this.#countFailure()
     }
     transport.send(el(`success ${saslNs}`, {}, step.last === undefined ? undefined : toBase64(step.last)))
-    return { login: step.login, isNewStream: true, begin: undefined }
+    return { login: step.login, isNewStream: true, begin: undefined, isManaged: false }
   }
 
   /** RFC 6120 §6.4.5. */
@@ -153,7 +155,7 @@ export class LoginDialogue {
         token,
       ),
     )
-    return { login, isNewStream: false, begin: started.begin }
+    return { login, isNewStream: false, begin: started.begin, isManaged: started.isManaged }
   }
 
   /** Resumes or binds, as the client asked along with its login. */
@@ -169,11 +171,11 @@ export class LoginDialogue {
           sessions.goOn(session, login, this.#transport)
           return session
         }
-        return { session, told: [element], begin }
+        return { session, told: [element], begin, isManaged: true }
       }
       told.push(failedResumption(resumption.h))
     }
-    if (bind === undefined) return { session: undefined, told, begin: undefined }
+    if (bind === undefined) return { session: undefined, told, begin: undefined, isManaged: false }
     try {
       const session = sessions.prepare(login, resourceFor(bind, agent, this.#randomId))
       session.state.carbons = child(bind, `enable ${carbonsNs}`) !== undefined
@@ -186,10 +188,10 @@ export class LoginDialogue {
         sessions.admit(session, this.#transport, enabling)
         return session
       }
-      return { session, told, begin }
+      return { session, told, begin, isManaged: enabling !== undefined }
     } catch (error) {
       if (!(error instanceof StanzaError)) throw error
-      return { session: undefined, told, begin: undefined }
+      return { session: undefined, told, begin: undefined, isManaged: false }
     }
   }
 
@@ -200,4 +202,5 @@ interface Started {
   readonly session: Session | undefined
   readonly told: readonly Element[]
   readonly begin: (() => Session) | undefined
+  readonly isManaged: boolean
 }

@@ -21,6 +21,8 @@ export interface Spoken {
   readonly originId: string | undefined
   /** XEP-0184. */
   readonly wantsReceipt: boolean
+  /** Of the program. */
+  readonly resource: string | undefined
 }
 
 /** What tells the same message said again. */
@@ -39,7 +41,7 @@ interface Known {
 const messageId = hexId<MessageId>(32)
 const knownCodec = record<Known>({ message: messageId, digest: fixed(16), atMs: u64 })
 const idText = optional(text(limits.xmppIdOctetsMax))
-const spokenCodec = record<Spoken>({ id: idText, originId: idText, wantsReceipt: bool })
+const spokenCodec = record<Spoken>({ id: idText, originId: idText, wantsReceipt: bool, resource: optional(text(1023)) })
 const ringCodec = record({ message: messageId, id: optional(bytes(16)), originId: optional(bytes(16)) })
 
 type Kind = 'id' | 'origin-id'

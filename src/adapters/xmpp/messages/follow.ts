@@ -26,8 +26,6 @@ interface FollowParts {
   readonly origins: Origins
   /** Somebody's programs were given what came up to this number. */
   readonly onGiven: (account: Identity, number: number) => void
-  /** The account has read so far: its programs that keep that in common are told (XEP-0490). */
-  readonly onRead: (account: Identity, conversation: { readonly peer: Identity; readonly upTo: MessageId }) => void
 }
 
 /** RFC 6121 §8.5.2: those that a message without a resource goes to. */
@@ -59,6 +57,37 @@ export class Follower implements Disposable {
     for (const stop of this.#stops) stop()
   }
 
+  /**
+   * One that may resume its stream after the gateway has started again gets what it was not given before (its `upTo` is
+   * read at once: every part does the same for its own).
+   */
+  bound(client: Client): void {
+    const from = client.state.upTo
+    if (from !== undefined) queueMicrotask(() => this.#catchUp(client, from))
+  }
+
+  #catchUp(client: Client, from: number): void {
+    const { server, ids } = this.#parts
+    const { account, jid, state } = client
+    const { store, conversations } = server.services
+    if (this.#isOver || server.hub.find(account, jid) !== client) return
+    store.read((tx) => {
+      const to = conversations.history.lastNumber(tx, account) + 1
+      for (const step of conversations.history.steps(tx, account, { from: from + 1, to })) {
+        state.upTo = Math.max(state.upTo ?? 0, step.number)
+        if (step.event.kind !== 'message' && step.event.kind !== 'about') continue
+        const stanza = this.stanzaOf(tx, account, step)
+        const stored = readStored(tx, server, account, step.event.message)
+        if (stanza === undefined || stored === undefined) continue
+        const isSent = stored.message.author === account && this.#peerOf(account, step.conversation) !== account
+        if (!isSent) this.#giveTo(client, stanza)
+        // what it said itself it knows
+        else if (state.carbons && ids.spoken(tx, account, stored.id)?.resource !== jid.resource)
+          client.send(carbon('sent', stanza, bareOf(server.names.own(account)), client))
+      }
+    })
+  }
+
   /** What is said in the account's chats, as its programs see it. @returns undefined for what is no stanza */
   stanzaOf(
     tx: ReadTx,
@@ -81,6 +110,7 @@ export class Follower implements Disposable {
     const { server, onGiven } = this.#parts
     const clients = server.hub.of(account)
     if (clients.length === 0 || this.#isOver) return
+    for (const client of clients) client.state.upTo = number
     const peer = this.#peerOf(account, conversation)
     if (peer !== undefined) server.services.store.read((tx) => this.#tell(tx, account, { peer, conversation, event }))
     if (clients.some(hears)) onGiven(account, number)
@@ -121,10 +151,13 @@ export class Follower implements Disposable {
 
   /** To whom it is for, and to the others as a copy, where they want one (XEP-0280 §7). */
   #give(account: Identity, stanza: Element): void {
-    const { hub, names } = this.#parts.server
-    for (const client of hub.of(account))
-      if (hears(client)) client.send(withAttrs(stanza, { to: fullOf(client.jid) }))
-      else if (client.state.carbons) client.send(carbon('received', stanza, bareOf(names.own(account)), client))
+    for (const client of this.#parts.server.hub.of(account)) this.#giveTo(client, stanza)
+  }
+
+  #giveTo(client: Client, stanza: Element): void {
+    const own = bareOf(this.#parts.server.names.own(client.account))
+    if (hears(client)) client.send(withAttrs(stanza, { to: fullOf(client.jid) }))
+    else if (client.state.carbons) client.send(carbon('received', stanza, own, client))
   }
 
   /** What the account itself said, to its other programs. */
@@ -173,7 +206,6 @@ export class Follower implements Disposable {
       if (!isOwn) this.#give(account, marker)
       else if (peer !== account) this.#copy(account, marker, this.#parts.origins.ofRead(account, upTo))
     }
-    if (isOwn) this.#parts.onRead(account, { peer, upTo })
   }
 
   #markerOf(who: Identity, id: MessageId, sight: Sight): Element {

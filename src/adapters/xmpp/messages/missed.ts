@@ -54,11 +54,12 @@ export class Missed implements Disposable {
     this.#save()
   }
 
-  /** Before its first presence reaches anybody. */
+  /** It has sent its first presence. */
   came(client: Client): void {
     const { server, progress } = this.#parts
     const { account, login } = client
     const { store, conversations } = server.services
+    if (!hears(client)) return
     if (server.hub.of(account).some((other) => other !== client && hears(other))) return
     const upTo = conversations.lastNumber(account)
     const { from, readsArchive } = store.read((tx) => ({

@@ -45,7 +45,7 @@ export async function sayTo(parts: SayParts, stanza: Stanza, peer: Identity): Pr
 const signalNs: ReadonlySet<string> = new Set([ns.chatStates, ns.markers, ns.receipts, ns.hints, ns.sid])
 
 /** It says nothing that is kept: who types, what was read, what arrived. */
-const isSignal = (message: Element): boolean =>
+export const isSignal = (message: Element): boolean =>
   elements(message).every((one) => signalNs.has(one.ns) || (one.ns === clientNs && one.name === 'thread'))
 
 export const isPrivate = (message: Element): boolean =>
@@ -60,7 +60,7 @@ function meant({ server, ids }: SayParts, account: Identity, conversation: Conve
 /** @returns undefined when it was said before */
 async function say(
   { server, ids, origins }: SayParts,
-  { client: { account }, element, handled }: Stanza,
+  { client, element, handled }: Stanza,
   {
     peer,
     conversation,
@@ -68,8 +68,9 @@ async function say(
   }: { readonly peer: Identity; readonly conversation: ConversationId; readonly origin: Origin },
 ): Promise<Meaning | undefined> {
   const { services, ambient } = server
+  const { account } = client
   const url = uploadUrlOf(element)
-  const again = againOf(element, ambient.clock.nowMs())
+  const again = againOf(element, ambient.clock.nowMs(), client.jid.resource)
   const isNews = services.store.read((tx) => ids.saidBefore(tx, account, again)) === undefined
   using prepared = url === undefined || !isNews ? undefined : await fileBehind(server, account, url)
   using saying = origins.saying(account, origin)
@@ -100,8 +101,8 @@ export async function fileBehind(server: Server, account: Identity, url: string)
   return await files.prepare(account, source, { name, mediaType, bytes: size, signal })
 }
 
-/** What tells a message that is sent again: its ids, and all that it says. */
-export function againOf(message: Element, nowMs: number): Again {
+/** What tells a message that is sent again: its ids, and all that it says. @param resource of the program */
+export function againOf(message: Element, nowMs: number, resource?: string): Again {
   const { id, to = '' } = message.attrs
   const said = elements(message).filter((one) => one.ns !== ns.delay)
   const digest = labelledHash('mycelium/xmpp-said/1', fromUtf8([to, ...said.map((one) => serialise(one))].join('\n')))
@@ -110,6 +111,7 @@ export function againOf(message: Element, nowMs: number): Again {
       id,
       originId: child(message, `origin-id ${ns.sid}`)?.attrs.id,
       wantsReceipt: child(message, `request ${ns.receipts}`) !== undefined,
+      resource,
     },
     digest: digest.subarray(0, 16),
     nowMs,

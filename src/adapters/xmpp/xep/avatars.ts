@@ -24,16 +24,18 @@ type Whose = { readonly kind: 'self' } | { readonly kind: 'person'; readonly ide
 const whoseOf = (account: Identity, identity: Identity): Whose =>
   identity === account ? { kind: 'self' } : { kind: 'person', identity }
 
-/** SHA-1 of the picture in hex and its type; `undefined` where there is none. */
+/** What is said of the picture; without `id` where there is none any more, `undefined` where there never was one. */
 function pictureOf(server: Server, account: Identity, identity: Identity): Element['attrs'] | undefined {
   const metadata = pepOf(server).itemsOf(account, whoseOf(account, identity), avatarMetadata)?.at(-1)?.payload
-  const info = metadata && child(metadata, 'info')
-  return /^[\da-f]{40}$/.test(info?.attrs.id ?? '') ? info!.attrs : undefined
+  if (metadata === undefined) return undefined
+  const info = child(metadata, 'info')
+  // SHA-1 in hex
+  return /^[\da-f]{40}$/.test(info?.attrs.id ?? '') ? info!.attrs : {}
 }
 
 export function photoOf(server: Server, account: Identity, identity: Identity): Photo | undefined {
   const picture = pictureOf(server, account, identity)
-  if (picture === undefined) return undefined
+  if (picture?.id === undefined) return undefined
   const data = pepOf(server)
     .itemsOf(account, whoseOf(account, identity), avatarData)
     ?.find(({ id }) => id === picture.id)

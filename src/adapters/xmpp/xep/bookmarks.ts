@@ -5,13 +5,17 @@
 import type { Identity } from '../../../core/ids.ts'
 import { limits } from '../../../core/limits.ts'
 import type { ReadTx, WriteTx } from '../../../core/store/store.ts'
+import type { Client } from '../client.ts'
 import { child, childrenNamed, type Element, el, elements, serialise, textOf } from '../element.ts'
 import type { Feature, Server } from '../feature.ts'
 import { bareOf, parseJid } from '../jid.ts'
+import { interestsOf } from './interests.ts'
 import { pepOf } from './pep/pep.ts'
 
 const ns = 'urn:xmpp:bookmarks:1'
 export const oldBookmarksNs = 'storage:bookmarks'
+/** XEP-0411. */
+const conversionNs = 'urn:xmpp:bookmarks-conversion:0'
 
 export const bookmarks = (server: Server): Feature => {
   const pep = pepOf(server)
@@ -28,7 +32,9 @@ export const bookmarks = (server: Server): Feature => {
   })
   return {
     disclose: (_to, { kind }, _client, node) =>
-      kind === 'self' && node === undefined ? { features: [`${ns}#compat`, `${ns}#compat-pep`] } : undefined,
+      kind === 'self' && node === undefined
+        ? { features: [`${ns}#compat`, `${ns}#compat-pep`, conversionNs] }
+        : undefined,
   }
 }
 
@@ -81,6 +87,39 @@ export function setOldBookmarks(server: Server, tx: WriteTx, account: Identity, 
       ...(pep.ownItemsIn(tx, account, ns) === undefined ? { options: bookmarksConfig } : {}),
     })
   if (gone.length > 0) pep.retract(tx, account, ns, gone)
+}
+
+export interface Bookmark {
+  readonly jid: string
+  readonly name: string
+  readonly nick: string
+}
+
+/** Rooms that programs are to enter by themselves; those that have a bookmark stay as they are. */
+export function addBookmarks(server: Server, tx: WriteTx, account: Identity, rooms: readonly Bookmark[]): void {
+  const pep = pepOf(server)
+  const before = pep.ownItemsIn(tx, account, ns)
+  const known = new Set(before?.map(({ id }) => id))
+  const items = rooms
+    .filter(({ jid }) => !known.has(jid))
+    .map(({ jid, name, nick }) => ({
+      id: jid,
+      payload: el(`conference ${ns}`, { name, autojoin: 'true' }, el(`nick ${ns}`, {}, nick)),
+    }))
+  if (items.length === 0 || known.size + items.length > limits.xmppNodeItemsMax) return
+  pep.publish(tx, account, { node: ns, items, ...(before === undefined ? { options: bookmarksConfig } : {}) })
+}
+
+export function removeBookmark(server: Server, tx: WriteTx, account: Identity, jid: string): void {
+  const pep = pepOf(server)
+  const isThere = pep.ownItemsIn(tx, account, ns)?.some(({ id }) => id === jid) === true
+  if (isThere) pep.retract(tx, account, ns, [jid])
+}
+
+/** Does a program hear of bookmarks as they change? */
+export const hearsBookmarks = (server: Server, client: Client): boolean => {
+  const wants = interestsOf(server).of(client)
+  return wants.has(`${ns}+notify`) || wants.has(`${oldBookmarksNs}+notify`)
 }
 
 /** XEP-0402 §3: nobody else's affair, and as many as there are rooms. */

@@ -3,8 +3,7 @@
  * messages/.
  */
 import type { Client } from '../client.ts'
-import { child, textOf } from '../element.ts'
-import type { Feature, Server, Stanza } from '../feature.ts'
+import type { Feature, Server } from '../feature.ts'
 import { unknownAddress } from '../core-errors.ts'
 import { ClientIds } from '../messages/client-ids.ts'
 import { Follower } from '../messages/follow.ts'
@@ -38,17 +37,15 @@ export function chats(server: Server): Feature {
     ids,
     origins,
     onGiven: (account, number) => missed.given(account, number),
-    onRead: () => {},
   })
   return {
     disclose: (_to, { kind }) => (kind === 'self' || kind === 'server' ? { features } : undefined),
-    bound: (client) => void moveChats(server, progress, client),
-    gone: () => missed.left(),
-    presence: async (presence) => {
-      if (isFirst(presence)) missed.came(presence.client)
-      else if (presence.type === 'unavailable' && presence.element.attrs.to === undefined) missed.left()
-      return await Promise.resolve('next' as const)
+    bound(client) {
+      void moveChats(server, progress, client)
+      follower.bound(client)
     },
+    gone: () => missed.left(),
+    available: (client) => missed.came(client),
     async message(message) {
       const { client, element, to, toNamed, type } = message
       if (type === 'groupchat' || (toNamed.kind !== 'person' && toNamed.kind !== 'self' && toNamed.kind !== 'unknown'))
@@ -72,13 +69,6 @@ export function chats(server: Server): Feature {
       missed[Symbol.dispose]()
     },
   }
-}
-
-/** RFC 6121 §4.2: available to everybody, with a priority that lets it hear, for the first time. */
-function isFirst({ client: { state }, element, type }: Stanza): boolean {
-  if (element.attrs.to !== undefined || type !== '' || state.presence !== undefined) return false
-  const priority = child(element, 'priority')
-  return priority === undefined || !textOf(priority).trim().startsWith('-')
 }
 
 /** DESIGN §6: with the first chat program direct chats leave the inbox; once, so that who wants them there has them there. */

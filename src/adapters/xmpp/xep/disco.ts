@@ -5,7 +5,7 @@
 import { sha1 } from '../../../core/crypto/kdf.ts'
 import { fromUtf8, toBase64 } from '../../../core/bytes.ts'
 import type { Client } from '../client.ts'
-import { childText, childrenNamed, type Element, el, textOf } from '../element.ts'
+import { childrenNamed, type Element, el, textOf } from '../element.ts'
 import type { Disclosed, Feature, Identity, Iq, Server } from '../feature.ts'
 import type { Jid } from '../jid.ts'
 import type { Named } from '../names.ts'
@@ -16,7 +16,7 @@ const itemsNs = 'http://jabber.org/protocol/disco#items'
 export const capsNs = 'http://jabber.org/protocol/caps'
 export const formNs = 'jabber:x:data'
 /** XEP-0115 `node`: names the program, as a URI. */
-export const capsNode = 'urn:mycelium:gateway'
+const capsNode = 'urn:mycelium:gateway'
 
 const everywhere = ['server', 'rooms', 'uploads', 'self', 'person', 'room'] as const
 
@@ -37,18 +37,19 @@ export const disco = (server: Server): Feature => ({
     if (kind === 'server')
       return {
         identities: [{ category: 'server', type: 'im', name: 'Mycelium' }],
-        features: [...features, capsNs, `${capsNs}#optimize`],
+        features: [...features, capsNs],
       }
     if (kind === 'self') return { identities: [{ category: 'account', type: 'registered' }], features }
     if (kind === 'person') return { identities: [{ category: 'account', type: 'registered' }], features }
     return kind === 'rooms' || kind === 'uploads' ? { features } : undefined
   },
+  streamFeatures: () => streamCaps(server),
   items(_to, { kind }) {
     if (kind !== 'server') return []
     const { rooms, uploads } = server.names
     const isThere = (domain: string, named: Named): boolean =>
-      server.features.some(({ disclose }) => {
-        const said = disclose?.({ local: '', domain, resource: '' }, named, undefined, undefined)
+      server.features.some((feature) => {
+        const said = feature.disclose?.({ local: '', domain, resource: '' }, named, undefined, undefined)
         return said?.identities !== undefined
       })
     return [
@@ -61,7 +62,7 @@ export const disco = (server: Server): Feature => ({
 const itemOf = (jid: string, name: string): Element => el(`item ${itemsNs}`, { jid, name })
 
 /** All that parts say of an address. With a node only those count that know the node: they name an identity. */
-export function disclosedOf(
+function disclosedOf(
   { features }: Pick<Server, 'features'>,
   to: Jid,
   named: Named,
@@ -69,7 +70,7 @@ export function disclosedOf(
   node?: string,
 ): Disclosed | undefined {
   const said = features
-    .flatMap(({ disclose }) => disclose?.(to, named, client, node) ?? [])
+    .flatMap((feature) => feature.disclose?.(to, named, client, node) ?? [])
     .filter(({ identities }) => node === undefined || identities !== undefined)
   const identities = said.flatMap((one) => one.identities ?? [])
   if (identities.length === 0) return undefined
@@ -110,14 +111,16 @@ export function capsOf(server: Pick<Server, 'features'>, to: Jid, named: Named):
 }
 
 /** For the features of a stream (XEP-0115 §6.3). */
-export const streamCaps = (server: Server): Element | undefined =>
-  capsOf(server, { local: '', domain: server.names.server, resource: '' }, { kind: 'server' })
+function streamCaps(server: Server): readonly Element[] {
+  const caps = capsOf(server, { local: '', domain: server.names.server, resource: '' }, { kind: 'server' })
+  return caps === undefined ? [] : [caps]
+}
 
 /** XEP-0115 §5.1: of what, in its order. */
 export function verificationOf({ identities = [], features = [], forms = [] }: Disclosed): string {
-  const parts = [
-    ...identities.map(({ category, type, lang, name }) => `${category}/${type}/${lang ?? ''}/${name ?? ''}`),
-  ].toSorted(byCodePoint)
+  const parts = identities
+    .map(({ category, type, lang, name }) => `${category}/${type}/${lang ?? ''}/${name ?? ''}`)
+    .toSorted(byCodePoint)
   const said = [...parts, ...features.toSorted(byCodePoint), ...forms.map(formText).toSorted(byCodePoint)]
   return toBase64(sha1(fromUtf8(said.map((part) => `${part}<`).join(''))))
 }
@@ -134,7 +137,7 @@ function formText(form: Element): string {
 }
 
 /** RFC 4790 `i;octet`. */
-export const byCodePoint = (a: string, b: string): number => Buffer.compare(fromUtf8(a), fromUtf8(b))
+const byCodePoint = (a: string, b: string): number => Buffer.compare(fromUtf8(a), fromUtf8(b))
 
 /** What a program says of itself in answer to disco#info. */
 export function readInfo(query: Element): Disclosed {
@@ -158,11 +161,5 @@ export const factsForm = (type: string, facts: Readonly<Record<string, string>>)
       el(`field ${formNs}`, { var: name }, el(`value ${formNs}`, {}, value)),
     ),
   )
-
-/** Value of a field of a form; `undefined` where there is none. */
-export const fieldOf = (form: Element, name: string): string | undefined => {
-  const field = childrenNamed(form, 'field').find(({ attrs }) => attrs.var === name)
-  return field === undefined ? undefined : childText(field, 'value')
-}
 
 export const queryNs = { info: infoNs, items: itemsNs }

@@ -9,6 +9,7 @@ import { type Element, el, withAttrs } from '../element.ts'
 import type { Feature, Server, Stanza } from '../feature.ts'
 import { bareOf } from '../jid.ts'
 import { StanzaError } from '../stanza-error.ts'
+import { isBlockedBeforehand } from './blocking.ts'
 import { rosterOf } from './roster.ts'
 import { unknownPerson } from './unknown-person.ts'
 
@@ -33,6 +34,7 @@ export const subscriptions = (server: Server): Feature => {
     const known = shown.get(account) ?? new Set()
     if (contact?.state !== 'request' || contact.blocked) return void known.delete(identity)
     if (known.has(identity) || server.hub.of(account).length === 0) return
+    if (isBlockedBeforehand(server, account, contact)) return
     shown.set(account, known.add(identity))
     server.hub.toAll(account, asking(account, contact), ({ state }) => state.presence !== undefined)
   }
@@ -55,7 +57,7 @@ export const subscriptions = (server: Server): Feature => {
       from: bareOf(names.person(account, identity)),
       to: bareOf(names.own(account)),
     })
-    for (const { send, state } of hub.of(account)) if (state.wantsRoster) send(presence)
+    for (const client of hub.of(account)) if (client.state.wantsRoster) client.send(presence)
   }
 
   const accept = async (stanza: Stanza, { identity }: Contact): Promise<void> =>
@@ -98,11 +100,12 @@ export const subscriptions = (server: Server): Feature => {
     },
     [Symbol.dispose]: stop,
     // RFC 6121 §3.1.3: each program that comes hears of all who wait
-    available({ account, jid, send }) {
+    available(client) {
+      const { account, jid } = client
       const known = shown.get(account) ?? new Set()
       for (const contact of contacts.requests(account)) {
         known.add(contact.identity)
-        send(withAttrs(asking(account, contact), { to: bareOf(jid) }))
+        client.send(withAttrs(asking(account, contact), { to: bareOf(jid) }))
       }
       shown.set(account, known)
     },

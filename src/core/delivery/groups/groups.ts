@@ -38,6 +38,8 @@ export interface GroupParts {
   readonly devicesOf: DevicesOf
 }
 
+type PolicyChange = Partial<Record<keyof GroupPolicy, unknown>>
+
 const firstPolicy: GroupPolicy = { post: 'members', add: 'admins', sharesHistory: false, readReceipts: true }
 
 export class Groups {
@@ -50,22 +52,29 @@ export class Groups {
 
   /** @throws `too-large` */
   async create(account: Identity, name: string): Promise<GroupId> {
-    const { store, book, ambient } = this.#parts
-    const nonce = ambient.random.bytes(16)
+    return await this.#parts.store.write((tx) => this.createIn(tx, account, name))
+  }
+
+  /** The same in the caller's transaction, as all that end so. */
+  createIn(tx: WriteTx, account: Identity, name: string): GroupId {
+    const { book, ambient } = this.#parts
     const nowMs = ambient.clock.nowMs()
-    return await store.write((tx) => {
-      const first = foundGroup(this.author(account), { name, policy: firstPolicy, nonce }, nowMs)
-      const group = book.open(tx, account, first)
-      book.putRow(tx, account, { group: group.id, state: 'joined', addedBy: account, sinceMs: nowMs })
-      this.renewKeys(tx, account, group)
-      this.changed(tx, account, group.id)
-      return group.id
-    })
+    const nonce = ambient.random.bytes(16)
+    const first = foundGroup(this.author(account), { name, policy: firstPolicy, nonce }, nowMs)
+    const group = book.open(tx, account, first)
+    book.putRow(tx, account, { group: group.id, state: 'joined', addedBy: account, sinceMs: nowMs })
+    this.renewKeys(tx, account, group)
+    this.changed(tx, account, group.id)
+    return group.id
   }
 
   /** @throws `not-permitted`, `group-full`, `no-such-contact` when nothing is known of somebody to hand on */
   async add(account: Identity, id: GroupId, people: readonly Identity[]): Promise<void> {
-    await this.#act(account, id, (tx, group) => {
+    await this.#parts.store.write((tx) => this.addIn(tx, account, id, people))
+  }
+
+  addIn(tx: WriteTx, account: Identity, id: GroupId, people: readonly Identity[]): void {
+    this.#actIn(tx, account, id, (group) => {
       const before = membersOf(group)
       const ops = people.map((member) => this.#do(tx, account, group, this.#addition(account, member)))
       this.#announce(tx, account, group, before, [
@@ -78,7 +87,11 @@ export class Groups {
 
   /** @throws `not-permitted` */
   async remove(account: Identity, id: GroupId, member: Identity): Promise<void> {
-    await this.#act(account, id, (tx, group) => {
+    await this.#parts.store.write((tx) => this.removeIn(tx, account, id, member))
+  }
+
+  removeIn(tx: WriteTx, account: Identity, id: GroupId, member: Identity): void {
+    this.#actIn(tx, account, id, (group) => {
       const before = membersOf(group)
       const cuts = this.#parts.vault.cutsOf(tx, account, group, member)
       const op = this.#do(tx, account, group, { kind: 'remove', member, cuts })
@@ -88,8 +101,12 @@ export class Groups {
   }
 
   async leave(account: Identity, id: GroupId): Promise<void> {
+    await this.#parts.store.write((tx) => this.leaveIn(tx, account, id))
+  }
+
+  leaveIn(tx: WriteTx, account: Identity, id: GroupId): void {
     const { book, vault } = this.#parts
-    await this.#act(account, id, (tx, group) => {
+    this.#actIn(tx, account, id, (group) => {
       const row = book.row(tx, account, id)!
       if (group.state.members.has(account)) {
         const before = membersOf(group)
@@ -102,20 +119,36 @@ export class Groups {
   }
 
   async grant(account: Identity, id: GroupId, member: Identity): Promise<void> {
-    await this.#doOne(account, id, () => ({ kind: 'grant', member }))
+    await this.#parts.store.write((tx) => this.grantIn(tx, account, id, member))
+  }
+
+  grantIn(tx: WriteTx, account: Identity, id: GroupId, member: Identity): void {
+    this.#doOneIn(tx, account, id, () => ({ kind: 'grant', member }))
   }
 
   async revoke(account: Identity, id: GroupId, member: Identity): Promise<void> {
-    await this.#doOne(account, id, () => ({ kind: 'revoke', member }))
+    await this.#parts.store.write((tx) => this.revokeIn(tx, account, id, member))
+  }
+
+  revokeIn(tx: WriteTx, account: Identity, id: GroupId, member: Identity): void {
+    this.#doOneIn(tx, account, id, () => ({ kind: 'revoke', member }))
   }
 
   async rename(account: Identity, id: GroupId, name: string): Promise<void> {
-    await this.#doOne(account, id, () => ({ kind: 'rename', name }))
+    await this.#parts.store.write((tx) => this.renameIn(tx, account, id, name))
   }
 
-  async setPolicy(account: Identity, id: GroupId, change: Partial<Record<keyof GroupPolicy, unknown>>): Promise<void> {
+  renameIn(tx: WriteTx, account: Identity, id: GroupId, name: string): void {
+    this.#doOneIn(tx, account, id, () => ({ kind: 'rename', name }))
+  }
+
+  async setPolicy(account: Identity, id: GroupId, change: PolicyChange): Promise<void> {
+    await this.#parts.store.write((tx) => this.setPolicyIn(tx, account, id, change))
+  }
+
+  setPolicyIn(tx: WriteTx, account: Identity, id: GroupId, change: PolicyChange): void {
     const given = Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined))
-    await this.#doOne(account, id, (group) => ({ kind: 'policy', policy: { ...group.state.policy, ...given } }))
+    this.#doOneIn(tx, account, id, (group) => ({ kind: 'policy', policy: { ...group.state.policy, ...given } }))
   }
 
   /**
@@ -379,8 +412,8 @@ export class Groups {
     return result
   }
 
-  async #doOne(account: Identity, id: GroupId, action: (group: Group) => GroupAction): Promise<void> {
-    await this.#act(account, id, (tx, group) => {
+  #doOneIn(tx: WriteTx, account: Identity, id: GroupId, action: (group: Group) => GroupAction): void {
+    this.#actIn(tx, account, id, (group) => {
       const op = this.#do(tx, account, group, action(group))
       this.#announce(tx, account, group, membersOf(group), [{ kind: 'ops', ops: [op] }])
     })

@@ -141,30 +141,24 @@ async function written(server: Server, { handled }: Iq, use: (tx: WriteTx) => vo
 }
 
 async function change(server: Server, iq: Iq): Promise<Element | undefined> {
-  const { client, payload } = iq
-  const pepHere = pepOf(server)
-  const [what] = elements(payload)
-  switch (what?.name) {
-    case 'publish':
-      return await publish(server, iq, what)
-    case 'retract': {
-      const node = nodeOf(what)
-      const ids = childrenNamed(what, 'item').flatMap(({ attrs }) => attrs.id ?? [])
-      if (ids.length === 0) throw new StanzaError('bad-request', '', el(`item-required ${errorsNs}`))
-      const isTold = what.attrs.notify !== 'false' && what.attrs.notify !== '0'
-      await written(server, iq, (tx) => pepHere.retract(tx, client.account, node, ids, isTold))
-      return undefined
-    }
-    case 'create': {
-      const name = what.attrs.node ?? toBase64Url(server.ambient.random.bytes(12))
-      const form = child(payload, 'configure')
-      const asked = form === undefined ? {} : readConfig(child(form, `x ${formNs}`) ?? form)
-      await written(server, iq, (tx) => pepHere.create(tx, client.account, checkedName(name), asked))
-      return el(`pubsub ${pubsubNs}`, {}, el(`create ${pubsubNs}`, { node: name }))
-    }
-    default:
-      throw unsupported(childrenNames(payload))
-  }
+  const [what] = elements(iq.payload)
+  if (what?.name === 'publish') return await publish(server, iq, what)
+  if (what?.name === 'create') return await create(server, iq, what)
+  if (what?.name !== 'retract') throw unsupported(childrenNames(iq.payload))
+  const node = nodeOf(what)
+  const ids = childrenNamed(what, 'item').flatMap(({ attrs }) => attrs.id ?? [])
+  if (ids.length === 0) throw new StanzaError('bad-request', '', el(`item-required ${errorsNs}`))
+  const isTold = what.attrs.notify !== 'false' && what.attrs.notify !== '0'
+  await written(server, iq, (tx) => pepOf(server).retract(tx, iq.client.account, node, ids, isTold))
+  return undefined
+}
+
+async function create(server: Server, iq: Iq, what: Element): Promise<Element> {
+  const name = checkedName(what.attrs.node ?? toBase64Url(server.ambient.random.bytes(12)))
+  const form = child(iq.payload, 'configure')
+  const asked = form === undefined ? {} : readConfig(child(form, `x ${formNs}`) ?? form)
+  await written(server, iq, (tx) => pepOf(server).create(tx, iq.client.account, name, asked))
+  return el(`pubsub ${pubsubNs}`, {}, el(`create ${pubsubNs}`, { node: name }))
 }
 
 async function publish(server: Server, iq: Iq, what: Element): Promise<Element> {

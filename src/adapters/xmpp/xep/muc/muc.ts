@@ -1,0 +1,194 @@
+/**
+ * XEP-0045: the account's groups as rooms that are for members, not anonymous, and stay. Who is in a room is who is in the
+ * group, whether or not any program of theirs runs; what a client does by entering and leaving is get or not get what happens.
+ */
+import type { FeedStep } from '../../../../core/conversation/conversations.ts'
+import { hasCode, MyceliumError } from '../../../../core/errors.ts'
+import type { GroupId, Identity } from '../../../../core/ids.ts'
+import type { Client } from '../../client.ts'
+import { child } from '../../element.ts'
+import type { Feature, Iq, IqHandler, Server, Stanza } from '../../feature.ts'
+import { StanzaError } from '../../stanza-error.ts'
+import { changeMembers, listMembers } from './admin.ts'
+import { Attendance, type Seat, showChanges } from './attendance.ts'
+import { disclose, items } from './disco.ts'
+import { enter, type Entrance } from './entering.ts'
+import { Announcements } from './invitations.ts'
+import { handleMessage } from './messages.ts'
+import { moderationHandlers } from './moderation.ts'
+import { muc as mucNs, mucAdmin, mucOwner, registerNs } from './namespaces.ts'
+import { ping, vcard } from './occupant-iqs.ts'
+import { configuration, configure } from './owner.ts'
+import { isIn, type MucParts, sceneOf } from './parts.ts'
+import { goneOf, status } from './presence.ts'
+import { register } from './registration.ts'
+import { archiveHandlers } from './room-archive.ts'
+import { Rooms } from './rooms.ts'
+import { seatNotesOf } from './seat-notes.ts'
+import { RoomTalk } from './talk.ts'
+
+export function muc(server: Server): Feature {
+  const rooms = new Rooms(server)
+  const attendance = new Attendance()
+  const parts: MucParts = { server, rooms, attendance }
+  const talk = new RoomTalk(parts)
+  const announcements = new Announcements(parts, (error) => reportTask(server, error))
+  const entrance: Entrance = { ...parts, historyOf: (...asked) => talk.historyOf(...asked) }
+
+  rooms.watchNames((account) => {
+    for (const { client, group } of attendance.all()) if (client.account === account) follow(parts, account, group)
+  })
+  const stop = [
+    server.services.conversations.watch((account, step) => {
+      const group = groupOfStep(server, account, step)
+      if (group === undefined) return
+      if (step.event.kind === 'group') {
+        follow(parts, account, group)
+        announcements.changed(account, group)
+      } else talk.tell(account, group, step)
+    }),
+    server.services.signals.watch((account, heard) => talk.hear(account, heard)),
+  ]
+
+  return {
+    iq: handlers(parts, talk),
+    disclose: (to, named, client, node) =>
+      client === undefined ? undefined : disclose(parts, to, named, client, node),
+    available: (client) => announcements.available(client),
+    items: (to, named, client, node) => items(parts, to, named, client, node),
+    message: async (message) => await handleMessage(parts, talk, message),
+    async presence(presence) {
+      const { client, toNamed, type } = presence
+      if (toNamed.kind === 'room' || toNamed.kind === 'vacant') {
+        await takePresence(entrance, presence)
+        const seat = toNamed.kind === 'room' ? attendance.of(client, toNamed.group) : undefined
+        const entered = seat?.group ?? groupEntered(parts, presence)
+        if (entered !== undefined) announcements.entered(client.account, entered)
+        return 'done'
+      }
+      if (presence.to.domain === server.names.rooms && toNamed.kind === 'unknown')
+        throw new StanzaError('item-not-found')
+      if (toNamed.kind !== 'self' || presence.element.attrs.to !== undefined) return 'next'
+      if (type === '') announcements.available(client)
+      else if (type === 'unavailable') {
+        announcements.unavailable(client)
+        attendance.leaveAll(client)
+      }
+      return 'next'
+    },
+    bound(client) {
+      announcements.bound(client)
+      takeBack(parts, talk, client)
+    },
+    gone(client) {
+      announcements.unavailable(client)
+      attendance.leaveAll(client)
+    },
+    [Symbol.dispose]() {
+      for (const one of stop) one()
+      talk[Symbol.dispose]()
+      rooms[Symbol.dispose]()
+    },
+  }
+}
+
+/** In the room that the presence was sent to, by whatever group that is now. */
+function groupEntered({ server, attendance }: MucParts, { client, to }: Stanza): GroupId | undefined {
+  const named = server.names.named(client.account, to)
+  return named.kind === 'room' ? attendance.of(client, named.group)?.group : undefined
+}
+
+function groupOfStep({ services }: Server, account: Identity, { conversation }: FeedStep): GroupId | undefined {
+  const partner = services.conversations.get(account, conversation)?.partner
+  return partner?.kind === 'group' ? partner.group : undefined
+}
+
+/** A client of before the gateway started is expected back: it gets what happened since. */
+function takeBack(parts: MucParts, talk: RoomTalk, client: Client): void {
+  const { account, state } = client
+  for (const { group, room: jid, asked, heads, sinceNumber: enteredAt } of seatNotesOf(client)) {
+    const then = parts.rooms.then(account, group, heads)
+    if (then === undefined) continue
+    const sinceNumber = Math.max(enteredAt, state.upTo ?? 0)
+    const seat: Seat = { client, group, room: jid, asked, sinceNumber, scene: sceneOf(parts, account, then) }
+    parts.attendance.take(seat)
+    followFor(parts, account, group, [seat])
+    if (parts.attendance.of(client, group) === seat) talk.catchUp(seat)
+  }
+}
+
+/** Members, rights, names: what clients in the room see of it. */
+function follow(parts: MucParts, account: Identity, group: GroupId): void {
+  followFor(parts, account, group, parts.attendance.in(account, group))
+}
+
+function followFor(parts: MucParts, account: Identity, group: GroupId, seats: readonly Seat[]): void {
+  if (seats.length === 0) return
+  const room = parts.rooms.find(account, group)
+  if (room !== undefined && isIn(room, account)) {
+    const scene = sceneOf(parts, account, room)
+    for (const seat of seats)
+      showChanges(parts.attendance, seat, scene, (identity) => parts.rooms.whyGone(account, room, identity))
+    return
+  }
+  const isRemoved = room !== undefined && parts.rooms.whyGone(account, room, account) === 'removed'
+  for (const seat of seats) sendOut(parts, seat, 'none', isRemoved ? [status.affiliationLost] : [])
+}
+
+/** The client is not in the room any more, and hears so. */
+function sendOut(
+  { attendance }: MucParts,
+  { client, group, room, scene }: Seat,
+  affiliation: 'none' | 'own',
+  statuses: readonly number[] = [],
+): void {
+  attendance.leave(client, group)
+  const self = scene.occupants.get(client.account)!
+  client.send(
+    goneOf(
+      self,
+      { affiliation: affiliation === 'own' ? self.affiliation : 'none' },
+      { room, to: client.jid, isSelf: true, statuses },
+    ),
+  )
+}
+
+/** To a room or to a nick in it. @throws StanzaError */
+async function takePresence(entrance: Entrance, presence: Stanza): Promise<void> {
+  const { client, element, to, toNamed, type } = presence
+  const seat = toNamed.kind === 'room' ? entrance.attendance.of(client, toNamed.group) : undefined
+  if (type === 'unavailable') {
+    if (seat !== undefined) sendOut(entrance, seat, 'own')
+    return
+  }
+  if (type === 'error') return
+  if (type !== '') throw new StanzaError('not-allowed', 'there is nothing to subscribe to in a room')
+  const x = child(element, `x ${mucNs}`)
+  if (x !== undefined) return await enter(entrance, presence, x)
+  if (seat === undefined) throw new StanzaError('not-acceptable', 'enter the room first')
+  const nick = seat.scene.occupants.get(client.account)?.nick
+  // that the person is away is no affair of the room
+  if (to.resource !== '' && to.resource !== nick && to.resource !== seat.asked)
+    throw new StanzaError('not-acceptable', 'in a room you are called as in your account')
+}
+
+function handlers(parts: MucParts, talk: RoomTalk): readonly IqHandler[] {
+  const at = ['room', 'vacant'] as const
+  return [
+    { payload: `query ${mucAdmin}`, type: 'get', at, answer: (iq) => listMembers(parts, iq) },
+    { payload: `query ${mucAdmin}`, type: 'set', at, answer: async (iq) => await changeMembers(parts, iq) },
+    { payload: `query ${mucOwner}`, type: 'get', at, answer: (iq) => configuration(parts, iq) },
+    { payload: `query ${mucOwner}`, type: 'set', at, answer: async (iq) => await configure(parts, iq) },
+    { payload: `query ${registerNs}`, at, answer: async (iq) => await register(parts, iq) },
+    { payload: 'ping urn:xmpp:ping', type: 'get', at, full: true, answer: (iq) => ping(parts, iq) },
+    { payload: 'vCard vcard-temp', type: 'get', at, full: true, answer: async (iq: Iq) => await vcard(parts, iq) },
+    ...moderationHandlers(talk),
+    ...archiveHandlers(talk.parts),
+  ]
+}
+
+function reportTask({ ambient }: Server, error: unknown): void {
+  if (hasCode(error, 'shutting-down')) return
+  const code = error instanceof MyceliumError ? error.code : 'unexpected'
+  ambient.log.error('task.failed', { task: 'xmpp-rooms', code })
+}
