@@ -498,7 +498,9 @@ export const limits = {
   xmppSignMs: 60_000, // ours: how long it may take to give one
   xmppOutgoingBytesMax: 4 * 1024 * 1024, // ours: what waits for a client that does not read, then it is cut
   xmppOutgoingBytesAtOnce: 128 * 1024, // ours: handed to the system for a client that acknowledges, the rest waits here
+  xmppMessagesAtOnce: 32, // ours: of one client that wait for the disk together
   xmppFullPauseMs: 100, // ours: between two looks at a transport that does not say when there is room
+  xmppUnansweredMax: 8, // ours: answers and presences that a client is sent before it is asked whether it has them
   xmppUnacknowledgedMax: 10_000, // ours: stanzas that a client has not acknowledged, then its stream is over
   xmppUnacknowledgedBytesMax: 16 * 1024 * 1024, // ours: the same, in bytes
   xmppResumeMs: 10 * 60_000, // ours: how long a client with a lost connection is expected

@@ -12,6 +12,7 @@ import { LoginDialogue, type LoggedIn } from './login/dialogue.ts'
 import { isSessionRequest, startTlsFeature, streamFeatures, tlsNs } from './stream-features.ts'
 import { answerManagement, failedResumption, resumeOf } from './resumption/nonzas.ts'
 import { managementNs } from './resumption/management.ts'
+import { isPlainMessage } from './plain-message.ts'
 import { resultOf, routeStanza } from './router.ts'
 import { csiNs } from './login/sasl2.ts'
 import type { Session } from './session.ts'
@@ -71,7 +72,10 @@ class Connection {
       const event = await this.#next()
       if (event === undefined) continue
       this.#isAsked = false
-      if (event.kind === 'end') return event.isOrderly
+      if (event.kind === 'end') {
+        await this.#session?.settled()
+        return event.isOrderly
+      }
       // another connection has taken the client over
       if (this.#session?.isOn(this.#transport) === false) return false
       if (event.kind === 'open') this.#openStream(event.header)
@@ -138,6 +142,8 @@ class Connection {
     if (this.#loggedIn === undefined) return await this.#login(element)
     const session = this.#session
     if (session === undefined) return await this.#begin(this.#loggedIn, element)
+    if (element.ns === clientNs && isPlainMessage(element)) return await this.#beginMessage(session, element)
+    await session.settled()
     if (element.ns === clientNs) return await this.#stanza(session, element)
     if (element.ns === managementNs)
       return await answerManagement(element, session, this.#transport, this.#context.sessions)
@@ -199,6 +205,12 @@ class Connection {
       if (!(error instanceof StanzaError)) throw error
       transport.send(errorReply(element, error))
     }
+  }
+
+  /** While one waits for the disk the next ones do too, so that a program's messages share the wait. */
+  async #beginMessage(session: Session, element: Element): Promise<void> {
+    await session.room(limits.xmppMessagesAtOnce)
+    this.#stanza(session, element).catch((error: unknown) => void this.sayGoodbye(error).catch(() => {}))
   }
 
   async #stanza(session: Session, element: Element): Promise<void> {

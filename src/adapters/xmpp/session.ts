@@ -36,8 +36,8 @@ export class Session implements Client {
   #isClosing = false
   #isOver = false
   readonly #ended: (session: Session) => void
-  /** Settles when the stanza that is being handled is. */
-  #handling: Promise<void> = Promise.resolve()
+  /** Stanzas of the client that are being handled. */
+  readonly #handling = new Set<Promise<void>>()
 
   /** @param ended it was closed while no connection was there to end with it */
   constructor(login: Login, jid: Jid, openedAtMs: number, ended: (session: Session) => void) {
@@ -129,14 +129,21 @@ export class Session implements Client {
   /** Runs what handles one stanza of the client, which is counted when that is done. */
   async handle(work: (handled: (tx: WriteTx) => void) => Promise<void>): Promise<void> {
     const management = this.#management
-    const handling = work((tx) => management?.noteHandled(tx)).then(() => management?.handledOne())
-    this.#handling = handling.catch(() => {})
+    const ticket = management?.begin() ?? 0
+    const handling = work((tx) => management?.noteHandled(tx, ticket)).then(() => management?.handledOne(ticket))
+    const settled = handling.catch(() => {}).finally(() => this.#handling.delete(settled))
+    this.#handling.add(settled)
     await handling
   }
 
-  /** What a connection that is gone had begun is done. */
+  /** What was begun is done, as by a connection that is gone. */
   async settled(): Promise<void> {
-    await this.#handling
+    await Promise.all(this.#handling)
+  }
+
+  /** At most so many stanzas are being handled. */
+  async room(atOnce: number): Promise<void> {
+    while (this.#handling.size >= atOnce) await this.#handling.values().next().value
   }
 
   close(condition: string): void {

@@ -202,6 +202,7 @@ function halfAtEnd(bytes: Uint8Array): number {
   for (let back = 1; back <= Math.min(3, bytes.length); back += 1) {
     const byte = bytes[bytes.length - back]!
     if ((byte & 0xc0) === 0x80) continue
+    if (byte > 0xf4) return 0
     const length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1
     return length > back ? back : 0
   }

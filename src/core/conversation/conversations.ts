@@ -15,7 +15,6 @@ import type { ReadTx, Store, WriteTx } from '../store/store.ts'
 import { tables } from '../store/tables.ts'
 import { type Arriving, hasBody, History, type Judge, type Taken } from './history.ts'
 import {
-  conversationCodec,
   type ConversationRow,
   type FeedEvent,
   feedCodec,
@@ -100,11 +99,7 @@ export class Conversations {
   /** Latest first. */
   list(account: Identity): readonly ConversationRow[] {
     return this.#store
-      .read((tx) =>
-        [...tx.range(tables.conversations, { prefix: this.history.keys.account(tx, account) })].map(({ value }) =>
-          decode(conversationCodec, value),
-        ),
-      )
+      .read((tx) => [...this.history.conversations(tx, account)])
       .sort((a, b) => b.lastAtMs - a.lastAtMs)
   }
 

@@ -81,6 +81,8 @@ const nothing = new Uint8Array()
 
 export class History {
   readonly keys = new ConversationKeys()
+  /** Last numbers that a transaction has given: looking for them costs more than the step. */
+  readonly #numbers = new WeakMap<WriteTx, Map<Identity, number>>()
   readonly #clock: Clock
   readonly #judge: Judge
   readonly #events: HistoryEvents
@@ -204,7 +206,10 @@ export class History {
 
   /** One step in the account's order. @returns its number */
   step(tx: WriteTx, account: Identity, conversation: ConversationId, event: FeedEvent): number {
-    const number = this.lastNumber(tx, account) + 1
+    const numbers = this.#numbers.get(tx) ?? new Map<Identity, number>()
+    this.#numbers.set(tx, numbers)
+    const number = (numbers.get(account) ?? this.lastNumber(tx, account)) + 1
+    numbers.set(account, number)
     tx.put(
       tables.conversationFeed,
       this.keys.feed(tx, account, number),
@@ -248,6 +253,27 @@ export class History {
     const prefix = this.keys.conversation(tx, account, conversation)
     for (const { key, value } of tx.range(tables.conversationNumbers, { prefix, ...bounds, reverse }))
       yield { number: numberOf(key), id: Buffer.from(value).toString('hex') as MessageId }
+  }
+
+  /** How many `numbers` gives. */
+  countNumbers(tx: ReadTx, account: Identity, conversation: ConversationId, { from, to }: Span): number {
+    const bounds = {
+      from: this.keys.numbered(tx, account, conversation, from),
+      to: this.keys.numbered(tx, account, conversation, to),
+    }
+    let count = 0
+    for (const _ of tx.keys(tables.conversationNumbers, {
+      prefix: this.keys.conversation(tx, account, conversation),
+      ...bounds,
+    }))
+      count += 1
+    return count
+  }
+
+  /** All conversations of an account, in no order. */
+  *conversations(tx: ReadTx, account: Identity): Generator<ConversationRow> {
+    for (const { value } of tx.range(tables.conversations, { prefix: this.keys.account(tx, account) }))
+      yield decode(conversationCodec, value)
   }
 
   /** The last `limit` messages that have a number, oldest first, with their ids. */

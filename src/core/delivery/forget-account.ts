@@ -49,5 +49,6 @@ export function forgetAccount(
   forgetRelays(tx, account)
   Profiles.removeAccount(tx, account)
   const prefix = tx.opaque(Buffer.from(account, 'hex'))
-  for (const key of [...tx.keys(tables.xmppTokens, { prefix })]) tx.remove(tables.xmppTokens, key)
+  const tokens = Array.from(tx.keys(tables.xmppTokens, { prefix }))
+  for (const key of tokens) tx.remove(tables.xmppTokens, key)
 }

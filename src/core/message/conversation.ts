@@ -11,10 +11,20 @@ const raw = (hex: string): Uint8Array => Buffer.from(hex, 'hex')
 const idOf = (label: string, ...parts: readonly Uint8Array[]): ConversationId =>
   toHex(labelledHash(label, ...parts)) as ConversationId
 
+/** Those asked for lately: a message asks for its own ten times. */
+const known = new Map<string, ConversationId>()
+const knownMax = 10_000
+
 /** Of two people, whoever names the other; with oneself: notes. */
 export function directConversation(one: Identity, other: Identity): ConversationId {
   const [first, second] = one < other ? [one, other] : [other, one]
-  return idOf('mycelium/conversation/direct/1', raw(first), raw(second))
+  const name = first + second
+  const before = known.get(name)
+  if (before !== undefined) return before
+  const id = idOf('mycelium/conversation/direct/1', raw(first), raw(second))
+  if (known.size >= knownMax) known.clear()
+  known.set(name, id)
+  return id
 }
 
 export const groupConversation = (group: GroupId): ConversationId => idOf('mycelium/conversation/group/1', raw(group))

@@ -7,9 +7,19 @@ export class ScramClient {
   readonly #password: string
   readonly #bare: string
   readonly #header: string
+  readonly #binding: Uint8Array
   #serverSignature = ''
 
-  constructor(hash: ScramHash, user: string, password: string, nonce: string, header = 'n,,') {
+  /** @param binding data of the channel, where the header names one */
+  constructor(
+    hash: ScramHash,
+    user: string,
+    password: string,
+    nonce: string,
+    header = 'n,,',
+    binding: Uint8Array = new Uint8Array(),
+  ) {
+    this.#binding = binding
     this.#hash = hash
     this.#password = password
     this.#bare = `n=${user},r=${nonce}`
@@ -27,7 +37,7 @@ export class ScramClient {
     const length = this.#hash === 'sha1' ? 20 : 32
     const salted = pbkdf2Sync(this.#password, Buffer.from(salt!, 'base64'), Number(iterations), length, this.#hash)
     const clientKey = hmac(salted, 'Client Key')
-    const withoutProof = `c=${Buffer.from(this.#header).toString('base64')},r=${repeated ?? nonce}`
+    const withoutProof = `c=${Buffer.concat([Buffer.from(this.#header), this.#binding]).toString('base64')},r=${repeated ?? nonce}`
     const signed = `${this.#bare},${serverFirst},${withoutProof}`
     const signature = hmac(createHash(this.#hash).update(clientKey).digest(), signed)
     const proof = clientKey.map((byte, at) => byte ^ signature[at]!)

@@ -13,6 +13,9 @@ import type { Draft } from '../../../src/core/delivery/chat-post.ts'
 import type { ConversationId, DeviceId, Identity, MessageId } from '../../../src/core/ids.ts'
 import { encodeMessage, type Message } from '../../../src/core/message/message.ts'
 import type { BodyPart, Part } from '../../../src/core/message/part.ts'
+import { tables } from '../../../src/core/store/tables.ts'
+import { openWorld } from '../../support/world.ts'
+import { type Again, ClientIds } from '../../../src/adapters/xmpp/messages/client-ids.ts'
 import { xml } from './xml.ts'
 
 const alice = 'aa'.repeat(32) as Identity
@@ -240,4 +243,50 @@ test('a message to oneself alone and hints make no message of what only signals'
     { resolve },
   )
   expect(meaning).toEqual({ draft: undefined, displayed: earlier, isTyping: false })
+})
+
+test('ids of programs are found both ways, the same again is told, and the oldest are forgotten', async () => {
+  await using world = await openWorld()
+  const { knowledge, account } = await world.gateway('alice')
+  const ids = new ClientIds(knowledge.conversations)
+  const again = (id: string, originId: string | undefined, digest = 1): Again => ({
+    spoken: { id, originId, wantsReceipt: true, resource: 'desk' },
+    digest: new Uint8Array(16).fill(digest),
+    nowMs: 1000,
+  })
+  const messageId = (number: number) => number.toString(16).padStart(64, '0') as MessageId
+  await knowledge.store.write((tx) => {
+    ids.remember(tx, account, messageId(1), again('same', 'same'))
+    ids.remember(tx, account, messageId(2), again('a-long-enough-id', undefined))
+    ids.remember(tx, account, messageId(3), again('1', undefined))
+  })
+  knowledge.store.read((tx) => {
+    expect(ids.spoken(tx, account, messageId(1))).toEqual(again('same', 'same').spoken)
+    expect(ids.idOf(tx, account, messageId(2))).toBe('a-long-enough-id')
+    expect(ids.idOf(tx, account, messageId(9))).toBe(messageId(9))
+    expect(ids.saidBefore(tx, account, again('other', 'same'))).toBe(messageId(1))
+    expect(ids.saidBefore(tx, account, again('a-long-enough-id', undefined))).toBe(messageId(2))
+    // other words, a counter that began anew, long ago
+    expect(ids.saidBefore(tx, account, again('same', 'same', 2))).toBeUndefined()
+    expect(ids.saidBefore(tx, account, again('1', undefined))).toBeUndefined()
+    expect(ids.saidBefore(tx, account, { ...again('x', 'same'), nowMs: 1e12 })).toBeUndefined()
+  })
+})
+
+test('only the latest ids of an account are kept', async () => {
+  await using world = await openWorld()
+  const { knowledge, account } = await world.gateway('alice')
+  const idsMax = 100
+  const ids = new ClientIds(knowledge.conversations, idsMax)
+  const rows = (table: (typeof tables)['xmppIds']) => knowledge.store.read((tx) => [...tx.keys(table, {})].length)
+  for (let index = 0; index < idsMax + 50; index += 1)
+    await knowledge.store.write((tx) =>
+      ids.remember(tx, account, index.toString(16).padStart(64, '0') as MessageId, {
+        spoken: { id: `id-${index}`, originId: undefined, wantsReceipt: false, resource: undefined },
+        digest: new Uint8Array(16),
+        nowMs: 1,
+      }),
+    )
+  expect(rows(tables.xmppIds)).toBe(idsMax)
+  expect(rows(tables.xmppSaid)).toBe(idsMax)
 })

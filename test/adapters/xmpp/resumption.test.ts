@@ -139,7 +139,8 @@ class Play {
         if (this.#wire === undefined) return
         this.#unacknowledged.push((this.#said += 1))
         if (this.#said % 2 === 0) {
-          await this.#store.write((tx) => this.#management.noteHandled(tx))
+          const ticket = this.#management.begin()
+          await this.#store.write((tx) => this.#management.noteHandled(tx, ticket))
           this.handled.push(this.#said)
         }
         this.#kill()
@@ -167,12 +168,16 @@ class Play {
   }
 
   async #handle(numbers: readonly number[]): Promise<void> {
-    for (const number of numbers) {
-      // every other one is kept by the server, and with it that it was handled
-      if (number % 2 === 0) await this.#store.write((tx) => this.#management.noteHandled(tx))
-      this.handled.push(number)
-      this.#management.handledOne()
-    }
+    // several at a time, and those that are not kept are done with at any time
+    await Promise.all(
+      numbers.map(async (number) => {
+        const ticket = this.#management.begin()
+        // every other one is kept by the server, and with it that it was handled
+        if (number % 2 === 0) await this.#store.write((tx) => this.#management.noteHandled(tx, ticket))
+        this.handled.push(number)
+        this.#management.handledOne(ticket)
+      }),
+    )
   }
 
   async #ask(): Promise<void> {

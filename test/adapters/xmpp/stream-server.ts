@@ -84,6 +84,15 @@ export class RawClient implements Disposable {
     return new RawClient(socket, cert)
   }
 
+  /** Logged in and bound, over a plain connection on this machine. */
+  static async bound(server: StreamServer, resource: string): Promise<RawClient> {
+    const client = await RawClient.plain(server)
+    await client.begin()
+    await client.login(server)
+    await client.bind(resource)
+    return client
+  }
+
   static async direct(server: StreamServer, protocols: readonly string[] = ['xmpp-client']): Promise<RawClient> {
     const options = { port: server.tlsPort, host: '127.0.0.1', ca: server.cert, ALPNProtocols: [...protocols] }
     const socket = connectTls({ ...options, servername: 'localhost' })

@@ -12,6 +12,7 @@ declare module '@xmpp/client' {
   }
   export interface XmppClient extends EventEmitter {
     readonly jid: { toString(): string } | null
+    timeout: number
     readonly socket: { readonly socket: Socket } | null
     readonly reconnect: { delay: number; stop(): void }
     readonly fast: unknown

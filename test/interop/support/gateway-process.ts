@@ -19,11 +19,13 @@ export interface Listeners {
   readonly smtps: Endpoint
   readonly imap: Endpoint
   readonly imaps: Endpoint
+  readonly xmpp: Endpoint
+  readonly xmpps: Endpoint
   readonly http: Endpoint
   readonly overlay: readonly string[]
 }
 
-const clientListeners = ['smtp', 'smtps', 'imap', 'imaps', 'http'] as const
+const clientListeners = ['smtp', 'smtps', 'imap', 'imaps', 'xmpp', 'xmpps', 'http'] as const
 
 interface Created {
   readonly address: string

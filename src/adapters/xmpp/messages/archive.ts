@@ -30,6 +30,8 @@ export interface Archive {
   readonly account: Identity
   /** In the order of numbers. */
   readonly entries: (tx: ReadTx, span: Span) => Iterable<Entry>
+  /** How many of them there are, without reading them. */
+  readonly count: (tx: ReadTx, span: Span) => number
   /** @returns undefined for what is no stanza: it is passed over */
   readonly stanza: (tx: ReadTx, stored: Stored, conversation: ConversationId) => Element | undefined
   /** Its address where that is not the own one: `from` of results. */
@@ -37,35 +39,45 @@ export interface Archive {
 }
 
 /** One conversation. */
-export const archiveOf = (
+export function archiveOf(
   { services }: Server,
   account: Identity,
   conversation: ConversationId,
   stanza: Archive['stanza'],
-): Archive => ({
-  account,
-  *entries(tx, span) {
-    for (const one of services.conversations.history.numbers(tx, account, conversation, span))
-      yield { ...one, conversation }
-  },
-  stanza,
-})
+): Archive {
+  const { history } = services.conversations
+  return {
+    account,
+    *entries(tx, span) {
+      for (const one of history.numbers(tx, account, conversation, span)) yield { ...one, conversation }
+    },
+    count: (tx, span) => history.countNumbers(tx, account, conversation, span),
+    stanza,
+  }
+}
 
 /** All that an account shows, of the conversations that `isIn` takes. */
-export const archiveOfAll = (
+export function archiveOfAll(
   { services }: Server,
   account: Identity,
   isIn: (conversation: ConversationId) => boolean,
   stanza: Archive['stanza'],
-): Archive => ({
-  account,
-  *entries(tx, span) {
-    for (const { number, conversation, event } of services.conversations.history.steps(tx, account, span))
-      if ((event.kind === 'message' || event.kind === 'about') && isIn(conversation))
-        yield { number, conversation, id: event.message }
-  },
-  stanza,
-})
+): Archive {
+  const { history } = services.conversations
+  return {
+    account,
+    *entries(tx, span) {
+      for (const { number, conversation, event } of history.steps(tx, account, span))
+        if ((event.kind === 'message' || event.kind === 'about') && isIn(conversation))
+          yield { number, conversation, id: event.message }
+    },
+    count(tx, span) {
+      const rows = [...history.conversations(tx, account)].filter(({ id }) => isIn(id))
+      return rows.reduce((sum, { id }) => sum + history.countNumbers(tx, account, id, span), 0)
+    },
+    stanza,
+  }
+}
 
 export interface Query {
   readonly queryId: string | undefined
@@ -211,8 +223,7 @@ function look(
     return { results, fin: finOf(results, { isComplete: true, count: results.length }) }
   }
   if (query.max === 0) {
-    let count = 0
-    for (const _ of archive.entries(tx, whole)) count += 1
+    const count = whole.from < whole.to ? archive.count(tx, whole) : 0
     return { results: [], fin: finOf([], { isComplete: count === 0, count }) }
   }
   const { page } = query

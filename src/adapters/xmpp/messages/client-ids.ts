@@ -47,11 +47,20 @@ const ringCodec = record({ message: messageId, id: optional(bytes(16)), originId
 type Kind = 'id' | 'origin-id'
 const ring = Uint8Array.of(2)
 
+/** By account, the last number in the order of what is to be forgotten: one for all parts that remember ids. */
+const numbersOf = new WeakMap<Conversations, Map<Identity, number>>()
+
 export class ClientIds {
   readonly #conversations: Conversations
+  readonly #numbers: Map<Identity, number>
+  readonly #idsMax: number
 
-  constructor(conversations: Conversations) {
+  /** @param idsMax messages of one account that are remembered */
+  constructor(conversations: Conversations, idsMax: number = limits.xmppIdsMax) {
+    this.#idsMax = idsMax
     this.#conversations = conversations
+    this.#numbers = numbersOf.get(conversations) ?? new Map<Identity, number>()
+    numbersOf.set(conversations, this.#numbers)
   }
 
   /** In the transaction that says it. */
@@ -66,15 +75,19 @@ export class ClientIds {
       tx.put(tables.xmppIds, this.#keyOf(tx, account, name), encode(knownCodec, { message, digest, atMs: nowMs }))
       return name
     }
-    this.#forgetOldest(tx, account, { message, id: put('id', id), originId: put('origin-id', originId) })
+    // most programs give one id as both
+    const names = { id: id === originId ? undefined : put('id', id), originId: put('origin-id', originId) }
+    this.#forgetOldest(tx, account, { message, ...names })
   }
 
   /** Said already by this account, in the same words: a program that saw no acknowledgement says it again. */
   saidBefore(tx: ReadTx, account: Identity, { spoken, digest, nowMs }: Again): MessageId | undefined {
-    const isSafe = spoken.originId !== undefined || (spoken.id?.length ?? 0) >= limits.xmppSameIdCharsMin
-    const known = isSafe
-      ? (this.#known(tx, account, 'origin-id', spoken.originId) ?? this.#known(tx, account, 'id', spoken.id))
-      : undefined
+    const { id, originId } = spoken
+    // a short id without origin-id may be that of a counter that began anew
+    const isSafe = originId !== undefined || (id?.length ?? 0) >= limits.xmppSameIdCharsMin
+    if (!isSafe) return undefined
+    const byOrigin = this.#known(tx, account, 'origin-id', originId)
+    const known = byOrigin ?? (id === originId ? undefined : this.#known(tx, account, 'id', id))
     if (known === undefined || nowMs - known.atMs > limits.xmppResendMs) return undefined
     return Buffer.compare(known.digest, digest) === 0 ? known.message : undefined
   }
@@ -122,11 +135,12 @@ export class ClientIds {
     },
   ): void {
     const prefix = this.#keyOf(tx, account, ring)
-    const ends = [...tx.keys(tables.xmppProgress, { prefix, reverse: true, limit: 1 })]
-    const number = ends[0] === undefined ? 1 : decode(u64, ends[0].subarray(-8)) + 1
+    const number = (this.#numbers.get(account) ?? lastIn(tx, prefix)) + 1
+    // what is discarded leaves a number out
+    this.#numbers.set(account, number)
     tx.put(tables.xmppProgress, Buffer.concat([prefix, encode(u64, number)]), encode(ringCodec, entry))
-    if (number <= limits.xmppIdsMax) return
-    const oldest = Buffer.concat([prefix, encode(u64, number - limits.xmppIdsMax)])
+    if (number <= this.#idsMax) return
+    const oldest = Buffer.concat([prefix, encode(u64, number - this.#idsMax)])
     const value = tx.get(tables.xmppProgress, oldest)
     if (value === undefined) return
     tx.remove(tables.xmppProgress, oldest)
@@ -151,3 +165,9 @@ const short = (id: string | undefined): string | undefined =>
   id === undefined || id === '' || fromUtf8(id).length > limits.xmppIdOctetsMax ? undefined : id
 
 const opaqueOf = (tx: ReadTx, kind: Kind, id: string): Uint8Array => tx.opaque(fromUtf8(`${kind} ${id}`))
+
+function lastIn(tx: ReadTx, prefix: Uint8Array): number {
+  for (const key of tx.keys(tables.xmppProgress, { prefix, reverse: true, limit: 1 }))
+    return decode(u64, key.subarray(-8))
+  return 0
+}

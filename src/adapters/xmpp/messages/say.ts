@@ -71,8 +71,8 @@ async function say(
   const { account } = client
   const url = uploadUrlOf(element)
   const again = againOf(element, ambient.clock.nowMs(), client.jid.resource)
-  const isNews = services.store.read((tx) => ids.saidBefore(tx, account, again)) === undefined
-  using prepared = url === undefined || !isNews ? undefined : await fileBehind(server, account, url)
+  const isAgain = () => services.store.read((tx) => ids.saidBefore(tx, account, again)) !== undefined
+  using prepared = url === undefined || isAgain() ? undefined : await fileBehind(server, account, url)
   using saying = origins.saying(account, origin)
   const done = await services.store.write((tx) => {
     handled(tx)

@@ -9,6 +9,7 @@ import { limits } from '../../../core/limits.ts'
 import type { WriteTx } from '../../../core/store/store.ts'
 import { el, serialise } from '../element.ts'
 import { StreamError, type Transport } from '../transport.ts'
+import { Incoming, type Ticket } from './incoming.ts'
 import { type Item, Outgoing } from './outgoing.ts'
 import type { StateRow, StreamRow, StreamRows } from './stream-rows.ts'
 
@@ -41,14 +42,15 @@ export class Management {
   readonly #parts: ManagementParts
   #outgoing: Outgoing
   #transport: Transport | undefined
-  /** Stanzas of the client that were handled. */
-  #handled = 0
+  readonly #incoming: Incoming
   /** As far as it would be known after a crash. */
   #durablyHandled = 0
   #saved: StateRow | undefined
   /** Acknowledged, and still in the store. */
   #forgotten: Item[] = []
   #isAsked = false
+  /** A message was sent since: it is good to know soon that it has arrived. */
+  #isCurious = false
   #pumping: Promise<void> | undefined
   #forgetting: Promise<void> | undefined
   /** Restored, and nobody has said yet how far the client is. */
@@ -58,7 +60,7 @@ export class Management {
 
   constructor(parts: ManagementParts, { handled = 0, lastKept = 0, isRestored = false } = {}) {
     this.#parts = parts
-    this.#handled = handled
+    this.#incoming = new Incoming(handled)
     this.#durablyHandled = handled
     this.#isUnknown = isRestored
     this.#outgoing = new Outgoing(isRestored ? lastKept + beyond : 0)
@@ -67,34 +69,36 @@ export class Management {
   get id(): Uint8Array | undefined {
     return this.#parts.durable?.id
   }
-  get handled(): number {
-    return this.#handled
-  }
   get h(): number {
-    return this.#handled % modulus
+    return this.#incoming.handled % modulus
   }
 
-  /** In the transaction that keeps what the present stanza asks for. */
-  noteHandled(tx: WriteTx): void {
+  /** A stanza of the client is begun with; several may be at a time. */
+  begin(): Ticket {
+    return this.#incoming.begin()
+  }
+
+  /** In the transaction that keeps what a stanza asks for. */
+  noteHandled(tx: WriteTx, ticket: Ticket): void {
     const { durable } = this.#parts
     if (durable === undefined) return
-    const handled = this.#handled + 1
+    const handled = this.#incoming.noted(ticket)
     durable.rows.putHandled(tx, durable.id, handled)
     tx.afterCommit(() => {
       this.#durablyHandled = Math.max(this.#durablyHandled, handled)
     })
   }
 
-  /** The present stanza is done with. */
-  handledOne(): void {
-    this.#handled += 1
+  /** A stanza is done with. */
+  handledOne(ticket: Ticket): void {
+    this.#incoming.done(ticket)
   }
 
   /** Makes durable what is about to be acknowledged. @throws `disk-full`, … */
   async settle(): Promise<void> {
     const { durable } = this.#parts
     if (durable === undefined) return
-    const handled = this.#handled
+    const { handled } = this.#incoming
     const row = this.#changedRow(durable)
     if (handled === this.#durablyHandled && row === undefined) return
     await durable.rows.store.write((tx) => {
@@ -217,6 +221,7 @@ export class Management {
       while (!isFull(transport)) {
         const item = this.#outgoing.takeNext()
         if (item === undefined) break
+        this.#isCurious ||= item.xml.startsWith('<message')
         transport.sendText(this.#written(item))
       }
       this.#ask()
@@ -262,14 +267,16 @@ export class Management {
 
   /** One question at a time: its answer covers all that was sent before it. */
   #ask(): void {
-    if (this.#isAsked || this.#outgoing.unanswered === 0) return
-    this.ask()
+    const { unanswered } = this.#outgoing
+    if (this.#isAsked || unanswered === 0) return
+    if (this.#isCurious || unanswered >= limits.xmppUnansweredMax) this.ask()
   }
 
   /** Is the client there? */
   ask(): void {
     if (this.#transport === undefined) return
     this.#isAsked = true
+    this.#isCurious = false
     this.#transport.send(el(`r ${managementNs}`))
   }
 

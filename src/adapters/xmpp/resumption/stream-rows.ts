@@ -115,14 +115,19 @@ export class StreamRows {
   over(tx: WriteTx, id: Uint8Array, nowMs: number): void {
     const row = this.get(tx, id)
     if (row === undefined) return
-    for (const key of [...tx.keys(tables.xmppStreamsKept, { prefix: id })]) tx.remove(tables.xmppStreamsKept, key)
+    this.#removeKept(tx, id)
     this.put(tx, id, { ...row, overAtMs: nowMs })
   }
 
   remove(tx: WriteTx, id: Uint8Array): void {
     tx.remove(tables.xmppStreams, id)
     tx.remove(tables.xmppStreamsHandled, id)
-    for (const key of [...tx.keys(tables.xmppStreamsKept, { prefix: id })]) tx.remove(tables.xmppStreamsKept, key)
+    this.#removeKept(tx, id)
+  }
+
+  #removeKept(tx: WriteTx, id: Uint8Array): void {
+    const keys = Array.from(tx.keys(tables.xmppStreamsKept, { prefix: id }))
+    for (const key of keys) tx.remove(tables.xmppStreamsKept, key)
   }
 }
 

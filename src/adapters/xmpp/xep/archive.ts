@@ -57,7 +57,8 @@ export function archive(server: Server): Feature {
     const jid = parseJid(query.with)
     if (jid === undefined) throw new StanzaError('jid-malformed')
     const named = server.names.named(account, jid)
-    if (named.kind !== 'person' && named.kind !== 'self') return { account, entries: () => [], stanza: () => undefined }
+    if (named.kind !== 'person' && named.kind !== 'self')
+      return { account, entries: () => [], count: () => 0, stanza: () => undefined }
     const peer = named.kind === 'self' ? account : named.identity
     return archiveOf(
       server,

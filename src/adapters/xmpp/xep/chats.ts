@@ -13,12 +13,15 @@ import { Origins } from '../messages/origins.ts'
 import { Progress } from '../messages/progress.ts'
 import { sayTo } from '../messages/say.ts'
 
-/** What programs may say to a person (XEP-0030 of the account and the server). */
+/** What programs may say to a person: of contacts too, since many ask before they say it. */
 const features: readonly string[] = [
   ns.chatStates,
   ns.correct,
+  ns.eme,
+  ns.fileSharing,
   ns.hints,
   ns.markers,
+  ns.oob,
   ns.reactions,
   ns.receipts,
   ns.reply,
@@ -39,7 +42,7 @@ export function chats(server: Server): Feature {
     onGiven: (account, number) => missed.given(account, number),
   })
   return {
-    disclose: (_to, { kind }) => (kind === 'self' || kind === 'server' ? { features } : undefined),
+    disclose: (_to, { kind }) => (kind === 'self' || kind === 'server' || kind === 'person' ? { features } : undefined),
     bound(client) {
       void moveChats(server, progress, client)
       follower.bound(client)
