@@ -104,8 +104,11 @@ const schema = z.strictObject({
     .prefault({})
     .describe('XMPP with STARTTLS; what concerns all of XMPP.'),
   xmpps: listener(5223, 'XMPP, TLS from the start.'),
-  http: listener(8008, 'HTTP for clients: settings for mail programs, /healthz, /metrics.'),
-  https: listener(8443, 'The same over TLS.'),
+  http: listener(
+    8008,
+    'HTTP for clients: settings for mail programs, XMPP over WebSocket and BOSH, /healthz, /metrics.',
+  ),
+  https: listener(8443, 'The same over TLS, and files of chats.'),
   overlay: z
     .strictObject({
       host: z

@@ -2,6 +2,7 @@
 import type { Client } from '../../../src/adapters/xmpp/client.ts'
 import { newClientState } from '../../../src/adapters/xmpp/client.ts'
 import { type Element, serialise } from '../../../src/adapters/xmpp/element.ts'
+import type { ExternalService } from '../../../src/adapters/xmpp/external-service.ts'
 import { withResource } from '../../../src/adapters/xmpp/jid.ts'
 import { routeStanza } from '../../../src/adapters/xmpp/router.ts'
 import { openServer, type XmppServer } from '../../../src/adapters/xmpp/server.ts'
@@ -17,6 +18,12 @@ import { openWorld, type TestGateway, type World } from '../../support/world.ts'
 import { fileUrlsOf } from './file-urls.ts'
 
 const ambient = { clock: systemClock, random: systemRandom, log: silentLog }
+
+/** One with a login that lasts for a while, one without any. */
+const externalServices: readonly ExternalService[] = [
+  { type: 'stun', host: 'stun.example', port: 3478, transport: 'udp', username: '', secret: () => undefined },
+  { type: 'turn', host: 'turn.example', port: 3478, transport: 'udp', username: '', secret: () => Buffer.from('s') },
+]
 
 export interface BoundClient {
   readonly client: Client
@@ -59,8 +66,8 @@ export function openTestXmpp(whose: TestGateway, domain = 'localhost', given: Pa
       callSignals,
       hostCandidates: false,
       uploads: fileUrlsOf(whose, ambient),
+      externalServices,
       profiles,
-      externalServices: [],
       domain,
       operations: () => operationsOf(whose),
       ...given,
