@@ -120,6 +120,7 @@ export const limits = {
   componentUsersMax: 1000, // ours
   componentAskedMax: 10_000, // ours: contacts of one user
   xmppJidOctetsMax: 3 * 1023 + 2, // RFC 7622 §3.1
+  componentEchoMs: 60_000, // ours: how long a message may take to come back from the server
   componentEchoesMax: 1000, // ours: privileged messages that will come back
   xmppCommandMs: 15 * 60_000, // ours: how long a person may take over a form
   xmppCommandsMax: 1000, // ours: forms that wait, over all accounts

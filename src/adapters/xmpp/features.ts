@@ -39,6 +39,7 @@ export const featureMakers: readonly ((server: Server) => Feature)[] = [
   roster,
   subscriptions,
   interests,
+  calls, // before chats, which would take its messages for some of their own
   chats, // before presence: what was missed is known by who is there already
   presence,
   pep,
@@ -50,7 +51,6 @@ export const featureMakers: readonly ((server: Server) => Feature)[] = [
   trustNotices,
   archive,
   displayed,
-  calls,
   carbons,
   externalServices,
   httpUpload,

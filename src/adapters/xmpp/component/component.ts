@@ -96,8 +96,8 @@ class RunningComponent implements Component {
       conversations.watch((account) => {
         for (const { jid } of users.of(account)) this.#outgoing.pump(jid)
       }),
-      contacts.watch((account, contact) => {
-        for (const { jid } of users.of(account)) this.#rosters.changed(jid, contact)
+      contacts.watch((account) => {
+        for (const { jid } of users.of(account)) this.#rosters.changed(jid)
       }),
     ]
     for (const user of users.all()) this.#clientOf(user)

@@ -16,6 +16,7 @@ import type { ClientIds } from '../messages/client-ids.ts'
 import { ns } from '../messages/namespaces.ts'
 import { directSight, peerOf, readStored } from '../messages/stored.ts'
 import { delayOf, saidAtMs, type Sight, toXmpp } from '../messages/to-xmpp.ts'
+import { Waiting } from '../waiting.ts'
 import type { ComponentLink } from './link.ts'
 import { outward } from './names.ts'
 import { type Privileges, spoken } from './privileges.ts'
@@ -40,8 +41,8 @@ export class Outgoing {
   readonly #busy = new Map<string, Promise<void>>()
   /** Asked for while it was busy. */
   readonly #again = new Set<string>()
-  /** Ids of messages that the server will pass on to us, as it does to any recipient. */
-  readonly #echoes = new Set<string>()
+  /** Ids of messages that the server will pass on to us, as it does to any recipient; a program may use one again later. */
+  readonly #echoes = new Waiting<true>({ ms: limits.componentEchoMs, max: limits.componentEchoesMax }, () => {})
   #isClosing = false
 
   constructor(parts: OutgoingParts) {
@@ -68,12 +69,13 @@ export class Outgoing {
   /** Begins nothing more, and resolves once the server has answered for what is on its way to it: so it does not come again. */
   async close(): Promise<void> {
     this.#isClosing = true
+    using _ = this.#echoes
     await Promise.race([Promise.all(this.#busy.values()), sleep(limits.componentDrainMs, undefined, { ref: false })])
   }
 
   /** A privileged message has come back: once for each that was sent. */
   takeEcho(jid: string, id: string): boolean {
-    return this.#echoes.delete(`${jid} ${id}`)
+    return this.#echoes.take(`${jid} ${id}`) !== undefined
   }
 
   async #work(jid: string): Promise<void> {
@@ -99,8 +101,7 @@ export class Outgoing {
   #give({ jid }: ComponentUser, { stanza, isOwn }: ToGive): void {
     const { domain, privilegesOf } = this.#parts
     if (!isOwn) return this.#parts.link().send(stanza)
-    this.#echoes.add(`${jid} ${stanza.attrs.id}`)
-    if (this.#echoes.size > limits.componentEchoesMax) this.#echoes.delete(this.#echoes.values().next().value!)
+    this.#echoes.add(`${jid} ${stanza.attrs.id}`, true)
     this.#parts.link().send(spoken(stanza, privilegesOf(jid), domain, parseJid(jid)!.domain))
   }
 

@@ -47,7 +47,7 @@ export class Rosters {
   }
 
   /** A contact was added, changed or removed. */
-  changed(jid: string, _contact: Identity): void {
+  changed(jid: string): void {
     if (this.#parts.link().isUp) this.compare(jid)
   }
 

@@ -16,7 +16,27 @@ test('an address becomes a local part as XEP-0106 says, and back', () => {
 
 test('whatever an address and a resource are made of, they lead back, in what a server makes of them too', () => {
   const local = fc
-    .string({ unit: fc.constantFrom(...'aé0.-_\\40 2f5c"&\'/:<>@') })
+    .string({
+      unit: fc.constantFrom(
+        'a',
+        'é',
+        '0',
+        '.',
+        '\\40',
+        '\\2f',
+        '\\5c',
+        '\\',
+        ' ',
+        '"',
+        '&',
+        "'",
+        '/',
+        ':',
+        '<',
+        '>',
+        '@',
+      ),
+    })
     .filter((text) => text.trim() !== '')
     .map((text) => escapeLocal(text.toLowerCase()))
   const resource = fc.constantFrom('', 'mycelium', 'Xq3-_abcdefg')

@@ -23,7 +23,7 @@ const carbonsNs = 'urn:xmpp:carbons:2'
 const rtpNs = 'urn:xmpp:jingle:apps:rtp:1'
 
 /** Said of every contact's programs, whatever they are: what theirs can do shows in the call itself. */
-export const callFeatures: readonly string[] = [
+const callFeatures: readonly string[] = [
   jingleNs,
   'urn:xmpp:jingle-message:0',
   rtpNs,

@@ -8,7 +8,7 @@ import { parseJid } from '../../jid.ts'
 import { elementText, parseElement } from '../../xml-text.ts'
 import { isAlias } from './aliases.ts'
 
-export const invitationNs = 'urn:xmpp:jingle-message:0'
+const invitationNs = 'urn:xmpp:jingle-message:0'
 export const jingleNs = 'urn:xmpp:jingle:1'
 const stanzasNs = 'urn:ietf:params:xml:ns:xmpp-stanzas'
 
