@@ -60,11 +60,11 @@ test('run: ready line, live verbs, a second one refused, a drained end on SIGTER
     'https',
     'imap',
     'imaps',
-    'xmpp',
-    'xmpps',
     'overlay',
     'smtp',
     'smtps',
+    'xmpp',
+    'xmpps',
   ])
   expect(running.listeners.overlay.join()).toContain('/p2p/')
 
