@@ -715,6 +715,7 @@ export const limits = {
   xmppExtensionDepthMax: 32, // ours
   xmppArchivePageDefault: 50, // ours, as Prosody's
   xmppArchivePageMax: 250, // ours: messages in one answer of the archive
+  xmppArchivePassedMax: 2000, // ours: steps of groups and the like that are read past, before chats are looked up one by one
   xmppArchiveIdsMax: 250, // ours: ids in one question
   xmppOfflineWaitMs: 2_000, // ours: after the first presence, for a program to ask the archive instead
   xmppOfflineMax: 1000, // ours: missed messages for a program that reads no archive; earlier ones stay in the archive

@@ -2,9 +2,15 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { child, childText, type Element, el, elements } from '../../../src/adapters/xmpp/element.ts'
-import type { MessageId } from '../../../src/core/ids.ts'
+import { archiveOfAll } from '../../../src/adapters/xmpp/messages/archive.ts'
+import { idOfPartner } from '../../../src/core/conversation/conversations.ts'
+import { silentLog, systemClock, systemRandom } from '../../../src/core/ambient.ts'
+import type { ConversationId, Identity, MessageId } from '../../../src/core/ids.ts'
+import { limits } from '../../../src/core/limits.ts'
+import { createAccount } from '../../../src/operations/accounts.ts'
 import { type BoundClient, openStages, type Stage } from './harness.ts'
 
+const ambient = { clock: systemClock, random: systemRandom, log: silentLog }
 const mam = 'urn:xmpp:mam:2'
 const rsm = 'http://jabber.org/protocol/rsm'
 const form = 'jabber:x:data'
@@ -137,7 +143,7 @@ test(
     await using stages = await openStages(['alice'])
     const alice = stages.of('alice')
     const client = alice.bind()
-    const ids = await notes(alice, 4000)
+    const ids = await notes(alice, 2500)
     const { history } = alice.gateway.knowledge.conversations
     const read = history.message.bind(history)
     let reads = 0
@@ -145,7 +151,7 @@ test(
       reads += 1
       return read(...given)
     }
-    const middle = ids[2000]!
+    const middle = ids[1200]!
     const { times } = await ask(client, { max: 1, after: middle })
     for (const fields of [{}, { with: ['alice@localhost'] }])
       for (const asked of [
@@ -162,3 +168,28 @@ test(
       }
   },
 )
+
+test('chats are found in their order among much else, from both ends', { timeout: 60_000 }, async () => {
+  await using stages = await openStages(['alice'])
+  const alice = stages.of('alice')
+  const { knowledge, node, account } = alice.gateway
+  const people: Identity[] = []
+  for (const localName of ['carol', 'dave']) {
+    await createAccount(knowledge, ambient, { localName, address: undefined, displayName: undefined })
+    people.push(knowledge.accounts.byUser(localName)!.identity)
+  }
+  const said: MessageId[] = []
+  for (const peer of [people[0]!, people[1]!, people[0]!, people[1]!, people[1]!]) {
+    await notes(alice, limits.xmppArchivePassedMax / 2 + 1)
+    said.push((await node.delivery.chats.say(account, peer, { parts: [{ kind: 'text', text: 'hello' }] })).id)
+  }
+  await notes(alice, 5)
+  const isChat = (id: ConversationId) => people.some((peer) => id === idOfPartner(account, { kind: 'direct', peer }))
+  const archive = archiveOfAll(alice.server, account, isChat, () => undefined)
+  const to = knowledge.conversations.lastNumber(account) + 1
+  const found = (span: { from: number; to: number; reverse?: boolean }) =>
+    knowledge.store.read((tx) => [...archive.entries(tx, span)].map(({ id }) => id))
+  expect(found({ from: 1, to })).toEqual(said)
+  expect(found({ from: 1, to, reverse: true })).toEqual(said.toReversed())
+  expect(knowledge.store.read((tx) => archive.count(tx, { from: 1, to }))).toBe(said.length)
+})

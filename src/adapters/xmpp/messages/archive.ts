@@ -4,7 +4,7 @@
  * more, however long the archive is.
  */
 import type { ConversationId, Identity, MessageId } from '../../../core/ids.ts'
-import type { Span } from '../../../core/conversation/history.ts'
+import type { History, Span } from '../../../core/conversation/history.ts'
 import { limits } from '../../../core/limits.ts'
 import type { ReadTx } from '../../../core/store/store.ts'
 import type { Client } from '../client.ts'
@@ -67,15 +67,45 @@ export function archiveOfAll(
   return {
     account,
     *entries(tx, span) {
-      for (const { number, conversation, event } of history.steps(tx, account, span))
+      let passed = 0
+      for (const { number, conversation, event } of history.steps(tx, account, span)) {
+        if (passed === limits.xmppArchivePassedMax) {
+          const rest = span.reverse === true ? { ...span, to: number + 1 } : { ...span, from: number }
+          yield* together(tx, history, account, isIn, rest)
+          return
+        }
         if ((event.kind === 'message' || event.kind === 'about') && isIn(conversation))
           yield { number, conversation, id: event.message }
+        else passed += 1
+      }
     },
     count(tx, span) {
       const rows = [...history.conversations(tx, account)].filter(({ id }) => isIn(id))
       return rows.reduce((sum, { id }) => sum + history.countNumbers(tx, account, id, span), 0)
     },
     stanza,
+  }
+}
+
+/** The same from each conversation by itself, put in one order: where there is much else between them. */
+function* together(
+  tx: ReadTx,
+  history: History,
+  account: Identity,
+  isIn: (conversation: ConversationId) => boolean,
+  span: Span,
+): Generator<Entry> {
+  const isReverse = span.reverse === true
+  const headOf = (conversation: ConversationId, of: Span): readonly Entry[] => {
+    const head = of.from < of.to ? first(history.numbers(tx, account, conversation, of)) : undefined
+    return head === undefined ? [] : [{ ...head, conversation }]
+  }
+  let heads = [...history.conversations(tx, account)].flatMap(({ id }) => (isIn(id) ? headOf(id, span) : []))
+  while (heads.length > 0) {
+    const next = heads.reduce((a, b) => (a.number < b.number === isReverse ? b : a))
+    yield next
+    const rest = isReverse ? { ...span, to: next.number } : { ...span, from: next.number + 1 }
+    heads = [...heads.filter((one) => one !== next), ...headOf(next.conversation, rest)]
   }
 }
 

@@ -200,11 +200,19 @@ export class Management {
     if (this.#pumping !== undefined) return
     const isDone = this.#sendReady()
     if (isDone) return
-    this.#pumping = this.#pumpAll()
-      .catch((error: unknown) => this.#parts.failed(error))
-      .finally(() => {
-        this.#pumping = undefined
-      })
+    this.#pumping = this.#pumpOn()
+  }
+
+  async #pumpOn(): Promise<void> {
+    try {
+      await this.#pumpAll()
+      this.#pumping = undefined
+      // a connection may have come between its last look and now
+      this.#pump()
+    } catch (error) {
+      this.#pumping = undefined
+      this.#parts.failed(error)
+    }
   }
 
   async #pumpAll(): Promise<void> {
