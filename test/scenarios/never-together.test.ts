@@ -91,3 +91,33 @@ test(
     })
   },
 )
+
+test('what is shown to contacts comes over a relay too', { timeout: 120_000 }, async () => {
+  await using world = await openWorld()
+  const relay = await world.gateway('relay', { relay: friendly })
+  const alice = await world.gateway('alice', { relays: [relay] })
+  const bob = await world.gateway('bob', { relays: [relay] })
+  await world.introduce(alice, bob)
+  for (const one of [alice, bob]) await expect.poll(() => usesRelay(one), within).toBe(true)
+  await bob.submit(alice.address, 'hello')
+  await expect.poll(() => alice.read(), within).toEqual(['hello'])
+  for (const one of [alice, bob]) await expect.poll(() => one.node.delivery.relays!.isQuiet(), within).toBe(true)
+  await bob.stop()
+  await alice.knowledge.store.write((tx) =>
+    alice.node.delivery.profiles.show(tx, alice.account, 'nick', [
+      { id: 'current', atMs: 1, value: Buffer.from('Ali') },
+    ]),
+  )
+  await alice.stop()
+  let seen: readonly string[] = []
+  // a list, a question and an answer, each left by one who is alone
+  for (let round = 0; round < 4 && seen.length === 0; round += 1)
+    for (const name of ['alice', 'bob'])
+      await turnOf(world, name, relay, async (gateway) => {
+        await expect.poll(() => usesRelay(gateway), within).toBe(true)
+        await new Promise((resolve) => setTimeout(resolve, 2000))
+        seen = gateway.node.delivery.profiles.of(gateway.account, alice.account).map(({ topic }) => topic)
+        if (name === 'alice') seen = []
+      })
+  expect(seen).toEqual(['nick'])
+})

@@ -199,6 +199,7 @@ class RunningDelivery implements Delivery {
       firstContact: () => this.#firstContact,
       relays: () => this.relays,
       profileFor: (pair) => this.profiles.listFor(pair),
+      newProfileFor: (pair) => this.profiles.newListFor(pair),
       onEnded: (pair) => {
         inbound.forget(pair)
         this.#sync.lost(pair)

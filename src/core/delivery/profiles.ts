@@ -1,7 +1,7 @@
 /**
  * What accounts show their contacts of themselves, and what contacts show: kept sealed on both sides. A list of digests goes
  * over each new way to a contact's device, and with each change; what the other side lacks it asks for. Only contacts that
- * both sides chose see anything.
+ * both sides chose see anything, and the account's own other devices.
  */
 import type { Ambient } from '../ambient.ts'
 import { concat, equalConstantTime, fromUtf8, toHex } from '../bytes.ts'
@@ -25,7 +25,7 @@ import {
 } from './profile-items.ts'
 import { type Pair, pairName } from './session-book.ts'
 
-/** An item of a contact came, is another one now, or is gone. */
+/** An item of a contact, or of another device of the account itself, came, is another one now, or is gone. */
 export interface ProfileChange {
   readonly account: Identity
   readonly contact: Identity
@@ -61,6 +61,7 @@ const rowCodec: Codec<Row> = record<Row>({ owner: hexId<Identity>(32), piece: pi
 const raw = (hex: string): Uint8Array => Buffer.from(hex, 'hex')
 /** Where the account's own pieces are, whatever its device is called. */
 const ownDevice = fromUtf8('own')
+const ownDeviceKeyBytes = 16
 /** No piece has this digest: it says that the account has shown something once, so that nothing is said too. */
 const mark = new Uint8Array(digestBytes)
 
@@ -71,9 +72,12 @@ export class Profiles implements Disposable {
   readonly #pending = new Map<Identity, ProfilePiece[]>()
   /** Contacts who were told what is shown, since this process began: one who becomes a contact over a way that is open is told then. */
   readonly #told = new Set<string>()
+  /** The list that each device was told last over a new way. */
+  readonly #left = new Map<string, string>()
   /** By pair. */
   readonly #coming = new Map<string, Coming>()
   #timer: NodeJS.Timeout | undefined
+  #isClosed = false
 
   constructor(parts: ProfileParts) {
     this.#parts = parts
@@ -108,6 +112,17 @@ export class Profiles implements Disposable {
     return itemsOfPieces(topic === undefined ? pieces : pieces.filter((piece) => piece.topic === topic))
   }
 
+  /** What the account's other devices show; of several the latest. */
+  ofSiblings(account: Identity, topic: string): readonly ProfileItem[] {
+    const rows = this.#parts.store.read((tx) => {
+      const own = ownPrefix(tx, account)
+      return rowsUnder(tx, own.subarray(0, own.length - ownDeviceKeyBytes)).filter(
+        ({ key }) => !equalConstantTime(key.subarray(0, own.length), own),
+      )
+    })
+    return itemsOfPieces(rows.map(({ row }) => row.piece).filter((piece) => piece.topic === topic))
+  }
+
   /** What all contacts show under some topics. */
   ofAll(account: Identity, isWanted: (topic: string) => boolean): ReadonlyMap<Identity, readonly ProfileItem[]> {
     const rows = this.#parts.store.read((tx) =>
@@ -120,8 +135,17 @@ export class Profiles implements Disposable {
   }
 
   /** What to say over a new way; nothing to whom nothing is shown. */
-  listFor({ account, peer }: Pair): Item | undefined {
-    return this.#listFor(account, peer)
+  listFor(pair: Pair): Item | undefined {
+    const list = this.#listFor(pair.account, pair.peer)
+    if (list !== undefined) this.#left.set(pairName(pair), nameOfList(list))
+    return list
+  }
+
+  /** The same, unless it is what that device was told last over a new way since this process began. */
+  newListFor(pair: Pair): Item | undefined {
+    const before = this.#left.get(pairName(pair))
+    const list = this.listFor(pair)
+    return list === undefined || nameOfList(list) === before ? undefined : list
   }
 
   #listFor(account: Identity, contact: Identity): Item | undefined {
@@ -172,15 +196,18 @@ export class Profiles implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#isClosed = true
     clearTimeout(this.#timer)
   }
 
   #sees(account: Identity, contact: Identity): boolean {
-    return contact !== account && this.#parts.keyring.contact(account, contact)?.state === 'active'
+    return this.#parts.keyring.contact(account, contact)?.state === 'active'
   }
 
   /** Several changes in a row are told together. */
   #changed(account: Identity, pieces: readonly ProfilePiece[]): void {
+    // the next list says it
+    if (this.#isClosed) return
     this.#pending.set(account, [...(this.#pending.get(account) ?? []), ...pieces].slice(-limits.profilePiecesMax))
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined
@@ -200,7 +227,7 @@ export class Profiles implements Disposable {
         { kind: 'list', digests },
       ]
       for (const { identity, state } of this.#parts.keyring.contacts(account))
-        if (state === 'active' && identity !== account)
+        if (state === 'active')
           for (const one of said) this.#parts.sayIfOpen(account, identity, { kind: 'profile', said: one })
     }
     this.#pending.clear()
@@ -264,6 +291,9 @@ export class Profiles implements Disposable {
       for (const listener of this.#listeners) listener({ account: pair.account, contact: pair.peer, topic, id })
   }
 }
+
+const nameOfList = (item: Item): string =>
+  item.kind === 'profile' && item.said.kind === 'list' ? item.said.digests.map(toHex).join() : ''
 
 const ownPrefix = (tx: ReadTx, account: Identity): Uint8Array =>
   concat(tx.opaque(raw(account)), tx.opaque(raw(account)), tx.opaque(ownDevice))

@@ -33,6 +33,8 @@ interface SwitchboardParts {
   readonly relays: () => RelayDesk | undefined
   /** What the account shows that contact of itself. */
   readonly profileFor: (pair: Pair) => Item | undefined
+  /** The same, where it is something else than it was told before. */
+  readonly newProfileFor: (pair: Pair) => Item | undefined
   /** A pair's sessions are over for good. */
   readonly onEnded: (pair: Pair) => void
 }
@@ -93,6 +95,8 @@ export class Switchboard implements AsyncDisposable {
       relays.tells(channel.pair, locators)
       this.#tell(channel)
     }
+    const profile = this.#parts.newProfileFor(channel.pair)
+    if (profile !== undefined) channel.say(profile)
     channel.opened(outlet)
   }
 

@@ -151,3 +151,45 @@ test('programs are told when it is surer who a contact is', async () => {
   const vcard = xml(`<iq type='get' id='v' to='${stages.of('bob').jid}'><vCard xmlns='vcard-temp'/></iq>`)
   expect(texts(await desk.say(vcard)).join('')).toContain('Trust: in-person.')
 })
+
+test('what is for contacts is the same on both gateways of an account', { timeout: 60_000 }, async () => {
+  await using world = await openWorld()
+  const first = await world.gateway('alice')
+  const second = await world.gateway('second', { joins: first })
+  using here = openTestXmpp(first)
+  using there = openTestXmpp(second)
+  const [desk, phone] = [here.bind('desk'), there.bind('phone')]
+  const list = 'eu.siacs.conversations.axolotl.devicelist'
+  const publish = (ids: readonly string[]): Element => {
+    const devices = ids.map((id) => `<device id='${id}'/>`).join('')
+    return xml(`<iq type='set' id='1'><pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='${list}'>
+      <item id='current'><list xmlns='eu.siacs.conversations.axolotl'>${devices}</list></item></publish></pubsub></iq>`)
+  }
+  const get = xml(
+    `<iq type='get' id='2'><pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='${list}'/></pubsub></iq>`,
+  )
+  await desk.say(publish(['1']))
+  await expect.poll(async () => texts(await phone.say(get)).join(''), patience).toContain("<device id='1'/></list>")
+  await phone.say(publish(['1', '2']))
+  const both = "<device id='1'/><device id='2'/></list>"
+  await expect.poll(async () => texts(await desk.say(get)).join(''), patience).toContain(both)
+  expect(texts(await phone.say(get)).join('')).toContain(both)
+})
+
+test('who comes by an address or a domain that was blocked before anybody had it is blocked at once', async () => {
+  await using world = await openWorld()
+  const alice = await world.gateway('alice')
+  const eve = await world.gateway('eve')
+  using xmpp = openTestXmpp(alice)
+  const desk = xmpp.bind('desk')
+  await desk.say(xml('<presence/>'))
+  const domain = eve.address.slice(eve.address.indexOf('@') + 1)
+  await desk.say(xml(`<iq type='set' id='1'><block xmlns='urn:xmpp:blocking'><item jid='${domain}'/></block></iq>`))
+  desk.take()
+  await hearOf(eve, alice)
+  await eve.submit(alice.address, 'hello')
+  const { contacts } = alice.knowledge
+  await expect.poll(() => contacts.byIdentity(alice.account, eve.account)?.blocked, patience).toBe(true)
+  expect(contacts.requests(alice.account)).toEqual([])
+  expect(desk.take().join('')).not.toContain('subscribe')
+})

@@ -31,6 +31,7 @@ const packageOf = {
   miniupnpd: 'miniupnpd',
   python3: 'python3',
   '/usr/lib/python3/dist-packages/pyatspi': 'python3-pyatspi',
+  '/usr/lib/python3/dist-packages/slixmpp': 'python3-slixmpp',
 } as const
 
 export type Peer = keyof typeof packageOf

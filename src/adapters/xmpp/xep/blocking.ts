@@ -3,7 +3,9 @@
  * noted, and whoever comes by such an address later is blocked at once.
  */
 import { type Codec, record, text } from '../../../core/codec.ts'
+import type { Contact } from '../../../core/account/contact.ts'
 import type { Identity } from '../../../core/ids.ts'
+import { domainOf } from '../../../core/message/address.ts'
 import { limits } from '../../../core/limits.ts'
 import type { WriteTx } from '../../../core/store/store.ts'
 import { childrenNamed, type Element, el } from '../element.ts'
@@ -111,11 +113,7 @@ class Blocking implements Disposable {
     const { contacts, store } = this.#server.services
     const contact = contacts.byIdentity(account, identity)
     if (contact?.state !== 'request' || contact.blocked) return
-    const isNoted = store.read((tx) =>
-      contact.addresses.some(({ address }) =>
-        [address, address.slice(address.lastIndexOf('@') + 1)].some((jid) => noted.get(tx, account, jid) !== undefined),
-      ),
-    )
+    const isNoted = isBlockedBeforehand(this.#server, account, contact)
     if (isNoted) await store.write((tx) => contacts.using(tx).block(account, identity)).catch(() => {})
   }
 
@@ -123,6 +121,18 @@ class Blocking implements Disposable {
     this.#stop()
   }
 }
+
+/** Did the account block an address of theirs, or its domain, before it knew them? */
+export const isBlockedBeforehand = (
+  { services: { store } }: Server,
+  account: Identity,
+  { addresses }: Contact,
+): boolean =>
+  store.read((tx) =>
+    addresses.some(({ address }) =>
+      [address, domainOf(address)].some((jid) => noted.get(tx, account, jid) !== undefined),
+    ),
+  )
 
 /** @throws StanzaError `jid-malformed`, `not-acceptable` */
 function itemsOf(payload: Element): readonly Jid[] {

@@ -43,10 +43,7 @@ export const disco = (server: Server): Feature => ({
     if (kind === 'person') return { identities: [{ category: 'account', type: 'registered' }], features }
     return kind === 'rooms' || kind === 'uploads' ? { features } : undefined
   },
-  streamFeatures() {
-    const caps = streamCaps(server)
-    return caps === undefined ? [] : [caps]
-  },
+  streamFeatures: () => streamCaps(server),
   items(_to, { kind }) {
     if (kind !== 'server') return []
     const { rooms, uploads } = server.names
@@ -114,8 +111,10 @@ export function capsOf(server: Pick<Server, 'features'>, to: Jid, named: Named):
 }
 
 /** For the features of a stream (XEP-0115 §6.3). */
-const streamCaps = (server: Server): Element | undefined =>
-  capsOf(server, { local: '', domain: server.names.server, resource: '' }, { kind: 'server' })
+function streamCaps(server: Server): readonly Element[] {
+  const caps = capsOf(server, { local: '', domain: server.names.server, resource: '' }, { kind: 'server' })
+  return caps === undefined ? [] : [caps]
+}
 
 /** XEP-0115 §5.1: of what, in its order. */
 export function verificationOf({ identities = [], features = [], forms = [] }: Disclosed): string {

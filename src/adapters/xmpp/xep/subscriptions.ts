@@ -9,6 +9,7 @@ import { type Element, el, withAttrs } from '../element.ts'
 import type { Feature, Server, Stanza } from '../feature.ts'
 import { bareOf } from '../jid.ts'
 import { StanzaError } from '../stanza-error.ts'
+import { isBlockedBeforehand } from './blocking.ts'
 import { rosterOf } from './roster.ts'
 import { unknownPerson } from './unknown-person.ts'
 
@@ -33,6 +34,7 @@ export const subscriptions = (server: Server): Feature => {
     const known = shown.get(account) ?? new Set()
     if (contact?.state !== 'request' || contact.blocked) return void known.delete(identity)
     if (known.has(identity) || server.hub.of(account).length === 0) return
+    if (isBlockedBeforehand(server, account, contact)) return
     shown.set(account, known.add(identity))
     server.hub.toAll(account, asking(account, contact), ({ state }) => state.presence !== undefined)
   }

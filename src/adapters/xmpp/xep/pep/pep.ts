@@ -131,7 +131,9 @@ export class Pep {
       return
     }
     const node = this.#nodeFor(tx, account, name, options)
-    const atMs = this.#server.ambient.clock.nowMs()
+    // later than what it takes the place of, whatever the clock says: the account's other gateways go by it
+    const latest = Math.max(0, ...readItems(tx, account, name).map((item) => item.atMs + 1))
+    const atMs = Math.max(latest, this.#server.ambient.clock.nowMs())
     for (const item of items) putItem(tx, account, node, { ...item, atMs })
     this.#changed(tx, account, node, { kind: 'items', items: items.map((item) => ({ ...item, atMs })) })
     if (!node.config.persists) for (const { id } of items) removeItem(tx, account, name, id)
@@ -239,12 +241,36 @@ export class Pep {
 
   /** A contact's gateway has told something new. */
   #heard(account: Identity, contact: Identity, node: string, id: string): void {
+    if (contact === account) return void this.#adopt(account, node)
     if (this.#server.hub.of(account).length === 0) return
     const item = this.#server.services.profiles
       .of(account, contact, node)
       .filter((one) => one.id === id)
       .flatMap(shownOf)[0]
     this.#tellOne(account, contact, node, item ? { kind: 'items', items: [item] } : { kind: 'retract', ids: [id] })
+  }
+
+  /** Another gateway of the account shows something newer: it is shown here too. What is taken back there stays here. */
+  async #adopt(account: Identity, name: string): Promise<void> {
+    const { store, profiles } = this.#server.services
+    const theirs = profiles.ofSiblings(account, name)
+    try {
+      await store.write((tx) => {
+        const known = readNode(tx, account, name)
+        if (known !== undefined && !isShown(known.config)) return
+        const own = new Map(readItems(tx, account, name).map((item) => [item.id, item.atMs]))
+        const newer = theirs.filter(({ id, atMs }) => (own.get(id) ?? -1) < atMs).flatMap(shownOf)
+        if (newer.length === 0) return
+        const config = known?.config ?? { ...defaultConfig, access: isForAnybody(name) ? 'open' : 'presence' }
+        const maxItems = Math.min(Math.max(config.maxItems, theirs.length), limits.xmppNodeItemsMax)
+        const node = { name, config: { ...config, maxItems } }
+        putNode(tx, account, node)
+        for (const item of newer.toSorted((a, b) => a.atMs - b.atMs)) putItem(tx, account, node, item)
+        this.#changed(tx, account, node, { kind: 'items', items: newer })
+      })
+    } catch {
+      this.#server.ambient.log.warn('xmpp.node-not-adopted')
+    }
   }
 
   /** XEP-0163 §4.3.2: what was published last, once a program is there that wants to hear of it. */
@@ -283,6 +309,9 @@ export class Pep {
     return this.#server.services.accounts.has(identity)
   }
 }
+
+/** As programs make nodes of OMEMO (XEP-0384 §5.3): one of another model would be refused or changed by them. */
+const isForAnybody = (node: string): boolean => /^(?:urn:xmpp:omemo:|eu\.siacs\.conversations\.axolotl)/.test(node)
 
 function eventElement(node: string, event: Event): Element {
   switch (event.kind) {
