@@ -18,7 +18,7 @@ export const formNs = 'jabber:x:data'
 /** XEP-0115 `node`: names the program, as a URI. */
 const capsNode = 'urn:mycelium:gateway'
 
-const everywhere = ['server', 'rooms', 'uploads', 'self', 'person', 'room'] as const
+const everywhere = ['server', 'rooms', 'uploads', 'self', 'person', 'room', 'vacant'] as const
 
 export const disco = (server: Server): Feature => ({
   iq: [

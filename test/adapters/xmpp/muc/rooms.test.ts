@@ -1,4 +1,5 @@
 /** Rooms on two and three gateways, as their clients see them. */
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import {
   child,
@@ -12,10 +13,12 @@ import {
 import { parseJid } from '../../../../src/adapters/xmpp/jid.ts'
 import { routeStanza } from '../../../../src/adapters/xmpp/router.ts'
 import { adminsOf } from '../../../../src/core/group/roster.ts'
-import type { GroupId } from '../../../../src/core/ids.ts'
+import type { GroupId, Identity } from '../../../../src/core/ids.ts'
 import { groupConversation } from '../../../../src/core/message/conversation.ts'
+import { createAccount } from '../../../../src/operations/accounts.ts'
 import { openWorld, type TestGateway } from '../../../support/world.ts'
 import { type BoundClient, openStages, openTestXmpp, type Stage, type Stages } from '../harness.ts'
+import { testAmbient } from '../stream-server.ts'
 import { xml } from '../xml.ts'
 
 const patience = { timeout: 30_000, interval: 30 }
@@ -71,7 +74,7 @@ interface House extends AsyncDisposable {
   readonly bob: Stage
   readonly carol: Stage
   /** One that alice has made and is in with a client, with bob and carol. */
-  room(): Promise<{ readonly jid: string; readonly group: GroupId; readonly desk: BoundClient }>
+  readonly room: () => Promise<{ readonly jid: string; readonly group: GroupId; readonly desk: BoundClient }>
 }
 
 /** Three gateways whose people know each other. */
@@ -523,14 +526,101 @@ test('a client that is resumed after a start of the gateway is still in its room
   const client = { ...rest, jid: own, state: { ...state, ...kept }, send: (stanza: Element) => void got.push(stanza) }
   after.server.hub.add(client)
   for (const feature of after.server.features) feature.bound?.(client)
-  const told = got.map(
-    (one) => `${one.attrs.type} ${parseJid(one.attrs.from!)!.resource} ${textOf(child(one, 'body') ?? one)}`,
-  )
-  expect(told).toEqual(['unavailable carol ', 'groupchat alice two'])
+  const told = () =>
+    got.map((one) => `${one.attrs.type} ${parseJid(one.attrs.from!)!.resource} ${textOf(child(one, 'body') ?? one)}`)
+  await expect.poll(told, patience).toEqual(['unavailable carol ', 'groupchat alice two'])
   await routeStanza(
     after.server,
     client,
     xml(`<iq type='get' id='p' to='${far(group)}/me'><ping xmlns='urn:xmpp:ping'/></iq>`),
   )
   expect(outcome(got)).toBe('result')
+})
+
+test('how far a member has read is seen by the others where both the group and the member let it', async () => {
+  await using house = await openHouse()
+  const { bob, room } = house
+  const { jid, group, desk } = await room()
+  const { conversations, store } = bob.gateway.knowledge
+  await store.write((tx) => conversations.setSettings(tx, bob.gateway.account, { tellsRead: true }))
+  const b = bob.bind('reads')
+  await b.say(enter(far(group)))
+  const [said] = await desk.say(xml(`<message type='groupchat' id='m' to='${jid}'><body>read me</body></message>`))
+  const id = child(said!, 'stanza-id urn:xmpp:sid:0')!.attrs.id!
+  await expect.poll(() => b.inbox.length, patience).toBe(1)
+  await b.say(
+    xml(
+      `<message type='groupchat' id='d' to='${far(group)}'><displayed xmlns='urn:xmpp:chat-markers:0' id='${id}'/></message>`,
+    ),
+  )
+  await expect.poll(() => desk.inbox.map((one) => serialise(one)).join(), patience).toContain('<displayed')
+  const marker = desk.inbox.find((one) => child(one, 'displayed urn:xmpp:chat-markers:0') !== undefined)!
+  expect(marker.attrs.from).toBe(`${jid}/bob`)
+  expect(child(marker, 'displayed urn:xmpp:chat-markers:0')!.attrs.id).toBe(id)
+})
+
+test('after any sequence of changes a client sees as occupants exactly the members, with their rights and names', async () => {
+  await using world = await openWorld()
+  const alice = await world.gateway('alice')
+  const { knowledge, account } = alice
+  const others: Identity[] = []
+  for (const localName of ['ann', 'ben', 'cem']) {
+    await createAccount(knowledge, testAmbient, { localName, address: undefined, displayName: undefined })
+    others.push(knowledge.accounts.byUser(localName)!.identity)
+  }
+  using xmpp = openTestXmpp(alice)
+  const { groups } = alice.node.delivery
+  const kinds = ['add', 'remove', 'grant', 'revoke'] as const
+  const change = fc.record({ kind: fc.constantFrom(...kinds), who: fc.nat({ max: others.length - 1 }) })
+  let runs = 0
+  await fc.assert(
+    fc.asyncProperty(fc.array(change, { maxLength: 12 }), async (changes) => {
+      const client = xmpp.bind(`run${(runs += 1)}`)
+      const seen = watchOccupants(client)
+      const room = `run${runs}@groups.localhost`
+      await client.say(enter(room))
+      const group = xmpp.server.names.roomNames.groupOf(`run${runs}`)!
+      for (const { kind, who } of changes) {
+        const done =
+          kind === 'add' ? groups.add(account, group, [others[who]!]) : groups[kind](account, group, others[who]!)
+        // what makes no sense at that point is refused, and shows nothing
+        await done.catch(() => {})
+        expect(seen()).toEqual(membersAt(alice, group))
+      }
+      client.leave()
+    }),
+    { numRuns: 15 },
+  )
+})
+
+test('accounts of one gateway have a room under the name that one of them gave it, once they are in the group', async () => {
+  await using world = await openWorld()
+  const alice = await world.gateway('alice')
+  for (const localName of ['ann', 'ben'])
+    await createAccount(alice.knowledge, testAmbient, { localName, address: undefined, displayName: undefined })
+  const as = (localName: string): TestGateway => ({
+    ...alice,
+    account: alice.knowledge.accounts.byUser(localName)!.identity,
+  })
+  using xmpp = openTestXmpp(alice)
+  const bindAs = (localName: string): BoundClient => {
+    const client = xmpp.bind(localName)
+    const account = as(localName).account
+    Object.assign(client.client, { account, jid: { ...xmpp.server.names.own(account), resource: 'desk' } })
+    return client
+  }
+  const desk = xmpp.bind('desk')
+  await desk.say(enter('home@groups.localhost'))
+  await desk.say(admin('home@groups.localhost', "<item jid='ann@localhost' affiliation='member'/>"))
+  const [ann, ben] = [bindAs('ann'), bindAs('ben')]
+  await expect
+    .poll(async () => outcome(await ann.say(enter('home@groups.localhost'))), patience)
+    .not.toBe('registration-required')
+  const group = xmpp.server.names.roomNames.groupOf('home')!
+  expect(membersAt(as('ann'), group)).toEqual(['alice owner', 'ann member'])
+  expect(outcome(await ben.say(enter('home@groups.localhost')))).toBe('registration-required')
+  expect(outcome(await ben.say(own('home@groups.localhost', '', 'get')))).toBe('item-not-found')
+  desk.take()
+  await ann.say(xml("<message type='groupchat' id='m' to='home@groups.localhost'><body>dinner</body></message>"))
+  await expect.poll(() => desk.inbox.map((one) => serialise(one)).join(), patience).toContain('dinner')
 })

@@ -7,7 +7,7 @@ import type { GroupId, GroupOpId, Identity } from '../../../../core/ids.ts'
 import type { Client } from '../../client.ts'
 import type { Jid } from '../../jid.ts'
 import { type Change, changesOf } from './changes.ts'
-import { configurationChanged, goneOf, hereOf, status, subjectOf } from './presence.ts'
+import { configurationChanged, goneOf, hereOf, removedStatuses, status, subjectOf } from './presence.ts'
 import type { Occupant, Occupants } from './rooms.ts'
 import { noteSeats } from './seat-notes.ts'
 
@@ -33,37 +33,47 @@ export interface Seat {
 }
 
 export class Attendance {
-  readonly #seats = new Map<Client, Map<GroupId, Seat>>()
+  readonly #seats = new Map<Identity, Map<Client, Map<GroupId, Seat>>>()
 
   of(client: Client, group: GroupId): Seat | undefined {
-    return this.#seats.get(client)?.get(group)
+    return this.#seats.get(client.account)?.get(client)?.get(group)
   }
 
   /** Everybody's of an account in a room. */
   in(account: Identity, group: GroupId): readonly Seat[] {
-    return [...this.#seats].flatMap(([client, seats]) => (client.account === account ? (seats.get(group) ?? []) : []))
+    return [...(this.#seats.get(account)?.values() ?? [])].flatMap((seats) => seats.get(group) ?? [])
   }
 
-  all(): readonly Seat[] {
-    return [...this.#seats.values()].flatMap((seats) => [...seats.values()])
+  isAnybodyIn(account: Identity): boolean {
+    return this.#seats.has(account)
+  }
+
+  /** Groups in whose rooms some client of the account is. */
+  groupsOf(account: Identity): ReadonlySet<GroupId> {
+    return new Set([...(this.#seats.get(account)?.values() ?? [])].flatMap((seats) => [...seats.keys()]))
   }
 
   take(seat: Seat): void {
-    const seats = this.#seats.get(seat.client) ?? new Map<GroupId, Seat>()
-    seats.set(seat.group, seat)
-    this.#seats.set(seat.client, seats)
-    this.#note(seat.client)
-  }
-
-  leave(client: Client, group: GroupId): void {
-    const seats = this.#seats.get(client)
-    seats?.delete(group)
-    if (seats?.size === 0) this.#seats.delete(client)
+    const { client, group } = seat
+    const clients = this.#seats.get(client.account) ?? new Map<Client, Map<GroupId, Seat>>()
+    const seats = clients.get(client) ?? new Map<GroupId, Seat>()
+    seats.set(group, seat)
+    clients.set(client, seats)
+    this.#seats.set(client.account, clients)
     this.#note(client)
   }
 
+  leave(client: Client, group: GroupId): void {
+    const seats = this.#seats.get(client.account)?.get(client)
+    seats?.delete(group)
+    if (seats?.size === 0) this.leaveAll(client)
+    else this.#note(client)
+  }
+
   leaveAll(client: Client): void {
-    if (!this.#seats.delete(client)) return
+    const clients = this.#seats.get(client.account)
+    if (clients?.delete(client) !== true) return
+    if (clients.size === 0) this.#seats.delete(client.account)
     this.#note(client)
   }
 
@@ -75,7 +85,7 @@ export class Attendance {
 
   /** For when it is resumed after a start of the gateway. */
   #note(client: Client): void {
-    noteSeats(client, this.#seats.get(client)?.values() ?? [])
+    noteSeats(client, this.#seats.get(client.account)?.get(client)?.values() ?? [])
   }
 }
 
@@ -112,4 +122,4 @@ const isGoneFor = (
   { identity }: Occupant,
   isMember: boolean,
   whyGone: (identity: Identity) => 'left' | 'removed' | undefined,
-): readonly number[] => (!isMember && whyGone(identity) === 'removed' ? [status.affiliationLost] : [])
+): readonly number[] => (!isMember && whyGone(identity) === 'removed' ? removedStatuses : [])

@@ -6,12 +6,15 @@ import type { Jid } from '../../jid.ts'
 import { bareOf, fullOf } from '../../jid.ts'
 import type { Named } from '../../names.ts'
 import { archiveFeatures } from '../../messages/archive.ts'
+import { queryNs } from '../disco.ts'
 import { conferenceNs, muc, occupantIdNs, registerNs } from './namespaces.ts'
 import { form, valueOf } from './forms.ts'
 import { isIn, type MucParts } from './parts.ts'
 import { inRoom, type Room } from './rooms.ts'
 
 const roomFeatures = [
+  queryNs.info,
+  queryNs.items,
   muc,
   `${muc}#stable_id`,
   `${muc}#self-ping-optimization`, // XEP-0410 §3
@@ -31,12 +34,18 @@ const roomFeatures = [
 /** XEP-0045 §6.6. */
 const nickNode = 'x-roomuser-item'
 
-export function disclose(parts: MucParts, to: Jid, named: Named, client: Client, node?: string): Disclosed | undefined {
+export function disclose(
+  parts: MucParts,
+  to: Jid,
+  named: Named,
+  client: Client | undefined,
+  node?: string,
+): Disclosed | undefined {
   if (named.kind === 'rooms')
     return node === undefined
       ? { identities: [{ category: 'conference', type: 'text', name: 'Groups' }], features: [muc] }
       : undefined
-  if (named.kind !== 'room') return undefined
+  if (named.kind !== 'room' || client === undefined) return undefined
   const room = parts.rooms.find(client.account, named.group)
   if (room === undefined || room.row.state === 'left') return undefined
   const identities = [{ category: 'conference', type: 'text', name: room.roster.name }]
@@ -78,7 +87,6 @@ export function items(parts: MucParts, to: Jid, named: Named, { account }: Clien
     el('item http://jabber.org/protocol/disco#items', attrs)
   const { rooms, server } = parts
   if (node !== undefined) return []
-  if (named.kind === 'server') return [item({ jid: server.names.rooms, name: 'Groups' })]
   if (named.kind === 'rooms')
     return rooms
       .list(account)

@@ -3,6 +3,7 @@
  * invitation: of a group of strangers, until a person has accepted or declined; of any other once, so that programs show the room.
  */
 import { concat } from '../../../../core/bytes.ts'
+import type { GroupRow } from '../../../../core/conversation/group-book.ts'
 import type { GroupId, Identity } from '../../../../core/ids.ts'
 import { limits } from '../../../../core/limits.ts'
 import type { ReadTx, WriteTx } from '../../../../core/store/store.ts'
@@ -110,7 +111,7 @@ export class Announcements {
     const untold = this.#untold(account)
     this.#tell(account, untold)
     this.#invite([client], untold)
-    for (const room of this.#parts.rooms.list(account)) this.#ask([client], room)
+    for (const room of this.#roomsOf(account, ({ state }) => state === 'invited')) this.#ask([client], room)
   }
 
   unavailable(client: Client): void {
@@ -135,10 +136,20 @@ export class Announcements {
   }
 
   #untold(account: Identity): readonly Room[] {
-    return this.#parts.rooms
-      .list(account)
-      .filter((room) => room.row.state === 'joined' && isIn(room, account) && !this.#isTold(account, room.group))
-      .slice(0, limits.xmppRoomsToldAtOnce)
+    return this.#roomsOf(account, ({ state, group }) => state === 'joined' && !this.#isTold(account, group)).slice(
+      0,
+      limits.xmppRoomsToldAtOnce,
+    )
+  }
+
+  /** Only of those that are wanted is looked at more than the row. */
+  #roomsOf(account: Identity, wants: (row: GroupRow) => boolean): readonly Room[] {
+    const { rooms, server } = this.#parts
+    const rows = server.services.store.read((tx) => server.services.groupBook.rows(tx, account))
+    return rows
+      .filter(wants)
+      .flatMap(({ group }) => rooms.find(account, group) ?? [])
+      .filter((room) => isIn(room, account))
   }
 
   /** For programs that come, and those that hear of bookmarks. */

@@ -76,6 +76,6 @@ async function whisper(parts: MucParts, message: Stanza): Promise<'done'> {
     toNamed: identity === client.account ? { kind: 'self' } : { kind: 'person', identity },
     type: 'chat',
   }
-  for (const { message: take } of server.features) if ((await take?.(sent)) === 'done') return 'done'
+  for (const feature of server.features) if ((await feature.message?.(sent)) === 'done') return 'done'
   throw new StanzaError('service-unavailable')
 }

@@ -2,13 +2,13 @@
  * XEP-0045: the account's groups as rooms that are for members, not anonymous, and stay. Who is in a room is who is in the
  * group, whether or not any program of theirs runs; what a client does by entering and leaving is get or not get what happens.
  */
-import type { FeedStep } from '../../../../core/conversation/conversations.ts'
 import { hasCode, MyceliumError } from '../../../../core/errors.ts'
-import type { GroupId, Identity } from '../../../../core/ids.ts'
+import type { ConversationId, GroupId, Identity } from '../../../../core/ids.ts'
+import { limits } from '../../../../core/limits.ts'
 import type { Client } from '../../client.ts'
-import { child } from '../../element.ts'
+import { child, el, type Element } from '../../element.ts'
 import type { Feature, Iq, IqHandler, Server, Stanza } from '../../feature.ts'
-import { StanzaError } from '../../stanza-error.ts'
+import { errorReply, StanzaError } from '../../stanza-error.ts'
 import { changeMembers, listMembers } from './admin.ts'
 import { Attendance, type Seat, showChanges } from './attendance.ts'
 import { disclose, items } from './disco.ts'
@@ -20,7 +20,7 @@ import { muc as mucNs, mucAdmin, mucOwner, registerNs } from './namespaces.ts'
 import { ping, vcard } from './occupant-iqs.ts'
 import { configuration, configure } from './owner.ts'
 import { isIn, type MucParts, sceneOf } from './parts.ts'
-import { goneOf, status } from './presence.ts'
+import { goneOf, removedStatuses } from './presence.ts'
 import { register } from './registration.ts'
 import { archiveHandlers } from './room-archive.ts'
 import { Rooms } from './rooms.ts'
@@ -33,27 +33,32 @@ export function muc(server: Server): Feature {
   const parts: MucParts = { server, rooms, attendance }
   const talk = new RoomTalk(parts)
   const announcements = new Announcements(parts, (error) => reportTask(server, error))
+  const groupOf = groupsByConversation(server)
   const entrance: Entrance = { ...parts, historyOf: (...asked) => talk.historyOf(...asked) }
 
   rooms.watchNames((account) => {
-    for (const { client, group } of attendance.all()) if (client.account === account) follow(parts, account, group)
+    for (const group of attendance.groupsOf(account)) follow(parts, account, group)
   })
   const stop = [
     server.services.conversations.watch((account, step) => {
-      const group = groupOfStep(server, account, step)
+      if (step.event.kind !== 'group' && !attendance.isAnybodyIn(account)) return
+      const group = groupOf(step.conversation, account)
       if (group === undefined) return
       if (step.event.kind === 'group') {
         follow(parts, account, group)
         announcements.changed(account, group)
       } else talk.tell(account, group, step)
     }),
-    server.services.signals.watch((account, heard) => talk.hear(account, heard)),
+    server.services.signals.watch((account, heard) => {
+      if (heard.kind !== 'typing' || heard.who === account || !attendance.isAnybodyIn(account)) return
+      const group = groupOf(heard.conversation, account)
+      if (group !== undefined) talk.hear(account, group, heard)
+    }),
   ]
 
   return {
     iq: handlers(parts, talk),
-    disclose: (to, named, client, node) =>
-      client === undefined ? undefined : disclose(parts, to, named, client, node),
+    disclose: (to, named, client, node) => disclose(parts, to, named, client, node),
     available: (client) => announcements.available(client),
     items: (to, named, client, node) => items(parts, to, named, client, node),
     message: async (message) => await handleMessage(parts, talk, message),
@@ -98,22 +103,34 @@ function groupEntered({ server, attendance }: MucParts, { client, to }: Stanza):
   return named.kind === 'room' ? attendance.of(client, named.group)?.group : undefined
 }
 
-function groupOfStep({ services }: Server, account: Identity, { conversation }: FeedStep): GroupId | undefined {
-  const partner = services.conversations.get(account, conversation)?.partner
-  return partner?.kind === 'group' ? partner.group : undefined
+/** A conversation is of one group, or of none, for ever. */
+function groupsByConversation({ services }: Server): (id: ConversationId, account: Identity) => GroupId | undefined {
+  const known = new Map<ConversationId, GroupId | undefined>()
+  return (id, account) => {
+    if (known.has(id)) return known.get(id)
+    const partner = services.conversations.get(account, id)?.partner
+    if (partner === undefined) return undefined
+    const group = partner.kind === 'group' ? partner.group : undefined
+    if (known.size >= limits.xmppPartnersKnownMax) known.clear()
+    known.set(id, group)
+    return group
+  }
 }
 
 /** A client of before the gateway started is expected back: it gets what happened since. */
 function takeBack(parts: MucParts, talk: RoomTalk, client: Client): void {
   const { account, state } = client
   for (const { group, room: jid, asked, heads, sinceNumber: enteredAt } of seatNotesOf(client)) {
-    const then = parts.rooms.then(account, group, heads)
-    if (then === undefined) continue
+    const before = parts.rooms.asOf(account, group, heads)
+    if (before === undefined) continue
     const sinceNumber = Math.max(enteredAt, state.upTo ?? 0)
-    const seat: Seat = { client, group, room: jid, asked, sinceNumber, scene: sceneOf(parts, account, then) }
+    const seat: Seat = { client, group, room: jid, asked, sinceNumber, scene: sceneOf(parts, account, before) }
     parts.attendance.take(seat)
-    followFor(parts, account, group, [seat])
-    if (parts.attendance.of(client, group) === seat) talk.catchUp(seat)
+    // `upTo` is read at once: every part does the same for its own
+    queueMicrotask(() => {
+      followFor(parts, account, group, [seat])
+      if (parts.attendance.of(client, group) === seat) talk.catchUp(seat)
+    })
   }
 }
 
@@ -132,7 +149,7 @@ function followFor(parts: MucParts, account: Identity, group: GroupId, seats: re
     return
   }
   const isRemoved = room !== undefined && parts.rooms.whyGone(account, room, account) === 'removed'
-  for (const seat of seats) sendOut(parts, seat, 'none', isRemoved ? [status.affiliationLost] : [])
+  for (const seat of seats) sendOut(parts, seat, 'none', isRemoved ? removedStatuses : [])
 }
 
 /** The client is not in the room any more, and hears so. */
@@ -164,12 +181,23 @@ async function takePresence(entrance: Entrance, presence: Stanza): Promise<void>
   if (type === 'error') return
   if (type !== '') throw new StanzaError('not-allowed', 'there is nothing to subscribe to in a room')
   const x = child(element, `x ${mucNs}`)
-  if (x !== undefined) return await enter(entrance, presence, x)
+  if (x !== undefined) return await tryToEnter(entrance, presence, x)
   if (seat === undefined) throw new StanzaError('not-acceptable', 'enter the room first')
   const nick = seat.scene.occupants.get(client.account)?.nick
   // that the person is away is no affair of the room
   if (to.resource !== '' && to.resource !== nick && to.resource !== seat.asked)
     throw new StanzaError('not-acceptable', 'in a room you are called as in your account')
+}
+
+/** Programs know by the `x` in an error that it is about entering (XEP-0045 §7.2). */
+async function tryToEnter(entrance: Entrance, presence: Stanza, x: Element): Promise<void> {
+  try {
+    await enter(entrance, presence, x)
+  } catch (error) {
+    if (!(error instanceof StanzaError)) throw error
+    const reply = errorReply(presence.element, error)
+    presence.client.send({ ...reply, children: [el(`x ${mucNs}`), ...reply.children] })
+  }
 }
 
 function handlers(parts: MucParts, talk: RoomTalk): readonly IqHandler[] {

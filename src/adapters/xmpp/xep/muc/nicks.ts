@@ -50,7 +50,8 @@ const sameAs = (nick: string): string => nick.replaceAll(joiners, '').normalize(
 
 /** As a resource can hold it (RFC 7622 §3.4), in one line and not too long; what it cannot hold is left out. */
 function nickOf(name: string): string {
-  const line = opaqueString(name) ?? [...name].map((one) => opaqueString(one) ?? (/\s/.test(one) ? ' ' : '')).join('')
+  const line =
+    opaqueString(name) ?? Array.from(name, (one) => opaqueString(one) ?? (/\s/.test(one) ? ' ' : '')).join('')
   let nick = ''
   for (const character of line.replaceAll(/\s+/g, ' ').trim()) {
     if (fromUtf8(nick + character).length > limits.xmppNickOctetsMax - markOctetsMax) break

@@ -12,8 +12,12 @@ export const status = {
   created: 201,
   nickAssigned: 210,
   nickChanged: 303,
+  kicked: 307,
   affiliationLost: 321,
 } as const
+
+/** Many programs say something only of the first. */
+export const removedStatuses: readonly number[] = [status.kicked, status.affiliationLost]
 
 interface Said {
   /** As this client calls the room. */

@@ -100,7 +100,7 @@ export class Rooms {
   }
 
   /** As it was with these operations; undefined where one of them is not here. */
-  then(account: Identity, group: GroupId, heads: readonly GroupOpId[]): Room | undefined {
+  asOf(account: Identity, group: GroupId, heads: readonly GroupOpId[]): Room | undefined {
     const now = this.find(account, group)
     const roster = this.#server.services.groupBook.groupNow(account, group)?.stateAt(heads)
     return now === undefined || roster === undefined ? undefined : { ...now, roster, heads }

@@ -4,7 +4,7 @@ import type { Client } from '../../client.ts'
 import { bareOf, type Jid, parseJid } from '../../jid.ts'
 import type { Seat } from './attendance.ts'
 
-const name = 'rooms'
+const name = 'muc'
 /** A room whose members are in dispute at the moment is entered anew. */
 const headsMax = 16
 

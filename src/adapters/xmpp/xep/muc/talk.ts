@@ -115,7 +115,7 @@ export class RoomTalk {
     }
   }
 
-  /** What was said since the seat's number. */
+  /** What was said since the seat's number; how far that is, chats say for both. */
   catchUp(seat: Seat): void {
     const { services } = this.#parts.server
     const { account } = seat.client
@@ -123,7 +123,7 @@ export class RoomTalk {
     const missed = services.store.read((tx) => [
       ...services.conversations.history.numbers(tx, account, conversation, { from: seat.sinceNumber + 1, to: beyond }),
     ])
-    for (const { id, number } of missed) this.#showNumbered([seat], id, number)
+    for (const { id } of missed) this.#showTo([seat], id)
   }
 
   /** Something happened in a group. */
@@ -132,11 +132,9 @@ export class RoomTalk {
     else if (event.kind === 'read') this.#read(account, group, event)
   }
 
-  hear(account: Identity, heard: Heard): void {
-    if (heard.kind !== 'typing' || heard.who === account) return
-    const partner = this.#parts.server.services.conversations.get(account, heard.conversation)?.partner
-    if (partner?.kind !== 'group') return
-    for (const seat of this.#parts.attendance.in(account, partner.group)) {
+  /** Another member types. */
+  hear(account: Identity, group: GroupId, heard: Extract<Heard, { readonly kind: 'typing' }>): void {
+    for (const seat of this.#parts.attendance.in(account, group)) {
       const nick = seat.scene.occupants.get(heard.who)?.nick
       if (nick === undefined || seat.client.state.isInactive) continue
       const state = el(`${heard.isOn ? 'composing' : 'paused'} ${ns.chatStates}`)
@@ -205,10 +203,10 @@ export class RoomTalk {
     }
   }
 
-  /** XEP-0333 §5: by its stanza-id. */
+  /** XEP-0333 §5: by its stanza-id. How far the account itself has read its programs know by XEP-0490. */
   #read(account: Identity, group: GroupId, { who, upTo }: Extract<FeedEvent, { readonly kind: 'read' }>): void {
     const seats = this.#parts.attendance.in(account, group)
-    if (seats.length === 0) return
+    if (seats.length === 0 || who === account) return
     const named = this.#parts.server.services.store.read((tx) => this.#lastWords(tx, account, group, upTo))
     if (named === undefined) return
     for (const seat of seats) {
