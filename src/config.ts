@@ -38,6 +38,32 @@ const turnServer = z.strictObject({
   ),
 })
 
+const isLoopbackHost = (host: string): boolean => /^(?:localhost|127(?:\.\d{1,3}){3}|::1)$/.test(host)
+
+const xmppComponent = z
+  .strictObject({
+    enabled: z.boolean().default(false).describe('Whether the gateway attaches itself to another XMPP server.'),
+    host: z.string().min(1).max(255).default('127.0.0.1').describe('Where that server takes components.'),
+    port: z.int().min(1).max(65_535).default(5347).describe('Its port for components.'),
+    domain: z.string().max(253).default('').describe('Domain of the component, as that server knows it.'),
+    secretFile: path.describe('File with the secret that is shared with that server.'),
+    remote: z
+      .boolean()
+      .default(false)
+      .describe('Lets the server be on another machine: everything between goes unencrypted (XEP-0114).'),
+    users: z
+      .record(z.string().min(3).max(limits.xmppJidOctetsMax), z.string().min(1).max(limits.addressOctetsMax))
+      .default({})
+      .describe('Users of that server, each with their account here: "romeo@example.org": "romeo".'),
+  })
+  .refine(({ enabled, domain, secretFile }) => !enabled || (domain !== '' && secretFile !== ''), {
+    error: 'a component needs a domain and a secretFile',
+  })
+  .refine(({ enabled, host, remote }) => !enabled || remote || isLoopbackHost(host), {
+    path: ['host'],
+    error: 'an address of this machine, unless component.remote allows another: nothing is encrypted on the way',
+  })
+
 const schema = z.strictObject({
   $schema: z.string().optional().describe('For editors; ignored.'),
   smtp: listener(1025, 'SMTP submission with STARTTLS.'),
@@ -59,12 +85,30 @@ const schema = z.strictObject({
         .max(limits.turnServersMax)
         .default([])
         .describe('STUN and TURN servers that programs are told of for calls.'),
+      hostCandidates: z
+        .boolean()
+        .default(false)
+        .describe('Whether contacts learn in calls which addresses programs have in their own networks.'),
+      component: xmppComponent
+        .default({
+          enabled: false,
+          host: '127.0.0.1',
+          port: 5347,
+          domain: '',
+          secretFile: '',
+          remote: false,
+          users: {},
+        })
+        .describe('The gateway as a component of another XMPP server (XEP-0114).'),
     })
     .prefault({})
     .describe('XMPP with STARTTLS; what concerns all of XMPP.'),
   xmpps: listener(5223, 'XMPP, TLS from the start.'),
-  http: listener(8008, 'HTTP for clients: settings for mail programs, /healthz, /metrics.'),
-  https: listener(8443, 'The same over TLS.'),
+  http: listener(
+    8008,
+    'HTTP for clients: settings for mail programs, XMPP over WebSocket and BOSH, /healthz, /metrics.',
+  ),
+  https: listener(8443, 'The same over TLS, and files of chats.'),
   overlay: z
     .strictObject({
       host: z

@@ -1,4 +1,5 @@
 /** Composition root: opens every part in order and closes in reverse. Nothing else wires parts together. */
+import { readFile } from 'node:fs/promises'
 import { isIPv6 } from 'node:net'
 import { openAuditLog } from './audit-log.ts'
 import { openControl } from './adapters/control/adapter.ts'
@@ -7,6 +8,7 @@ import { type Imap, openImap } from './adapters/imap/adapter.ts'
 import { imapSummariser } from './adapters/imap/summary.ts'
 import { openSmtp, type Smtp } from './adapters/smtp/adapter.ts'
 import { openXmpp, type Xmpp } from './adapters/xmpp/adapter.ts'
+import { openComponent } from './adapters/xmpp/component/component.ts'
 import { FileUrls } from './adapters/xmpp/uploads/file-urls.ts'
 import { openXmppWeb, type XmppWeb } from './adapters/xmpp/web/adapter.ts'
 import { isLoopback } from './adapters/wire/channel.ts'
@@ -18,7 +20,7 @@ import type { RunningGateway } from './cli/wiring.ts'
 import { type Config, settingsOf } from './config.ts'
 import type { Ambient } from './core/ambient.ts'
 import { fromUtf8 } from './core/bytes.ts'
-import type { Endpoint, Listeners } from './core/control.ts'
+import type { Endpoint, Listeners, Operations } from './core/control.ts'
 import { openVault } from './core/crypto/vault.ts'
 import { DisposedTogether } from './core/disposal.ts'
 import type { Identity } from './core/ids.ts'
@@ -96,6 +98,7 @@ export async function openGateway({
       tls,
       domain: marker.serviceDomain,
       fileAuthority: () => authorityOf(listeners.current.https, config.certificates.hostnames),
+      operations: () => operations,
     },
     ambient,
     fronts,
@@ -227,29 +230,51 @@ interface Chat {
 async function openChat(
   config: Config,
   { store, logins, accounts, contacts, people, conversations, groupBook }: Knowledge,
-  { delivery: { chats, groups, files, signals, profiles, uploads: stored } }: Node,
+  { delivery: { chats, groups, files, signals, callSignals, profiles, uploads: stored } }: Node,
   {
     tls,
     domain,
     fileAuthority,
-  }: { readonly tls: TlsMaterial; readonly domain: string; readonly fileAuthority: () => string | undefined },
+    operations,
+  }: {
+    readonly tls: TlsMaterial
+    readonly domain: string
+    readonly fileAuthority: () => string | undefined
+    readonly operations: () => Operations
+  },
   ambient: Ambient,
   fronts: DisposedTogether,
 ): Promise<Chat> {
   const counts = { xmpp: newLoginCounts() }
-  const known = { store, accounts, contacts, people, conversations, groupBook, chats, groups, files, signals, profiles }
+  const known = { store, accounts, contacts, people, conversations, groupBook }
+  const served = { chats, groups, files, signals, callSignals, profiles, operations }
+  const { hostCandidates, component, origins } = config.xmpp
   const uploads = new FileUrls({ store, accounts, conversations, files, stored, authority: fileAuthority, ambient })
   const externalServices = turnServers(config.xmpp.turn, ambient.log)
   await using parts = new AsyncDisposableStack()
   const xmpp = parts.use(
     await openXmpp(
       { ...enabled('xmpp', config), ...enabled('xmpps', config) },
-      { ...known, logins: countedLogins(logins, counts.xmpp), uploads, externalServices, tls, domain },
+      {
+        ...known,
+        ...served,
+        logins: countedLogins(logins, counts.xmpp),
+        uploads,
+        externalServices,
+        hostCandidates,
+        tls,
+        domain,
+      },
       ambient,
     ),
   )
+  if (component.enabled) {
+    const secret = async (): Promise<string> => (await readFile(component.secretFile, 'utf8')).trim()
+    const users = new Map(Object.entries(component.users))
+    parts.use(await openComponent({ ...component, users, secret }, xmpp.server, ambient))
+  }
   const serve = xmpp.serve.bind(xmpp)
-  const web = parts.use(openXmppWeb({ serve, fileUrls: uploads, origins: config.xmpp.origins }, ambient))
+  const web = parts.use(openXmppWeb({ serve, fileUrls: uploads, origins }, ambient))
   fronts.use(parts.move()) // its streams end before the server does
   return { xmpp, web, logins: counts }
 }

@@ -241,6 +241,8 @@ export const operationParams = {
 export type Verb = keyof typeof operationParams
 export const operationVerbs = Object.keys(operationParams) as readonly Verb[]
 export type Params<V extends Verb> = z.output<(typeof operationParams)[V]>
+/** As they may be asked: what has a default may be left out. */
+export type Asked<V extends Verb> = z.input<(typeof operationParams)[V]>
 
 /** Strongest first (DESIGN §4): who bound the address to the identity. */
 export const tiers = ['in-person', 'zone', 'vouched', 'unverified'] as const

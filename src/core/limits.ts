@@ -53,6 +53,9 @@ export const limits = {
   chatTailBatch: 200, // ours: events read at once
   signalsMax: 32, // ours: in one item
   signalsKnownMax: 10_000, // ours: conversations in which somebody types
+  callSignalBytesMax: 16 * 1024, // ours: a session description with many codecs and candidates has 10
+  callSignalsPerSecond: 20, // ours: to and from one contact; candidates come singly
+  callSignalsBurst: 100, // ours
   presenceEveryMs: 60_000, // ours: how often it is said who is there; three rounds without it say that they are not
   profileNameOctetsMax: 512, // ours: name of a topic, or of an item under it
   profilePieceBytesMax: 48 * 1024, // ours: fits one item of a session
@@ -96,6 +99,32 @@ export const limits = {
   auditListMax: 10_000, // ours: entries shown at once
   throttleEntriesMax: 10_000, // ours: sources and users remembered
 
+  // xmpp: calls, commands and the component
+  xmppCallAliasesMax: 10_000, // ours: programs of contacts whose gateway is remembered
+  xmppCallAnswerMs: 30_000, // ours: how long a contact's program may take to answer an iq
+  xmppCallAsksMax: 1000, // ours: iqs of calls that wait for their answer, over all accounts
+  xmppCallsBegunMax: 1000, // ours: calls that were noted in their conversation, remembered so that none is twice
+  wireDialMs: 10_000, // ours: until a server that the gateway connects to has answered
+  componentStanzaBytesMax: 512 * 1024, // ours: what servers pass on; Prosody lets other servers send so much
+  componentIdleMs: 60_000, // ours: then the server is asked whether it is there
+  componentHandshakeMs: 15_000, // ours
+  componentRetryMsMin: 1_000, // ours: after the connection was lost
+  componentRetryMsMax: 60_000, // ours
+  componentBatch: 50, // ours: messages that a server is given before it is asked whether it has them
+  componentDrainMs: 3_000, // ours: at shutdown, for the server to say that it has what it was given
+  componentAnswerMs: 30_000, // ours: how long a server may take to answer
+  componentAsksMax: 1000, // ours: iqs on their way in one direction
+  componentWaitingMax: 1000, // ours: stanzas of a server that wait to be handled
+  componentUsersMax: 1000, // ours
+  componentAskedMax: 10_000, // ours: contacts of one user
+  xmppJidOctetsMax: 3 * 1023 + 2, // RFC 7622 §3.1
+  componentEchoMs: 60_000, // ours: how long a message may take to come back from the server
+  componentEchoesMax: 1000, // ours: privileged messages that will come back
+  xmppCommandMs: 15 * 60_000, // ours: how long a person may take over a form
+  xmppCommandsMax: 1000, // ours: forms that wait, over all accounts
+  xmppCommandStepMs: 25_000, // ours: programs give up an iq after 30 s or later
+  xmlTextDepthMax: 64, // ours: of an element that another gateway sent
+  xmlTextAttributesMax: 64, // ours
   // xmpp: contacts, presence and what is kept for programs
   xmppNameOctetsMax: 1024, // ours: of an element, an attribute or a namespace that is kept
   xmppKeptElementBytesMax: 160 * 1024, // ours: one element that is kept: a picture of 96 KB as base64

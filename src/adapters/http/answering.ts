@@ -9,7 +9,7 @@ import { limits } from '../../core/limits.ts'
 import { remoteAddressOf } from '../wire/channel.ts'
 import { type HttpAnswer, type HttpRequest, type HttpRoute, textAnswer } from '../wire/http.ts'
 import { authorityOf, isForeignAllowed, refusal } from './refusals.ts'
-import { requestBody } from './request-body.ts'
+import { hasBody, requestBody } from './request-body.ts'
 
 export interface Answering {
   readonly name: string
@@ -128,7 +128,7 @@ async function send(request: IncomingMessage, response: ServerResponse, answer: 
     'referrer-policy': 'no-referrer',
     'x-content-type-options': 'nosniff',
     // what was not read of a body would be taken for the next request
-    ...(request.complete ? {} : { connection: 'close' }),
+    ...(hasBody(request) && !request.complete ? { connection: 'close' } : {}),
     ...headers,
   })
   if (request.method === 'HEAD') response.end()

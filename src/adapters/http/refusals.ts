@@ -30,7 +30,7 @@ export function refusal(
 }
 
 /** Without one it is no page but a program (Fetch standard §3.2), or a page that only shows what it gets. */
-export function isOriginAllowed(request: IncomingMessage, route: HttpRoute | undefined): boolean {
+function isOriginAllowed(request: IncomingMessage, route: HttpRoute | undefined): boolean {
   const { origin } = request.headers
   if (origin === undefined) return true
   return URL.parse(origin)?.host === authorityOf(request) || isForeignAllowed(origin, route)

@@ -3,8 +3,10 @@ import type { Feature, Server } from './feature.ts'
 import { archive } from './xep/archive.ts'
 import { blocking } from './xep/blocking.ts'
 import { bookmarks } from './xep/bookmarks.ts'
+import { calls } from './xep/calls/calls.ts'
 import { carbons } from './xep/carbons.ts'
 import { chats } from './xep/chats.ts'
+import { commands } from './xep/commands/commands.ts'
 import { disco } from './xep/disco.ts'
 import { displayed } from './xep/displayed.ts'
 import { entityTime } from './xep/entity-time.ts'
@@ -37,6 +39,8 @@ export const featureMakers: readonly ((server: Server) => Feature)[] = [
   roster,
   subscriptions,
   interests,
+  calls, // before chats, which would take its messages for some of their own
+  chats, // before presence: what was missed is known by who is there already
   presence,
   pep,
   vcard,
@@ -50,5 +54,5 @@ export const featureMakers: readonly ((server: Server) => Feature)[] = [
   carbons,
   externalServices,
   httpUpload,
-  chats,
+  commands,
 ]

@@ -4,6 +4,7 @@ import type { Contacts } from '../../core/account/contacts.ts'
 import type { Logins } from '../../core/account/logins.ts'
 import type { Conversations } from '../../core/conversation/conversations.ts'
 import type { GroupBook } from '../../core/conversation/group-book.ts'
+import type { CallSignals } from '../../core/delivery/call-signals.ts'
 import type { Chats } from '../../core/delivery/chats.ts'
 import type { Files } from '../../core/delivery/files.ts'
 import type { Groups } from '../../core/delivery/groups/groups.ts'
@@ -12,6 +13,7 @@ import type { Profiles } from '../../core/delivery/profiles.ts'
 import type { Signals } from '../../core/delivery/signals.ts'
 import type { Store } from '../../core/store/store.ts'
 import type { TlsMaterial } from '../wire/tls.ts'
+import type { CommandOperations } from './xep/commands/step.ts'
 import type { ExternalService } from './external-service.ts'
 import type { Uploads } from './uploads/uploads.ts'
 
@@ -27,11 +29,16 @@ export interface XmppServices {
   readonly groups: Groups
   readonly files: Files
   readonly signals: Signals
+  readonly callSignals: CallSignals
   readonly uploads: Uploads
   readonly profiles: Profiles
+  /** Verbs of the command line, for commands of programs; made after the server. */
+  readonly operations: () => CommandOperations
   /** STUN and TURN servers for calls. */
   readonly externalServices: readonly ExternalService[]
   readonly tls: TlsMaterial
   /** Of own JIDs: `localName@domain`. */
   readonly domain: string
+  /** Calls say where programs are in their own networks (`xmpp.hostCandidates`). */
+  readonly hostCandidates: boolean
 }

@@ -20,6 +20,7 @@ const types = {
   'recipient-unavailable': 'wait',
   'registration-required': 'auth',
   'remote-server-not-found': 'cancel',
+  'remote-server-timeout': 'wait',
   'resource-constraint': 'wait',
   'service-unavailable': 'cancel',
   'subscription-required': 'auth',

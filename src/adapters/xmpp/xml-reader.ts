@@ -23,6 +23,8 @@ interface Growing {
 }
 
 export class XmlReader {
+  /** Namespace of stanzas; they are read as those of clients, so that nobody else has to know another one. */
+  readonly #contentNs: string
   #unread: Uint8Array = new Uint8Array()
   /** First bytes of a character that came in two pieces. */
   #half: Uint8Array = new Uint8Array()
@@ -34,6 +36,11 @@ export class XmlReader {
   #attributes = 0
   /** Of what is being read. */
   #bytes = 0
+
+  /** @param contentNs of another kind of stream, such as `jabber:component:accept` */
+  constructor(contentNs: string = clientNs) {
+    this.#contentNs = contentNs
+  }
 
   /** Bytes that were given and not looked at. */
   get unread(): number {
@@ -129,13 +136,14 @@ export class XmlReader {
 
   #begin(tag: SaxesTagNS): void {
     if (this.#isOpen) {
-      this.#open.push({ name: tag.local, ns: tag.uri, attrs: attributesOf(tag), children: [] })
+      const ns = tag.uri === this.#contentNs ? clientNs : tag.uri
+      this.#open.push({ name: tag.local, ns, attrs: attributesOf(tag), children: [] })
       return
     }
     if (tag.uri !== streamNs) throw new StreamError('invalid-namespace')
     if (tag.local !== 'stream') throw new StreamError('bad-format')
-    // RFC 6120 §4.8.2: the content of a client's stream
-    if (tag.ns[''] !== undefined && tag.ns[''] !== clientNs && tag.ns[''] !== streamNs)
+    // RFC 6120 §4.8.2
+    if (tag.ns[''] !== undefined && tag.ns[''] !== this.#contentNs && tag.ns[''] !== streamNs)
       throw new StreamError('invalid-namespace')
     this.#isOpen = true
     this.#event = {

@@ -90,6 +90,7 @@ const ownTables = [
   tables.replicas,
   tables.sharedContacts,
   tables.xmppKept,
+  tables.componentSaid,
 ]
 
 /** An account that lives on other devices already, as one of them handed it over. */

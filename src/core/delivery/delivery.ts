@@ -25,6 +25,7 @@ import { groupsInMail } from './chat-mail/groups-in-mail.ts'
 import { ReadMarks } from './chat-mail/read-marks.ts'
 import { StoredFiles } from './chat-mail/stored-files.ts'
 import { ChatPost } from './chat-post.ts'
+import { CallSignals } from './call-signals.ts'
 import { Chats } from './chats.ts'
 import type { CourierStatus } from './courier.ts'
 import { type DeliveryCounts, newDeliveryCounts } from './counts.ts'
@@ -111,6 +112,7 @@ export interface Delivery extends AsyncDisposable {
   readonly files: Files
   readonly uploads: Uploads
   readonly signals: Signals
+  readonly callSignals: CallSignals
   readonly profiles: Profiles
   readonly counts: Readonly<DeliveryCounts>
   /** The relays through which accounts can be reached while this gateway is away; absent on a network without them. */
@@ -158,6 +160,7 @@ class RunningDelivery implements Delivery {
   readonly files: Files
   readonly uploads: Uploads
   readonly signals: Signals
+  readonly callSignals: CallSignals
   readonly profiles: Profiles
   readonly #groupInbox: GroupInbox
   readonly #receipts: Receipts
@@ -278,6 +281,10 @@ class RunningDelivery implements Delivery {
       membersOf: (account, conversation) => this.groups.others(account, conversation),
       whisper: (account, contact, item) => this.#switchboard.whisper(account, contact, item),
     })
+    this.callSignals = new CallSignals({
+      ...parts,
+      whisper: (account, contact, item, device) => this.#switchboard.whisper(account, contact, item, device),
+    })
     this.profiles = new Profiles({
       ...parts,
       sayIfOpen: (account, contact, item) => this.#switchboard.sayIfOpen(account, contact, item),
@@ -339,6 +346,7 @@ class RunningDelivery implements Delivery {
         ...parts,
         chats: this.chats,
         signals: this.signals,
+        callSignals: this.callSignals,
         profiles: this.profiles,
         outbox: this.#outbox,
         settler: this.#settler,

@@ -19,6 +19,7 @@ import type { Chats } from './chats.ts'
 import type { Delivered, Deliverer } from './deliver.ts'
 import { decodeItem, type Item, packItem, type Refusal, unpackPayload } from './items.ts'
 import type { GivenQueue } from './relay/queues.ts'
+import type { CallSignal } from './call-signals.ts'
 import type { ProfileSaid } from './profile-items.ts'
 import type { Signal } from './signals.ts'
 import { type Pair, pairName, type SessionBook, type SessionRow, type Tagged } from './session-book.ts'
@@ -43,6 +44,7 @@ export interface ItemHandlers {
   readonly wanted: (tx: WriteTx, pair: Pair, ids: readonly MessageId[]) => void
   readonly absent: (tx: WriteTx, pair: Pair, ids: readonly MessageId[]) => void
   readonly signals: (tx: WriteTx, pair: Pair, signals: readonly Signal[]) => void
+  readonly call: (tx: WriteTx, pair: Pair, signal: CallSignal) => void
   readonly profile: (tx: WriteTx, pair: Pair, said: ProfileSaid) => void
 }
 
@@ -219,6 +221,9 @@ export class Inbound {
         return
       case 'signals':
         handlers.signals(tx, pair, item.signals)
+        return
+      case 'call':
+        handlers.call(tx, pair, item.signal)
         return
       case 'profile':
         this.#checkPace(`profile ${pairName(pair)}`, limits.profileItemsPerMinuteMax)

@@ -11,6 +11,7 @@ import type { Outbox, QueuedRef } from './outbox.ts'
 import type { GivenQueue } from './relay/queues.ts'
 import type { Pair } from './session-book.ts'
 import type { Settler } from './settle.ts'
+import type { CallSignals } from './call-signals.ts'
 import type { Profiles } from './profiles.ts'
 import type { Signals } from './signals.ts'
 import type { Switchboard } from './switchboard.ts'
@@ -22,6 +23,7 @@ interface HandlerParts {
   readonly keyring: Keyring
   readonly chats: Pick<Chats, 'wanted' | 'absent'>
   readonly signals: Pick<Signals, 'received'>
+  readonly callSignals: Pick<CallSignals, 'received'>
   readonly profiles: Pick<Profiles, 'received'>
   /** A step of an online confirmation arrived inside a contact's session. */
   readonly onConfirmation: (account: Identity, contact: Identity, step: Uint8Array) => void
@@ -68,6 +70,11 @@ export function itemHandlers(parts: HandlerParts): ItemHandlers {
     wanted: (tx, pair, ids) => parts.chats.wanted(tx, pair, ids),
     absent: (tx, pair, ids) => parts.chats.absent(tx, pair, ids),
     signals: (tx, pair, signals) => tx.afterCommit(() => parts.signals.received(pair, signals)),
+    call: (tx, pair, signal) => {
+      // the frame's memory is used again
+      const copy = { ...signal, payload: Uint8Array.from(signal.payload) }
+      tx.afterCommit(() => parts.callSignals.received(pair, copy))
+    },
     profile: (tx, pair, said) => parts.profiles.received(tx, pair, said),
   }
 }

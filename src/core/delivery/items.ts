@@ -7,6 +7,7 @@ import { MyceliumError } from '../errors.ts'
 import type { MessageId } from '../ids.ts'
 import { limits } from '../limits.ts'
 import { type GivenQueue, givenQueuesCodec } from './relay/queues.ts'
+import { type CallSignal, callSignalCodec } from './call-signals.ts'
 import { type ProfileSaid, profileSaidCodec } from './profile-items.ts'
 import { type Signal, signalsCodec } from './signals.ts'
 
@@ -39,6 +40,8 @@ export type Item =
   | { readonly kind: 'absent'; readonly ids: readonly MessageId[] }
   /** Who types, and who is there. */
   | { readonly kind: 'signals'; readonly signals: readonly Signal[] }
+  /** A step of a call's negotiation, for clients that are there now. */
+  | { readonly kind: 'call'; readonly signal: CallSignal }
   /** What the sender shows its contacts of itself. */
   | { readonly kind: 'profile'; readonly said: ProfileSaid }
 
@@ -74,6 +77,7 @@ const itemCodec: Codec<Item> = union<Item>({
   wanted: { tag: 9, codec: record({ kind: literal('wanted'), ids: array(messageId, limits.messagesAskedMax) }) },
   profile: { tag: 16, codec: record({ kind: literal('profile'), said: profileSaidCodec }) },
   signals: { tag: 11, codec: record({ kind: literal('signals'), signals: signalsCodec }) },
+  call: { tag: 12, codec: record({ kind: literal('call'), signal: callSignalCodec }) },
   absent: { tag: 10, codec: record({ kind: literal('absent'), ids: array(messageId, limits.messagesAskedMax) }) },
 })
 

@@ -225,12 +225,18 @@ export class Switchboard implements AsyncDisposable {
     this.courier(account, contact).start()
   }
 
-  /** The same to those that are connected, and now or not at all. */
-  whisper(account: Identity, contact: Identity, item: Item): void {
-    for (const device of this.devicesOf(account, contact)) {
+  /**
+   * The same to those that are connected, and now or not at all.
+   * @param only one of them
+   * @returns how many that were
+   */
+  whisper(account: Identity, contact: Identity, item: Item, only?: DeviceId): number {
+    const connected = this.devicesOf(account, contact).flatMap((device) => {
       const channel = this.#channels.get(pairName(this.pairOf(account, contact, device)))
-      if (channel?.way === 'link') channel.say(item)
-    }
+      return channel?.way === 'link' && (only === undefined || device === only) ? [channel] : []
+    })
+    for (const channel of connected) channel.say(item)
+    return connected.length
   }
 
   /** The same to those to whom there is a way now, be it by relays. */

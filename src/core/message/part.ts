@@ -80,6 +80,8 @@ function oneOf<const T extends string>(values: readonly T[]): Codec<T> {
   }
 }
 
+export const callProtocolCodec = oneOf(callProtocols)
+
 const addressText = text(limits.addressOctetsMax)
 /** An address stands in its canonical form, or it is none. */
 const reversePath: Codec<ReversePath> = {
@@ -149,7 +151,7 @@ export const partCodec: Codec<Part> = union<Part>({
     tag: 8,
     codec: record({
       kind: literal('call'),
-      protocol: oneOf(callProtocols),
+      protocol: callProtocolCodec,
       payload: bytes(limits.messageInlineBytesMax),
     }),
   },

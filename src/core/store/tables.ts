@@ -115,6 +115,9 @@ export const tables = {
   xmppSaid: table(123, 'xmpp-said'), // opaque(account) ‖ message id → ids that its program gave it, whether it asked for a receipt
   xmppProgress: table(124, 'xmpp-progress'), // opaque(account) ‖ 0 → what its programs were given; 1 ‖ opaque(login) → nothing: reads the archive; 2 ‖ u64 number → keys to forget
 
+  componentUsers: table(128, 'component-users'), // opaque(bare JID) → JID at another server, account, how far it was given what was said
+  componentSaid: table(129, 'component-said'), // opaque(account) ‖ opaque(id of a program) → nothing: said by way of the other server
+
   // core/delivery, again
   chatFileMails: table(119, 'chat-file-mails'), // opaque(account) ‖ message id → account: its file is here, and not yet in its mail
   profiles: table(180, 'profiles'), // opaque(account) ‖ opaque(owner) ‖ opaque(device) ‖ 16 of a digest → piece of what the owner shows

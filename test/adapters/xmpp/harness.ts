@@ -2,9 +2,14 @@
 import type { Client } from '../../../src/adapters/xmpp/client.ts'
 import { newClientState } from '../../../src/adapters/xmpp/client.ts'
 import { type Element, serialise } from '../../../src/adapters/xmpp/element.ts'
+import type { ExternalService } from '../../../src/adapters/xmpp/external-service.ts'
 import { withResource } from '../../../src/adapters/xmpp/jid.ts'
 import { routeStanza } from '../../../src/adapters/xmpp/router.ts'
 import { openServer, type XmppServer } from '../../../src/adapters/xmpp/server.ts'
+import type { AuditLog } from '../../../src/audit-log.ts'
+import type { Listeners } from '../../../src/core/control.ts'
+import { homePaths } from '../../../src/home.ts'
+import { operationsOver } from '../../../src/operations.ts'
 import type { XmppServices } from '../../../src/adapters/xmpp/services.ts'
 import type { Identity } from '../../../src/core/ids.ts'
 import { silentLog, systemClock, systemRandom } from '../../../src/core/ambient.ts'
@@ -13,6 +18,12 @@ import { openWorld, type TestGateway, type World } from '../../support/world.ts'
 import { fileUrlsOf } from './file-urls.ts'
 
 const ambient = { clock: systemClock, random: systemRandom, log: silentLog }
+
+/** One with a login that lasts for a while, one without any. */
+const externalServices: readonly ExternalService[] = [
+  { type: 'stun', host: 'stun.example', port: 3478, transport: 'udp', username: '', secret: () => undefined },
+  { type: 'turn', host: 'turn.example', port: 3478, transport: 'udp', username: '', secret: () => Buffer.from('s') },
+]
 
 export interface BoundClient {
   readonly client: Client
@@ -38,7 +49,7 @@ export interface TestXmpp extends Disposable {
 export function openTestXmpp(whose: TestGateway, domain = 'localhost', given: Partial<XmppServices> = {}): TestXmpp {
   const { knowledge, node } = whose
   const { store, logins, accounts, contacts, people, conversations, groupBook } = knowledge
-  const { chats, groups, files, signals, profiles } = node.delivery
+  const { chats, groups, files, signals, callSignals, profiles } = node.delivery
   const server = openServer(
     {
       store,
@@ -52,10 +63,13 @@ export function openTestXmpp(whose: TestGateway, domain = 'localhost', given: Pa
       groups,
       files,
       signals,
+      callSignals,
+      hostCandidates: false,
       uploads: fileUrlsOf(whose, ambient),
+      externalServices,
       profiles,
-      externalServices: [],
       domain,
+      operations: () => operationsOf(whose),
       ...given,
       tls: () => {
         throw new TypeError('no streams here')
@@ -94,6 +108,33 @@ export function openTestXmpp(whose: TestGateway, domain = 'localhost', given: Pa
     [Symbol.dispose]: () => server[Symbol.dispose](),
   }
 }
+
+const operationsOf = ({ knowledge, node, folder }: TestGateway) =>
+  operationsOver({
+    knowledge,
+    paths: homePaths(folder),
+    marker: {
+      format: 'mycelium-gateway home',
+      version: 1,
+      createdAtMs: 0,
+      keyStore: 'key-file',
+      serviceDomain: 'localhost',
+    },
+    version: 'test',
+    ambient: { clock: systemClock, random: systemRandom, log: silentLog },
+    audit: { append: () => {}, read: () => [] } as unknown as AuditLog,
+    certificates: () => {
+      throw new TypeError('no certificates here')
+    },
+    live: {
+      node,
+      listeners: () => ({}) as Listeners,
+      startedAtMs: 0,
+      stop: () => {},
+      relayBytesMax: undefined,
+      checks: async () => await Promise.resolve([]),
+    },
+  })
 
 /** One gateway of a world, and its XMPP server. */
 export interface Stage extends TestXmpp {
@@ -135,5 +176,7 @@ export async function openStages(names: readonly string[] = ['alice', 'bob']): P
   }
 }
 
-const isContact = ({ knowledge, account }: TestGateway, other: TestGateway): boolean =>
-  knowledge.contacts.byIdentity(account, other.account)?.state === 'active'
+/** And connected, so that what is said for the moment comes too. */
+const isContact = ({ knowledge, node, account }: TestGateway, other: TestGateway): boolean =>
+  knowledge.contacts.byIdentity(account, other.account)?.state === 'active' &&
+  node.delivery.courierOf(account, other.account)?.state === 'connected'

@@ -23,10 +23,21 @@ export interface StreamServer extends AsyncDisposable {
 export function servicesOf(whose: TestGateway, tls: XmppServices['tls']): XmppServices {
   const { knowledge, node } = whose
   const { store, logins, accounts, contacts, people, conversations, groupBook } = knowledge
-  const { chats, groups, files, signals, profiles } = node.delivery
+  const { chats, groups, files, signals, callSignals, profiles } = node.delivery
   const known = { store, logins, accounts, contacts, people, conversations, groupBook }
   const uploads = fileUrlsOf(whose, testAmbient)
-  return { ...known, chats, groups, files, signals, profiles, uploads, externalServices: [], tls, domain: 'localhost' }
+  const served = { chats, groups, files, signals, callSignals, profiles, uploads }
+  return {
+    ...known,
+    ...served,
+    externalServices: [],
+    hostCandidates: false,
+    operations: () => {
+      throw new TypeError('no commands here')
+    },
+    tls,
+    domain: 'localhost',
+  }
 }
 
 export async function openStreamServer(whose: TestGateway, ambient: Ambient = testAmbient): Promise<StreamServer> {

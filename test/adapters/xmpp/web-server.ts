@@ -205,12 +205,16 @@ export class RawWebSocket implements Disposable {
     return await this.next()
   }
 
-  /** @returns the full JID */
-  async login(server: WebServer, resource = 'web'): Promise<string> {
+  async authenticate(server: WebServer): Promise<void> {
     await this.begin()
     this.say(`<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>${plainOf(server)}</auth>`)
     await this.next()
     await this.begin()
+  }
+
+  /** @returns the full JID */
+  async login(server: WebServer, resource = 'web'): Promise<string> {
+    await this.authenticate(server)
     this.say(
       `<iq xmlns='jabber:client' id='b' type='set'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>${resource}</resource></bind></iq>`,
     )

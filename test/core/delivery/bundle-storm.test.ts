@@ -46,6 +46,7 @@ test('of a burst the last bundle counts, and of many bursts the first few in a m
       wanted: nothing,
       absent: nothing,
       signals: nothing,
+      call: nothing,
       profile: nothing,
     },
     mayMeet: () => true,

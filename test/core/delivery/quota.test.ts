@@ -56,6 +56,7 @@ async function taken(dayBytesMax: number, contents: readonly Content[], mayMeet 
       wanted: noted,
       absent: noted,
       signals: noted,
+      call: noted,
       profile: noted,
     },
     mayMeet: () => mayMeet,

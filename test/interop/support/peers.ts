@@ -8,6 +8,10 @@ import type { TestContext } from 'vitest'
 
 /** Program (or folder, by its whole path) → Debian package; `.ci/install-peers` installs these packages. */
 const packageOf = {
+  prosody: 'prosody',
+  '/usr/lib/prosody/modules/mod_privilege': 'prosody-modules',
+  ejabberdctl: 'ejabberd',
+  erl: 'erlang-base',
   swaks: 'swaks',
   msmtp: 'msmtp',
   curl: 'curl',

@@ -100,7 +100,11 @@ async function give(urls: FileUrls, id: FileId, request: HttpRequest): Promise<H
   return {
     status: range === undefined ? 200 : 206,
     headers: range === undefined ? headers : { ...headers, 'content-range': `bytes ${from}-${to - 1}/${size}` },
-    body: { bytes: found.read({ from, to }), size: to - from },
+    // begun when it is written: of a file that is still on its way, the size can be told
+    body: {
+      bytes: { [Symbol.asyncIterator]: () => found.read({ from, to })[Symbol.asyncIterator]() },
+      size: to - from,
+    },
   }
 }
 

@@ -1,7 +1,7 @@
 /** What kind of file it is, as far as that can be told to a browser without harm. */
 
 const token = /^[\w!#$&^.+-]{1,127}\/[\w!#$&^.+-]{1,127}$/
-export const unknownType = 'application/octet-stream'
+const unknownType = 'application/octet-stream'
 
 /** Without parameters, lower-case; `application/octet-stream` for what is none (RFC 6838 §4.2). */
 export function mediaTypeOf(text: string | undefined): string {
@@ -10,7 +10,7 @@ export function mediaTypeOf(text: string | undefined): string {
 }
 
 /** Shown, not saved: pictures that can hold no script (an SVG can), sound and film. */
-export const isShownInline = (type: string): boolean =>
+const isShownInline = (type: string): boolean =>
   /^(?:image\/(?:png|jpeg|gif|webp|avif|bmp|jxl|heic)|(?:audio|video)\/[\w.+-]+)$/.test(type)
 
 /** RFC 6266 with RFC 8187 for what is not ASCII. */

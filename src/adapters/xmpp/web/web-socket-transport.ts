@@ -7,11 +7,11 @@ import { isLoopback } from '../../wire/channel.ts'
 import { type Element, el, serialise } from '../element.ts'
 import { streamErrorElement } from '../stream-error.ts'
 import { type ReadBounds, StreamError, type StreamEvent, type Transport } from '../transport.ts'
-import { readElement } from './element-reader.ts'
+import { ElementReader } from './element-reader.ts'
 import { standalone, standaloneStanzas } from './framing.ts'
 import { Inbox } from './inbox.ts'
 
-export const framingNs = 'urn:ietf:params:xml:ns:xmpp-framing'
+const framingNs = 'urn:ietf:params:xml:ns:xmpp-framing'
 
 export class WebSocketTransport implements Transport {
   readonly remote: string
@@ -19,6 +19,7 @@ export class WebSocketTransport implements Transport {
   readonly canStartTls = false
   readonly #socket: WebSocket
   readonly #inbox = new Inbox<string>()
+  readonly #reader = new ElementReader()
   #isEnding = false
   #lastSent: Promise<void> = Promise.resolve()
 
@@ -49,11 +50,11 @@ export class WebSocketTransport implements Transport {
       const text = await this.#inbox.next(idleMs)
       if (this.#inbox.size === 0) this.#socket.resume()
       if (text === undefined) return { kind: 'end', isOrderly: false }
-      if (text.trim() !== '') return eventOf(readElement(text, stanzaBytesMax))
+      if (text.trim() !== '') return eventOf(this.#reader.read(text, stanzaBytesMax))
     }
   }
 
-  /** Each message is read by itself. */
+  /** Each message stands for itself. */
   restart(): void {}
 
   open({ from, id, to }: Parameters<Transport['open']>[0]): void {

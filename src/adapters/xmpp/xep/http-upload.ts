@@ -9,7 +9,7 @@ import { mediaTypeOf } from '../uploads/media-type.ts'
 
 const ns = 'urn:xmpp:http:upload:0'
 
-export function httpUpload({ services: { uploads }, names, ambient }: Server): Feature {
+export function httpUpload({ services: { uploads }, ambient }: Server): Feature {
   return {
     iq: [
       {
@@ -35,11 +35,8 @@ export function httpUpload({ services: { uploads }, names, ambient }: Server): F
       named.kind === 'uploads' && uploads.isOpen
         ? { identities: [{ category: 'store', type: 'file', name: 'Files' }], features: [ns], forms: [bounds()] }
         : undefined,
-    items: (_, named) => (named.kind === 'server' && uploads.isOpen ? [item(names.uploads)] : []),
   }
 }
-
-const item = (jid: string): Element => el('item http://jabber.org/protocol/disco#items', { jid, name: 'Files' })
 
 /** XEP-0363 §3. */
 function bounds(): Element {
@@ -55,19 +52,15 @@ function bounds(): Element {
 
 /** XEP-0363 §5. */
 function refusalOf({ code }: MyceliumError, nowMs: number): StanzaError {
-  const retry = (): Element => el(`retry ${ns}`, { stamp: new Date(nowMs + limits.uploadSlotMs).toISOString() })
-  switch (code) {
-    case 'message-too-large':
-      return new StanzaError(
-        'not-acceptable',
-        'this file is too large',
-        el(`file-too-large ${ns}`, {}, el(`max-file-size ${ns}`, {}, String(limits.fileBytesMax))),
-      )
-    case 'mailbox-full':
-      return new StanzaError('resource-constraint', 'your quota has no room for this file', retry())
-    case 'throttled':
-      return new StanzaError('resource-constraint', 'too many uploads at once', retry())
-    default:
-      return new StanzaError('service-unavailable', 'there is no HTTPS listener')
+  if (code === 'message-too-large') {
+    const most = el(`max-file-size ${ns}`, {}, String(limits.fileBytesMax))
+    return new StanzaError('not-acceptable', 'this file is too large', el(`file-too-large ${ns}`, {}, most))
   }
+  if (code !== 'mailbox-full' && code !== 'throttled')
+    return new StanzaError('service-unavailable', 'there is no HTTPS listener')
+  return new StanzaError(
+    'resource-constraint',
+    code === 'throttled' ? 'too many uploads at once' : 'your quota has no room for this file',
+    el(`retry ${ns}`, { stamp: new Date(nowMs + limits.uploadSlotMs).toISOString() }),
+  )
 }

@@ -18,7 +18,7 @@ import { KeySequence } from './key-sequence.ts'
 export type Respond = (body: string) => void
 
 interface Held {
-  readonly timer: NodeJS.Timeout
+  timer: NodeJS.Timeout
   /** Undefined once its connection is gone: its number may come again. */
   respond: Respond | undefined
 }
@@ -29,6 +29,8 @@ export interface BoshOptions {
   readonly isSecure: boolean
   /** It is over, and forgotten. */
   readonly onGone: () => void
+  /** How long nobody may ask. */
+  readonly inactivityMs?: number
 }
 
 const numberIn = (text: string | undefined, max: number): number =>
@@ -40,6 +42,7 @@ export class BoshSession implements Transport {
   readonly isSecure: boolean
   readonly canStartTls = false
   readonly #onGone: () => void
+  readonly #inactivityMs: number
   readonly #waitMs: number
   /** Requests that may wait here. */
   readonly #hold: number
@@ -66,11 +69,16 @@ export class BoshSession implements Transport {
   #pausedMs = 0
   #stanzaBytesMax: number = limits.xmppStanzaBeforeLoginBytesMax
 
-  constructor({ sid, remote, isSecure, onGone }: BoshOptions, first: RequestBody, respond: Respond) {
+  constructor(
+    { sid, remote, isSecure, onGone, inactivityMs = limits.boshInactivitySeconds * 1000 }: BoshOptions,
+    first: RequestBody,
+    respond: Respond,
+  ) {
     this.sid = sid
     this.remote = remote
     this.isSecure = isSecure
     this.#onGone = onGone
+    this.#inactivityMs = inactivityMs
     this.#waitMs = numberIn(first.attrs.wait, limits.boshWaitSecondsMax) * 1000
     this.#hold = numberIn(first.attrs.hold, limits.boshHoldMax)
     this.#version = commonVersion(first.attrs.ver)
@@ -112,6 +120,8 @@ export class BoshSession implements Transport {
     if (held === undefined) return this.#break('item-not-found', respond)
     held.respond?.(writeBody({}))
     held.respond = respond
+    clearTimeout(held.timer)
+    held.timer = this.#waitFor(rid)
     this.#listen()
     this.#answerSoon()
   }
@@ -150,10 +160,14 @@ export class BoshSession implements Transport {
   }
 
   #keep(rid: number, respond: Respond): void {
-    const timer = setTimeout(() => this.#answer(rid), this.#waitMs)
-    this.#held.set(rid, { timer, respond })
+    this.#held.set(rid, { timer: this.#waitFor(rid), respond })
     this.#listen()
     this.#answerSoon()
+  }
+
+  /** It is answered then, whatever there is to say. */
+  #waitFor(rid: number): NodeJS.Timeout {
+    return setTimeout(() => this.#answer(rid), this.#waitMs)
   }
 
   /** The connection of a request is gone; its number may come again. */
@@ -168,7 +182,7 @@ export class BoshSession implements Transport {
   #listen(): void {
     clearTimeout(this.#silence)
     if (this.#waiting().length > 0) return
-    const ms = this.#last === undefined ? this.#pausedMs || limits.boshInactivitySeconds * 1000 : limits.boshLastWordMs
+    const ms = this.#last === undefined ? this.#pausedMs || this.#inactivityMs : limits.boshLastWordMs
     this.#silence = setTimeout(() => this.#goAway(), ms)
   }
 
@@ -261,7 +275,7 @@ export class BoshSession implements Transport {
       wait: this.#waitMs / 1000,
       requests: this.#window,
       hold: this.#hold,
-      inactivity: limits.boshInactivitySeconds,
+      inactivity: this.#inactivityMs / 1000,
       maxpause: limits.boshPauseSecondsMax,
       polling: limits.boshPollingSeconds,
       ver: this.#version,
@@ -301,9 +315,9 @@ export class BoshSession implements Transport {
     return undefined
   }
 
-  async end(error?: StreamError): Promise<void> {
-    const inside = this.#outgoing.join('') + (error === undefined ? '' : standalone(streamErrorElement(error)))
-    const condition = error === undefined ? undefined : conditionOf(error)
+  async end(why?: StreamError): Promise<void> {
+    const inside = this.#outgoing.join('') + (why === undefined ? '' : standalone(streamErrorElement(why)))
+    const condition = why === undefined ? undefined : conditionOf(why)
     this.#last ??= writeBody({ ...this.#opening, type: 'terminate', condition }, inside)
     this.#inbox.end()
     this.#answerAll()
