@@ -1,3 +1,4 @@
+import { client, xml } from '@xmpp/client'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { el, parsedBack } from './written.ts'
@@ -23,19 +24,6 @@ afterAll(async () => {
   await server[Symbol.asyncDispose]()
   await world[Symbol.asyncDispose]()
 })
-
-interface Program {
-  readonly iqCaller: { request(iq: unknown): Promise<unknown> }
-  on(event: 'error', listener: () => void): void
-  start(): Promise<{ toString(): string }>
-  stop(): Promise<unknown>
-}
-
-/** It has no types of its own. */
-const xmppClient = async (): Promise<{
-  readonly client: (options: object) => Program
-  readonly xml: (name: string, attrs: string | object, ...children: unknown[]) => unknown
-}> => (await import('@xmpp/client' as string)) as Awaited<ReturnType<typeof xmppClient>>
 
 const framing = 'urn:ietf:params:xml:ns:xmpp-framing'
 
@@ -69,7 +57,6 @@ test('after login the stream begins anew, stanzas have their namespace, and clos
 })
 
 test('@xmpp/client logs in over a WebSocket', async () => {
-  const { client, xml } = await xmppClient()
   const program = client({
     service: `ws://localhost:${server.http.address.port}/xmpp-websocket`,
     domain: 'localhost',
@@ -79,7 +66,7 @@ test('@xmpp/client logs in over a WebSocket', async () => {
   })
   program.on('error', () => {})
   const jid = await program.start()
-  expect(String(jid)).toMatch(/^alice@localhost\/program\./)
+  expect(String(jid)).toMatch(/^alice@localhost\/program/)
   await expect(
     program.iqCaller.request(xml('iq', { type: 'get' }, xml('query', 'urn:example:unknown'))),
   ).rejects.toMatchObject({
@@ -247,4 +234,20 @@ test('when the gateway goes, a WebSocket is told so', async () => {
   await socket.login(passing, 'last')
   const [{ heard }] = await Promise.all([socket.end(), passing[Symbol.asyncDispose]()])
   expect(heard.join('')).toContain('system-shutdown')
+})
+
+test('a stream that was cut is resumed over another WebSocket, with what came meanwhile', async () => {
+  const sm = 'urn:xmpp:sm:3'
+  const socket = await RawWebSocket.open(server)
+  await socket.login(server, 'resumes')
+  socket.say(`<enable xmlns='${sm}' resume='true'/>`)
+  const { id } = readElement(await socket.next(), 10_000).attrs
+  const [bound] = server.xmpp.server.hub.of(alice.account).filter(({ jid }) => jid.resource === 'resumes')
+  socket.socket.terminate()
+  bound!.send(el('message', { id: 'meanwhile' }, el('body', {}, 'there?')))
+  using again = await RawWebSocket.open(server)
+  await again.authenticate(server)
+  again.say(`<resume xmlns='${sm}' previd='${id}' h='0'/>`)
+  expect(readElement(await again.next(), 10_000)).toMatchObject({ name: 'resumed', ns: sm })
+  expect(readElement(await again.next(), 10_000)).toMatchObject({ name: 'message', attrs: { id: 'meanwhile' } })
 })
