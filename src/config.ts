@@ -299,11 +299,20 @@ export function exampleConfigText(): string {
     if (keys === undefined) return []
     const lines = Object.entries(keys).flatMap(([key, node]) => [
       ...(node.description === undefined ? [] : [`    // ${node.description}`]),
-      `    ${JSON.stringify(key)}: ${JSON.stringify(node.default)},`,
+      `    ${JSON.stringify(key)}: ${exampleValue(node.default)},`,
     ])
     return [`  // ${description}\n  ${JSON.stringify(name)}: {\n${lines.join('\n')}\n  },`]
   })
   return `// Every setting of mycelium-gateway at its default. Keep only what you change: run --config FILE.\n{\n  "$schema": "./gateway.schema.json",\n\n${sections.join('\n\n')}\n}\n`
+}
+
+/** As `npm run format` leaves it: an object with its members below each other. */
+function exampleValue(value: unknown): string {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return JSON.stringify(value)
+  const members = Object.entries(value).map(
+    ([key, member]) => `      ${JSON.stringify(key)}: ${JSON.stringify(member)},`,
+  )
+  return `{\n${members.join('\n')}\n    }`
 }
 
 /** JSON Schema (2020-12) of the configuration file. */
