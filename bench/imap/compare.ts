@@ -1,7 +1,7 @@
 /** Runs each operation on each server in turn, round after round, and takes the median of its processor time. */
 import type { Result } from '../../scripts/bench.ts'
 import { type Operation, operations } from './operations.ts'
-import { processorMs } from './processor-time.ts'
+import { processorMs } from '../support/processor-time.ts'
 import type { Server } from './servers.ts'
 
 interface Sample {

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Gateway } from '../../test/interop/support/gateway-process.ts'
 import { startDovecot } from './dovecot.ts'
 import { type Mail, syntheticMails } from './mails.ts'
-import { processorMs } from './processor-time.ts'
+import { processorMs } from '../support/processor-time.ts'
 import { RawClient } from './raw-client.ts'
 
 export interface Server {

@@ -71,6 +71,10 @@ export class Gateway implements AsyncDisposable {
     return new Gateway(name, folder, lastJson(stdout) as Created)
   }
 
+  get home(): string {
+    return homeIn(this.#folder)
+  }
+
   get listeners(): Listeners {
     if (this.#listeners === undefined) throw new Error(`gateway ${this.name} is not running`)
     return this.#listeners
