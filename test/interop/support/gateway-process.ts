@@ -22,10 +22,11 @@ export interface Listeners {
   readonly xmpp: Endpoint
   readonly xmpps: Endpoint
   readonly http: Endpoint
+  readonly https: Endpoint
   readonly overlay: readonly string[]
 }
 
-const clientListeners = ['smtp', 'smtps', 'imap', 'imaps', 'xmpp', 'xmpps', 'http'] as const
+const clientListeners = ['smtp', 'smtps', 'imap', 'imaps', 'xmpp', 'xmpps', 'http', 'https'] as const
 
 interface Created {
   readonly address: string
@@ -42,20 +43,30 @@ export class Gateway implements AsyncDisposable {
   readonly address: string
   readonly #folder: TempFolder
   readonly #appPassword: string
+  readonly #settings: readonly string[]
   #program: Program | undefined
   #listeners: Listeners | undefined
   #ports: Listeners | undefined
   #authority: string | undefined
 
-  private constructor(name: string, folder: TempFolder, { address, appPassword }: Created) {
+  private constructor(
+    name: string,
+    folder: TempFolder,
+    { address, appPassword }: Created,
+    settings: readonly string[],
+  ) {
     this.name = name
     this.address = address
     this.#folder = folder
     this.#appPassword = appPassword
+    this.#settings = settings
   }
 
-  /** A new home with one account whose local name is `name`. It does not run yet. */
-  static async create(name: string): Promise<Gateway> {
+  /**
+   * A new home with one account whose local name is `name`. It does not run yet.
+   * @param settings `key=value` of the configuration, for each of its starts
+   */
+  static async create(name: string, settings: readonly string[] = []): Promise<Gateway> {
     const folder = await tempFolder(`gateway-${name}`)
     const args = [
       'init',
@@ -68,7 +79,7 @@ export class Gateway implements AsyncDisposable {
       '--json',
     ]
     const { stdout } = await runOk(executable, args)
-    return new Gateway(name, folder, lastJson(stdout) as Created)
+    return new Gateway(name, folder, lastJson(stdout) as Created, settings)
   }
 
   get home(): string {
@@ -152,7 +163,7 @@ export class Gateway implements AsyncDisposable {
   /** Only loopback: no multicast, no address of the machine's network. */
   #runOptions(): string[] {
     const ports = this.#ports
-    const settings = ['overlay.mdns=false', 'overlay.host=127.0.0.1', 'overlay.loopback=true']
+    const settings = ['overlay.mdns=false', 'overlay.host=127.0.0.1', 'overlay.loopback=true', ...this.#settings]
     if (ports !== undefined) {
       settings.push(...clientListeners.map((name) => `${name}.port=${ports[name].port}`))
       settings.push(`overlay.port=${tcpPort(ports.overlay)}`)

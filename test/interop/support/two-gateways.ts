@@ -15,10 +15,11 @@ interface ContactRow {
 /** Between two processes on one machine an invitation is answered at once; this leaves room for a loaded CI. */
 const contactMsMax = 20_000
 
-export async function twoGateways(): Promise<TwoGateways> {
+/** @param settings of both gateways, `key=value` */
+export async function twoGateways(settings: readonly string[] = []): Promise<TwoGateways> {
   await using parts = new AsyncDisposableStack()
-  const alice = parts.use(await Gateway.create('alice'))
-  const bob = parts.use(await Gateway.create('bob'))
+  const alice = parts.use(await Gateway.create('alice', settings))
+  const bob = parts.use(await Gateway.create('bob', settings))
   await Promise.all([alice.start(), bob.start()])
   const { link } = await alice.verb<{ link: string }>('invite', 'create')
   await bob.verb<Accepted>('invite', 'accept', link)

@@ -1,0 +1,148 @@
+/** Chromium without a window, driven over the DevTools protocol as a person would: clicks, keys, and what can be read. */
+import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { WebSocket } from 'ws'
+import { Program } from './processes.ts'
+import { tempFolder } from './temp-folder.ts'
+
+interface Answer {
+  readonly id?: number
+  readonly result?: unknown
+  readonly error?: { readonly message: string }
+}
+
+/** Generous for a loaded CI. */
+const startMsMax = 60_000
+const shownMsMax = 60_000
+
+/** One browser process with one page. */
+export class Chromium implements AsyncDisposable {
+  readonly #parts: AsyncDisposableStack
+  readonly #socket: WebSocket
+  readonly #waiting = new Map<number, (answer: Answer) => void>()
+  #session: string | undefined
+  #asked = 0
+
+  private constructor(parts: AsyncDisposableStack, socket: WebSocket) {
+    this.#parts = parts
+    this.#socket = socket
+    socket.on('message', (data: Buffer) => {
+      const answer = JSON.parse(data.toString()) as Answer
+      if (answer.id !== undefined) this.#waiting.get(answer.id)?.(answer)
+    })
+  }
+
+  static async open(url: string): Promise<Chromium> {
+    await using parts = new AsyncDisposableStack()
+    const { path } = parts.use(await tempFolder('chromium'))
+    const options = ['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run']
+    const program = parts.use(
+      new Program(
+        'chromium',
+        [...options, '--remote-debugging-port=0', `--user-data-dir=${path}`, '--window-size=1280,900', 'about:blank'],
+        { env: { HOME: path } },
+      ),
+    )
+    const address = await program.waitFor(
+      'DevTools address',
+      startMsMax,
+      () => /^DevTools listening on (\S+)/m.exec(program.stderr)?.[1],
+    )
+    const socket = new WebSocket(address)
+    await once(socket, 'open')
+    const browser = new Chromium(parts.move(), socket)
+    const { targetId } = (await browser.#ask('Target.createTarget', { url })) as { targetId: string }
+    const attached = (await browser.#ask('Target.attachToTarget', { targetId, flatten: true })) as { sessionId: string }
+    browser.#session = attached.sessionId
+    return browser
+  }
+
+  /** The value of a JavaScript expression in the page; a promise is waited for. @throws what it throws */
+  async value<T>(expression: string): Promise<T> {
+    const { result, exceptionDetails } = (await this.#ask('Runtime.evaluate', {
+      expression,
+      awaitPromise: true,
+      returnByValue: true,
+    })) as { result: { value: T }; exceptionDetails?: { exception?: { description?: string } } }
+    if (exceptionDetails !== undefined) throw new Error(exceptionDetails.exception?.description ?? expression)
+    return result.value
+  }
+
+  /** What can be read in each element that is there and displayed. */
+  async texts(selector: string): Promise<readonly string[]> {
+    return await this.value(
+      `[...document.querySelectorAll(${JSON.stringify(selector)})]
+        .filter((one) => one.getClientRects().length > 0).map((one) => one.innerText.trim())`,
+    )
+  }
+
+  /** Waits until the texts of the elements are as wanted. @throws after a minute, with what could be read instead */
+  async sees(selector: string, isWanted: (texts: readonly string[]) => boolean): Promise<readonly string[]> {
+    const deadline = performance.now() + shownMsMax
+    for (;;) {
+      const texts = await this.texts(selector)
+      if (isWanted(texts)) return texts
+      if (performance.now() > deadline) {
+        await this.keepScreenshot('failed')
+        const page = await this.value<string>('document.body.innerText')
+        throw new Error(`Chromium: not what was wanted at ${selector}: ${JSON.stringify(texts)}\n${page.slice(0, 4000)}`)
+      }
+      await sleep(50)
+    }
+  }
+
+  /** Clicks the middle of the first displayed element, whose text contains `text`, once it is there. */
+  async click(selector: string, text = ''): Promise<void> {
+    await this.sees(selector, (texts) => texts.some((one) => one.includes(text)))
+    const { x, y } = await this.value<{ x: number; y: number }>(
+      `(() => {
+        const found = [...document.querySelectorAll(${JSON.stringify(selector)})]
+          .find((one) => one.getClientRects().length > 0 && one.innerText.includes(${JSON.stringify(text)}))
+        found.scrollIntoView({ block: 'nearest' })
+        const { x, y, width, height } = found.getBoundingClientRect()
+        return { x: x + width / 2, y: y + height / 2 }
+      })()`,
+    )
+    for (const type of ['mousePressed', 'mouseReleased'])
+      await this.#ask('Input.dispatchMouseEvent', { type, x, y, button: 'left', clickCount: 1 })
+  }
+
+  /** Types into a field after clicking it. */
+  async type(selector: string, text: string): Promise<void> {
+    await this.click(selector)
+    await this.#ask('Input.insertText', { text })
+  }
+
+  /** Presses a key, such as `Enter` or `ArrowUp`. */
+  async press(key: 'Enter' | 'ArrowUp'): Promise<void> {
+    const keys = { Enter: { windowsVirtualKeyCode: 13, text: '\r' }, ArrowUp: { windowsVirtualKeyCode: 38 } }
+    await this.#ask('Input.dispatchKeyEvent', { type: 'keyDown', key, code: key, ...keys[key] })
+    await this.#ask('Input.dispatchKeyEvent', { type: 'keyUp', key, code: key, ...keys[key] })
+  }
+
+  /** A PNG of the page, kept only when INTEROP_SCREENSHOTS names a folder. */
+  async keepScreenshot(name: string): Promise<void> {
+    const folder = process.env['INTEROP_SCREENSHOTS']
+    if (folder === undefined) return
+    const { data } = (await this.#ask('Page.captureScreenshot', { format: 'png' })) as { data: string }
+    await writeFile(join(folder, `${Date.now()}-${name}.png`), Buffer.from(data, 'base64'))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#socket.terminate()
+    await this.#parts.disposeAsync()
+  }
+
+  async #ask(method: string, params: object): Promise<unknown> {
+    this.#asked += 1
+    const id = this.#asked
+    const answered = new Promise<Answer>((resolve) => this.#waiting.set(id, resolve))
+    this.#socket.send(JSON.stringify({ id, method, params, ...(this.#session === undefined ? {} : { sessionId: this.#session }) }))
+    const { result, error } = await answered
+    this.#waiting.delete(id)
+    if (error !== undefined) throw new Error(`${method}: ${error.message}`)
+    return result
+  }
+}
