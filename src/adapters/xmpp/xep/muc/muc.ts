@@ -120,14 +120,18 @@ function groupsByConversation({ services }: Server): (id: ConversationId, accoun
 /** A client of before the gateway started is expected back: it gets what happened since. */
 function takeBack(parts: MucParts, talk: RoomTalk, client: Client): void {
   const { account, state } = client
+  const upTo = state.upTo ?? 0
   for (const { group, room: jid, asked, heads, sinceNumber: enteredAt } of seatNotesOf(client)) {
     const before = parts.rooms.asOf(account, group, heads)
     if (before === undefined) continue
-    const sinceNumber = Math.max(enteredAt, state.upTo ?? 0)
+    const sinceNumber = Math.max(enteredAt, upTo)
     const seat: Seat = { client, group, room: jid, asked, sinceNumber, scene: sceneOf(parts, account, before) }
     parts.attendance.take(seat)
     followFor(parts, account, group, [seat])
-    if (parts.attendance.of(client, group) === seat) talk.catchUp(seat)
+    // chats read how far the client is after this, and what is shown here moves it (follow.ts)
+    queueMicrotask(() => {
+      if (parts.attendance.of(client, group) === seat) talk.catchUp(seat)
+    })
   }
 }
 
