@@ -51,7 +51,11 @@ export async function killRun({ messages, kills }: KillRun): Promise<KillOutcome
     while (!sender.streamManagement.enabled) await sleep(5)
     const gateway = killed.get(number)
     if (gateway !== undefined) killing = killing.then(async () => await killAndStart(gateway))
-    const message = xml('message', { to: bob.address, type: 'chat', id: `number-${number}` }, xml('body', {}, `${number}`))
+    const message = xml(
+      'message',
+      { to: bob.address, type: 'chat', id: `number-${number}` },
+      xml('body', {}, `${number}`),
+    )
     // what could not be written is in the program's queue: it says it again on its resumed stream
     await sender.send(message).catch(() => {})
     if (number % 10 === 0) await sleep(2)

@@ -74,11 +74,25 @@ export const withChildren = (element: Element, ...children: readonly Given[]): E
   children: [...element.children, ...children.flat().filter((one): one is Node => one !== undefined && one !== '')],
 })
 
+/**
+ * Names and namespaces that every program reads. Others may write what XML allows: letters that older readers know in no
+ * name, a namespace that is XML's own, one with a space in it. expat ends the stream over any of these, each time that the
+ * message comes, so elements and attributes called so are left out.
+ */
+const writableName = /^[A-Za-z_][\w.-]*$/
+const writableNs = /^(?!http:\/\/www\.w3\.org\/(?:XML\/1998\/namespace|2000\/xmlns\/)$)[\u0021-\u007e]*$/
+const isWritable = ({ name, ns }: Element): boolean => writableName.test(name) && writableNs.test(ns)
+const isWritableAttribute = (name: string): boolean =>
+  name !== 'xmlns' && writableName.test(name.startsWith('xml:') ? name.slice(4) : name)
+
 /** @param outerNs of what stands around it, which need not be said again */
 export function serialise(element: Element, outerNs: string = clientNs): string {
+  if (!isWritable(element)) return ''
   const { name, ns, attrs, children } = element
   const xmlns = ns === outerNs ? '' : ` xmlns='${escaped(ns)}'`
-  const written = Object.entries(attrs).map(([key, value]) => ` ${key}='${escaped(value)}'`)
+  const written = Object.entries(attrs).map(([key, value]) =>
+    isWritableAttribute(key) ? ` ${key}='${escaped(value)}'` : '',
+  )
   const open = `<${name}${xmlns}${written.join('')}`
   if (children.length === 0) return `${open}/>`
   const inside = children.map((node) => (typeof node === 'string' ? escaped(node) : serialise(node, ns)))

@@ -5,7 +5,7 @@
  */
 import type { Address, GroupId, Identity } from '../../core/ids.ts'
 import { parseAddress } from '../../core/message/address.ts'
-import { escapeLocal, type Jid, unescapeLocal } from './jid.ts'
+import { bareOf, escapeLocal, type Jid, parseJid, unescapeLocal } from './jid.ts'
 import { isRoomName, RoomNames } from './room-names.ts'
 import type { XmppServices } from './services.ts'
 
@@ -53,16 +53,19 @@ export class Names {
     return { local: escapeLocal(localName), domain: this.server, resource: '' }
   }
 
-  /** Of anybody whom the account knows. An address that leads to somebody else, or to nobody for sure, names nobody here. */
+  /**
+   * Of anybody whom the account knows. An address that leads to somebody else, or to nobody for sure, names nobody here; nor
+   * does one that stands for something of this server, such as a room, which anybody may claim.
+   */
   person(account: Identity, identity: Identity): Jid {
     const { accounts, contacts } = this.#services
     if (identity === account || accounts.has(identity)) return this.own(identity)
-    const leadsHere = ({ address }: { readonly address: Address }): boolean => {
-      const found = contacts.resolve(account, address)
-      return 'identity' in found && found.identity === identity && accounts.byUser(address) === undefined
+    for (const { address } of contacts.byIdentity(account, identity)?.addresses ?? []) {
+      const jid = parseJid(bareOf(jidOfAddress(address)))
+      const named = jid && this.named(account, jid)
+      if (jid !== undefined && named?.kind === 'person' && named.identity === identity) return jid
     }
-    const address = contacts.byIdentity(account, identity)?.addresses.find(leadsHere)?.address
-    return address === undefined ? { local: identity, domain: namelessDomain, resource: '' } : jidOfAddress(address)
+    return { local: identity, domain: namelessDomain, resource: '' }
   }
 
   room = (group: GroupId): Jid => ({ local: this.roomNames.localOf(group), domain: this.rooms, resource: '' })

@@ -229,8 +229,8 @@ export class Sessions implements AsyncDisposable {
   }
 
   #note(session: Session): void {
-    const { id } = session.life
-    if (id !== undefined) this.#track(this.#rows.store.write((tx) => this.#rows.put(tx, id, rowOf(session))))
+    const { management } = session
+    if (management?.id !== undefined) this.#track(this.#rows.store.write((tx) => management.keepRow(tx)))
   }
 
   #track(writing: Promise<unknown>): void {

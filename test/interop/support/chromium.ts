@@ -87,7 +87,9 @@ export class Chromium implements AsyncDisposable {
       if (performance.now() > deadline) {
         await this.keepScreenshot('failed')
         const page = await this.value<string>('document.body.innerText')
-        throw new Error(`Chromium: not what was wanted at ${selector}: ${JSON.stringify(texts)}\n${page.slice(0, 4000)}`)
+        throw new Error(
+          `Chromium: not what was wanted at ${selector}: ${JSON.stringify(texts)}\n${page.slice(0, 4000)}`,
+        )
       }
       await sleep(50)
     }
@@ -139,7 +141,9 @@ export class Chromium implements AsyncDisposable {
     this.#asked += 1
     const id = this.#asked
     const answered = new Promise<Answer>((resolve) => this.#waiting.set(id, resolve))
-    this.#socket.send(JSON.stringify({ id, method, params, ...(this.#session === undefined ? {} : { sessionId: this.#session }) }))
+    this.#socket.send(
+      JSON.stringify({ id, method, params, ...(this.#session === undefined ? {} : { sessionId: this.#session }) }),
+    )
     const { result, error } = await answered
     this.#waiting.delete(id)
     if (error !== undefined) throw new Error(`${method}: ${error.message}`)

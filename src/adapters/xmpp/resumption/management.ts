@@ -99,14 +99,33 @@ export class Management {
     const { durable } = this.#parts
     if (durable === undefined) return
     const { handled } = this.#incoming
-    const row = this.#changedRow(durable)
-    if (handled === this.#durablyHandled && row === undefined) return
-    await durable.rows.store.write((tx) => {
+    if (handled === this.#durablyHandled && this.#changedRow(durable) === undefined) return
+    const state = await durable.rows.store.write((tx) => {
       if (handled > this.#durablyHandled) durable.rows.putHandled(tx, durable.id, handled)
-      if (row !== undefined) durable.rows.put(tx, durable.id, row)
+      return this.#keepState(tx, durable)
     })
     this.#durablyHandled = Math.max(this.#durablyHandled, handled)
-    if (row !== undefined) this.#saved = row.state
+    if (state !== undefined) this.#saved = state
+  }
+
+  /** What is known of the stream, whether or not it is something else than before. */
+  keepRow(tx: WriteTx): void {
+    const { durable } = this.#parts
+    if (durable === undefined) return
+    this.#keepState(tx, durable)
+    durable.rows.put(tx, durable.id, durable.row())
+  }
+
+  /**
+   * The row says how far the client was given what happens, so all messages up to there are kept with it: they would be
+   * lost to the client otherwise, or come twice.
+   * @returns what it says where that is something else than before
+   */
+  #keepState(tx: WriteTx, durable: Durable): StateRow | undefined {
+    const row = this.#changedRow(durable)
+    durable.rows.keep(tx, durable.id, this.#outgoing.unsaved())
+    if (row !== undefined) durable.rows.put(tx, durable.id, row)
+    return row?.state
   }
 
   /** Answers the client's question how far the server is. */
@@ -175,7 +194,9 @@ export class Management {
       await this.#pumping
       const unsaved = this.#outgoing.unsaved()
       const taken = await rows.store.write((tx) => {
-        const kept = [...rows.kept(tx, id), ...unsaved]
+        const before = rows.kept(tx, id)
+        const numbered = new Set(before.map(({ number }) => number))
+        const kept = [...before, ...unsaved.filter(({ number }) => !numbered.has(number))]
         const outgoing = Outgoing.takenUp(kept, low)
         const numbers = kept.map(({ number }) => number)
         rows.forget(tx, id, numbers)
@@ -250,16 +271,12 @@ export class Management {
   }
 
   async #save(): Promise<void> {
-    const { durable } = this.#parts
-    const { id, rows } = durable!
+    const durable = this.#parts.durable!
     const outgoing = this.#outgoing
-    const written = await rows.store.write((tx) => {
-      const { last } = outgoing
-      const row = this.#changedRow(durable!)
-      rows.keep(tx, id, outgoing.unsaved())
-      if (row !== undefined) rows.put(tx, id, row)
-      return { last, state: row?.state }
-    })
+    const written = await durable.rows.store.write((tx) => ({
+      last: outgoing.last,
+      state: this.#keepState(tx, durable),
+    }))
     if (written.state !== undefined) this.#saved = written.state
     outgoing.saved(written.last)
   }

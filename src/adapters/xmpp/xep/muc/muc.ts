@@ -120,10 +120,11 @@ function groupsByConversation({ services }: Server): (id: ConversationId, accoun
 /** A client of before the gateway started is expected back: it gets what happened since. */
 function takeBack(parts: MucParts, talk: RoomTalk, client: Client): void {
   const { account, state } = client
+  const upTo = state.upTo ?? 0
   for (const { group, room: jid, asked, heads, sinceNumber: enteredAt } of seatNotesOf(client)) {
     const before = parts.rooms.asOf(account, group, heads)
     if (before === undefined) continue
-    const sinceNumber = Math.max(enteredAt, state.upTo ?? 0)
+    const sinceNumber = Math.max(enteredAt, upTo)
     const seat: Seat = { client, group, room: jid, asked, sinceNumber, scene: sceneOf(parts, account, before) }
     parts.attendance.take(seat)
     // `upTo` is read at once: every part does the same for its own
