@@ -6,6 +6,10 @@ export interface Origin {
   readonly client: Client
   /** XEP-0280 §7: no copies for the others. */
   readonly isPrivate: boolean
+  /** As it was written, for programs of another account of this gateway. */
+  readonly type?: string
+  /** Of that account: the only one that is meant. */
+  readonly recipient?: Client
 }
 
 export class Origins {

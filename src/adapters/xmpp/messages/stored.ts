@@ -67,8 +67,12 @@ export function sightBase(
 export function directSight(tx: ReadTx, server: Server, ids: ClientIds, account: Identity, peer: Identity): Sight {
   const own = bareOf(server.names.own(account))
   const theirs = bareOf(server.names.person(account, peer))
+  const base = sightBase(tx, server, ids, account)
+  const isHere = server.services.accounts.has(peer)
   return {
-    ...sightBase(tx, server, ids, account),
+    ...base,
+    // RFC 6120 §8.1.3: between accounts of one gateway an id stays what it was
+    spoken: (id) => base.spoken(id) ?? (isHere ? ids.spoken(tx, peer, id) : undefined),
     type: 'chat',
     by: own,
     from: (author) => (author === account ? own : theirs),

@@ -32,7 +32,7 @@ export interface Sight {
   readonly from: (author: Identity) => string
   /** To whom a message of this author goes, where it is said. */
   readonly to: (author: Identity) => string | undefined
-  /** How a program of this account has said its own message. */
+  /** How a program has said it, of this account or another one of this gateway. */
   readonly spoken: (id: MessageId) => Spoken | undefined
   /** Another message of the conversation: whose it is, and its words. */
   readonly cited: (id: MessageId) => { readonly author: Identity; readonly text: string } | undefined

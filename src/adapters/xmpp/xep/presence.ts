@@ -200,7 +200,9 @@ class Presences implements Disposable {
     const from = fullOf({ ...names.person(toNamed.identity, client.account), resource: client.jid.resource })
     const isMeant = (other: Client): boolean =>
       isAvailable(other) && (to.resource === '' || other.jid.resource === to.resource)
-    hub.toAll(toNamed.identity, withAttrs(element, { from }), isMeant)
+    const there = fullOf({ ...names.own(toNamed.identity), resource: to.resource })
+    for (const other of hub.of(toNamed.identity))
+      if (isMeant(other)) other.send(withAttrs(element, { from, to: there }))
     const directed = this.#directed.get(client) ?? new Set()
     if (type === 'unavailable') directed.delete(toNamed.identity)
     else if (directed.size < limits.xmppDirectedMax) directed.add(toNamed.identity)

@@ -65,6 +65,8 @@ export const subscriptions = (server: Server): Feature => {
 
   const subscribe = async (stanza: Stanza): Promise<void> => {
     const { client, toNamed, to } = stanza
+    // RFC 6121 §8.5.1
+    if (toNamed.kind !== 'person' && to.domain === server.names.server) return
     if (toNamed.kind !== 'person') throw unknownPerson(bareOf(to))
     const { account } = client
     const contact = contacts.byIdentity(account, toNamed.identity)

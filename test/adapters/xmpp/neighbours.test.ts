@@ -1,0 +1,146 @@
+/** What goes between accounts of one gateway goes as at any server (RFC 6120 §8.1, RFC 6121 §8.5). */
+import { expect, test } from 'vitest'
+import { silentLog, systemClock, systemRandom } from '../../../src/core/ambient.ts'
+import { createAccount } from '../../../src/operations/accounts.ts'
+import type { Identity } from '../../../src/core/ids.ts'
+import { openWorld } from '../../support/world.ts'
+import { type BoundClient, openTestXmpp, type TestXmpp } from './harness.ts'
+import { xml } from './xml.ts'
+
+const ambient = { clock: systemClock, random: systemRandom, log: silentLog }
+
+interface Neighbours extends AsyncDisposable {
+  readonly xmpp: TestXmpp
+  readonly carol: Identity
+  readonly desk: BoundClient
+  readonly hers: BoundClient
+}
+
+/** Alice's `desk` and Carol's `hers`, both there. */
+async function openNeighbours(): Promise<Neighbours> {
+  const world = await openWorld()
+  const alice = await world.gateway('alice')
+  await createAccount(alice.knowledge, ambient, { localName: 'carol', address: undefined, displayName: 'Carol' })
+  const carol = alice.knowledge.accounts.byUser('carol')!.identity
+  const xmpp = openTestXmpp(alice)
+  const [desk, hers] = [xmpp.bind('desk'), xmpp.bind('hers', carol)]
+  for (const client of [desk, hers]) await client.say(xml('<presence/>'))
+  for (const client of [desk, hers]) client.take()
+  return {
+    xmpp,
+    carol,
+    desk,
+    hers,
+    async [Symbol.asyncDispose]() {
+      xmpp[Symbol.dispose]()
+      await world[Symbol.asyncDispose]()
+    },
+  }
+}
+
+const attrsOf = ({ inbox }: BoundClient) => inbox.splice(0).map(({ attrs }) => attrs)
+
+test('a message keeps its id, type and address, and comes from the program that said it', async () => {
+  await using neighbours = await openNeighbours()
+  const { xmpp, carol, desk, hers } = neighbours
+  const phone = xmpp.bind('phone', carol)
+  await phone.say(xml('<presence><priority>-1</priority></presence>'))
+  for (const client of [hers, phone]) client.take()
+  const from = 'alice@localhost/desk'
+  for (const type of ['normal', 'chat', 'headline']) {
+    await desk.send(xml(`<message to='carol@localhost' type='${type}' id='m-${type}'><body>${type}</body></message>`))
+    expect(attrsOf(hers), type).toEqual([{ type, id: `m-${type}`, from, to: 'carol@localhost' }])
+    expect(attrsOf(phone), type).toEqual([])
+  }
+  for (const type of ['normal', 'chat', 'headline', 'groupchat', 'error']) {
+    const to = 'carol@localhost/phone'
+    await desk.send(xml(`<message to='${to}' type='${type}' id='f-${type}'><body>${type}</body></message>`))
+    expect(attrsOf(phone), type).toEqual([{ type, id: `f-${type}`, from, to }])
+    expect(attrsOf(hers), type).toEqual([])
+  }
+  // a program that is not there: a chat goes to the others, an error to nobody
+  await desk.send(xml("<message to='carol@localhost/gone' type='chat' id='g1'><body>x</body></message>"))
+  expect(attrsOf(hers)).toEqual([{ type: 'chat', id: 'g1', from, to: 'carol@localhost' }])
+  for (const type of ['normal', 'groupchat']) {
+    const got = await desk.say(xml(`<message to='carol@localhost/gone' type='${type}' id='g2'><body>x</body></message>`))
+    expect(got[0]?.attrs, type).toMatchObject({ type: 'error', id: 'g2' })
+  }
+  for (const to of ['carol@localhost/gone', 'carol@localhost'])
+    for (const type of ['error', ...(to.includes('/') ? ['headline'] : [])])
+      expect(await desk.say(xml(`<message to='${to}' type='${type}' id='g3'><body>x</body></message>`)), type).toEqual([])
+  expect(attrsOf(hers)).toEqual([])
+})
+
+test('what refers to a message names it by the id that its program gave it', async () => {
+  await using neighbours = await openNeighbours()
+  const { desk, hers } = neighbours
+  await desk.send(xml("<message to='carol@localhost' type='chat' id='q1'><body>question</body></message>"))
+  hers.take()
+  await hers.send(
+    xml(`<message to='alice@localhost/desk' type='chat' id='a1'><body>answer</body>
+      <reply xmlns='urn:xmpp:reply:0' to='alice@localhost' id='q1'/></message>`),
+  )
+  expect(desk.take().join('')).toMatch(/id='a1'.*<reply xmlns='urn:xmpp:reply:0' to='alice@localhost' id='q1'\/>/)
+  await hers.send(
+    xml(`<message to='alice@localhost' type='chat' id='r1'>
+      <reactions xmlns='urn:xmpp:reactions:0' id='q1'><reaction>👍</reaction></reactions></message>`),
+  )
+  expect(desk.take().join('')).toContain("<reactions xmlns='urn:xmpp:reactions:0' id='q1'>")
+  await desk.send(
+    xml(`<message to='carol@localhost' type='chat' id='q2'><body>a better question</body>
+      <replace xmlns='urn:xmpp:message-correct:0' id='q1'/></message>`),
+  )
+  expect(hers.take().join('')).toContain("<replace xmlns='urn:xmpp:message-correct:0' id='q1'/>")
+})
+
+test('what is asked of a program goes to it, and its answer back; nobody answers for one that is not there', async () => {
+  await using neighbours = await openNeighbours()
+  const { desk, hers } = neighbours
+  const unavailable = /type='error'.*<service-unavailable /
+  for (const type of ['get', 'set']) {
+    await desk.send(xml(`<iq to='carol@localhost/hers' type='${type}' id='i1'><test xmlns='urn:x'/></iq>`))
+    const asked = attrsOf(hers)
+    expect(asked).toEqual([{ type, id: 'i1', from: 'alice@localhost/desk', to: 'carol@localhost/hers' }])
+    for (const answer of ['result', 'error']) {
+      await hers.send(xml(`<iq to='alice@localhost/desk' type='${answer}' id='i1'/>`))
+      expect(attrsOf(desk)).toEqual([
+        { type: answer, id: 'i1', from: 'carol@localhost/hers', to: 'alice@localhost/desk' },
+      ])
+    }
+    for (const to of ['carol@localhost', 'carol@localhost/gone', 'nobody@localhost', 'nobody@localhost/gone']) {
+      await desk.send(xml(`<iq to='${to}' type='${type}' id='i2'><test xmlns='urn:x'/></iq>`))
+      expect(desk.take().join(''), to).toMatch(unavailable)
+    }
+    expect(hers.inbox).toEqual([])
+  }
+  await hers.send(xml("<iq to='alice@localhost/gone' type='result' id='i3'/>"))
+  for (const type of ['get', 'set']) {
+    await desk.send(xml(`<iq to='carol@localhost' type='${type}' id='i4'><query xmlns='jabber:iq:roster'/></iq>`))
+    expect(desk.take().join('')).toMatch(/type='error'.*<forbidden /)
+  }
+})
+
+test('presence for one person goes there as it was addressed', async () => {
+  await using neighbours = await openNeighbours()
+  const { desk, hers } = neighbours
+  for (const type of [undefined, 'unavailable'])
+    for (const to of ['carol@localhost', 'carol@localhost/hers']) {
+      const attrs = type === undefined ? '' : `type='${type}'`
+      await desk.send(xml(`<presence to='${to}' ${attrs} id='p1'><marker xmlns='urn:x'/></presence>`))
+      const [got] = hers.take()
+      expect(got).toContain(`from='alice@localhost/desk'`)
+      expect(got).toContain(`to='${to}'`)
+      expect(got).toContain("<marker xmlns='urn:x'/>")
+    }
+})
+
+test('to nobody of this gateway: presence is ignored, a message comes back', async () => {
+  await using neighbours = await openNeighbours()
+  const { desk } = neighbours
+  for (const to of ['nobody@localhost', 'nobody@localhost/x']) {
+    for (const type of ['', "type='unavailable'", "type='subscribe'", "type='subscribed'", "type='unsubscribe'"])
+      expect(await desk.say(xml(`<presence to='${to}' ${type}/>`)), type).toEqual([])
+    await desk.send(xml(`<message to='${to}' type='chat' id='n1'><body>x</body></message>`))
+    expect(desk.take().join('')).toMatch(/type='error'.*<service-unavailable /)
+  }
+})
