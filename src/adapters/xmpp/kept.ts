@@ -22,6 +22,8 @@ const kinds = {
   vcard: 7,
   /** Somebody in the roster of whom nothing is known here. */
   listed: 8,
+  /** Between two accounts of this gateway. */
+  terms: 9,
 } as const
 export type KeptKind = keyof typeof kinds
 

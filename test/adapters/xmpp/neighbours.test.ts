@@ -2,14 +2,16 @@
 import { expect, test } from 'vitest'
 import { silentLog, systemClock, systemRandom } from '../../../src/core/ambient.ts'
 import { createAccount } from '../../../src/operations/accounts.ts'
+import { serialise } from '../../../src/adapters/xmpp/element.ts'
 import type { Identity } from '../../../src/core/ids.ts'
-import { openWorld } from '../../support/world.ts'
+import { openWorld, type TestGateway } from '../../support/world.ts'
 import { type BoundClient, openTestXmpp, type TestXmpp } from './harness.ts'
 import { xml } from './xml.ts'
 
 const ambient = { clock: systemClock, random: systemRandom, log: silentLog }
 
 interface Neighbours extends AsyncDisposable {
+  readonly alice: TestGateway
   readonly xmpp: TestXmpp
   readonly carol: Identity
   readonly desk: BoundClient
@@ -27,6 +29,7 @@ async function openNeighbours(): Promise<Neighbours> {
   for (const client of [desk, hers]) await client.say(xml('<presence/>'))
   for (const client of [desk, hers]) client.take()
   return {
+    alice,
     xmpp,
     carol,
     desk,
@@ -143,4 +146,80 @@ test('to nobody of this gateway: presence is ignored, a message comes back', asy
     await desk.send(xml(`<message to='${to}' type='chat' id='n1'><body>x</body></message>`))
     expect(desk.take().join('')).toMatch(/type='error'.*<service-unavailable /)
   }
+})
+
+const rosterOf = async (client: BoundClient): Promise<string> =>
+  (await client.say(xml("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>")))
+    .map((stanza) => serialise(stanza))
+    .join('')
+const remove = (jid: string) =>
+  xml(`<iq type='set' id='x'><query xmlns='jabber:iq:roster'><item jid='${jid}' subscription='remove'/></query></iq>`)
+/** What happened to subscriptions, in short. */
+const subscriptionsIn = ({ inbox }: BoundClient): readonly string[] =>
+  inbox.splice(0).flatMap((stanza) => {
+    const { type, from } = stanza.attrs
+    if (stanza.name === 'presence' && /^(?:un)?subscribed?$/.test(type ?? '')) return [`${type} from ${from}`]
+    const item = /<item ([^>]*)\/>/.exec(serialise(stanza))?.[1]
+    return item === undefined ? [] : [item.replace(/ name='[^']*'/, '')]
+  })
+
+test('a subscription between two accounts ends, is asked for and granted, each side by itself', async () => {
+  await using neighbours = await openNeighbours()
+  const { xmpp, carol, desk, hers } = neighbours
+  for (const client of [desk, hers]) expect(await rosterOf(client)).toContain("subscription='both'")
+  await desk.send(remove('carol@localhost'))
+  expect(subscriptionsIn(desk)).toEqual(["jid='carol@localhost' subscription='remove'"])
+  const heard = subscriptionsIn(hers)
+  expect(heard).toContain('unsubscribe from alice@localhost')
+  expect(heard).toContain('unsubscribed from alice@localhost')
+  expect(heard).toContain("jid='alice@localhost' subscription='none'")
+  expect(await rosterOf(desk)).not.toContain('carol')
+  await desk.send(remove('carol@localhost'))
+  expect(desk.take().join('')).toContain('<item-not-found ')
+
+  await desk.send(xml("<presence type='subscribe' to='carol@localhost/hers'><status>please</status></presence>"))
+  expect(subscriptionsIn(desk)).toEqual(["jid='carol@localhost' subscription='none' ask='subscribe'"])
+  expect(hers.take().join('')).toMatch(/type='subscribe' from='alice@localhost' to='carol@localhost'.*please/)
+  // who comes later hears of it too
+  const later = xmpp.bind('later', carol)
+  await later.say(xml('<presence/>'))
+  expect(await later.say(xml("<presence type='unavailable'/>"))).toBeDefined()
+  await later.send(xml('<presence/>'))
+  expect(subscriptionsIn(later)).toEqual(['subscribe from alice@localhost'])
+  hers.take()
+  await hers.send(xml("<presence type='subscribed' to='alice@localhost'/>"))
+  expect(subscriptionsIn(hers)).toEqual(["jid='alice@localhost' subscription='from'"])
+  expect(subscriptionsIn(desk)).toEqual([
+    "jid='carol@localhost' subscription='to'",
+    'subscribed from carol@localhost',
+  ])
+  // granted to nobody who asked
+  await desk.send(xml("<presence type='subscribed' to='carol@localhost'/>"))
+  expect([...subscriptionsIn(hers), ...subscriptionsIn(desk)]).toEqual([])
+  await hers.send(xml("<presence type='unsubscribed' to='alice@localhost'/>"))
+  expect(subscriptionsIn(desk)).toContain('unsubscribed from carol@localhost')
+  expect(await rosterOf(desk)).toContain("jid='carol@localhost' name='Carol' subscription='none'")
+})
+
+test('who is not subscribed sees neither presence nor events of the other', async () => {
+  await using neighbours = await openNeighbours()
+  const { alice, carol, desk, hers } = neighbours
+  const { knowledge } = alice
+  await knowledge.store.write((tx) => knowledge.conversations.setSettings(tx, carol, { tellsPresence: true }))
+  await hers.say(xml('<presence><show>away</show></presence>'))
+  expect(desk.take().join('')).toContain("<presence from='carol@localhost/mycelium'")
+  await hers.say(
+    xml(`<iq type='set' id='2'><pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='urn:x'><item id='1'>
+      <e xmlns='urn:x'/></item></publish></pubsub></iq>`),
+  )
+  const items = xml(`<iq type='get' id='3' to='carol@localhost'><pubsub xmlns='http://jabber.org/protocol/pubsub'>
+      <items node='urn:x'/></pubsub></iq>`)
+  await desk.send(items)
+  expect(desk.take().join('')).toContain("<e xmlns='urn:x'/>")
+  await hers.say(xml("<presence type='unsubscribed' to='alice@localhost'/>"))
+  expect(desk.take().join('')).toContain("<presence type='unavailable' from='carol@localhost/mycelium'")
+  await hers.say(xml('<presence/>'))
+  expect(desk.take().join('')).not.toContain('carol@localhost/mycelium')
+  await desk.send(items)
+  expect(desk.take().join('')).not.toContain("<e xmlns='urn:x'/>")
 })

@@ -15,10 +15,12 @@ import { StanzaError } from '../stanza-error.ts'
 import { avatarMetadata, photoUpdate, withPhoto } from './avatars.ts'
 import { capsOf } from './disco.ts'
 import { interestsOf } from './interests.ts'
+import { type Neighbours, neighboursOf } from './neighbours.ts'
 import { pepOf } from './pep/pep.ts'
 
 class Presences implements Disposable {
   readonly #server: Server
+  readonly #neighbours: Neighbours
   /** What the programs of an account were last shown of somebody. */
   readonly #shown = new Map<Identity, Map<Identity, Element>>()
   readonly #directed = new WeakMap<Client, Set<string>>()
@@ -26,6 +28,7 @@ class Presences implements Disposable {
 
   constructor(server: Server) {
     this.#server = server
+    this.#neighbours = neighboursOf(server)
     const { signals, contacts, profiles } = server.services
     pepOf(server).whenChanged((tx, account, node) => {
       if (node === avatarMetadata) tx.afterCommit(() => this.#pictured(account))
@@ -35,6 +38,7 @@ class Presences implements Disposable {
         if (heard.kind === 'presence') this.refresh(account, heard.who)
       }),
       contacts.watch((account, contact) => this.refresh(account, contact)),
+      this.#neighbours.watch((account, other) => this.refresh(account, other)),
       profiles.watch(({ account, contact, topic }) => {
         if (topic === avatarMetadata) this.refresh(account, contact)
       }),
@@ -48,6 +52,7 @@ class Presences implements Disposable {
     const gone = el('presence', { type: 'unavailable', from })
     if (accounts.has(identity)) {
       if (accounts.get(identity).disabled || identity === account) return undefined
+      if (!this.#server.services.store.read((tx) => this.#neighbours.of(tx, account, identity)).sees) return gone
       return this.#shownAs(account, identity, from, this.#tells(identity) ? this.availability(identity) : 'offline')
     }
     const contact = contacts.byIdentity(account, identity)

@@ -14,6 +14,7 @@ import type { Feature, Iq, Server } from '../feature.ts'
 import { bareOf, type Jid, parseJid } from '../jid.ts'
 import { Kept } from '../kept.ts'
 import { StanzaError } from '../stanza-error.ts'
+import { type Neighbours, neighboursOf, passStep, type Terms } from './neighbours.ts'
 
 const ns = 'jabber:iq:roster'
 
@@ -73,6 +74,7 @@ const digestOf = (item: string): bigint => BigInt(`0x${sha256Hex(fromUtf8(item))
 
 class Roster implements Disposable {
   readonly #server: Server
+  readonly #neighbours: Neighbours
   /** Of accounts of which a program asked for the roster, while one is there. */
   readonly #told = new Map<Identity, Told>()
   readonly #stops: readonly (() => void)[]
@@ -80,9 +82,11 @@ class Roster implements Disposable {
 
   constructor(server: Server) {
     this.#server = server
+    this.#neighbours = neighboursOf(server)
     const { contacts, accounts } = server.services
     this.#stops = [
       contacts.watch((account, contact) => this.refresh(account, contact)),
+      this.#neighbours.watch((account, other) => this.refresh(account, other)),
       accounts.watch((identity) => {
         for (const account of this.#told.keys()) if (account !== identity) this.refresh(account, identity)
       }),
@@ -114,8 +118,10 @@ class Roster implements Disposable {
     const groups = (note?.groups ?? []).map((group) => el(`group ${ns}`, {}, group))
     if (accounts.has(identity)) {
       if (identity === account || accounts.get(identity).disabled) return undefined
+      const terms = store.read((tx) => this.#neighbours.of(tx, account, identity))
+      if (!terms.isListed) return undefined
       const name = note?.name === undefined || note.name === '' ? people.nameOf(account, identity) : note.name
-      return el(`item ${ns}`, { jid, name, subscription: 'both' }, groups)
+      return el(`item ${ns}`, { jid, name, ...subscriptionOf(terms) }, groups)
     }
     const contact = contacts.byIdentity(account, identity)
     if (contact === undefined || !isChosen(contact)) return undefined
@@ -196,8 +202,7 @@ class Roster implements Disposable {
     if (item.attrs.subscription === 'remove') {
       if (named.kind !== 'person') return await this.#unlist(account, bareOf(jid), handled)
       const contact = contacts.byIdentity(account, named.identity)
-      if (accounts.has(named.identity))
-        throw new StanzaError('not-allowed', 'Accounts of this gateway stay in the roster.')
+      if (accounts.has(named.identity)) return await this.#part(account, named.identity, handled)
       if (contact === undefined || !isChosen(contact)) throw new StanzaError('item-not-found')
       await store.write((tx) => {
         contacts.using(tx).remove(account, contact.identity)
@@ -217,9 +222,21 @@ class Roster implements Disposable {
       const isNamed = contact !== undefined && name !== undefined && name !== contact.displayName
       if (isNamed) contacts.using(tx).rename(account, identity, name)
       const kept = accounts.has(identity) ? (name ?? '') : ''
+      if (accounts.has(identity)) this.#neighbours.list(tx, account, identity)
       noted.put(tx, account, [identity], { identity, name: kept, groups })
       handled(tx)
       tx.afterCommit(() => this.refresh(account, identity))
+    })
+    return undefined
+  }
+
+  /** With another account of this gateway. */
+  async #part(account: Identity, other: Identity, handled: (tx: WriteTx) => void): Promise<undefined> {
+    await this.#server.services.store.write((tx) => {
+      if (!this.#neighbours.of(tx, account, other).isListed) throw new StanzaError('item-not-found')
+      this.#neighbours.remove(tx, account, other, (...passed) => passStep(this.#server, ...passed))
+      noted.remove(tx, account, other)
+      handled(tx)
     })
     return undefined
   }
@@ -253,6 +270,12 @@ class Roster implements Disposable {
     for (const stop of this.#stops) stop()
   }
 }
+
+/** RFC 6121 §2.1.2.5, §2.1.2.2. */
+const subscriptionOf = ({ sees, isSeen, asks }: Terms): Readonly<Record<string, string>> => ({
+  subscription: sees ? (isSeen ? 'both' : 'to') : isSeen ? 'from' : 'none',
+  ...(asks ? { ask: 'subscribe' } : {}),
+})
 
 const isIdentity = (who: Who): who is Identity => /^[\da-f]{64}$/.test(who)
 

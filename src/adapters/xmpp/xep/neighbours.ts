@@ -1,0 +1,152 @@
+/**
+ * Subscriptions between accounts of one gateway (RFC 6121 §3): at first everybody sees everybody; each may end that, ask
+ * again and be granted it, one side at a time. What one side has agreed on is kept for both at once, so they never differ.
+ */
+import { bool, type Codec, hexId, record } from '../../../core/codec.ts'
+import type { Identity } from '../../../core/ids.ts'
+import type { ReadTx, WriteTx } from '../../../core/store/store.ts'
+import { type Element, el } from '../element.ts'
+import type { Server } from '../feature.ts'
+import { bareOf } from '../jid.ts'
+import { Kept } from '../kept.ts'
+
+/** Of one account with another, as RFC 6121 §A names the states. */
+export interface Terms {
+  /** In the roster. */
+  readonly isListed: boolean
+  /** `to`: it is subscribed to the other. */
+  readonly sees: boolean
+  /** `from`. */
+  readonly isSeen: boolean
+  /** Pending out. */
+  readonly asks: boolean
+  /** Pending in. */
+  readonly isAsked: boolean
+}
+
+const atFirst: Terms = { isListed: true, sees: true, isSeen: true, asks: false, isAsked: false }
+const over: Terms = { isListed: false, sees: false, isSeen: false, asks: false, isAsked: false }
+
+export const subscriptionTypes = ['subscribe', 'subscribed', 'unsubscribe', 'unsubscribed'] as const
+export type SubscriptionType = (typeof subscriptionTypes)[number]
+
+interface Both {
+  readonly mine: Terms
+  readonly theirs: Terms
+}
+
+/** What a step of one side makes of both. @returns undefined where it changes nothing, and is not passed on (RFC 6121 §A) */
+export function agree(type: SubscriptionType, { mine, theirs }: Both): Both | undefined {
+  switch (type) {
+    case 'subscribe':
+      return mine.sees
+        ? undefined
+        : { mine: { ...mine, isListed: true, asks: true }, theirs: { ...theirs, isAsked: true } }
+    case 'subscribed':
+      return mine.isAsked
+        ? {
+            mine: { ...mine, isListed: true, isSeen: true, isAsked: false },
+            theirs: { ...theirs, isListed: true, sees: true, asks: false },
+          }
+        : undefined
+    case 'unsubscribe':
+      return mine.sees || mine.asks
+        ? { mine: { ...mine, sees: false, asks: false }, theirs: { ...theirs, isSeen: false, isAsked: false } }
+        : undefined
+    case 'unsubscribed':
+      return mine.isSeen || mine.isAsked
+        ? { mine: { ...mine, isSeen: false, isAsked: false }, theirs: { ...theirs, sees: false, asks: false } }
+        : undefined
+  }
+}
+
+interface Row extends Terms {
+  readonly identity: Identity
+}
+const codec: Codec<Row> = record<Row>({
+  identity: hexId<Identity>(32),
+  isListed: bool,
+  sees: bool,
+  isSeen: bool,
+  asks: bool,
+  isAsked: bool,
+})
+const kept = new Kept<Row>('terms', codec)
+
+/** Something has changed between two accounts: told for both, in turn. */
+type Watcher = (account: Identity, other: Identity) => void
+/** A step of `account` that `other` hears of. */
+type Passed = (account: Identity, other: Identity, type: SubscriptionType) => void
+
+export class Neighbours {
+  readonly #watchers = new Set<Watcher>()
+
+  of(tx: ReadTx, account: Identity, other: Identity): Terms {
+    return kept.get(tx, account, other) ?? atFirst
+  }
+
+  /** Whose requests wait for this account. */
+  asking(tx: ReadTx, account: Identity): readonly Identity[] {
+    return kept.list(tx, account).flatMap(({ identity, isAsked }) => (isAsked ? [identity] : []))
+  }
+
+  /** @returns whether it changed anything */
+  step(tx: WriteTx, account: Identity, other: Identity, type: SubscriptionType): boolean {
+    const after = agree(type, { mine: this.of(tx, account, other), theirs: this.of(tx, other, account) })
+    if (after === undefined) return false
+    this.#put(tx, account, other, after)
+    return true
+  }
+
+  /** Out of the roster, and with it all subscriptions (RFC 6121 §2.5.2). @param passed what the other hears of it */
+  remove(tx: WriteTx, account: Identity, other: Identity, passed: Passed): void {
+    for (const type of ['unsubscribe', 'unsubscribed'] as const)
+      if (this.step(tx, account, other, type)) tx.afterCommit(() => passed(account, other, type))
+    this.#put(tx, account, other, { mine: over, theirs: this.of(tx, other, account) })
+  }
+
+  list(tx: WriteTx, account: Identity, other: Identity): void {
+    const mine = this.of(tx, account, other)
+    if (!mine.isListed)
+      this.#put(tx, account, other, { mine: { ...mine, isListed: true }, theirs: this.of(tx, other, account) })
+  }
+
+  watch(watcher: Watcher): () => void {
+    this.#watchers.add(watcher)
+    return () => this.#watchers.delete(watcher)
+  }
+
+  #put(tx: WriteTx, account: Identity, other: Identity, { mine, theirs }: Both): void {
+    kept.put(tx, account, [other], { identity: other, ...mine })
+    kept.put(tx, other, [account], { identity: account, ...theirs })
+    tx.afterCommit(() => {
+      for (const watcher of this.#watchers) {
+        watcher(other, account)
+        watcher(account, other)
+      }
+    })
+  }
+}
+
+/** The other's programs hear of it: of a request those that are there, of the rest those that know the roster. */
+export function passStep(
+  { hub, names }: Server,
+  account: Identity,
+  other: Identity,
+  type: SubscriptionType,
+  beside: readonly Element[] = [],
+): void {
+  const attrs = { type, from: bareOf(names.own(account)), to: bareOf(names.own(other)) }
+  for (const client of hub.of(other))
+    if (type === 'subscribe' ? client.state.presence !== undefined : client.state.wantsRoster)
+      client.send(el('presence', attrs, beside))
+}
+
+const known = new WeakMap<Server['hub'], Neighbours>()
+
+/** One for each server. */
+export function neighboursOf({ hub }: Server): Neighbours {
+  const made = known.get(hub) ?? new Neighbours()
+  known.set(hub, made)
+  return made
+}
