@@ -140,6 +140,7 @@ export const limits = {
   xmppRosterGroupOctetsMax: 256, // ours
   xmppBlockedMax: 1000, // ours: JIDs of nobody known
   xmppListedMax: 1000, // ours: people in a roster of whom nothing is known
+  xmppRequestOctetsMax: 8192, // ours: what comes with a request to subscribe, while it waits
   xmppPushMax: 32, // ours: programs that asked to be woken
   xmppCapsKept: 1000, // ours: verified capabilities of programs
   xmppLastItemsMax: 1000, // ours: notifications that one presence brings

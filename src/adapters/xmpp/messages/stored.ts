@@ -75,7 +75,10 @@ export function directSight(tx: ReadTx, server: Server, ids: ClientIds, account:
     spoken: (id) => base.spoken(id) ?? (isHere ? ids.spoken(tx, peer, id) : undefined),
     type: 'chat',
     by: own,
-    from: (author) => (author === account ? own : theirs),
+    from(author, id) {
+      const resource = id !== undefined && isHere && author === peer ? ids.spoken(tx, peer, id)?.resource : undefined
+      return author === account ? own : resource === undefined ? theirs : `${theirs}/${resource}`
+    },
     to: (author) => (author === account ? theirs : own),
   }
 }

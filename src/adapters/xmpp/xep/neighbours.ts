@@ -2,13 +2,16 @@
  * Subscriptions between accounts of one gateway (RFC 6121 §3): at first everybody sees everybody; each may end that, ask
  * again and be granted it, one side at a time. What one side has agreed on is kept for both at once, so they never differ.
  */
-import { bool, type Codec, hexId, record } from '../../../core/codec.ts'
+import { fromUtf8 } from '../../../core/bytes.ts'
+import { bool, type Codec, hexId, record, text } from '../../../core/codec.ts'
 import type { Identity } from '../../../core/ids.ts'
+import { limits } from '../../../core/limits.ts'
 import type { ReadTx, WriteTx } from '../../../core/store/store.ts'
-import { type Element, el } from '../element.ts'
+import { type Element, el, serialise } from '../element.ts'
 import type { Server } from '../feature.ts'
 import { bareOf } from '../jid.ts'
 import { Kept } from '../kept.ts'
+import { parseFragment } from '../messages/extension.ts'
 
 /** Of one account with another, as RFC 6121 §A names the states. */
 export interface Terms {
@@ -22,10 +25,19 @@ export interface Terms {
   readonly asks: boolean
   /** Pending in. */
   readonly isAsked: boolean
+  /** It has said so itself: the other sees its programs, whatever it tells people in general. */
+  readonly isGranted: boolean
 }
 
-const atFirst: Terms = { isListed: true, sees: true, isSeen: true, asks: false, isAsked: false }
-const over: Terms = { isListed: false, sees: false, isSeen: false, asks: false, isAsked: false }
+const none: Terms = {
+  isListed: false,
+  sees: false,
+  isSeen: false,
+  asks: false,
+  isAsked: false,
+  isGranted: false,
+}
+const atFirst: Terms = { ...none, isListed: true, sees: true, isSeen: true }
 
 export const subscriptionTypes = ['subscribe', 'subscribed', 'unsubscribe', 'unsubscribed'] as const
 export type SubscriptionType = (typeof subscriptionTypes)[number]
@@ -45,23 +57,31 @@ export function agree(type: SubscriptionType, { mine, theirs }: Both): Both | un
     case 'subscribed':
       return mine.isAsked
         ? {
-            mine: { ...mine, isListed: true, isSeen: true, isAsked: false },
+            mine: { ...mine, isListed: true, isSeen: true, isAsked: false, isGranted: true },
             theirs: { ...theirs, isListed: true, sees: true, asks: false },
           }
         : undefined
     case 'unsubscribe':
       return mine.sees || mine.asks
-        ? { mine: { ...mine, sees: false, asks: false }, theirs: { ...theirs, isSeen: false, isAsked: false } }
+        ? {
+            mine: { ...mine, sees: false, asks: false },
+            theirs: { ...theirs, isSeen: false, isAsked: false, isGranted: false },
+          }
         : undefined
     case 'unsubscribed':
       return mine.isSeen || mine.isAsked
-        ? { mine: { ...mine, isSeen: false, isAsked: false }, theirs: { ...theirs, sees: false, asks: false } }
+        ? {
+            mine: { ...mine, isSeen: false, isAsked: false, isGranted: false },
+            theirs: { ...theirs, sees: false, asks: false },
+          }
         : undefined
   }
 }
 
 interface Row extends Terms {
   readonly identity: Identity
+  /** What came with the request that waits, as text (RFC 6121 §3.1.3). */
+  readonly request: string
 }
 const codec: Codec<Row> = record<Row>({
   identity: hexId<Identity>(32),
@@ -70,13 +90,31 @@ const codec: Codec<Row> = record<Row>({
   isSeen: bool,
   asks: bool,
   isAsked: bool,
+  isGranted: bool,
+  request: text(limits.xmppRequestOctetsMax),
 })
+/** Somebody who asks, and what came with that. */
+interface Asking {
+  readonly identity: Identity
+  readonly beside: readonly Element[]
+}
+
+/** Nothing where it is too long: who asks is told all the same. */
+function textOfAll(beside: readonly Element[]): string {
+  const text = beside.map((one) => serialise(one, '')).join('')
+  return fromUtf8(text).length > limits.xmppRequestOctetsMax ? '' : text
+}
+
 const kept = new Kept<Row>('terms', codec)
 
 /** Something has changed between two accounts: told for both, in turn. */
 type Watcher = (account: Identity, other: Identity) => void
-/** A step of `account` that `other` hears of. */
-type Passed = (account: Identity, other: Identity, type: SubscriptionType) => void
+/** What one side does. */
+interface Step {
+  readonly type: SubscriptionType
+  readonly beside?: readonly Element[]
+  readonly passed: (type: SubscriptionType) => void
+}
 
 export class Neighbours {
   readonly #watchers = new Set<Watcher>()
@@ -85,24 +123,26 @@ export class Neighbours {
     return kept.get(tx, account, other) ?? atFirst
   }
 
-  /** Whose requests wait for this account. */
-  asking(tx: ReadTx, account: Identity): readonly Identity[] {
-    return kept.list(tx, account).flatMap(({ identity, isAsked }) => (isAsked ? [identity] : []))
+  /** Requests that wait for this account. */
+  asking(tx: ReadTx, account: Identity): readonly Asking[] {
+    return kept
+      .list(tx, account)
+      .flatMap(({ identity, isAsked, request }) => (isAsked ? [{ identity, beside: parseFragment(request) }] : []))
   }
 
-  /** @returns whether it changed anything */
-  step(tx: WriteTx, account: Identity, other: Identity, type: SubscriptionType): boolean {
+  /** @param beside what the presence holds. @param passed first, once it is kept. @returns whether it changed anything */
+  step(tx: WriteTx, account: Identity, other: Identity, { type, beside = [], passed }: Step): boolean {
     const after = agree(type, { mine: this.of(tx, account, other), theirs: this.of(tx, other, account) })
     if (after === undefined) return false
-    this.#put(tx, account, other, after)
+    tx.afterCommit(() => passed(type))
+    this.#put(tx, account, other, after, type === 'subscribe' ? textOfAll(beside) : '')
     return true
   }
 
-  /** Out of the roster, and with it all subscriptions (RFC 6121 §2.5.2). @param passed what the other hears of it */
-  remove(tx: WriteTx, account: Identity, other: Identity, passed: Passed): void {
-    for (const type of ['unsubscribe', 'unsubscribed'] as const)
-      if (this.step(tx, account, other, type)) tx.afterCommit(() => passed(account, other, type))
-    this.#put(tx, account, other, { mine: over, theirs: this.of(tx, other, account) })
+  /** Out of the roster, and with it all subscriptions (RFC 6121 §2.5.2). */
+  remove(tx: WriteTx, account: Identity, other: Identity, passed: Step['passed']): void {
+    for (const type of ['unsubscribe', 'unsubscribed'] as const) this.step(tx, account, other, { type, passed })
+    this.#put(tx, account, other, { mine: none, theirs: this.of(tx, other, account) })
   }
 
   list(tx: WriteTx, account: Identity, other: Identity): void {
@@ -116,9 +156,10 @@ export class Neighbours {
     return () => this.#watchers.delete(watcher)
   }
 
-  #put(tx: WriteTx, account: Identity, other: Identity, { mine, theirs }: Both): void {
-    kept.put(tx, account, [other], { identity: other, ...mine })
-    kept.put(tx, other, [account], { identity: account, ...theirs })
+  #put(tx: WriteTx, account: Identity, other: Identity, { mine, theirs }: Both, request?: string): void {
+    const requestOf = (whose: Identity, from: Identity): string => kept.get(tx, whose, from)?.request ?? ''
+    kept.put(tx, account, [other], { identity: other, ...mine, request: requestOf(account, other) })
+    kept.put(tx, other, [account], { identity: account, ...theirs, request: request ?? requestOf(other, account) })
     tx.afterCommit(() => {
       for (const watcher of this.#watchers) {
         watcher(other, account)

@@ -234,7 +234,7 @@ class Roster implements Disposable {
   async #part(account: Identity, other: Identity, handled: (tx: WriteTx) => void): Promise<undefined> {
     await this.#server.services.store.write((tx) => {
       if (!this.#neighbours.of(tx, account, other).isListed) throw new StanzaError('item-not-found')
-      this.#neighbours.remove(tx, account, other, (...passed) => passStep(this.#server, ...passed))
+      this.#neighbours.remove(tx, account, other, (type) => passStep(this.#server, account, other, type))
       noted.remove(tx, account, other)
       handled(tx)
     })

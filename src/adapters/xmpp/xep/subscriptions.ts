@@ -73,12 +73,13 @@ export const subscriptions = (server: Server): Feature => {
     other: Identity,
     type: SubscriptionType,
   ): Promise<void> => {
+    const beside = elements(element)
+    const passed = (): void => passStep(server, account, other, type, beside)
     const isNews = await store.write((tx) => {
       handled(tx)
-      return neighbours.step(tx, account, other, type)
+      return neighbours.step(tx, account, other, { type, beside, passed })
     })
-    if (isNews) passStep(server, account, other, type, elements(element))
-    else if (type === 'subscribe') answer(account, other, 'subscribed')
+    if (!isNews && type === 'subscribe') answer(account, other, 'subscribed')
   }
 
   const subscribe = async (stanza: Stanza): Promise<void> => {
@@ -132,9 +133,11 @@ export const subscriptions = (server: Server): Feature => {
         client.send(withAttrs(asking(account, contact), { to: bareOf(jid) }))
       }
       shown.set(account, known)
-      for (const other of store.read((tx) => neighbours.asking(tx, account)))
-        if (accounts.has(other))
-          client.send(el('presence', { type: 'subscribe', from: bareOf(server.names.own(other)), to: bareOf(jid) }))
+      for (const { identity, beside } of store.read((tx) => neighbours.asking(tx, account))) {
+        if (!accounts.has(identity)) continue
+        const from = bareOf(server.names.own(identity))
+        client.send(el('presence', { type: 'subscribe', from, to: bareOf(jid) }, beside))
+      }
     },
   }
 }
