@@ -314,6 +314,8 @@ export const roster = (server: Server): Feature => {
     ],
     // programs answer pushes; nothing depends on it (RFC 6121 §2.1.6)
     result: ({ element }) => (/^roster-\d+$/.test(element.attrs.id ?? '') ? 'done' : 'next'),
+    // RFC 6121 §2.6.1
+    streamFeatures: () => [el('ver urn:xmpp:features:rosterver')],
     gone: ({ account }) => own.gone(account),
     [Symbol.dispose]: () => own[Symbol.dispose](),
   }
