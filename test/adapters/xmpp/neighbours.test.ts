@@ -433,3 +433,48 @@ test("the archive has what a neighbour said as it came: its id, its program, to 
     "<message xmlns='jabber:client' type='chat' id='m1' from='alice@localhost/desk' to='carol@localhost'>",
   );
 });
+
+test("a room between neighbours: who makes it is not invited to it, ids stay, and who is not in it learns of nobody", async () => {
+  await using neighbours = await openNeighbours();
+  const { desk, hers } = neighbours;
+  const room = "choir@groups.localhost";
+  const enter = xml(
+    `<presence to='${room}/me'><x xmlns='http://jabber.org/protocol/muc'/></presence>`,
+  );
+  await desk.send(enter);
+  const entered = desk.take().join("");
+  expect(entered).toContain("<status code='201'/>");
+  expect(entered).not.toContain("<invite ");
+  for (const what of ["info", "items"]) {
+    const query = `<query xmlns='http://jabber.org/protocol/disco#${what}'/>`;
+    await hers.send(
+      xml(`<iq type='get' id='d' to='${room}/alice'>${query}</iq>`),
+    );
+    expect(hers.take().join(""), what).toMatch(/type='error'.*<bad-request /);
+  }
+  await desk.send(
+    xml(
+      `<message to='${room}'><x xmlns='http://jabber.org/protocol/muc#user'><invite to='carol@localhost'/></x></message>`,
+    ),
+  );
+  expect(hers.take().join("")).toContain(`<message from='${room}'`);
+  await hers.send(enter);
+  for (const client of [desk, hers]) client.take();
+  await hers.send(
+    xml(
+      `<message to='${room}' type='groupchat' id='m1'><body>one</body></message>`,
+    ),
+  );
+  await hers.send(
+    xml(
+      `<message to='${room}' type='groupchat' id='m2'><body>two</body><replace xmlns='urn:xmpp:message-correct:0' id='m1'/></message>`,
+    ),
+  );
+  const heard = desk.take();
+  expect(heard[0]).toMatch(
+    /id='m1' from='choir@groups\.localhost\/Carol'.*<body>one/,
+  );
+  expect(heard[1]).toMatch(
+    /id='m2'.*<replace xmlns='urn:xmpp:message-correct:0' id='m1'\/>/,
+  );
+});

@@ -27,8 +27,14 @@ export const moderateNs = 'urn:xmpp:message-moderate:1'
 export const moderateOldNs = 'urn:xmpp:message-moderate:0'
 
 function roomSight(tx: ReadTx, { server, rooms, ids }: SightParts, { room, jid, account }: RoomView): Sight {
+  const base = sightBase(tx, server, ids, account)
   return {
-    ...sightBase(tx, server, ids, account),
+    ...base,
+    // RFC 6120 §8.1.3: between accounts of one gateway an id stays what it was
+    spoken(id) {
+      const author = base.spoken(id) === undefined ? base.cited(id)?.author : undefined
+      return author !== undefined && server.services.accounts.has(author) ? ids.spoken(tx, author, id) : base.spoken(id)
+    },
     type: 'groupchat',
     by: bareOf(jid),
     from: (author) => fullOf(inRoom(jid, rooms.author(account, room, author).nick)),
