@@ -51,8 +51,7 @@ const escaped = (stage: Stage, at: ServerWithComponent): string => `${escapeLoca
 
 /** One pixel. */
 const photo = {
-  base64:
-    'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC',
+  base64: 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC',
   sha1: '2732f12a8f18d27cf0fa78ef41091bfa1ccec9ce',
 }
 
@@ -110,7 +109,9 @@ test(
       await publishPhoto(bob)
       const hasPhoto = () =>
         romeo.inbox.some(
-          (one) => one.attrs.from?.startsWith(bobThere) && findInside(one, 'photo').some((hash) => textOf(hash) === photo.sha1),
+          (one) =>
+            one.attrs.from?.startsWith(bobThere) &&
+            findInside(one, 'photo').some((hash) => textOf(hash) === photo.sha1),
         )
       await expect.poll(hasPhoto, patience).toBe(true)
       const vCard = await romeo.ask(el('iq', { type: 'get', to: bobThere }, el('vCard vcard-temp')))

@@ -54,7 +54,10 @@ export class UserClient implements Client {
     this.#parts = parts
     this.login = { account: parts.account, passwordId: `component ${parts.user}` }
     // other accounts of this gateway see it, and need not know where else somebody is
-    this.jid = withResource(parts.server.names.own(parts.account), `component-${sha256Hex(fromUtf8(parts.user)).slice(0, 12)}`)
+    this.jid = withResource(
+      parts.server.names.own(parts.account),
+      `component-${sha256Hex(fromUtf8(parts.user)).slice(0, 12)}`,
+    )
   }
 
   get account(): Identity {

@@ -10,7 +10,7 @@ import type { ConversationId, Identity, MessageId } from '../../../core/ids.ts'
 import { limits } from '../../../core/limits.ts'
 import type { ReadTx } from '../../../core/store/store.ts'
 import type { Client } from '../client.ts'
-import { type Element, el, withAttrs } from '../element.ts'
+import { type Element, el, withAttrs, withChildren } from '../element.ts'
 import type { Server } from '../feature.ts'
 import { bareOf, fullOf } from '../jid.ts'
 import { errorReply, StanzaError } from '../stanza-error.ts'
@@ -146,6 +146,7 @@ export class Follower implements Disposable {
         return
       case 'file':
       case 'group':
+      case 'struck':
     }
   }
 
@@ -164,10 +165,11 @@ export class Follower implements Disposable {
   }
 
   /** From a program of another account of this gateway: addressed as it was (RFC 6120 §8.1, RFC 6121 §8.5). */
-  #passTo(client: Client, stanza: Element, { client: sender, type, recipient, isPrivate }: Origin): void {
+  #passTo(client: Client, stanza: Element, origin: Origin): void {
+    const { client: sender, type, recipient, isPrivate, states = [] } = origin
     const own = bareOf(this.#parts.server.names.own(client.account))
     const to = recipient === undefined ? own : fullOf(recipient.jid)
-    const passed = withAttrs(stanza, { from: fullOf(sender.jid), to, type })
+    const passed = withChildren(withAttrs(stanza, { from: fullOf(sender.jid), to, type }), ...states)
     if (recipient === undefined ? hears(client) : client === recipient) client.send(passed)
     else if (client.state.carbons && !isPrivate) client.send(carbon('received', passed, own, client))
   }

@@ -1,6 +1,7 @@
 /** Which program said what is being committed just now: it is the one that does not hear it again. In memory, for a moment. */
 import type { Identity, MessageId } from '../../../core/ids.ts'
 import type { Client } from '../client.ts'
+import type { Element } from '../element.ts'
 
 export interface Origin {
   readonly client: Client
@@ -8,6 +9,8 @@ export interface Origin {
   readonly isPrivate: boolean
   /** As it was written, for programs of another account of this gateway. */
   readonly type?: string
+  /** XEP-0085, beside what it says. */
+  readonly states?: readonly Element[]
   /** Of that account: the only one that is meant. */
   readonly recipient?: Client
 }

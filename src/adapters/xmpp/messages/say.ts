@@ -28,7 +28,8 @@ export async function sayTo(parts: SayParts, stanza: Stanza, peer: Identity, rec
   const { account } = client
   const conversation = idOfPartner(account, { kind: 'direct', peer })
   const { type = 'normal' } = element.attrs
-  const origin: Origin = { client, isPrivate: isPrivate(element), type, ...(recipient && { recipient }) }
+  const states = elements(element).filter((one) => one.ns === ns.chatStates)
+  const origin: Origin = { client, isPrivate: isPrivate(element), type, states, ...(recipient && { recipient }) }
   try {
     const meaning = isSignal(element)
       ? meant(parts, stanza, peer, conversation)
@@ -50,7 +51,13 @@ const signalNs: ReadonlySet<string> = new Set([ns.chatStates, ns.markers, ns.rec
 export const isSignal = (message: Element): boolean =>
   elements(message).every((one) => signalNs.has(one.ns) || (one.ns === clientNs && one.name === 'thread'))
 
-export const isPrivate = (message: Element): boolean =>
+/** Only who types (XEP-0085 §4): nothing to be read or answered. */
+export const isState = (message: Element): boolean =>
+  isSignal(message) &&
+  elements(message).some((one) => one.ns === ns.chatStates) &&
+  elements(message).every((one) => one.ns !== ns.markers && one.ns !== ns.receipts)
+
+const isPrivate = (message: Element): boolean =>
   child(message, `private ${ns.carbons}`) !== undefined || hasHint(message, 'no-copy')
 
 function meant(

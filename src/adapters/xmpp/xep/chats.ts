@@ -15,7 +15,8 @@ import { ns } from '../messages/namespaces.ts'
 import { contactResource } from '../names.ts'
 import { Origins } from '../messages/origins.ts'
 import { Progress } from '../messages/progress.ts'
-import { sayTo } from '../messages/say.ts'
+import { isState, sayTo } from '../messages/say.ts'
+import { isOpenTo } from './neighbours.ts'
 import { noSuchUser } from './unknown-person.ts'
 
 /** What programs may say to a person: of contacts too, since many ask before they say it. */
@@ -69,7 +70,8 @@ export function chats(server: Server): Feature {
       if (toNamed.kind === 'person') {
         // nobody is told later what was news for a moment
         if (type === 'headline' && !neighbour) return 'next'
-        if (type === 'headline') headline(server, toNamed.identity, message)
+        if (type === 'headline') passNow(server, toNamed.identity, message)
+        else if (neighbour && isState(element)) passState(server, toNamed.identity, message, recipient)
         // RFC 6121 §8.5.3.2.1
         else if (neighbour && recipient === undefined && type !== 'chat' && !isAnyResource(to)) return 'next'
         else await sayTo({ server, ids, origins }, message, toNamed.identity, recipient)
@@ -95,10 +97,23 @@ const kept: ReadonlySet<string> = new Set(['', 'normal', 'chat'])
 const isAnyResource = ({ resource }: Jid): boolean => resource === '' || resource === contactResource
 
 /** RFC 6121 §8.5.2.1.1, §8.5.3.2.1: to all programs that are there for it, or to none. */
-function headline({ hub, names }: Server, identity: Identity, { element, to }: Stanza): void {
+function passNow(
+  { hub, names }: Server,
+  identity: Identity,
+  { element, to }: Stanza,
+  wants: (client: Client) => boolean = hears,
+): void {
   if (!isAnyResource(to)) return
   const passed = withAttrs(element, { to: bareOf(names.own(identity)) })
-  for (const client of hub.of(identity)) if (hears(client)) client.send(passed)
+  for (const client of hub.of(identity)) if (wants(client)) client.send(passed)
+}
+
+/** Who types is told to whoever may know that one is there. */
+function passState(server: Server, identity: Identity, stanza: Stanza, recipient: Client | undefined): void {
+  const isTold = server.services.store.read((tx) => isOpenTo(tx, server, stanza.client.account, identity))
+  if (!isTold) return
+  if (recipient === undefined) passNow(server, identity, stanza, (one) => hears(one) && !one.state.isInactive)
+  else recipient.send(withAttrs(stanza.element, { to: fullOf(recipient.jid) }))
 }
 
 /** DESIGN §6: with the first chat program direct chats leave the inbox; once, so that who wants them there has them there. */

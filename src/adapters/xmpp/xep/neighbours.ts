@@ -4,6 +4,7 @@
  */
 import { fromUtf8 } from '../../../core/bytes.ts'
 import { bool, type Codec, hexId, record, text } from '../../../core/codec.ts'
+import { unreachable } from '../../../core/errors.ts'
 import type { Identity } from '../../../core/ids.ts'
 import { limits } from '../../../core/limits.ts'
 import type { ReadTx, WriteTx } from '../../../core/store/store.ts'
@@ -48,35 +49,32 @@ interface Both {
 }
 
 /** What a step of one side makes of both. @returns undefined where it changes nothing, and is not passed on (RFC 6121 §A) */
-export function agree(type: SubscriptionType, { mine, theirs }: Both): Both | undefined {
+function agree(type: SubscriptionType, { mine, theirs }: Both): Both | undefined {
+  const before = { mine, theirs }
   switch (type) {
     case 'subscribe':
-      return mine.sees
-        ? undefined
-        : { mine: { ...mine, isListed: true, asks: true }, theirs: { ...theirs, isAsked: true } }
-    case 'subscribed':
-      return mine.isAsked
-        ? {
-            mine: { ...mine, isListed: true, isSeen: true, isAsked: false, isGranted: true },
-            theirs: { ...theirs, isListed: true, sees: true, asks: false },
-          }
-        : undefined
-    case 'unsubscribe':
-      return mine.sees || mine.asks
-        ? {
-            mine: { ...mine, sees: false, asks: false },
-            theirs: { ...theirs, isSeen: false, isAsked: false, isGranted: false },
-          }
-        : undefined
-    case 'unsubscribed':
-      return mine.isSeen || mine.isAsked
-        ? {
-            mine: { ...mine, isSeen: false, isAsked: false, isGranted: false },
-            theirs: { ...theirs, sees: false, asks: false },
-          }
-        : undefined
+      return mine.sees ? undefined : change(before, { isListed: true, asks: true }, { isAsked: true })
+    case 'subscribed': {
+      const granted = { isListed: true, isSeen: true, isAsked: false, isGranted: true }
+      return mine.isAsked ? change(before, granted, { isListed: true, sees: true, asks: false }) : undefined
+    }
+    case 'unsubscribe': {
+      const ended = { isSeen: false, isAsked: false, isGranted: false }
+      return mine.sees || mine.asks ? change(before, { sees: false, asks: false }, ended) : undefined
+    }
+    case 'unsubscribed': {
+      const ended = { isSeen: false, isAsked: false, isGranted: false }
+      return mine.isSeen || mine.isAsked ? change(before, ended, { sees: false, asks: false }) : undefined
+    }
+    default:
+      return unreachable(type)
   }
 }
+
+const change = ({ mine, theirs }: Both, changed: Partial<Terms>, changedToo: Partial<Terms>): Both => ({
+  mine: { ...mine, ...changed },
+  theirs: { ...theirs, ...changedToo },
+})
 
 interface Row extends Terms {
   readonly identity: Identity
@@ -167,6 +165,12 @@ export class Neighbours {
       }
     })
   }
+}
+
+/** Whether an account shows its programs, and what its person does, to another one of this gateway. */
+export function isOpenTo(tx: ReadTx, server: Server, owner: Identity, other: Identity): boolean {
+  const { isSeen, isGranted } = neighboursOf(server).of(tx, owner, other)
+  return isSeen && (isGranted || server.services.conversations.settings(owner).tellsPresence)
 }
 
 /** The other's programs hear of it: of a request those that are there, of the rest those that know the roster. */

@@ -15,7 +15,7 @@ import { StanzaError } from '../stanza-error.ts'
 import { avatarMetadata, photoUpdate, withPhoto } from './avatars.ts'
 import { capsOf } from './disco.ts'
 import { interestsOf } from './interests.ts'
-import { type Neighbours, neighboursOf } from './neighbours.ts'
+import { isOpenTo, type Neighbours, neighboursOf } from './neighbours.ts'
 import { pepOf } from './pep/pep.ts'
 
 class Presences implements Disposable {
@@ -167,10 +167,8 @@ class Presences implements Disposable {
         }
   }
 
-  /** Whether another account of this gateway may see the owner's programs. */
   #isOpen(owner: Identity, other: Identity): boolean {
-    const { isSeen, isGranted } = this.#server.services.store.read((tx) => this.#neighbours.of(tx, owner, other))
-    return isSeen && (isGranted || this.#tells(owner))
+    return this.#server.services.store.read((tx) => isOpenTo(tx, this.#server, owner, other))
   }
 
   /** It was agreed anew whether the other sees the owner. */

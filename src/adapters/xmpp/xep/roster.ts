@@ -215,7 +215,8 @@ class Roster implements Disposable {
     const { name } = item.attrs
     if (name !== undefined && Buffer.byteLength(name) > limits.displayNameOctetsMax)
       throw new StanzaError('not-acceptable', `A name has at most ${limits.displayNameOctetsMax} octets.`)
-    if (named.kind !== 'person') return await this.#list(account, { jid: bareOf(jid), name: name ?? '', groups }, handled)
+    if (named.kind !== 'person')
+      return await this.#list(account, { jid: bareOf(jid), name: name ?? '', groups }, handled)
     const { identity } = named
     await store.write((tx) => {
       const contact = contacts.byIdentity(account, identity)
