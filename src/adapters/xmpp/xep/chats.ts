@@ -110,7 +110,7 @@ function passNow(
 
 /** Who types is told to whoever may know that one is there. */
 function passState(server: Server, identity: Identity, stanza: Stanza, recipient: Client | undefined): void {
-  const isTold = server.services.store.read((tx) => isOpenTo(tx, server, stanza.client.account, identity))
+  const isTold = isOpenTo(server, stanza.client.account, identity)
   if (!isTold) return
   if (recipient === undefined) passNow(server, identity, stanza, (one) => hears(one) && !one.state.isInactive)
   else recipient.send(withAttrs(stanza.element, { to: fullOf(recipient.jid) }))

@@ -98,7 +98,7 @@ const infoOf = ({ identities = [], features = [], forms = [] }: Disclosed): read
 const isHidden = (server: Server, { account }: Client, named: Named): boolean =>
   named.kind === 'person' &&
   server.services.accounts.has(named.identity) &&
-  !server.services.store.read((tx) => neighboursOf(server).of(tx, account, named.identity)).sees
+  !neighboursOf(server).of(account, named.identity).sees
 
 /** RFC 6121 §8.5.3.2.3: a program that is not there, of an account of this gateway; those that are answer by themselves. */
 const isGone = ({ services }: Server, { resource }: Jid, named: Named): boolean =>

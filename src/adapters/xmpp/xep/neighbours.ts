@@ -7,7 +7,7 @@ import { bool, type Codec, hexId, record, text } from '../../../core/codec.ts'
 import { unreachable } from '../../../core/errors.ts'
 import type { Identity } from '../../../core/ids.ts'
 import { limits } from '../../../core/limits.ts'
-import type { ReadTx, WriteTx } from '../../../core/store/store.ts'
+import type { ReadTx, Store, WriteTx } from '../../../core/store/store.ts'
 import { type Element, el, serialise } from '../element.ts'
 import type { Server } from '../feature.ts'
 import { bareOf } from '../jid.ts'
@@ -105,6 +105,8 @@ function textOfAll(beside: readonly Element[]): string {
 
 const kept = new Kept<Row>('terms', codec)
 
+const termsIn = (tx: ReadTx, account: Identity, other: Identity): Terms => kept.get(tx, account, other) ?? atFirst
+
 /** Something has changed between two accounts: told for both, in turn. */
 type Watcher = (account: Identity, other: Identity) => void
 /** What one side does. */
@@ -115,22 +117,37 @@ interface Step {
 }
 
 export class Neighbours {
+  readonly #store: Pick<Store, 'read'>
   readonly #watchers = new Set<Watcher>()
+  /** By account and the other, where it is not as at first: every presence asks for it. */
+  readonly #known = new Map<Identity, ReadonlyMap<Identity, Row>>()
 
-  of(tx: ReadTx, account: Identity, other: Identity): Terms {
-    return kept.get(tx, account, other) ?? atFirst
+  constructor(store: Pick<Store, 'read'>) {
+    this.#store = store
+  }
+
+  of(account: Identity, other: Identity): Terms {
+    return this.#rowsOf(account).get(other) ?? atFirst
   }
 
   /** Requests that wait for this account. */
-  asking(tx: ReadTx, account: Identity): readonly Asking[] {
-    return kept
-      .list(tx, account)
-      .flatMap(({ identity, isAsked, request }) => (isAsked ? [{ identity, beside: parseFragment(request) }] : []))
+  asking(account: Identity): readonly Asking[] {
+    return [...this.#rowsOf(account).values()].flatMap(({ identity, isAsked, request }) =>
+      isAsked ? [{ identity, beside: parseFragment(request) }] : [],
+    )
+  }
+
+  #rowsOf(account: Identity): ReadonlyMap<Identity, Row> {
+    const before = this.#known.get(account)
+    if (before !== undefined) return before
+    const rows = this.#store.read((tx) => new Map(kept.list(tx, account).map((row) => [row.identity, row])))
+    this.#known.set(account, rows)
+    return rows
   }
 
   /** @param beside what the presence holds. @param passed first, once it is kept. @returns whether it changed anything */
   step(tx: WriteTx, account: Identity, other: Identity, { type, beside = [], passed }: Step): boolean {
-    const after = agree(type, { mine: this.of(tx, account, other), theirs: this.of(tx, other, account) })
+    const after = agree(type, { mine: termsIn(tx, account, other), theirs: termsIn(tx, other, account) })
     if (after === undefined) return false
     tx.afterCommit(() => passed(type))
     this.#put(tx, account, other, after, type === 'subscribe' ? textOfAll(beside) : '')
@@ -140,13 +157,13 @@ export class Neighbours {
   /** Out of the roster, and with it all subscriptions (RFC 6121 §2.5.2). */
   remove(tx: WriteTx, account: Identity, other: Identity, passed: Step['passed']): void {
     for (const type of ['unsubscribe', 'unsubscribed'] as const) this.step(tx, account, other, { type, passed })
-    this.#put(tx, account, other, { mine: none, theirs: this.of(tx, other, account) })
+    this.#put(tx, account, other, { mine: none, theirs: termsIn(tx, other, account) })
   }
 
   list(tx: WriteTx, account: Identity, other: Identity): void {
-    const mine = this.of(tx, account, other)
+    const mine = termsIn(tx, account, other)
     if (!mine.isListed)
-      this.#put(tx, account, other, { mine: { ...mine, isListed: true }, theirs: this.of(tx, other, account) })
+      this.#put(tx, account, other, { mine: { ...mine, isListed: true }, theirs: termsIn(tx, other, account) })
   }
 
   watch(watcher: Watcher): () => void {
@@ -159,6 +176,7 @@ export class Neighbours {
     kept.put(tx, account, [other], { identity: other, ...mine, request: requestOf(account, other) })
     kept.put(tx, other, [account], { identity: account, ...theirs, request: request ?? requestOf(other, account) })
     tx.afterCommit(() => {
+      for (const one of [account, other]) this.#known.delete(one)
       for (const watcher of this.#watchers) {
         watcher(other, account)
         watcher(account, other)
@@ -168,8 +186,8 @@ export class Neighbours {
 }
 
 /** Whether an account shows its programs, and what its person does, to another one of this gateway. */
-export function isOpenTo(tx: ReadTx, server: Server, owner: Identity, other: Identity): boolean {
-  const { isSeen, isGranted } = neighboursOf(server).of(tx, owner, other)
+export function isOpenTo(server: Server, owner: Identity, other: Identity): boolean {
+  const { isSeen, isGranted } = neighboursOf(server).of(owner, other)
   return isSeen && (isGranted || server.services.conversations.settings(owner).tellsPresence)
 }
 
@@ -190,8 +208,8 @@ export function passStep(
 const known = new WeakMap<Server['hub'], Neighbours>()
 
 /** One for each server. */
-export function neighboursOf({ hub }: Server): Neighbours {
-  const made = known.get(hub) ?? new Neighbours()
+export function neighboursOf({ hub, services }: Server): Neighbours {
+  const made = known.get(hub) ?? new Neighbours(services.store)
   known.set(hub, made)
   return made
 }

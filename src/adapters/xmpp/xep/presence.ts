@@ -56,7 +56,7 @@ class Presences implements Disposable {
     const gone = el('presence', { type: 'unavailable', from })
     if (accounts.has(identity)) {
       if (accounts.get(identity).disabled || identity === account) return undefined
-      if (!this.#server.services.store.read((tx) => this.#neighbours.of(tx, account, identity)).sees) return gone
+      if (!this.#neighbours.of(account, identity).sees) return gone
       return this.#shownAs(account, identity, from, this.#tells(identity) ? this.availability(identity) : 'offline')
     }
     const contact = contacts.byIdentity(account, identity)
@@ -151,7 +151,7 @@ class Presences implements Disposable {
 
   /** RFC 6121 §4.2.2, §4.4.2: each program of another account of this gateway, for those who may see it. */
   #tellNeighbour(client: Client, other: Identity, presence: Element): void {
-    if (other === client.account || !this.#isOpen(client.account, other)) return
+    if (other === client.account || !isOpenTo(this.#server, client.account, other)) return
     this.#server.hub.toAll(other, presence, isAvailable)
     this.#note(client, other)
   }
@@ -160,20 +160,16 @@ class Presences implements Disposable {
   #showNeighbours(client: Client): void {
     const { hub } = this.#server
     for (const owner of hub.accounts())
-      if (owner !== client.account && this.#isOpen(owner, client.account))
+      if (owner !== client.account && isOpenTo(this.#server, owner, client.account))
         for (const other of hub.of(owner).filter(isAvailable)) {
           client.send(withAttrs(other.state.presence!, { to: fullOf(client.jid) }))
           this.#note(other, client.account)
         }
   }
 
-  #isOpen(owner: Identity, other: Identity): boolean {
-    return this.#server.services.store.read((tx) => isOpenTo(tx, this.#server, owner, other))
-  }
-
   /** It was agreed anew whether the other sees the owner. */
   #opened(owner: Identity, other: Identity): void {
-    const isOpen = this.#isOpen(owner, other)
+    const isOpen = isOpenTo(this.#server, owner, other)
     for (const client of this.#server.hub.of(owner).filter(isAvailable)) {
       const isTold = this.#directed.get(client)?.has(other) === true
       if (isOpen && !isTold) this.#tellNeighbour(client, other, client.state.presence!)

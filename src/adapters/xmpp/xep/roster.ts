@@ -118,7 +118,7 @@ class Roster implements Disposable {
     const groups = (note?.groups ?? []).map((group) => el(`group ${ns}`, {}, group))
     if (accounts.has(identity)) {
       if (identity === account || accounts.get(identity).disabled) return undefined
-      const terms = store.read((tx) => this.#neighbours.of(tx, account, identity))
+      const terms = this.#neighbours.of(account, identity)
       if (!terms.isListed) return undefined
       const name = note?.name === undefined || note.name === '' ? people.nameOf(account, identity) : note.name
       return el(`item ${ns}`, { jid, name, ...subscriptionOf(terms) }, groups)
@@ -234,7 +234,7 @@ class Roster implements Disposable {
   /** With another account of this gateway. */
   async #part(account: Identity, other: Identity, handled: (tx: WriteTx) => void): Promise<undefined> {
     await this.#server.services.store.write((tx) => {
-      if (!this.#neighbours.of(tx, account, other).isListed) throw new StanzaError('item-not-found')
+      if (!this.#neighbours.of(account, other).isListed) throw new StanzaError('item-not-found')
       this.#neighbours.remove(tx, account, other, (type) => passStep(this.#server, account, other, type))
       noted.remove(tx, account, other)
       handled(tx)

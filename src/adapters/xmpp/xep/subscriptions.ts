@@ -133,7 +133,7 @@ export const subscriptions = (server: Server): Feature => {
         client.send(withAttrs(asking(account, contact), { to: bareOf(jid) }))
       }
       shown.set(account, known)
-      for (const { identity, beside } of store.read((tx) => neighbours.asking(tx, account))) {
+      for (const { identity, beside } of neighbours.asking(account)) {
         if (!accounts.has(identity)) continue
         const from = bareOf(server.names.own(identity))
         client.send(el('presence', { type: 'subscribe', from, to: bareOf(jid) }, beside))

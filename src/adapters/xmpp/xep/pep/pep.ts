@@ -92,7 +92,7 @@ export class Pep {
     if (this.#isHere(whose.identity))
       return store.read((tx) =>
         readNodes(tx, whose.identity)
-          .filter(({ config }) => this.#shows(tx, whose.identity, config, account))
+          .filter(({ config }) => this.#shows(whose.identity, config, account))
           .map(({ name }) => name),
       )
     return [...new Set(profiles.of(account, whose.identity).map(({ topic }) => topic))]
@@ -110,7 +110,7 @@ export class Pep {
     if (this.#isHere(whose.identity)) {
       return store.read((tx) => {
         const config = readNode(tx, whose.identity, node)?.config
-        const isSeen = config !== undefined && this.#shows(tx, whose.identity, config, account)
+        const isSeen = config !== undefined && this.#shows(whose.identity, config, account)
         return isSeen ? this.ownItemsIn(tx, whose.identity, node) : undefined
       })
     }
@@ -223,12 +223,12 @@ export class Pep {
   }
 
   #tell(owner: Identity, node: string, event: Event, toOthers: boolean): void {
-    const { accounts, store } = this.#server.services
+    const { accounts } = this.#server.services
     this.#tellOne(owner, owner, node, event)
     if (!toOthers) return
     const others = [...this.#server.hub.accounts()].filter((other) => other !== owner && accounts.has(other))
-    const seeing = store.read((tx) => others.filter((other) => neighboursOf(this.#server).of(tx, other, owner).sees))
-    for (const other of seeing) this.#tellOne(other, owner, node, event)
+    for (const other of others.filter((one) => neighboursOf(this.#server).of(one, owner).sees))
+      this.#tellOne(other, owner, node, event)
   }
 
   #tellOne(account: Identity, owner: Identity, node: string, event: Event): void {
@@ -292,10 +292,8 @@ export class Pep {
     }
     for (const { identity, disabled } of accounts.list()) {
       if (disabled) continue
-      const { nodes, sees } = store.read((tx) => ({
-        nodes: readNodes(tx, identity),
-        sees: identity !== account && neighboursOf(this.#server).of(tx, account, identity).sees,
-      }))
+      const nodes = store.read((tx) => readNodes(tx, identity))
+      const sees = identity !== account && neighboursOf(this.#server).of(account, identity).sees
       for (const { name, config } of nodes)
         if (
           isWanted(name) &&
@@ -319,8 +317,8 @@ export class Pep {
   }
 
   /** To another account of this gateway. */
-  #shows(tx: ReadTx, owner: Identity, config: NodeConfig, other: Identity): boolean {
-    return isShown(config) && (config.access === 'open' || neighboursOf(this.#server).of(tx, other, owner).sees)
+  #shows(owner: Identity, config: NodeConfig, other: Identity): boolean {
+    return isShown(config) && (config.access === 'open' || neighboursOf(this.#server).of(other, owner).sees)
   }
 
   #isHere(identity: Identity): boolean {
