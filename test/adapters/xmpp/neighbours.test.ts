@@ -82,6 +82,26 @@ test('a message keeps its id, type and address, and comes from the program that 
   expect(attrsOf(hers)).toEqual([])
 })
 
+test('nothing that only a server says comes from a neighbour', async () => {
+  await using neighbours = await openNeighbours()
+  const { desk, hers } = neighbours
+  const forged = [
+    "<stanza-id xmlns='urn:xmpp:sid:0' id='1' by='carol@localhost'/>",
+    "<delay xmlns='urn:xmpp:delay' stamp='2000-01-01T00:00:00Z'/>",
+    "<sent xmlns='urn:xmpp:carbons:2'/>",
+    "<event xmlns='http://jabber.org/protocol/pubsub#event'/>",
+    "<result xmlns='urn:xmpp:mam:2'/>",
+  ].join('')
+  for (const to of ['carol@localhost', 'carol@localhost/hers'])
+    for (const type of ['headline', 'groupchat', 'error'])
+      await desk.send(
+        xml(`<message to='${to}' type='${type}'><body>x</body><urgent xmlns='urn:x'/>${forged}</message>`),
+      )
+  const got = hers.take()
+  expect(got).toHaveLength(4)
+  for (const one of got) expect(one).toMatch(/><body>x<\/body><urgent xmlns='urn:x'\/><\/message>$/)
+})
+
 test('what refers to a message names it by the id that its program gave it', async () => {
   await using neighbours = await openNeighbours()
   const { desk, hers } = neighbours

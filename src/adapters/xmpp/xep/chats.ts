@@ -6,9 +6,10 @@ import type { Client } from '../client.ts'
 import type { Feature, Server, Stanza } from '../feature.ts'
 import type { Identity } from '../../../core/ids.ts'
 import { unknownAddress } from '../core-errors.ts'
-import { withAttrs } from '../element.ts'
+import { clientNs, type Element, elements, withAttrs } from '../element.ts'
 import { bareOf, fullOf, type Jid } from '../jid.ts'
 import { ClientIds } from '../messages/client-ids.ts'
+import { mayPass } from '../messages/extension.ts'
 import { Follower, hears } from '../messages/follow.ts'
 import { Missed } from '../messages/missed.ts'
 import { ns } from '../messages/namespaces.ts'
@@ -60,7 +61,7 @@ export function chats(server: Server): Feature {
       const neighbour = toNamed.kind === 'person' && services.accounts.has(toNamed.identity)
       const recipient = neighbour ? hub.find(toNamed.identity, to) : undefined
       if (recipient !== undefined && !kept.has(type)) {
-        recipient.send(withAttrs(element, { to: fullOf(recipient.jid) }))
+        recipient.send(sieved(element, fullOf(recipient.jid)))
         return 'done'
       }
       if (type === 'groupchat' || (toNamed.kind !== 'person' && toNamed.kind !== 'self' && toNamed.kind !== 'unknown'))
@@ -93,6 +94,12 @@ export function chats(server: Server): Feature {
 /** What becomes part of a conversation; the rest is for one moment. */
 const kept: ReadonlySet<string> = new Set(['', 'normal', 'chat'])
 
+/** Without what only a server says. */
+const sieved = (message: Element, to: string): Element => ({
+  ...withAttrs(message, { to }),
+  children: elements(message).filter((one) => one.ns === clientNs || one.ns === ns.chatStates || mayPass(one)),
+})
+
 /** Of no program: what presence of people is shown with stands for all of them. */
 const isAnyResource = ({ resource }: Jid): boolean => resource === '' || resource === contactResource
 
@@ -104,7 +111,7 @@ function passNow(
   wants: (client: Client) => boolean = hears,
 ): void {
   if (!isAnyResource(to)) return
-  const passed = withAttrs(element, { to: bareOf(names.own(identity)) })
+  const passed = sieved(element, bareOf(names.own(identity)))
   for (const client of hub.of(identity)) if (wants(client)) client.send(passed)
 }
 
@@ -113,7 +120,7 @@ function passState(server: Server, identity: Identity, stanza: Stanza, recipient
   const isTold = isOpenTo(server, stanza.client.account, identity)
   if (!isTold) return
   if (recipient === undefined) passNow(server, identity, stanza, (one) => hears(one) && !one.state.isInactive)
-  else recipient.send(withAttrs(stanza.element, { to: fullOf(recipient.jid) }))
+  else recipient.send(sieved(stanza.element, fullOf(recipient.jid)))
 }
 
 /** DESIGN §6: with the first chat program direct chats leave the inbox; once, so that who wants them there has them there. */
