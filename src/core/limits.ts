@@ -50,6 +50,9 @@ export const limits = {
   conversationWaitingMax: 1000, // ours: messages of one conversation that wait for one that they cite
   parentWaitMs: 24 * 3600_000, // ours: then a message is shown without what it cites
   parentAskMs: 3_000, // ours: a missing message that does not come by itself is asked for after this
+  parentAskAgainMs: 60_000, // ours: and again after this, and twice as long each time
+  parentAskAgainMsMax: 3600_000, // ours
+  missingLookedMax: 8192, // ours: missing messages of one account looked through at once
   chatShowMax: 1000, // ours: messages shown at once
   chatTailBatch: 200, // ours: events read at once
   signalsMax: 32, // ours: in one item

@@ -166,7 +166,8 @@ describe('history', () => {
     expect(await take(second)).toEqual({ kind: 'waiting', for: [first.id] })
     expect(shown()).toEqual([])
     const missing = store.read((tx) => conversations.history.missingSince(tx, alice, Infinity, 10))
-    expect(missing.map(({ id }) => id).toSorted()).toEqual([first.id, second.id].toSorted())
+    // the second is here, though it waits itself
+    expect(missing.map(({ id }) => id)).toEqual([first.id])
     await store.write((tx) => conversations.history.giveUp(tx, alice, first.id, conversation))
     expect(shown().map(({ text, hasGap }) => [text, hasGap])).toEqual([
       ['second', true],

@@ -15,6 +15,7 @@ import { limits } from '../../limits.ts'
 import { groupConversation } from '../../message/conversation.ts'
 import { decodeMessage, messageIdOf } from '../../message/message.ts'
 import type { Store, WriteTx } from '../../store/store.ts'
+import { Asking } from '../asking.ts'
 import type { Delivered } from '../deliver.ts'
 import type { Keyring } from '../needs.ts'
 import type { GroupPost } from './group-post.ts'
@@ -62,6 +63,7 @@ const accepted: Delivered = { kind: 'accepted' }
 export class GroupInbox implements Disposable {
   readonly #parts: InboxParts
   readonly #soon = new Soon()
+  readonly #asking = new Asking<MessageId>()
 
   constructor(parts: InboxParts) {
     this.#parts = parts
@@ -143,9 +145,7 @@ export class GroupInbox implements Disposable {
       case 'wanted':
         return this.#takeWanted(tx, delivery, statement)
       case 'absent':
-        for (const id of statement.messages)
-          this.#parts.conversations.history.giveUp(tx, delivery.account, id, groupConversation(delivery.id))
-        return
+        return this.#takeAbsent(tx, delivery, statement.messages)
       case 'read':
         return this.#takeRead(tx, delivery, statement.heads)
       case 'vouchFor':
@@ -385,6 +385,13 @@ export class GroupInbox implements Disposable {
     return row !== undefined && row.encoded.length > 0 && decodeMessage(row.encoded).author === author
   }
 
+  /** Nobody else than whoever cites a message knows that nobody has it for this account. */
+  #takeAbsent(tx: WriteTx, { account, from, id }: Delivery, messages: readonly MessageId[]): void {
+    const { history } = this.#parts.conversations
+    for (const message of messages)
+      if (history.isCitedBy(tx, account, message, from)) history.giveUp(tx, account, message, groupConversation(id))
+  }
+
   #takeChainsWanted(tx: WriteTx, delivery: Delivery, epoch: GroupOpId): void {
     const { vault, groupPost, groups } = this.#parts
     const { account, from, id } = delivery
@@ -431,23 +438,46 @@ export class GroupInbox implements Disposable {
     })
   }
 
-  /** Messages that others cite: whoever cites them has them, or had them. */
+  /** Messages that others cite: whoever cites them has them, or had them; after a while another member may be nearer. */
   async #askForMissing(account: Identity): Promise<void> {
-    const { store, conversations } = this.#parts
-    const beforeMs = this.#parts.ambient.clock.nowMs() - limits.parentAskMs
+    const { store, conversations, ambient } = this.#parts
+    const nowMs = ambient.clock.nowMs()
     const missing = store
-      .read((tx) => conversations.history.missingSince(tx, account, beforeMs, limits.messagesAskedMax))
+      .read((tx) =>
+        conversations.history.missingSince(tx, account, nowMs - limits.parentAskMs, limits.missingLookedMax),
+      )
       .flatMap((one) => {
         const partner = conversations.get(account, one.conversation)?.partner
         return partner?.kind === 'group' ? [{ ...one, group: partner.group }] : []
       })
-    if (missing.length === 0) return
+    const due = this.#asking.due(account, missing, nowMs)
+    if (due.length === 0) return
     await store.write((tx) => {
-      for (const [key, of] of Map.groupBy(missing, ({ group, citedBy }) => `${group}${citedBy}`)) {
-        const { group: id, citedBy: from } = of[0]!
-        if (key !== '') this.#ask(tx, { account, from, id }, { messages: of.map((one) => one.id) })
-      }
+      for (const [group, inGroup] of Map.groupBy(due, (one) => one.group))
+        for (const [member, ids] of this.#whomToAsk(tx, account, group, inGroup))
+          for (let at = 0; at < ids.length; at += limits.messagesAskedMax)
+            this.#ask(
+              tx,
+              { account, from: member, id: group },
+              { messages: ids.slice(at, at + limits.messagesAskedMax) },
+            )
     })
+  }
+
+  #whomToAsk(
+    tx: WriteTx,
+    account: Identity,
+    id: GroupId,
+    due: readonly { readonly id: MessageId; readonly citedBy: Identity; readonly times: number }[],
+  ): ReadonlyMap<Identity, readonly MessageId[]> {
+    const members = [...(this.#parts.book.group(tx, account, id)?.state.members.keys() ?? [])].toSorted()
+    const questions = due.flatMap(({ id: message, citedBy, times }) => {
+      const others = members.filter((member) => member !== account && member !== citedBy)
+      const other = times === 0 ? undefined : others[times % others.length]
+      return [citedBy, ...(other === undefined ? [] : [other])].map((member) => ({ member, message }))
+    })
+    const byMember = Map.groupBy(questions, ({ member }) => member)
+    return new Map([...byMember].map(([member, of]) => [member, of.map(({ message }) => message)]))
   }
 
   /** What the group was before a payload: whether this account was in it, and its operations. */
