@@ -144,6 +144,8 @@ export class Follower implements Disposable {
       case 'read':
         this.#read(tx, account, { ...step, event }, sight)
         return
+      // of groups only
+      case 'struck':
       case 'file':
       case 'group':
     }

@@ -48,7 +48,7 @@ const signalNs: ReadonlySet<string> = new Set([ns.chatStates, ns.markers, ns.rec
 export const isSignal = (message: Element): boolean =>
   elements(message).every((one) => signalNs.has(one.ns) || (one.ns === clientNs && one.name === 'thread'))
 
-export const isPrivate = (message: Element): boolean =>
+const isPrivate = (message: Element): boolean =>
   child(message, `private ${ns.carbons}`) !== undefined || hasHint(message, 'no-copy')
 
 function meant({ server, ids }: SayParts, account: Identity, conversation: ConversationId, element: Element): Meaning {

@@ -37,7 +37,7 @@ function retractionOf(
 }
 
 /** What a person wrote in it, as first said. */
-export const textOfMessage = ({ parts }: Message): string =>
+const textOfMessage = ({ parts }: Message): string =>
   parts
     .map((part) => (part.kind === 'text' ? part.text : part.kind === 'file' ? part.name : ''))
     .find((one) => one !== '') ?? ''

@@ -43,7 +43,7 @@ export interface Sight {
 export const idIn = ({ spoken }: Sight, id: MessageId): string => spoken(id)?.id ?? id
 
 /** What reactions, replies, retractions and markers name: the stanza-id in rooms (XEP-0444 §3, XEP-0461 §3), else the `id`. */
-export const referenceIn = (sight: Sight, id: MessageId): string => (sight.type === 'groupchat' ? id : idIn(sight, id))
+const referenceIn = (sight: Sight, id: MessageId): string => (sight.type === 'groupchat' ? id : idIn(sight, id))
 
 /** @returns undefined for what is no stanza, such as a call */
 export function toXmpp(stored: Stored, sight: Sight): Element | undefined {
