@@ -220,6 +220,8 @@ export function rosterOf(server: Server): Roster {
 export const roster = (server: Server): Feature => {
   const own = rosterOf(server)
   return {
+    // RFC 6121 §2.6.1
+    streamFeatures: () => [el('ver urn:xmpp:features:rosterver')],
     iq: [
       { payload: `query ${ns}`, type: 'get', at: ['self'], answer: (iq) => own.get(iq) },
       { payload: `query ${ns}`, type: 'set', at: ['self'], answer: (iq) => own.set(iq) },
