@@ -144,9 +144,10 @@ export class Follower implements Disposable {
       case 'read':
         this.#read(tx, account, { ...step, event }, sight)
         return
+      // of groups only
+      case 'struck':
       case 'file':
       case 'group':
-      case 'struck':
     }
   }
 

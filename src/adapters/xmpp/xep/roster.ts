@@ -302,6 +302,8 @@ export function rosterOf(server: Server): Roster {
 export const roster = (server: Server): Feature => {
   const own = rosterOf(server)
   return {
+    // RFC 6121 §2.6.1
+    streamFeatures: () => [el('ver urn:xmpp:features:rosterver')],
     iq: [
       { payload: `query ${ns}`, type: 'get', at: ['self'], answer: (iq) => own.get(iq) },
       { payload: `query ${ns}`, type: 'set', at: ['self'], answer: (iq) => own.set(iq) },
@@ -315,8 +317,6 @@ export const roster = (server: Server): Feature => {
     ],
     // programs answer pushes; nothing depends on it (RFC 6121 §2.1.6)
     result: ({ element }) => (/^roster-\d+$/.test(element.attrs.id ?? '') ? 'done' : 'next'),
-    // RFC 6121 §2.6.1
-    streamFeatures: () => [el('ver urn:xmpp:features:rosterver')],
     gone: ({ account }) => own.gone(account),
     [Symbol.dispose]: () => own[Symbol.dispose](),
   }

@@ -107,3 +107,16 @@ function moderation(parts: MucParts, view: RoomView, stored: Stored, target: Mes
     el(`store ${ns.hints}`),
   )
 }
+
+/** What somebody said who had been removed, as is known only now: the room takes it back (XEP-0425 §4). */
+export const struckIn = (room: Jid, id: MessageId): Element =>
+  el(
+    'message',
+    { type: 'groupchat', id: `struck-${id}`, from: bareOf(room) },
+    el(
+      `retract ${ns.retract}`,
+      { id },
+      el(`moderated ${moderateNs}`, { by: bareOf(room) }),
+      el(`reason ${ns.retract}`, {}, 'Its author had been removed from the room.'),
+    ),
+  )
