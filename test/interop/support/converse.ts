@@ -120,11 +120,22 @@ export class Converse implements AsyncDisposable {
 
   /** Reacts to the last message, which somebody else said. */
   async react(emoji: string): Promise<void> {
+    await this.#choose('reaction')
+    await this.browser.click('.reaction-item', emoji)
+  }
+
+  /** Answers the last message. */
+  async answer(text: string): Promise<void> {
+    await this.#choose('reply')
+    await this.say(text)
+  }
+
+  /** Chooses in the menu of the last message. */
+  async #choose(action: 'reaction' | 'reply'): Promise<void> {
     const { browser } = this
     await browser.hover('converse-chat-message:last-of-type .chat-msg__body')
     await browser.click('converse-chat-message:last-of-type .chat-msg__actions button')
-    await browser.click('.dropdown-menu.show .chat-msg__action-reaction')
-    await browser.click('.reaction-item', emoji)
+    await browser.click(`.dropdown-menu.show .chat-msg__action-${action}`)
   }
 
   /** Waits until the chat has exactly these messages. */
