@@ -16,6 +16,7 @@ interface Answer {
 /** Generous for a loaded CI. */
 const startMsMax = 60_000
 const shownMsMax = 60_000
+const soonMs = 3_000
 
 /** One browser process with one page. */
 export class Chromium implements AsyncDisposable {
@@ -95,10 +96,31 @@ export class Chromium implements AsyncDisposable {
     }
   }
 
+  /** Whether such an element is displayed within a few seconds. */
+  async isSoon(selector: string): Promise<boolean> {
+    const deadline = performance.now() + soonMs
+    while (performance.now() < deadline) {
+      if ((await this.texts(selector)).length > 0) return true
+      await sleep(50)
+    }
+    return false
+  }
+
   /** Clicks the middle of the first displayed element, whose text contains `text`, once it is there. */
   async click(selector: string, text = ''): Promise<void> {
+    const at = await this.#middle(selector, text)
+    for (const type of ['mousePressed', 'mouseReleased'])
+      await this.#ask('Input.dispatchMouseEvent', { type, ...at, button: 'left', clickCount: 1 })
+  }
+
+  /** Moves the pointer over the first displayed element. */
+  async hover(selector: string): Promise<void> {
+    await this.#ask('Input.dispatchMouseEvent', { type: 'mouseMoved', ...(await this.#middle(selector, '')) })
+  }
+
+  async #middle(selector: string, text: string): Promise<{ readonly x: number; readonly y: number }> {
     await this.sees(selector, (texts) => texts.some((one) => one.includes(text)))
-    const { x, y } = await this.value<{ x: number; y: number }>(
+    return await this.value(
       `(() => {
         const found = [...document.querySelectorAll(${JSON.stringify(selector)})]
           .find((one) => one.getClientRects().length > 0 && one.innerText.includes(${JSON.stringify(text)}))
@@ -107,13 +129,16 @@ export class Chromium implements AsyncDisposable {
         return { x: x + width / 2, y: y + height / 2 }
       })()`,
     )
-    for (const type of ['mousePressed', 'mouseReleased'])
-      await this.#ask('Input.dispatchMouseEvent', { type, x, y, button: 'left', clickCount: 1 })
   }
 
   /** Types into a field after clicking it. */
   async type(selector: string, text: string): Promise<void> {
     await this.click(selector)
+    await this.insert(text)
+  }
+
+  /** Types where the cursor is. */
+  async insert(text: string): Promise<void> {
     await this.#ask('Input.insertText', { text })
   }
 

@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { extname, join, normalize } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { Chromium } from './chromium.ts'
 
 const dist = join(import.meta.dirname, '../../../node_modules/converse.js/dist')
@@ -58,13 +59,6 @@ const page = (httpPort: number): string => `<!doctype html>
 <script src="/libomemo.esm.min.js" type="module"></script>
 </head>
 <body class="converse-fullscreen">
-<script>
-{
-  const frames = (window.frames_ = [])
-  const send = WebSocket.prototype.send
-  WebSocket.prototype.send = function (d) { if (!this.hooked) { this.hooked = true; this.addEventListener('message', (e) => frames.push('< ' + e.data)) } frames.push('> ' + d); return send.call(this, d) }
-}
-</script>
 <script type="module">
 import '/converse.min.js'
 converse.initialize({
@@ -97,6 +91,56 @@ export class Converse implements AsyncDisposable {
     await browser.type('#converse-login [name="password"]', password)
     await browser.click('#converse-login [type="submit"]')
     return new Converse(browser)
+  }
+
+  /** Opens the chat with a contact, by the name in the roster. */
+  async openChat(name: string): Promise<void> {
+    const { browser } = this
+    // the list may move under the pointer while contacts are still coming in
+    do await browser.click('converse-roster .contact-name', name)
+    while (!(await browser.isSoon('.chat-textarea')))
+  }
+
+  /** Writes a message and sends it. */
+  async say(text: string): Promise<void> {
+    await this.browser.type('.chat-textarea', text)
+    await this.browser.press('Enter')
+  }
+
+  /** Corrects what was last said here. */
+  async correct(text: string): Promise<void> {
+    const { browser } = this
+    await browser.click('.chat-textarea')
+    await browser.press('ArrowUp')
+    await browser.sees('.chat-msg.correcting', (texts) => texts.length === 1)
+    await browser.value(`document.querySelector('.chat-textarea').select()`)
+    await browser.insert(text)
+    await browser.press('Enter')
+  }
+
+  /** Reacts to the last message, which somebody else said. */
+  async react(emoji: string): Promise<void> {
+    await this.#choose('reaction')
+    await this.browser.click('.reaction-item', emoji)
+  }
+
+  /** Answers the last message. */
+  async answer(text: string): Promise<void> {
+    await this.#choose('reply')
+    await this.say(text)
+  }
+
+  /** Chooses in the menu of the last message. */
+  async #choose(action: 'reaction' | 'reply'): Promise<void> {
+    const { browser } = this
+    await browser.hover('converse-chat-message:last-of-type .chat-msg__body')
+    await browser.click('converse-chat-message:last-of-type .chat-msg__actions button')
+    await browser.click(`.dropdown-menu.show .chat-msg__action-${action}`)
+  }
+
+  /** Waits until the chat has exactly these messages. */
+  async sees(...texts: readonly string[]): Promise<void> {
+    await this.browser.sees('.chat-msg__text', (shown) => isDeepStrictEqual(shown, texts))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
