@@ -83,10 +83,10 @@ async function published(lan: Readonly<Record<string, string>>): Promise<Readonl
 }
 
 test('the network of the office sees ports with TLS only, and those only when it is told to', async () => {
-  const plain = { 1025: '127.0.0.1', 1143: '127.0.0.1', 8008: '127.0.0.1' }
-  const closed = { ...plain, 1465: '127.0.0.1', 1993: '127.0.0.1', 8443: '127.0.0.1' }
+  const plain = { 1025: '127.0.0.1', 1143: '127.0.0.1', 5222: '127.0.0.1', 8008: '127.0.0.1' }
+  const closed = { ...plain, 1465: '127.0.0.1', 1993: '127.0.0.1', 5223: '127.0.0.1', 8443: '127.0.0.1' }
   expect(await published({ MYCELIUM_LAN: '' })).toEqual(closed)
-  const open = { ...plain, 1465: '0.0.0.0', 1993: '0.0.0.0', 8443: '0.0.0.0' }
+  const open = { ...plain, 1465: '0.0.0.0', 1993: '0.0.0.0', 5223: '0.0.0.0', 8443: '0.0.0.0' }
   expect(await published({ MYCELIUM_LAN: '0.0.0.0' })).toEqual(open)
 })
 
