@@ -38,6 +38,8 @@ export class Desktop implements AsyncDisposable {
       DISPLAY: display,
       LANG: 'C.UTF-8',
       GSETTINGS_BACKEND: 'memory',
+      // a desktop that has no route anywhere counts as offline otherwise
+      GIO_USE_NETWORK_MONITOR: 'base',
       GTK_A11Y: 'none',
       NO_AT_BRIDGE: '1',
       NODE: process.execPath,
@@ -68,10 +70,16 @@ export class Desktop implements AsyncDisposable {
     return this.#parts.use(new Program('unshare', [...unshare, command, ...args], { env: this.#env }))
   }
 
-  /** Types into the window with that title, once it is there, as a person would who then presses Enter. */
+  /** Waits for a window whose title has that in it. */
+  async showsWindow(title: string): Promise<void> {
+    await this.#xdotool('search', '--sync', '--onlyvisible', '--name', title)
+  }
+
+  /** Types as a person would who then presses Enter, into the window with that title. */
   async type(title: string, text: string): Promise<void> {
-    const window = ['search', '--sync', '--onlyvisible', '--name', title, 'windowfocus', '--sync']
-    await this.#xdotool(...window, 'type', '--delay', '20', `${text}\n`)
+    // without a window manager nobody else gives it the keys
+    await this.#xdotool('search', '--onlyvisible', '--name', title, 'windowfocus')
+    await this.#xdotool('type', '--delay', '20', `${text}\n`)
   }
 
   async click(x: number, y: number): Promise<void> {
