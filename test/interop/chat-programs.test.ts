@@ -1,4 +1,5 @@
 /** Dino and Gajim with their windows: each logs in with address and password, shows what comes and sends what is typed. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { dino, gajim, heardBy, openChatProgram } from './support/chat-programs.ts'
 import { Desktop } from './support/desktop.ts'
@@ -6,6 +7,8 @@ import { requirePeer } from './support/peers.ts'
 import { twoGateways } from './support/two-gateways.ts'
 
 const patience = { timeout: 60_000, interval: 200 }
+/** What is typed sooner goes into the list of chats. */
+const chatOpensMs = 2_000
 
 test.for([dino, gajim])(
   '$command logs in, shows what the contact says, and says what is typed in it',
@@ -20,7 +23,7 @@ test.for([dino, gajim])(
     await expect.poll(() => heardBy(program, desktop), patience).toEqual(['Tea at five?'])
     await desktop.keepScreenshot(`${program.command}-heard`)
     await desktop.click(...program.newestChat)
-    await new Promise((resolve) => setTimeout(resolve, 1000))
+    await sleep(chatOpensMs)
     await desktop.type(program.title, 'Yes, at five')
     const said = async () =>
       (await bob.verb<readonly { readonly text?: string }[]>('chat', 'show', alice.address)).map(({ text }) => text)

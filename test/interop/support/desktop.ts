@@ -79,7 +79,8 @@ export class Desktop implements AsyncDisposable {
   async type(title: string, text: string): Promise<void> {
     // without a window manager nobody else gives it the keys
     await this.#xdotool('search', '--onlyvisible', '--name', title, 'windowfocus')
-    await this.#xdotool('type', '--delay', '20', `${text}\n`)
+    await this.#xdotool('type', '--delay', '20', text)
+    await this.#xdotool('key', 'Return')
   }
 
   async click(x: number, y: number): Promise<void> {
