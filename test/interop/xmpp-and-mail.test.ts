@@ -61,7 +61,7 @@ test('a chat goes on between mail and XMPP: answers, corrections and what was re
   await using bobsImap = await Imap.open(await bob.settings('starttls'))
   const there = await mailsOf(bobsImap, 'Chats/alice')
   const here = await mailsOf(imap, 'INBOX')
-  const byText = (mails: readonly ParsedMail[], text: string) => 
+  const byText = (mails: readonly ParsedMail[], text: string) =>
     mails.find((mail) => mail.text?.split('\n')[0] === text)
   const answer = byText(there, 'At six.')
   expect(answer?.inReplyTo).toBe(question.messageId)

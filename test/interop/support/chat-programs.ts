@@ -8,7 +8,7 @@ import type { Gateway } from './gateway-process.ts'
 const startMsMax = 60_000
 
 interface ChatProgram {
-  readonly command: "dino-im" | "gajim"
+  readonly command: 'dino-im' | 'gajim'
   /** Part of the title of its window. */
   readonly title: string
   /** Where the newest chat stands in the list of its window. */

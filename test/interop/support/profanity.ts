@@ -32,7 +32,13 @@ export class Profanity implements AsyncDisposable {
       new Program('tmux', ['-S', socket, '-f', '/dev/null', '-D'], { env: { ...env, ...utf8 }, keepInputOpen: true }),
     )
     const profanity = new Profanity(parts, socket)
-    await profanity.#until(async () => await profanity.#tmux('new-session', '-d', ...size, 'profanity').then(() => true, () => false))
+    await profanity.#until(
+      async () =>
+        await profanity.#tmux('new-session', '-d', ...size, 'profanity').then(
+          () => true,
+          () => false,
+        ),
+    )
     await profanity.sees('Profanity')
     parts.move()
     const { port } = gateway.listeners.xmpp
