@@ -71,7 +71,7 @@ class Person implements AsyncDisposable {
   }
 }
 
-/** A message and who was a member when it was written, as far as its author knew. */
+/** A message and who may have been a member when it was written, as far as its author knew: just before, or just after. */
 interface Written {
   readonly id: string
   readonly members: ReadonlySet<string>
@@ -178,10 +178,15 @@ class Run {
 
   async #write(who: Person): Promise<void> {
     const text = `message ${this.#written.length} of ${who.gateway.name}`
-    const view = await groupOf(who, this.#group)
-    const members = new Set(view!.members.map(({ identity }) => identity))
+    const before = await this.#membersFor(who)
     const { id } = await who.ask('chatSend', { account: undefined, to: this.#group, text, replyTo: undefined })
-    this.#written.push({ id, members })
+    const after = await this.#membersFor(who)
+    this.#written.push({ id, members: new Set([...before, ...after]) })
+  }
+
+  async #membersFor(who: Person): Promise<readonly string[]> {
+    const view = await groupOf(who, this.#group)
+    return view?.members.map(({ identity }) => identity) ?? []
   }
 
   /** One of those that are not steady goes off, or comes back. */

@@ -13,7 +13,7 @@ const settleMs = 5000
 const endMsMax = 30_000
 
 /** Everybody once; in order. */
-export async function logIn(place: Place, users: readonly User[], resource: (at: number) => string): Promise<Client[]> {
+async function logIn(place: Place, users: readonly User[], resource: (at: number) => string): Promise<Client[]> {
   const clients: Client[] = []
   let next = 0
   const worker = async (): Promise<void> => {

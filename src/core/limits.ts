@@ -51,6 +51,9 @@ export const limits = {
   conversationWaitingMax: 1000, // ours: messages of one conversation that wait for one that they cite
   parentWaitMs: 24 * 3600_000, // ours: then a message is shown without what it cites
   parentAskMs: 3_000, // ours: a missing message that does not come by itself is asked for after this
+  parentAskAgainMs: 10_000, // ours: and again after this, and twice as long each time
+  parentAskAgainMsMax: 3600_000, // ours
+  missingLookedMax: 8192, // ours: missing messages of one account looked through at once
   chatShowMax: 1000, // ours: messages shown at once
   chatTailBatch: 200, // ours: events read at once
   signalsMax: 32, // ours: in one item
@@ -139,6 +142,8 @@ export const limits = {
   xmppRosterGroupsMax: 16, // ours: of one contact
   xmppRosterGroupOctetsMax: 256, // ours
   xmppBlockedMax: 1000, // ours: JIDs of nobody known
+  xmppListedMax: 1000, // ours: people in a roster of whom nothing is known
+  xmppRequestOctetsMax: 8192, // ours: what comes with a request to subscribe, while it waits
   xmppPushMax: 32, // ours: programs that asked to be woken
   xmppCapsKept: 1000, // ours: verified capabilities of programs
   xmppLastItemsMax: 1000, // ours: notifications that one presence brings
@@ -369,6 +374,8 @@ export const limits = {
   groupWaitingBytesMax: 4 * 1024 * 1024, // ours: and their octets
   groupStatesKept: 64, // ours: states of one group kept in memory, by heads
   groupEpochsMax: 8, // ours: epochs under which messages are taken at one moment
+  groupOldEpochsMax: 32, // ours: epochs before them whose messages are still awaited, of whoever is behind
+  groupEarlyMax: 128, // ours: statements by one person that wait for operations of their groups
   groupEnvelopeBytesMax: 48 * 1024, // ours: less than an item inside a session
   groupPayloadBytesMax: 44 * 1024, // ours
   groupSkippedKeysMax: 2000, // ours: message secrets kept for late messages, per sender device and epoch; the jump, too

@@ -153,3 +153,20 @@ test('the home is what was given, then $MYCELIUM_HOME, then the data directory',
 test('the lock file names the packages of every platform, so that npm ci accepts it (node scripts/complete-lock.ts adds them)', () => {
   expect(spawnSync(process.execPath, ['scripts/complete-lock.ts', '--check']).status).toBe(0)
 })
+
+test('a component connects to its own machine, unless it is told otherwise', () => {
+  const component = (host: string, remote: boolean) =>
+    loadConfig({
+      set: [
+        'xmpp.component.enabled=true',
+        'xmpp.component.domain=myc.example.org',
+        'xmpp.component.secretFile=/secret',
+        `xmpp.component.host=${host}`,
+        `xmpp.component.remote=${remote}`,
+      ],
+    }).xmpp.component
+  for (const host of ['127.0.0.1', '::1', 'localhost']) expect(component(host, false).host).toBe(host)
+  for (const host of ['xmpp.example.org', '192.168.1.2', '0.0.0.0', '127.0.0.1.example.org'])
+    expect(() => component(host, false), host).toThrow(ConfigError)
+  expect(component('xmpp.example.org', true).host).toBe('xmpp.example.org')
+})

@@ -49,6 +49,20 @@ const heard = (whose: Stage, other: Stage): readonly (string | undefined)[] =>
 
 const escaped = (stage: Stage, at: ServerWithComponent): string => `${escapeLocal(stage.jid)}@${at.componentDomain}`
 
+/** One pixel. */
+const photo = {
+  base64: 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC',
+  sha1: '2732f12a8f18d27cf0fa78ef41091bfa1ccec9ce',
+}
+
+async function publishPhoto(whose: Stage): Promise<void> {
+  const ns = 'vcard-temp'
+  const picture = el(`PHOTO ${ns}`, {}, el(`TYPE ${ns}`, {}, 'image/png'), el(`BINVAL ${ns}`, {}, photo.base64))
+  const client = whose.bind('photographer')
+  await client.send(el('iq', { type: 'set', id: 'photo' }, el(`vCard ${ns}`, {}, picture)))
+  client.leave()
+}
+
 async function rosterOf(user: XmppUser): Promise<readonly (readonly (string | undefined)[])[]> {
   const rosterNs = 'jabber:iq:roster'
   const answer = await user.ask(el('iq', { type: 'get' }, el(`query ${rosterNs}`)))
@@ -90,6 +104,23 @@ test(
       const isShown = () =>
         romeo.inbox.some(({ name, attrs }) => name === 'presence' && attrs.from?.startsWith(bobThere))
       await expect.poll(isShown, patience).toBe(true)
+
+      // their picture is in presence, and there for whoever asks for it in either way
+      await publishPhoto(bob)
+      const hasPhoto = () =>
+        romeo.inbox.some(
+          (one) =>
+            one.attrs.from?.startsWith(bobThere) &&
+            findInside(one, 'photo').some((hash) => textOf(hash) === photo.sha1),
+        )
+      await expect.poll(hasPhoto, patience).toBe(true)
+      const vCard = await romeo.ask(el('iq', { type: 'get', to: bobThere }, el('vCard vcard-temp')))
+      expect(findInside(vCard, 'BINVAL').map(textOf)).toEqual([photo.base64])
+      const items = el('items http://jabber.org/protocol/pubsub', { node: 'urn:xmpp:avatar:data' })
+      const data = await romeo.ask(
+        el('iq', { type: 'get', to: bobThere }, el('pubsub http://jabber.org/protocol/pubsub', {}, items)),
+      )
+      expect(findInside(data, 'data').map(textOf)).toEqual([photo.base64])
 
       await says(bob, alice, 'hello over the overlay')
       await expect.poll(() => bodiesFrom(romeo, bobThere), patience).toEqual(['hello over the overlay'])

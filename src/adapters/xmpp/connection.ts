@@ -10,7 +10,7 @@ import { clientNs, type Element, el, streamNs } from './element.ts'
 import { fullOf, parseJid } from './jid.ts'
 import { LoginDialogue, type LoggedIn } from './login/dialogue.ts'
 import { isSessionRequest, startTlsFeature, streamFeatures, tlsNs } from './stream-features.ts'
-import { answerManagement, failedResumption, resumeOf } from './resumption/nonzas.ts'
+import { answerManagement, failedResumption, isEnable, resumeOf, tooEarly } from './resumption/nonzas.ts'
 import { managementNs } from './resumption/management.ts'
 import { isPlainMessage } from './plain-message.ts'
 import { resultOf, routeStanza } from './router.ts'
@@ -139,6 +139,7 @@ class Connection {
   async #answer(element: Element): Promise<void> {
     if (this.#streams === 0) throw new StreamError('not-well-formed')
     if (element.ns === tlsNs && element.name === 'starttls') return await this.#startTls()
+    if (this.#session === undefined && isEnable(element)) return this.#transport.send(tooEarly())
     if (this.#loggedIn === undefined) return await this.#login(element)
     const session = this.#session
     if (session === undefined) return await this.#begin(this.#loggedIn, element)

@@ -20,6 +20,10 @@ const kinds = {
   /** XEP-0357, by service and node. */
   push: 6,
   vcard: 7,
+  /** Somebody in the roster of whom nothing is known here. */
+  listed: 8,
+  /** Between two accounts of this gateway. */
+  terms: 9,
 } as const
 export type KeptKind = keyof typeof kinds
 

@@ -59,6 +59,8 @@ async function answerIq(server: Server, stanza: Stanza): Promise<void> {
   const { client, element, to, toNamed, type } = stanza
   if (element.attrs.id === undefined) throw new StanzaError('bad-request', 'an iq has an id')
   if (toNamed.kind === 'self' && to.resource !== '') return toOwnClient(server, stanza)
+  const neighbour = toNamed.kind === 'person' ? server.hub.find(toNamed.identity, to) : undefined
+  if (neighbour !== undefined) return neighbour.send(withAttrs(element, { to: fullOf(neighbour.jid) }))
   if (type === 'result' || type === 'error') {
     for (const feature of server.features) if (feature.result?.(stanza) === 'done') return
     return

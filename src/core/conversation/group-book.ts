@@ -2,10 +2,17 @@
  * The groups of every account as the store keeps them: signed operations, keys, what waits for keys, and envelopes to
  * hand on. A group in memory is what its rows say; when a transaction that changed it did not commit, it is read anew.
  */
-import { concat } from '../bytes.ts'
-import { type Codec, decode, encode, hexId, optional, record, u64, versionByte } from '../codec.ts'
+import { compare, concat } from '../bytes.ts'
+import { bytes, type Codec, decode, encode, hexId, optional, record, u32, u64, versionByte } from '../codec.ts'
+import { labelledHash } from '../crypto/kdf.ts'
 import { MyceliumError } from '../errors.ts'
-import { type SignedEnvelope, signedEnvelopeCodec } from '../group/envelope.ts'
+import {
+  type EnvelopeHeader,
+  readEnvelope,
+  type ReadEnvelope,
+  type SignedEnvelope,
+  signedEnvelopeCodec,
+} from '../group/envelope.ts'
 import { type AddResult, Group, type GroupServices } from '../group/group.ts'
 import { readGroupOp, type SignedGroupOp, signedGroupOpCodec } from '../group/op.ts'
 import type { DeviceId, GroupEnvelopeId, GroupId, Identity, MessageId } from '../ids.ts'
@@ -34,6 +41,21 @@ export interface WaitingEnvelope {
   readonly asked: MessageId | undefined
 }
 
+/** A statement about a group that names an operation which is not here. */
+export interface EarlyStatement {
+  readonly from: Identity
+  readonly sinceMs: number
+  readonly statement: Uint8Array
+}
+
+/** Messages of one device, by how many it sent before. */
+export interface Places {
+  readonly device: DeviceId
+  readonly first: number
+  /** Exclusive. */
+  readonly end: number
+}
+
 const identity = hexId<Identity>(32)
 const groupId = hexId<GroupId>(32)
 export const groupStateCodec: Codec<GroupState> = {
@@ -52,6 +74,13 @@ const waitingCodec = record<WaitingEnvelope>({
   sinceMs: u64,
   envelope: signedEnvelopeCodec,
   asked: optional(hexId<MessageId>(32)),
+})
+
+const earlyLabel = 'mycelium/group-early/1'
+const earlyCodec = record<EarlyStatement>({
+  from: identity,
+  sinceMs: u64,
+  statement: bytes(limits.groupPartBytesMax),
 })
 
 const raw = (hex: string): Uint8Array => Buffer.from(hex, 'hex')
@@ -153,6 +182,13 @@ export class GroupBook {
     return result
   }
 
+  /** Is there anything of a group that waits for something else? */
+  waits(tx: ReadTx, account: Identity, group: GroupId): boolean {
+    const prefix = this.key(tx, account, group)
+    const waiting = [tables.groupWaiting, tables.groupUnsealed, tables.groupEarly]
+    return waiting.some((table) => [...tx.keys(table, { prefix, limit: 1 })].length > 0)
+  }
+
   /** Messages of this account that wait for new keys, in their order. */
   unsealed(tx: ReadTx, account: Identity, group: GroupId): readonly MessageId[] {
     return [...tx.range(tables.groupUnsealed, { prefix: this.key(tx, account, group) })].map(
@@ -202,12 +238,56 @@ export class GroupBook {
     return value === undefined ? undefined : decode(signedEnvelopeCodec, value)
   }
 
-  putEnvelope(tx: WriteTx, account: Identity, message: MessageId, envelope: SignedEnvelope): void {
-    tx.put(
-      tables.groupEnvelopes,
-      concat(this.#account(tx, account), raw(message)),
-      encode(signedEnvelopeCodec, envelope),
+  putEnvelope(tx: WriteTx, account: Identity, message: MessageId, { header, signed }: ReadEnvelope): void {
+    const { group, device, sequence } = header
+    tx.put(tables.groupEnvelopes, concat(this.#account(tx, account), raw(message)), encode(signedEnvelopeCodec, signed))
+    tx.put(tables.groupEnvelopesAt, this.#placeKey(tx, account, group, { device, sequence }), raw(message))
+  }
+
+  /** Is its message here? */
+  hasTaken(tx: ReadTx, account: Identity, signed: SignedEnvelope): boolean {
+    const { id, header } = readEnvelope(signed)
+    const { group, device, sequence } = header
+    const [message] = this.messagesAt(tx, account, group, { device, first: sequence, end: sequence + 1 })
+    const taken = message === undefined ? undefined : this.envelope(tx, account, message)
+    return taken !== undefined && readEnvelope(taken).id === id
+  }
+
+  /** Messages of a device from `first` on and before `end`, the last one first, as far as they are here. */
+  messagesAt(tx: ReadTx, account: Identity, group: GroupId, { device, first, end }: Places): readonly MessageId[] {
+    const from = this.#placeKey(tx, account, group, { device, sequence: first })
+    const to = this.#placeKey(tx, account, group, { device, sequence: end })
+    const found = tx.range(tables.groupEnvelopesAt, { from, to, reverse: true, limit: limits.messagesAskedMax })
+    return [...found].map(({ value }) => Buffer.from(value).toString('hex') as MessageId)
+  }
+
+  /** Statements of a group whose operation is still on its way, in any order. */
+  early(tx: ReadTx, account: Identity, group: GroupId): readonly (EarlyStatement & { readonly key: Uint8Array })[] {
+    const prefix = this.key(tx, account, group)
+    return [...tx.range(tables.groupEarly, { prefix })].map(({ key, value }) => ({ key, ...decode(earlyCodec, value) }))
+  }
+
+  /** @throws `too-large` when too many wait of those whom the same person told, of all groups */
+  putEarly(tx: WriteTx, account: Identity, group: GroupId, early: EarlyStatement): void {
+    const prefix = this.key(tx, account, group)
+    const from = tx.opaque(raw(early.from))
+    const ofThem = [...tx.keys(tables.groupEarly, { prefix: this.#account(tx, account) })].filter(
+      (key) => compare(key.subarray(prefix.length, prefix.length + from.length), from) === 0,
     )
+    if (ofThem.length >= limits.groupEarlyMax) throw new MyceliumError('too-large', { reason: 'early' })
+    const hash = labelledHash(earlyLabel, early.statement)
+    tx.put(tables.groupEarly, concat(prefix, from, hash), encode(earlyCodec, early))
+  }
+
+  removeEarly(tx: WriteTx, key: Uint8Array): void {
+    tx.remove(tables.groupEarly, key)
+  }
+
+  /** Of all groups, those that came before `beforeMs`. */
+  earlySince(tx: ReadTx, account: Identity, beforeMs: number): readonly Uint8Array[] {
+    return [...tx.range(tables.groupEarly, { prefix: this.#account(tx, account) })]
+      .filter(({ value }) => decode(earlyCodec, value).sinceMs < beforeMs)
+      .map(({ key }) => key)
   }
 
   /** The own message that an envelope carries. */
@@ -262,6 +342,15 @@ export class GroupBook {
     })
   }
 
+  #placeKey(
+    tx: ReadTx,
+    account: Identity,
+    group: GroupId,
+    { device, sequence }: Pick<EnvelopeHeader, 'device' | 'sequence'>,
+  ): Uint8Array {
+    return concat(this.key(tx, account, group), raw(device), encode(u32, sequence))
+  }
+
   #account(tx: ReadTx, account: Identity): Uint8Array {
     const known = this.#prefixes.get(account)
     if (known !== undefined) return known
@@ -291,4 +380,6 @@ const accountTables = [
   tables.groupWaiting,
   tables.groupSaid,
   tables.groupEnvelopes,
+  tables.groupEnvelopesAt,
+  tables.groupEarly,
 ]

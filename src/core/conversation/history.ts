@@ -151,7 +151,7 @@ export class History {
       this.#wait(tx, account, row, arriving, missing)
       return { kind: 'waiting', for: missing }
     }
-    this.#showAll(tx, account, row, [{ arriving, hasGap: missing.length > 0 }])
+    this.#showAll(tx, account, row, [arriving])
     return { kind: 'shown' }
   }
 
@@ -161,7 +161,8 @@ export class History {
    */
   giveUp(tx: WriteTx, account: Identity, id: MessageId, conversation: ConversationId, rank?: number): void {
     const known = this.message(tx, account, id)
-    if (known !== undefined || (rank === undefined && !this.#isMissed(tx, account, id, conversation))) return
+    if (known?.conversation === conversation) return
+    if (rank === undefined && !this.#isMissed(tx, account, id, conversation)) return
     const absent: MessageRow = {
       state: 'absent',
       conversation,
@@ -173,19 +174,28 @@ export class History {
       file: undefined,
       fate: 'open',
     }
-    this.#putMessage(tx, account, id, absent)
+    if (known === undefined) this.#putMessage(tx, account, id, absent)
     const row = this.conversation(tx, account, conversation)
     if (row !== undefined) this.#showAll(tx, account, row, [], [id])
   }
 
   #isMissed(tx: ReadTx, account: Identity, id: MessageId, conversation: ConversationId): boolean {
+    return this.#waitingFor(tx, account, id).some((row) => row.conversation === conversation)
+  }
+
+  /** Does a message of this author wait for it? */
+  isCitedBy(tx: ReadTx, account: Identity, id: MessageId, author: Identity): boolean {
+    return this.#waitingFor(tx, account, id).some((row) => decodeMessage(row.encoded).author === author)
+  }
+
+  #waitingFor(tx: ReadTx, account: Identity, id: MessageId): readonly MessageRow[] {
     const prefix = this.keys.waiting(tx, account, id, undefined)
-    return [...tx.keys(tables.conversationWaiting, { prefix })].some(
-      (key) => this.message(tx, account, idAtEnd(key))?.conversation === conversation,
+    return [...tx.keys(tables.conversationWaiting, { prefix })].flatMap(
+      (key) => this.message(tx, account, idAtEnd(key)) ?? [],
     )
   }
 
-  /** Missing messages for which others wait since before `beforeMs`. */
+  /** Messages that are not here, for which others wait since before `beforeMs`. */
   missingSince(
     tx: ReadTx,
     account: Identity,
@@ -197,8 +207,11 @@ export class History {
       if (found.size >= limit) break
       if (decode(u64, value) > beforeMs) continue
       const id = Buffer.from(key.subarray(key.length - 64, key.length - 32)).toString('hex') as MessageId
+      if (found.has(id)) continue
       const child = this.message(tx, account, idAtEnd(key))
-      if (child === undefined || found.has(id)) continue
+      // one that waits itself is here
+      const isHere = this.message(tx, account, id)?.conversation === child?.conversation
+      if (child === undefined || isHere) continue
       found.set(id, { id, conversation: child.conversation, citedBy: decodeMessage(child.encoded).author })
     }
     return [...found.values()]
@@ -347,6 +360,8 @@ export class History {
   }
 
   #dropWaiting(tx: WriteTx, account: Identity, id: MessageId, { conversation, ...row }: MessageRow): void {
+    for (const parent of decodeMessage(row.encoded).parents)
+      tx.remove(tables.conversationWaiting, this.keys.waiting(tx, account, parent, id))
     this.#putMessage(tx, account, id, { ...row, conversation, state: 'absent', encoded: nothing })
     const begun = this.conversation(tx, account, conversation)
     if (begun !== undefined) this.#showAll(tx, account, { ...begun, waiting: Math.max(0, begun.waiting - 1) }, [], [id])
@@ -401,8 +416,15 @@ export class History {
   #missing(tx: ReadTx, account: Identity, conversation: ConversationId, { parents }: Message): readonly MessageId[] {
     return [...new Set(parents)].filter((parent) => {
       const row = this.message(tx, account, parent)
-      // nobody in one conversation says what is missing in another
-      return row === undefined || row.state === 'waiting' || row.conversation !== conversation
+      return row === undefined || (row.state === 'waiting' && row.conversation === conversation)
+    })
+  }
+
+  /** What is cited and has its place in the conversation; nobody in one says anything of what lies in another. */
+  #cited(tx: ReadTx, account: Identity, conversation: ConversationId, { parents }: Message): readonly MessageRow[] {
+    return [...new Set(parents)].flatMap((parent) => {
+      const row = this.message(tx, account, parent)
+      return row === undefined || row.conversation !== conversation || row.state === 'waiting' ? [] : [row]
     })
   }
 
@@ -435,7 +457,7 @@ export class History {
     tx: WriteTx,
     account: Identity,
     begun: ConversationRow,
-    ready: readonly { readonly arriving: Arriving; readonly hasGap: boolean }[],
+    ready: readonly Arriving[],
     settled: readonly MessageId[] = [],
   ): void {
     let row = begun
@@ -443,49 +465,46 @@ export class History {
     const here = [...settled]
     for (;;) {
       for (let id = here.shift(); id !== undefined; id = here.shift())
-        for (const child of this.#released(tx, account, id)) {
+        for (const child of this.#released(tx, account, row.id, id)) {
           row = { ...row, waiting: Math.max(0, row.waiting - 1) }
           queue.push(child)
         }
       const next = queue.shift()
       if (next === undefined) break
       row = this.#show(tx, account, row, next)
-      here.push(next.arriving.id)
+      here.push(next.id)
     }
     this.put(tx, account, row)
   }
 
-  /** Those that waited for this one and now for nothing more. */
-  #released(
-    tx: WriteTx,
-    account: Identity,
-    parent: MessageId,
-  ): readonly { readonly arriving: Arriving; readonly hasGap: boolean }[] {
+  /** Those of a conversation that waited for this one and now for nothing more. */
+  #released(tx: WriteTx, account: Identity, conversation: ConversationId, parent: MessageId): readonly Arriving[] {
     const prefix = this.keys.waiting(tx, account, parent, undefined)
     const released = []
     const keys = [...tx.keys(tables.conversationWaiting, { prefix })]
     for (const key of keys) {
-      tx.remove(tables.conversationWaiting, key)
       const id = idAtEnd(key)
       const waiting = this.message(tx, account, id)
+      if (waiting !== undefined && waiting.conversation !== conversation) continue
+      tx.remove(tables.conversationWaiting, key)
       if (waiting?.state !== 'waiting') continue
       const message = decodeMessage(waiting.encoded)
-      if (this.#missing(tx, account, waiting.conversation, message).length > 0) continue
-      const hasGap = message.parents.some((one) => this.message(tx, account, one)?.state === 'absent')
-      released.push({ arriving: { id, encoded: waiting.encoded, message }, hasGap })
+      if (this.#missing(tx, account, conversation, message).length > 0) continue
+      released.push({ id, encoded: waiting.encoded, message })
     }
     return released
   }
 
-  #show(
-    tx: WriteTx,
-    account: Identity,
-    row: ConversationRow,
-    { arriving, hasGap }: { readonly arriving: Arriving; readonly hasGap: boolean },
-  ): ConversationRow {
+  #show(tx: WriteTx, account: Identity, row: ConversationRow, arriving: Arriving): ConversationRow {
     const { id, message, encoded } = arriving
-    const parentRanks = message.parents.map((parent) => this.message(tx, account, parent)?.rank ?? 0)
-    const rank = rankOf(message.sentAtMs, parentRanks)
+    const cited = this.#cited(tx, account, row.id, message)
+    const rank = rankOf(
+      message.sentAtMs,
+      cited.map((one) => one.rank),
+    )
+    // what lay before all that this account may see has its rank, and is not missed
+    const notMissed = cited.filter((one) => one.state !== 'absent' || one.rank > 0)
+    const hasGap = notMissed.length < new Set(message.parents).size
     const event = this.#eventOf(tx, account, row.id, id, message)
     const nowMs = this.#clock.nowMs()
     const number = event === undefined ? 0 : this.step(tx, account, row.id, event)
@@ -509,11 +528,10 @@ export class History {
       tx.put(tables.conversationAbout, this.keys.about(tx, account, event.target, number), raw(id))
     if (event?.kind === 'about' && this.#isTakenBack(tx, account, event.target)) this.#strip(tx, account, event.target)
     this.#events.onShown?.(tx, account, shown, arriving)
-    const cited = new Set(message.parents)
     const isOthers = isBody && message.author !== account
     return {
       ...row,
-      heads: [...row.heads.filter((head) => !cited.has(head)), id].slice(-limits.conversationHeadsMax),
+      heads: [...row.heads.filter((head) => !message.parents.includes(head)), id].slice(-limits.conversationHeadsMax),
       shown: row.shown + (isBody ? 1 : 0),
       unread: row.unread + (isOthers ? 1 : 0),
       lastAtMs: isBody ? Math.max(row.lastAtMs, nowMs) : row.lastAtMs,

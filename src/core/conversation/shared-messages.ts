@@ -7,7 +7,7 @@ import { toHex } from '../bytes.ts'
 import { bytes, decode, encode, hexId, optional, record } from '../codec.ts'
 import { labelledHash } from '../crypto/kdf.ts'
 import { MyceliumError } from '../errors.ts'
-import { type SignedEnvelope, signedEnvelopeCodec } from '../group/envelope.ts'
+import { readEnvelope, type SignedEnvelope, signedEnvelopeCodec } from '../group/envelope.ts'
 import type { ConversationId, Identity, MessageId } from '../ids.ts'
 import { limits } from '../limits.ts'
 import { decodeMessage, type Message, messageIdOf } from '../message/message.ts'
@@ -109,7 +109,7 @@ export class SharedMessages implements Replicated {
       if (messageIdOf(encoded) !== id && !isStripped(message)) throw new MyceliumError('malformed', { reason: 'id' })
       conversations.take(tx, account, partner, { id, encoded: Uint8Array.from(encoded), message })
       if (envelope !== undefined && book.envelope(tx, account, id) === undefined)
-        book.putEnvelope(tx, account, id, envelope)
+        book.putEnvelope(tx, account, id, readEnvelope(envelope))
     }
   }
 }

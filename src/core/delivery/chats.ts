@@ -30,9 +30,9 @@ export interface ChatParts {
   readonly keyring: Keyring
   readonly post: ChatPost
   readonly ambient: Ambient
-  /** Is there room for it where mail programs see it? */
   /** Is its file here, on its way, or refused? `undefined` keeps its author waiting. */
   readonly settled: (tx: WriteTx, account: Identity, arriving: Arriving, outcome: Delivered) => Delivered | undefined
+  /** Is there room for it where mail programs see it? */
   readonly hasRoom: (tx: WriteTx, account: Identity, arriving: Arriving) => boolean
   readonly say: (account: Identity, contact: Identity, item: Item) => void
   readonly sayTo: (pair: Pair, item: Item) => void
@@ -170,7 +170,7 @@ export class Chats implements Disposable {
       this.#askFor(account, nowMs - limits.parentAskMs)
       const { history } = this.#parts.conversations
       const over = this.#parts.store.read((tx) =>
-        history.missingSince(tx, account, nowMs - limits.parentWaitMs, limits.messagesAskedMax),
+        history.missingSince(tx, account, nowMs - limits.parentWaitMs, limits.missingLookedMax),
       )
       if (over.length === 0) continue
       await this.#parts.store.write((tx) => {
@@ -260,9 +260,11 @@ export class Chats implements Disposable {
   #askFor(account: Identity, beforeMs: number): void {
     const { store, conversations } = this.#parts
     const missing = store
-      .read((tx) => conversations.history.missingSince(tx, account, beforeMs, limits.messagesAskedMax))
+      .read((tx) => conversations.history.missingSince(tx, account, beforeMs, limits.missingLookedMax))
       .filter(({ conversation }) => conversations.get(account, conversation)?.partner.kind === 'direct')
-    for (const [citedBy, of] of Map.groupBy(missing, (one) => one.citedBy))
-      if (citedBy !== account) this.#parts.say(account, citedBy, { kind: 'wanted', ids: of.map(({ id }) => id) })
+    for (const [citedBy, of] of Map.groupBy(missing, (one) => one.citedBy)) {
+      const ids = of.slice(0, limits.messagesAskedMax).map(({ id }) => id)
+      if (citedBy !== account) this.#parts.say(account, citedBy, { kind: 'wanted', ids })
+    }
   }
 }

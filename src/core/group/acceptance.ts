@@ -4,7 +4,7 @@
  * no removal that it did not know of may have cut it off. Replicas with the same operations and messages judge alike.
  */
 import type { ErrorCode } from '../errors.ts'
-import type { DeviceId, GroupEnvelopeId } from '../ids.ts'
+import type { DeviceId, GroupEnvelopeId, GroupOpId } from '../ids.ts'
 import { limits } from '../limits.ts'
 import { isEnvelopeSigned, type ReadEnvelope } from './envelope.ts'
 import type { Group } from './group.ts'
@@ -17,9 +17,10 @@ export type AcceptedEnvelope = ReadEnvelope & { readonly [accepted]: true }
 
 export type Judgement =
   | { readonly kind: 'accepted'; readonly envelope: AcceptedEnvelope }
-  /** `operations`: not all that it names is here. `log`: its author's log does not name the device yet. `link`: which of
-   * the device's messages stands at this place is settled by a later one that is not here yet. */
-  | { readonly kind: 'waiting'; readonly for: 'operations' | 'log' | 'link' }
+  /** `operations`: not all that it names is here. `log`: its author's log does not name the device yet. */
+  | { readonly kind: 'waiting'; readonly for: 'operations' | 'log' }
+  /** Which of the device's messages stands at this place is settled by a later one, of the first `end`, that is not here yet. */
+  | { readonly kind: 'waiting'; readonly for: 'link'; readonly removal: GroupOpId; readonly end: number }
   | { readonly kind: 'refused'; readonly code: ErrorCode; readonly reason: string }
 
 export interface JudgeServices {
@@ -70,18 +71,23 @@ function chainProblem(
   if (next !== undefined && next !== id) return refused('group-fork', 'next')
   // one that was in force where the author stood has been answered: it was added again
   const answered = new Set(then.removals.get(author)?.map(({ op }) => op))
-  for (const removal of now.removals.get(author) ?? []) {
-    if (removal.device !== undefined && removal.device !== device) continue
-    if (answered.has(removal.op)) continue
-    const last = lastOf(removal, device)
-    if (sequence >= last.count) return refused('past-cut', 'removed')
-    if (sequence < last.count - 1 && next === undefined) return { kind: 'waiting', for: 'link' }
-    if (sequence === last.count - 1 && id !== last.id) return refused('group-fork', 'cut')
+  const cuts = (now.removals.get(author) ?? [])
+    .filter((removal) => removal.device === undefined || removal.device === device)
+    .filter(({ op }) => !answered.has(op))
+    .map((removal) => ({ op: removal.op, ...lastOf(removal, device) }))
+    .toSorted((a, b) => a.count - b.count)
+  for (const { count, last } of cuts) {
+    if (sequence >= count) return refused('past-cut', 'removed')
+    if (sequence === count - 1 && id !== last) return refused('group-fork', 'cut')
   }
+  // what lies past the first cut was refused, so it links nothing
+  const [first] = cuts
+  if (first !== undefined && sequence < first.count - 1 && next === undefined)
+    return { kind: 'waiting', for: 'link', removal: first.op, end: first.count }
   return undefined
 }
 
-function lastOf({ cuts }: Removal, device: DeviceId): { count: number; id: GroupEnvelopeId | undefined } {
+function lastOf({ cuts }: Removal, device: DeviceId): { count: number; last: GroupEnvelopeId | undefined } {
   const cut = cuts.find((each) => each.device === device)
-  return { count: cut?.count ?? 0, id: cut?.last }
+  return { count: cut?.count ?? 0, last: cut?.last }
 }

@@ -101,6 +101,8 @@ export const tables = {
   groupWaiting: table(114, 'group-waiting'), // account ‖ group ‖ hash → envelope that waits for keys
   groupSaid: table(120, 'group-said'), // account ‖ envelope id → message id of an own message: what failed is told by it
   groupEnvelopes: table(115, 'group-envelopes'), // account ‖ message id → envelope, for members who lack it
+  groupEnvelopesAt: table(107, 'group-envelopes-at'), // account ‖ group ‖ sender device ‖ u32 sequence → message id
+  groupEarly: table(108, 'group-early'), // account ‖ group ‖ opaque(who sent it) ‖ hash → statement whose operation is still on its way
 
   // core/delivery: files of conversations
   fileArrivals: table(100, 'file-arrivals'), // opaque(account) ‖ message id → a file on its way here, or why it is not fetched

@@ -177,6 +177,21 @@ describe('a bound client', () => {
     expect(server.xmpp.server.hub.of(alice.account).filter(({ jid }) => jid.resource === 'same')).toHaveLength(1)
   })
 
+  test('stream management is refused before there is a resource, and the login goes on', async () => {
+    using client = await RawClient.plain(server)
+    await client.begin()
+    const enable = "<enable xmlns='urn:xmpp:sm:3'/>"
+    const refused = '<unexpected-request '
+    client.say(enable)
+    expect(await client.until('</failed>')).toContain(refused)
+    await client.login(server)
+    client.say(enable)
+    expect(await client.until('</failed>')).toContain(refused)
+    await client.bind('later')
+    client.say(enable)
+    expect(await client.until('/>')).toContain('<enabled ')
+  })
+
   test.each([
     ['a stanza before a resource is bound', "<message to='a@localhost'/>", 'not-authorized', false],
     ["somebody else's name", "<message from='bob@localhost' to='a@localhost'/>", 'invalid-from', true],

@@ -166,7 +166,8 @@ describe('history', () => {
     expect(await take(second)).toEqual({ kind: 'waiting', for: [first.id] })
     expect(shown()).toEqual([])
     const missing = store.read((tx) => conversations.history.missingSince(tx, alice, Infinity, 10))
-    expect(missing.map(({ id }) => id).toSorted()).toEqual([first.id, second.id].toSorted())
+    // the second is here, though it waits itself
+    expect(missing.map(({ id }) => id)).toEqual([first.id])
     await store.write((tx) => conversations.history.giveUp(tx, alice, first.id, conversation))
     expect(shown().map(({ text, hasGap }) => [text, hasGap])).toEqual([
       ['second', true],
@@ -180,6 +181,32 @@ describe('history', () => {
       'third',
       'first',
     ])
+  })
+
+  test('what is missing is found behind hundreds that are here and wait', async () => {
+    const { store, conversations, take } = replica()
+    const first = arriving({ author: bob, sentAtMs: startMs, parents: [], parts: says('first') })
+    let before = first
+    for (let number = 1; number <= 200; number += 1) {
+      before = arriving({ author: bob, sentAtMs: startMs + number, parents: [before.id], parts: says(`${number}`) })
+      await take(before)
+    }
+    const missing = store.read((tx) => conversations.history.missingSince(tx, alice, Infinity, 1))
+    expect(missing).toEqual([{ id: first.id, conversation, citedBy: bob }])
+    await take(first)
+    expect(conversations.get(alice, conversation)).toMatchObject({ shown: 201, waiting: 0 })
+  })
+
+  test('what was struck while it waited leaves no question behind', async () => {
+    const { store, conversations, take, shown } = replica()
+    const missing = arriving({ author: bob, sentAtMs: startMs, parents: [], parts: says('never here') })
+    const struck = arriving({ author: bob, sentAtMs: startMs + 1, parents: [missing.id], parts: says('struck') })
+    const last = arriving({ author: bob, sentAtMs: startMs + 2, parents: [struck.id], parts: says('last') })
+    await take(struck)
+    await take(last)
+    await store.write((tx) => conversations.history.strike(tx, alice, struck.id))
+    expect(store.read((tx) => conversations.history.missingSince(tx, alice, Infinity, 9))).toEqual([])
+    expect(shown().map(({ text, hasGap }) => [text, hasGap])).toEqual([['last', true]])
   })
 
   test('nobody edits or takes back the words of another', async () => {

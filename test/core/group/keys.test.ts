@@ -288,8 +288,30 @@ describe('what is taken from whom', () => {
     const [one, two] = [here.write('cleo', 'one'), here.write('cleo', 'two')]
     here.side.by('anna', removing('cleo', [cutAt(two)]))
     here.named.clear()
-    expect(here.judge(one)).toEqual({ kind: 'waiting', for: 'link' })
+    const removal = here.side.group.heads[0]
+    expect(here.judge(one)).toEqual({ kind: 'waiting', for: 'link', removal, end: 2 })
     expect(here.judge(two).kind).toBe('accepted')
+    here.named.set(`${two.header.device}/0`, two.header.previous)
+    expect(here.judge(one).kind).toBe('accepted')
+  })
+
+  test('what one removal refused settles nothing of what stands before it, whatever a later removal lets stand', () => {
+    const here = room()
+    const { epoch } = here.begin('anna', ['anna', 'bert', 'cleo'])
+    const { heads } = here.side.group
+    const [one, two] = [here.write('cleo', 'one'), here.write('cleo', 'two')]
+    here.side.by('anna', removing('cleo', [cutAt(two)]))
+    const [first] = here.side.group.heads
+    const late = here.write('cleo', 'late', { heads, epoch })
+    here.side.by('anna', adding('cleo'))
+    here.begin('anna', ['anna', 'bert', 'cleo'])
+    const again = here.write('cleo', 'again')
+    here.side.by('anna', removing('cleo', [cutAt(again)]))
+    here.named.clear()
+    expect(here.judge(again).kind).toBe('accepted')
+    expect(here.judge(late)).toMatchObject({ kind: 'refused', code: 'past-cut' })
+    expect(here.judge(two).kind).toBe('accepted')
+    expect(here.judge(one)).toEqual({ kind: 'waiting', for: 'link', removal: first, end: 2 })
     here.named.set(`${two.header.device}/0`, two.header.previous)
     expect(here.judge(one).kind).toBe('accepted')
   })

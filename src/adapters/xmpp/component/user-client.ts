@@ -2,6 +2,8 @@
  * A user of the other server, as one more program of their account here: what the parts of this server say to it goes to the
  * user under the names that people have there. Messages of chats come by outgoing.ts, which remembers how far it is.
  */
+import { fromUtf8 } from '../../../core/bytes.ts'
+import { sha256Hex } from '../../../core/crypto/kdf.ts'
 import type { Login } from '../../../core/account/logins.ts'
 import type { Identity } from '../../../core/ids.ts'
 import { limits } from '../../../core/limits.ts'
@@ -51,7 +53,11 @@ export class UserClient implements Client {
   constructor(parts: UserClientParts) {
     this.#parts = parts
     this.login = { account: parts.account, passwordId: `component ${parts.user}` }
-    this.jid = withResource(parts.server.names.own(parts.account), `component ${parts.user}`)
+    // other accounts of this gateway see it, and need not know where else somebody is
+    this.jid = withResource(
+      parts.server.names.own(parts.account),
+      `component-${sha256Hex(fromUtf8(parts.user)).slice(0, 12)}`,
+    )
   }
 
   get account(): Identity {
@@ -96,8 +102,7 @@ export class UserClient implements Client {
       return
     }
     const [payload] = elements(iq)
-    if (payload?.ns !== jingleNs) return
-    if (this.#caller !== undefined) return this.#forward(iq, this.#caller)
+    if (payload?.ns === jingleNs && this.#caller !== undefined) return this.#forward(iq, this.#caller)
     const refusal = errorReply(iq, new StanzaError('service-unavailable'))
     this.#parts.say(this, withAttrs(refusal, { from: undefined }))
   }

@@ -105,9 +105,19 @@ export class ClientIds {
   /**
    * A message of a conversation by any of its ids: that of its program, its origin-id, its message id, which is its
    * stanza-id too. That of a correction is as good as that of what it corrects.
+   * @param others accounts of this gateway, whose programs' ids are as good
    */
-  resolve(tx: ReadTx, account: Identity, conversation: ConversationId, id: string): MessageId | undefined {
-    const named = [this.#known(tx, account, 'id', id), this.#known(tx, account, 'origin-id', id)]
+  resolve(
+    tx: ReadTx,
+    account: Identity,
+    conversation: ConversationId,
+    id: string,
+    others: readonly Identity[] = [],
+  ): MessageId | undefined {
+    const named = [account, ...others].flatMap((whose) => [
+      this.#known(tx, whose, 'id', id),
+      this.#known(tx, whose, 'origin-id', id),
+    ])
     const candidates = [...named.map((one) => one?.message), /^[\da-f]{64}$/.test(id) ? (id as MessageId) : undefined]
     for (const candidate of candidates) {
       const row = candidate && this.#conversations.history.message(tx, account, candidate)

@@ -78,7 +78,7 @@ interface Open {
 }
 
 /** Elements one after the other; none at all where anything is wrong with one. */
-function parseFragment(text: string): readonly Element[] {
+export function parseFragment(text: string): readonly Element[] {
   const parser = new SaxesParser({ xmlns: true, fragment: true })
   const found: Element[] = []
   const open: Open[] = []

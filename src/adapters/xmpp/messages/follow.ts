@@ -10,13 +10,13 @@ import type { ConversationId, Identity, MessageId } from '../../../core/ids.ts'
 import { limits } from '../../../core/limits.ts'
 import type { ReadTx } from '../../../core/store/store.ts'
 import type { Client } from '../client.ts'
-import { type Element, el, withAttrs } from '../element.ts'
+import { type Element, el, withAttrs, withChildren } from '../element.ts'
 import type { Server } from '../feature.ts'
 import { bareOf, fullOf } from '../jid.ts'
 import { errorReply, StanzaError } from '../stanza-error.ts'
 import type { ClientIds } from './client-ids.ts'
 import { ns } from './namespaces.ts'
-import type { Origins } from './origins.ts'
+import type { Origin, Origins } from './origins.ts'
 import { dated, directSight, readStored } from './stored.ts'
 import { forwarded, idIn, type Sight, type Stored, toXmpp } from './to-xmpp.ts'
 
@@ -132,7 +132,7 @@ export class Follower implements Disposable {
         if (stanza === undefined) return
         if (stored?.message.author === account && peer !== account)
           this.#copy(account, stanza, this.#parts.origins.ofSaid(account, event.message))
-        else this.#give(account, stanza)
+        else this.#give(account, stanza, this.#parts.origins.ofSaid(stored!.message.author, event.message))
         return
       }
       case 'delivered':
@@ -144,14 +144,19 @@ export class Follower implements Disposable {
       case 'read':
         this.#read(tx, account, { ...step, event }, sight)
         return
+      // of groups only
+      case 'struck':
       case 'file':
       case 'group':
     }
   }
 
   /** To whom it is for, and to the others as a copy, where they want one (XEP-0280 §7). */
-  #give(account: Identity, stanza: Element): void {
-    for (const client of this.#parts.server.hub.of(account)) this.#giveTo(client, stanza)
+  #give(account: Identity, stanza: Element, origin?: Origin): void {
+    const clients = this.#parts.server.hub.of(account)
+    if (origin === undefined || origin.client.account === account)
+      for (const client of clients) this.#giveTo(client, stanza)
+    else for (const client of clients) this.#passTo(client, stanza, origin)
   }
 
   #giveTo(client: Client, stanza: Element): void {
@@ -160,8 +165,18 @@ export class Follower implements Disposable {
     else if (client.state.carbons) client.send(carbon('received', stanza, own, client))
   }
 
+  /** From a program of another account of this gateway: addressed as it was (RFC 6120 §8.1, RFC 6121 §8.5). */
+  #passTo(client: Client, stanza: Element, origin: Origin): void {
+    const { client: sender, type, recipient, isPrivate, states = [] } = origin
+    const own = bareOf(this.#parts.server.names.own(client.account))
+    const to = recipient === undefined ? own : fullOf(recipient.jid)
+    const passed = withChildren(withAttrs(stanza, { from: fullOf(sender.jid), to, type }), ...states)
+    if (recipient === undefined ? hears(client) : client === recipient) client.send(passed)
+    else if (client.state.carbons && !isPrivate) client.send(carbon('received', passed, own, client))
+  }
+
   /** What the account itself said, to its other programs. */
-  #copy(account: Identity, stanza: Element, origin: ReturnType<Origins['ofSaid']>): void {
+  #copy(account: Identity, stanza: Element, origin: Origin | undefined): void {
     if (origin?.isPrivate === true) return
     const { hub, names } = this.#parts.server
     for (const client of hub.of(account))
@@ -255,7 +270,7 @@ export class Follower implements Disposable {
       const stored = readStored(tx, server, account, id)
       return stored && toXmpp(stored, directSight(tx, server, ids, account, peer))
     })
-    if (stanza !== undefined) server.hub.toAll(account, stanza, hears)
+    if (stanza !== undefined) this.#give(account, stanza, this.#parts.origins.ofSaid(peer, id))
   }
 
   /** Something that the other's server says of a chat. */

@@ -1,11 +1,18 @@
 /** Which program said what is being committed just now: it is the one that does not hear it again. In memory, for a moment. */
 import type { Identity, MessageId } from '../../../core/ids.ts'
 import type { Client } from '../client.ts'
+import type { Element } from '../element.ts'
 
 export interface Origin {
   readonly client: Client
   /** XEP-0280 §7: no copies for the others. */
   readonly isPrivate: boolean
+  /** As it was written, for programs of another account of this gateway. */
+  readonly type?: string
+  /** XEP-0085, beside what it says. */
+  readonly states?: readonly Element[]
+  /** Of that account: the only one that is meant. */
+  readonly recipient?: Client
 }
 
 export class Origins {

@@ -8,6 +8,7 @@ import { limits } from '../../../core/limits.ts'
 import type { PreparedFile } from '../../../core/delivery/files.ts'
 import { asStanzaError, unknownAddress } from '../core-errors.ts'
 import { child, clientNs, type Element, elements, serialise } from '../element.ts'
+import type { Client } from '../client.ts'
 import type { Server, Stanza } from '../feature.ts'
 import type { Again, ClientIds } from './client-ids.ts'
 import { hasHint } from './fallback.ts'
@@ -21,15 +22,17 @@ export interface SayParts {
   readonly origins: Origins
 }
 
-/** @throws StanzaError */
-export async function sayTo(parts: SayParts, stanza: Stanza, peer: Identity): Promise<void> {
+/** @param recipient the one program of another account of this gateway that is meant. @throws StanzaError */
+export async function sayTo(parts: SayParts, stanza: Stanza, peer: Identity, recipient?: Client): Promise<void> {
   const { client, element } = stanza
   const { account } = client
   const conversation = idOfPartner(account, { kind: 'direct', peer })
-  const origin: Origin = { client, isPrivate: isPrivate(element) }
+  const { type = 'normal' } = element.attrs
+  const states = elements(element).filter((one) => one.ns === ns.chatStates)
+  const origin: Origin = { client, isPrivate: isPrivate(element), type, states, ...(recipient && { recipient }) }
   try {
     const meaning = isSignal(element)
-      ? meant(parts, account, conversation, element)
+      ? meant(parts, stanza, peer, conversation)
       : await say(parts, stanza, { peer, conversation, origin })
     if (meaning?.isTyping !== undefined) parts.server.services.signals.typing(account, conversation, meaning.isTyping)
     const { displayed } = meaning ?? {}
@@ -48,14 +51,30 @@ const signalNs: ReadonlySet<string> = new Set([ns.chatStates, ns.markers, ns.rec
 export const isSignal = (message: Element): boolean =>
   elements(message).every((one) => signalNs.has(one.ns) || (one.ns === clientNs && one.name === 'thread'))
 
-export const isPrivate = (message: Element): boolean =>
+/** Only who types (XEP-0085 §4): nothing to be read or answered. */
+export const isState = (message: Element): boolean =>
+  isSignal(message) &&
+  elements(message).some((one) => one.ns === ns.chatStates) &&
+  elements(message).every((one) => one.ns !== ns.markers && one.ns !== ns.receipts)
+
+const isPrivate = (message: Element): boolean =>
   child(message, `private ${ns.carbons}`) !== undefined || hasHint(message, 'no-copy')
 
-function meant({ server, ids }: SayParts, account: Identity, conversation: ConversationId, element: Element): Meaning {
+function meant(
+  { server, ids }: SayParts,
+  { client: { account }, element }: Stanza,
+  peer: Identity,
+  conversation: ConversationId,
+): Meaning {
+  const here = neighbours(server, peer)
   return server.services.store.read((tx) =>
-    toCanonical(element, { resolve: (id) => ids.resolve(tx, account, conversation, id) }),
+    toCanonical(element, { resolve: (id) => ids.resolve(tx, account, conversation, id, here) }),
   )
 }
+
+/** Whose programs' ids are known here beside the account's own. */
+const neighbours = ({ services }: Server, peer: Identity): readonly Identity[] =>
+  services.accounts.has(peer) ? [peer] : []
 
 /** @returns undefined when it was said before */
 async function say(
@@ -73,11 +92,12 @@ async function say(
   const again = againOf(element, ambient.clock.nowMs(), client.jid.resource)
   const isAgain = () => services.store.read((tx) => ids.saidBefore(tx, account, again)) !== undefined
   using prepared = url === undefined || isAgain() ? undefined : await fileBehind(server, account, url)
+  const here = neighbours(server, peer)
   using saying = origins.saying(account, origin)
   const done = await services.store.write((tx) => {
     handled(tx)
     if (ids.saidBefore(tx, account, again) !== undefined) return undefined
-    const resolve = (id: string) => ids.resolve(tx, account, conversation, id)
+    const resolve = (id: string) => ids.resolve(tx, account, conversation, id, here)
     const meaning = toCanonical(element, { resolve, file: prepared?.part })
     if (meaning.draft === undefined) return { meaning, id: undefined }
     const { id } = services.chats.sayIn(tx, account, peer, meaning.draft, (arriving) => {

@@ -37,7 +37,7 @@ function retractionOf(
 }
 
 /** What a person wrote in it, as first said. */
-export const textOfMessage = ({ parts }: Message): string =>
+const textOfMessage = ({ parts }: Message): string =>
   parts
     .map((part) => (part.kind === 'text' ? part.text : part.kind === 'file' ? part.name : ''))
     .find((one) => one !== '') ?? ''
@@ -67,11 +67,18 @@ export function sightBase(
 export function directSight(tx: ReadTx, server: Server, ids: ClientIds, account: Identity, peer: Identity): Sight {
   const own = bareOf(server.names.own(account))
   const theirs = bareOf(server.names.person(account, peer))
+  const base = sightBase(tx, server, ids, account)
+  const isHere = server.services.accounts.has(peer)
   return {
-    ...sightBase(tx, server, ids, account),
+    ...base,
+    // RFC 6120 §8.1.3: between accounts of one gateway an id stays what it was
+    spoken: (id) => base.spoken(id) ?? (isHere ? ids.spoken(tx, peer, id) : undefined),
     type: 'chat',
     by: own,
-    from: (author) => (author === account ? own : theirs),
+    from(author, id) {
+      const resource = id !== undefined && isHere && author === peer ? ids.spoken(tx, peer, id)?.resource : undefined
+      return author === account ? own : resource === undefined ? theirs : `${theirs}/${resource}`
+    },
     to: (author) => (author === account ? theirs : own),
   }
 }

@@ -28,11 +28,11 @@ export interface Sight {
   readonly type: 'chat' | 'groupchat'
   /** Who gives the stanza-ids: the own bare JID, or the room (XEP-0359 §5). */
   readonly by: string
-  /** The address of somebody who says something here. */
-  readonly from: (author: Identity) => string
+  /** The address of somebody who says something here; of the program that said one message, where that is known. */
+  readonly from: (author: Identity, id?: MessageId) => string
   /** To whom a message of this author goes, where it is said. */
   readonly to: (author: Identity) => string | undefined
-  /** How a program of this account has said its own message. */
+  /** How a program has said it, of this account or another one of this gateway. */
   readonly spoken: (id: MessageId) => Spoken | undefined
   /** Another message of the conversation: whose it is, and its words. */
   readonly cited: (id: MessageId) => { readonly author: Identity; readonly text: string } | undefined
@@ -43,7 +43,7 @@ export interface Sight {
 export const idIn = ({ spoken }: Sight, id: MessageId): string => spoken(id)?.id ?? id
 
 /** What reactions, replies, retractions and markers name: the stanza-id in rooms (XEP-0444 §3, XEP-0461 §3), else the `id`. */
-export const referenceIn = (sight: Sight, id: MessageId): string => (sight.type === 'groupchat' ? id : idIn(sight, id))
+const referenceIn = (sight: Sight, id: MessageId): string => (sight.type === 'groupchat' ? id : idIn(sight, id))
 
 /** @returns undefined for what is no stanza, such as a call */
 export function toXmpp(stored: Stored, sight: Sight): Element | undefined {
@@ -54,7 +54,7 @@ export function toXmpp(stored: Stored, sight: Sight): Element | undefined {
   const originId = author === sight.account ? sight.spoken(id)?.originId : undefined
   return el(
     'message',
-    { type: sight.type, id: idIn(sight, id), from: sight.from(author), to: sight.to(author) },
+    { type: sight.type, id: idIn(sight, id), from: sight.from(author, id), to: sight.to(author) },
     content,
     originId === undefined ? undefined : el(`origin-id ${ns.sid}`, { id: originId }),
     // a message that was never shown is in no archive

@@ -13,6 +13,11 @@ const failed = (condition: 'item-not-found' | 'unexpected-request' | 'internal-s
 /** @param h what was handled of the stream that is over */
 export const failedResumption = (h: number | undefined): Element => failed('item-not-found', h)
 
+export const isEnable = ({ ns, name }: Element): boolean => ns === managementNs && name === 'enable'
+
+/** XEP-0198 §3: before there is a resource. */
+export const tooEarly = (): Element => failed('unexpected-request')
+
 /** An xs:unsignedInt. */
 const unsigned = (text: string | undefined): number | undefined =>
   text !== undefined && /^\d{1,10}$/.test(text) && Number(text) < 2 ** 32 ? Number(text) : undefined
@@ -49,7 +54,7 @@ export async function answerManagement(
   sessions: Sessions,
 ): Promise<void> {
   const { management } = session
-  if (element.name === 'enable' && management === undefined) {
+  if (isEnable(element) && management === undefined) {
     const { mayResume, wanted } = wishesOf(element)
     const enabling = await sessions.prepareManagement(session, mayResume, wanted)
     transport.send(enabling.element)

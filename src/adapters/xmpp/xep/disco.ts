@@ -8,8 +8,9 @@ import type { Client } from '../client.ts'
 import { childrenNamed, type Element, el, textOf } from '../element.ts'
 import type { Disclosed, Feature, Identity, Iq, Server } from '../feature.ts'
 import type { Jid } from '../jid.ts'
-import type { Named } from '../names.ts'
+import { contactResource, type Named } from '../names.ts'
 import { StanzaError } from '../stanza-error.ts'
+import { neighboursOf } from './neighbours.ts'
 
 const infoNs = 'http://jabber.org/protocol/disco#info'
 const itemsNs = 'http://jabber.org/protocol/disco#items'
@@ -29,7 +30,13 @@ export const disco = (server: Server): Feature => ({
       full: true,
       answer: (iq) => answerInfo(server, iq),
     },
-    { payload: `query ${itemsNs}`, type: 'get', at: everywhere, full: true, answer: (iq) => answerItems(server, iq) },
+    {
+      payload: `query ${itemsNs}`,
+      type: 'get',
+      at: [...everywhere, 'unknown'],
+      full: true,
+      answer: (iq) => answerItems(server, iq),
+    },
   ],
   disclose(_to, { kind }, _client, node) {
     if (node !== undefined) return undefined
@@ -87,17 +94,32 @@ const infoOf = ({ identities = [], features = [], forms = [] }: Disclosed): read
   ...forms,
 ]
 
+/** XEP-0030 §8: an account of this gateway, to one that is not subscribed to it. */
+const isHidden = (server: Server, { account }: Client, named: Named): boolean =>
+  named.kind === 'person' &&
+  server.services.accounts.has(named.identity) &&
+  !neighboursOf(server).of(account, named.identity).sees
+
+/** RFC 6121 §8.5.3.2.3: a program that is not there, of an account of this gateway; those that are answer by themselves. */
+const isGone = ({ services }: Server, { resource }: Jid, named: Named): boolean =>
+  named.kind === 'person' && services.accounts.has(named.identity) && resource !== '' && resource !== contactResource
+
 function answerInfo(server: Server, { client, to, toNamed, payload }: Iq): Element {
   const { node } = payload.attrs
   // XEP-0115 §6.2: what the server's own capabilities name is asked for like this
   const asked = node?.startsWith(`${capsNode}#`) === true ? undefined : node
+  if (isHidden(server, client, toNamed) || isGone(server, to, toNamed)) throw new StanzaError('service-unavailable')
   const disclosed = disclosedOf(server, to, toNamed, client, asked)
   if (disclosed === undefined) throw new StanzaError('item-not-found')
   return el(`query ${infoNs}`, { node }, infoOf(disclosed))
 }
 
-function answerItems({ features }: Server, { client, to, toNamed, payload }: Iq): Element {
+function answerItems(server: Server, { client, to, toNamed, payload }: Iq): Element {
+  const { features, names } = server
   const { node } = payload.attrs
+  if (isGone(server, to, toNamed) || (toNamed.kind === 'unknown' && to.domain !== names.server))
+    throw new StanzaError('service-unavailable')
+  if (toNamed.kind === 'unknown' || isHidden(server, client, toNamed)) return el(`query ${itemsNs}`, { node })
   const items = features.flatMap((feature) => feature.items?.(to, toNamed, client, node) ?? [])
   if (node !== undefined && items.length === 0) throw new StanzaError('item-not-found')
   return el(`query ${itemsNs}`, { node }, items)

@@ -15,17 +15,21 @@ import { StanzaError } from '../stanza-error.ts'
 import { avatarMetadata, photoUpdate, withPhoto } from './avatars.ts'
 import { capsOf } from './disco.ts'
 import { interestsOf } from './interests.ts'
+import { isOpenTo, type Neighbours, neighboursOf } from './neighbours.ts'
 import { pepOf } from './pep/pep.ts'
 
 class Presences implements Disposable {
   readonly #server: Server
+  readonly #neighbours: Neighbours
   /** What the programs of an account were last shown of somebody. */
   readonly #shown = new Map<Identity, Map<Identity, Element>>()
-  readonly #directed = new WeakMap<Client, Set<string>>()
+  /** Accounts of this gateway that have seen a program. */
+  readonly #directed = new WeakMap<Client, Set<Identity>>()
   readonly #stops: readonly (() => void)[]
 
   constructor(server: Server) {
     this.#server = server
+    this.#neighbours = neighboursOf(server)
     const { signals, contacts, profiles } = server.services
     pepOf(server).whenChanged((tx, account, node) => {
       if (node === avatarMetadata) tx.afterCommit(() => this.#pictured(account))
@@ -35,6 +39,10 @@ class Presences implements Disposable {
         if (heard.kind === 'presence') this.refresh(account, heard.who)
       }),
       contacts.watch((account, contact) => this.refresh(account, contact)),
+      this.#neighbours.watch((account, other) => {
+        this.refresh(account, other)
+        this.#opened(other, account)
+      }),
       profiles.watch(({ account, contact, topic }) => {
         if (topic === avatarMetadata) this.refresh(account, contact)
       }),
@@ -48,6 +56,7 @@ class Presences implements Disposable {
     const gone = el('presence', { type: 'unavailable', from })
     if (accounts.has(identity)) {
       if (accounts.get(identity).disabled || identity === account) return undefined
+      if (!this.#neighbours.of(account, identity).sees) return gone
       return this.#shownAs(account, identity, from, this.#tells(identity) ? this.availability(identity) : 'offline')
     }
     const contact = contacts.byIdentity(account, identity)
@@ -109,6 +118,7 @@ class Presences implements Disposable {
     state.presence = stamped
     state.priority = priorityOf(element)
     this.#server.hub.toAll(account, stamped, isAvailable)
+    for (const other of this.#server.hub.accounts()) this.#tellNeighbour(client, other, stamped)
     if (isInitial) this.#showOthers(client)
     interestsOf(this.#server).heard(client, element)
     if (isInitial) for (const feature of this.#server.features) feature.available?.(client)
@@ -121,6 +131,7 @@ class Presences implements Disposable {
     for (const other of this.#server.hub.of(account))
       if (other !== client && other.state.presence !== undefined)
         client.send(withAttrs(other.state.presence, { to: fullOf(client.jid) }))
+    this.#showNeighbours(client)
     const shown = this.#shown.get(account) ?? new Map<Identity, Element>()
     this.#shown.set(account, shown)
     const people = [
@@ -135,6 +146,36 @@ class Presences implements Disposable {
       if (presence === undefined || presence.attrs.type !== undefined) continue
       shown.set(identity, presence)
       client.send(withAttrs(presence, { to: fullOf(client.jid) }))
+    }
+  }
+
+  /** RFC 6121 §4.2.2, §4.4.2: each program of another account of this gateway, for those who may see it. */
+  #tellNeighbour(client: Client, other: Identity, presence: Element): void {
+    if (other === client.account || !isOpenTo(this.#server, client.account, other)) return
+    this.#server.hub.toAll(other, presence, isAvailable)
+    this.#note(client, other)
+  }
+
+  /** Those of other accounts of this gateway whom it may see. */
+  #showNeighbours(client: Client): void {
+    const { hub } = this.#server
+    for (const owner of hub.accounts())
+      if (owner !== client.account && isOpenTo(this.#server, owner, client.account))
+        for (const other of hub.of(owner).filter(isAvailable)) {
+          client.send(withAttrs(other.state.presence!, { to: fullOf(client.jid) }))
+          this.#note(other, client.account)
+        }
+  }
+
+  /** It was agreed anew whether the other sees the owner. */
+  #opened(owner: Identity, other: Identity): void {
+    const isOpen = isOpenTo(this.#server, owner, other)
+    for (const client of this.#server.hub.of(owner).filter(isAvailable)) {
+      const isTold = this.#directed.get(client)?.has(other) === true
+      if (isOpen && !isTold) this.#tellNeighbour(client, other, client.state.presence!)
+      if (isOpen || !isTold) continue
+      this.#directed.get(client)?.delete(other)
+      this.#server.hub.toAll(other, el('presence', { type: 'unavailable', from: fullOf(client.jid) }), isAvailable)
     }
   }
 
@@ -154,7 +195,7 @@ class Presences implements Disposable {
     state.presence = undefined
     state.priority = 0
     interestsOf(this.#server).forget(client)
-    this.#endDirected(client)
+    this.#endDirected(client, withAttrs(element, { from: fullOf(client.jid) }))
     if (!wasThere) return
     // itself included: RFC 6121 §4.5.2
     if (this.#server.hub.find(account, client.jid) === client)
@@ -200,19 +241,22 @@ class Presences implements Disposable {
     const from = fullOf({ ...names.person(toNamed.identity, client.account), resource: client.jid.resource })
     const isMeant = (other: Client): boolean =>
       isAvailable(other) && (to.resource === '' || other.jid.resource === to.resource)
-    hub.toAll(toNamed.identity, withAttrs(element, { from }), isMeant)
+    const there = fullOf({ ...names.own(toNamed.identity), resource: to.resource })
+    for (const other of hub.of(toNamed.identity))
+      if (isMeant(other)) other.send(withAttrs(element, { from, to: there }))
+    if (type === 'unavailable') this.#directed.get(client)?.delete(toNamed.identity)
+    else this.#note(client, toNamed.identity)
+  }
+
+  /** They hear of it when the program leaves. */
+  #note(client: Client, other: Identity): void {
     const directed = this.#directed.get(client) ?? new Set()
-    if (type === 'unavailable') directed.delete(toNamed.identity)
-    else if (directed.size < limits.xmppDirectedMax) directed.add(toNamed.identity)
+    if (directed.size < limits.xmppDirectedMax) directed.add(other)
     this.#directed.set(client, directed)
   }
 
-  #endDirected(client: Client): void {
-    const { hub, names } = this.#server
-    for (const identity of this.#directed.get(client) ?? []) {
-      const from = fullOf({ ...names.person(identity as Identity, client.account), resource: client.jid.resource })
-      hub.toAll(identity as Identity, el('presence', { type: 'unavailable', from }), isAvailable)
-    }
+  #endDirected(client: Client, element: Element): void {
+    for (const identity of this.#directed.get(client) ?? []) this.#server.hub.toAll(identity, element, isAvailable)
     this.#directed.delete(client)
   }
 

@@ -8,12 +8,13 @@ import { sha256Hex } from '../../../core/crypto/kdf.ts'
 import { fromUtf8 } from '../../../core/bytes.ts'
 import type { Identity } from '../../../core/ids.ts'
 import { limits } from '../../../core/limits.ts'
+import type { WriteTx } from '../../../core/store/store.ts'
 import { childrenNamed, type Element, el, elements, serialise, textOf } from '../element.ts'
 import type { Feature, Iq, Server } from '../feature.ts'
-import { bareOf, parseJid } from '../jid.ts'
+import { bareOf, type Jid, parseJid } from '../jid.ts'
 import { Kept } from '../kept.ts'
 import { StanzaError } from '../stanza-error.ts'
-import { unknownPerson } from './unknown-person.ts'
+import { type Neighbours, neighboursOf, passStep, type Terms } from './neighbours.ts'
 
 const ns = 'jabber:iq:roster'
 
@@ -31,20 +32,36 @@ const notedCodec: Codec<Noted> = record<Noted>({
 })
 const noted = new Kept<Noted>('groups', notedCodec)
 
+/** Somebody whom nobody here knows: an item and nothing more (RFC 6121 §2.1.2.5, `none`). */
+interface Listed {
+  readonly jid: string
+  readonly name: string
+  readonly groups: readonly string[]
+}
+const listedCodec: Codec<Listed> = record<Listed>({
+  jid: text(limits.xmppJidOctetsMax),
+  name: text(limits.displayNameOctetsMax),
+  groups: array(text(limits.xmppRosterGroupOctetsMax), limits.xmppRosterGroupsMax),
+})
+const listed = new Kept<Listed>('listed', listedCodec)
+
+/** An identity, or the JID of nobody known. */
+type Who = Identity | string
+
 /** What programs of one account were told: each item, as text, and its JID. */
 class Told {
-  readonly items = new Map<Identity, { readonly jid: string; readonly text: string }>()
+  readonly items = new Map<Who, { readonly jid: string; readonly text: string }>()
   #sum = 0n
 
   /** @returns whether it is something else than before */
-  set(identity: Identity, item: Element | undefined): boolean {
-    const before = this.items.get(identity)
+  set(who: Who, item: Element | undefined): boolean {
+    const before = this.items.get(who)
     const text = item && serialise(item, ns)
     if (before?.text === text) return false
     if (before !== undefined) this.#sum ^= digestOf(before.text)
     if (text !== undefined) this.#sum ^= digestOf(text)
-    if (text === undefined) this.items.delete(identity)
-    else this.items.set(identity, { jid: item!.attrs.jid!, text })
+    if (text === undefined) this.items.delete(who)
+    else this.items.set(who, { jid: item!.attrs.jid!, text })
     return true
   }
 
@@ -57,6 +74,7 @@ const digestOf = (item: string): bigint => BigInt(`0x${sha256Hex(fromUtf8(item))
 
 class Roster implements Disposable {
   readonly #server: Server
+  readonly #neighbours: Neighbours
   /** Of accounts of which a program asked for the roster, while one is there. */
   readonly #told = new Map<Identity, Told>()
   readonly #stops: readonly (() => void)[]
@@ -64,24 +82,46 @@ class Roster implements Disposable {
 
   constructor(server: Server) {
     this.#server = server
+    this.#neighbours = neighboursOf(server)
     const { contacts, accounts } = server.services
     this.#stops = [
       contacts.watch((account, contact) => this.refresh(account, contact)),
+      this.#neighbours.watch((account, other) => this.refresh(account, other)),
       accounts.watch((identity) => {
         for (const account of this.#told.keys()) if (account !== identity) this.refresh(account, identity)
       }),
     ]
   }
 
-  #item(account: Identity, identity: Identity): Element | undefined {
+  #item(account: Identity, who: Who): Element | undefined {
+    return isIdentity(who) ? this.#itemOf(account, who) : this.#listedItem(account, who)
+  }
+
+  #listedItem(account: Identity, text: string): Element | undefined {
+    const found = this.#server.services.store.read((tx) => listed.get(tx, account, text))
+    const jid = parseJid(text)
+    // since become somebody
+    if (found === undefined || jid === undefined || this.#isSomebody(account, jid)) return undefined
+    const groups = found.groups.map((group) => el(`group ${ns}`, {}, group))
+    const name = found.name === '' ? undefined : found.name
+    return el(`item ${ns}`, { jid: text, name, subscription: 'none' }, groups)
+  }
+
+  #isSomebody(account: Identity, jid: Jid): boolean {
+    return this.#server.names.named(account, jid).kind === 'person'
+  }
+
+  #itemOf(account: Identity, identity: Identity): Element | undefined {
     const { accounts, contacts, store, people } = this.#server.services
     const jid = bareOf(this.#server.names.person(account, identity))
     const note = store.read((tx) => noted.get(tx, account, identity))
     const groups = (note?.groups ?? []).map((group) => el(`group ${ns}`, {}, group))
     if (accounts.has(identity)) {
       if (identity === account || accounts.get(identity).disabled) return undefined
+      const terms = this.#neighbours.of(account, identity)
+      if (!terms.isListed) return undefined
       const name = note?.name === undefined || note.name === '' ? people.nameOf(account, identity) : note.name
-      return el(`item ${ns}`, { jid, name, subscription: 'both' }, groups)
+      return el(`item ${ns}`, { jid, name, ...subscriptionOf(terms) }, groups)
     }
     const contact = contacts.byIdentity(account, identity)
     if (contact === undefined || !isChosen(contact)) return undefined
@@ -95,8 +135,9 @@ class Roster implements Disposable {
     if (known !== undefined) return known
     const told = new Told()
     this.#told.set(account, told)
-    const { accounts, contacts } = this.#server.services
-    const people = [
+    const { accounts, contacts, store } = this.#server.services
+    const people: readonly Who[] = [
+      ...store.read((tx) => listed.list(tx, account)).map(({ jid }) => jid),
       ...accounts.list().map(({ identity }) => identity),
       ...contacts
         .list(account)
@@ -104,9 +145,7 @@ class Roster implements Disposable {
         .slice(-limits.xmppRosterItemsMax)
         .map(({ identity }) => identity),
     ]
-    for (const identity of people) {
-      told.set(identity, this.#item(account, identity))
-    }
+    for (const who of people) told.set(who, this.#item(account, who))
     return told
   }
 
@@ -115,18 +154,19 @@ class Roster implements Disposable {
     const told = this.#toldOf(client.account)
     const { ver } = payload.attrs
     if (ver !== undefined && ver === told.version) return undefined
-    const items = [...told.items.keys()].flatMap((identity) => this.#item(client.account, identity) ?? [])
+    const items = [...told.items.keys()].flatMap((who) => this.#item(client.account, who) ?? [])
     return el(`query ${ns}`, { ver: told.version }, items)
   }
 
   /** Programs hear of an item once it is another one than they know. */
-  refresh(account: Identity, identity: Identity): void {
+  refresh(account: Identity, who: Who): void {
     const told = this.#told.get(account)
     if (told === undefined) return
-    const item = this.#item(account, identity)
-    const before = told.items.get(identity)
+    const item = this.#item(account, who)
+    const before = told.items.get(who)
     if (before === undefined && item !== undefined && told.items.size >= 2 * limits.xmppRosterItemsMax) return
-    if (!told.set(identity, item)) return
+    if (isIdentity(who) && item !== undefined) told.set(item.attrs.jid!, undefined)
+    if (!told.set(who, item)) return
     // another address is another item to programs
     if (before !== undefined && before.jid !== item?.attrs.jid)
       this.#push(account, el(`item ${ns}`, { jid: before.jid, subscription: 'remove' }))
@@ -160,9 +200,9 @@ class Roster implements Disposable {
     const named = this.#server.names.named(account, jid)
     if (named.kind === 'self') throw new StanzaError('not-allowed', 'That is this account itself.')
     if (item.attrs.subscription === 'remove') {
-      const contact = named.kind === 'person' ? contacts.byIdentity(account, named.identity) : undefined
-      if (named.kind === 'person' && accounts.has(named.identity))
-        throw new StanzaError('not-allowed', 'Accounts of this gateway stay in the roster.')
+      if (named.kind !== 'person') return await this.#unlist(account, bareOf(jid), handled)
+      const contact = contacts.byIdentity(account, named.identity)
+      if (accounts.has(named.identity)) return await this.#part(account, named.identity, handled)
       if (contact === undefined || !isChosen(contact)) throw new StanzaError('item-not-found')
       await store.write((tx) => {
         contacts.using(tx).remove(account, contact.identity)
@@ -175,16 +215,50 @@ class Roster implements Disposable {
     const { name } = item.attrs
     if (name !== undefined && Buffer.byteLength(name) > limits.displayNameOctetsMax)
       throw new StanzaError('not-acceptable', `A name has at most ${limits.displayNameOctetsMax} octets.`)
-    if (named.kind !== 'person') throw unknownPerson(bareOf(jid))
+    if (named.kind !== 'person')
+      return await this.#list(account, { jid: bareOf(jid), name: name ?? '', groups }, handled)
     const { identity } = named
     await store.write((tx) => {
       const contact = contacts.byIdentity(account, identity)
       const isNamed = contact !== undefined && name !== undefined && name !== contact.displayName
       if (isNamed) contacts.using(tx).rename(account, identity, name)
       const kept = accounts.has(identity) ? (name ?? '') : ''
+      if (accounts.has(identity)) this.#neighbours.list(tx, account, identity)
       noted.put(tx, account, [identity], { identity, name: kept, groups })
       handled(tx)
       tx.afterCommit(() => this.refresh(account, identity))
+    })
+    return undefined
+  }
+
+  /** With another account of this gateway. */
+  async #part(account: Identity, other: Identity, handled: (tx: WriteTx) => void): Promise<undefined> {
+    await this.#server.services.store.write((tx) => {
+      if (!this.#neighbours.of(account, other).isListed) throw new StanzaError('item-not-found')
+      this.#neighbours.remove(tx, account, other, (type) => passStep(this.#server, account, other, type))
+      noted.remove(tx, account, other)
+      handled(tx)
+    })
+    return undefined
+  }
+
+  async #list(account: Identity, item: Listed, handled: (tx: WriteTx) => void): Promise<undefined> {
+    await this.#server.services.store.write((tx) => {
+      if (listed.get(tx, account, item.jid) === undefined && listed.count(tx, account) >= limits.xmppListedMax)
+        throw new StanzaError('resource-constraint', `At most ${limits.xmppListedMax} addresses of nobody known.`)
+      listed.put(tx, account, [item.jid], item)
+      handled(tx)
+      tx.afterCommit(() => this.refresh(account, item.jid))
+    })
+    return undefined
+  }
+
+  async #unlist(account: Identity, jid: string, handled: (tx: WriteTx) => void): Promise<undefined> {
+    await this.#server.services.store.write((tx) => {
+      if (listed.get(tx, account, jid) === undefined) throw new StanzaError('item-not-found')
+      listed.remove(tx, account, jid)
+      handled(tx)
+      tx.afterCommit(() => this.refresh(account, jid))
     })
     return undefined
   }
@@ -197,6 +271,14 @@ class Roster implements Disposable {
     for (const stop of this.#stops) stop()
   }
 }
+
+/** RFC 6121 §2.1.2.5, §2.1.2.2. */
+const subscriptionOf = ({ sees, isSeen, asks }: Terms): Readonly<Record<string, string>> => ({
+  subscription: sees ? (isSeen ? 'both' : 'to') : isSeen ? 'from' : 'none',
+  ...(asks ? { ask: 'subscribe' } : {}),
+})
+
+const isIdentity = (who: Who): who is Identity => /^[\da-f]{64}$/.test(who)
 
 /** RFC 6121 §2.3.3. @throws StanzaError `bad-request`, `not-acceptable` */
 function readGroups(item: Element): readonly string[] {
@@ -220,9 +302,18 @@ export function rosterOf(server: Server): Roster {
 export const roster = (server: Server): Feature => {
   const own = rosterOf(server)
   return {
+    // RFC 6121 §2.6.1
+    streamFeatures: () => [el('ver urn:xmpp:features:rosterver')],
     iq: [
       { payload: `query ${ns}`, type: 'get', at: ['self'], answer: (iq) => own.get(iq) },
       { payload: `query ${ns}`, type: 'set', at: ['self'], answer: (iq) => own.set(iq) },
+      {
+        payload: `query ${ns}`,
+        at: ['person', 'unknown'],
+        answer() {
+          throw new StanzaError('forbidden', 'That is the roster of somebody else.')
+        },
+      },
     ],
     // programs answer pushes; nothing depends on it (RFC 6121 §2.1.6)
     result: ({ element }) => (/^roster-\d+$/.test(element.attrs.id ?? '') ? 'done' : 'next'),

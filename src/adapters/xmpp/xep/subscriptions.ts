@@ -1,22 +1,26 @@
 /**
  * Subscriptions (RFC 6121 §3) are contact requests: who waits to be accepted asks to subscribe, and is accepted by being told
- * `subscribed`. Between contacts a subscription is always mutual; there is nothing to give or take back by itself.
+ * `subscribed`. Between contacts a subscription is always mutual; there is nothing to give or take back by itself. Between accounts of this
+ * gateway it is as neighbours.ts says.
  */
 import type { Contact } from '../../../core/account/contact.ts'
 import type { ContactWriter } from '../../../core/account/contact-writer.ts'
 import type { Identity } from '../../../core/ids.ts'
-import { type Element, el, withAttrs } from '../element.ts'
+import { type Element, el, elements, withAttrs } from '../element.ts'
 import type { Feature, Server, Stanza } from '../feature.ts'
 import { bareOf } from '../jid.ts'
 import { StanzaError } from '../stanza-error.ts'
 import { isBlockedBeforehand } from './blocking.ts'
+import { neighboursOf, passStep, subscriptionTypes, type SubscriptionType } from './neighbours.ts'
 import { rosterOf } from './roster.ts'
 import { unknownPerson } from './unknown-person.ts'
 
-const types = new Set(['subscribe', 'subscribed', 'unsubscribe', 'unsubscribed'])
+const isSubscription = (type: string): type is SubscriptionType =>
+  (subscriptionTypes as readonly string[]).includes(type)
 
 export const subscriptions = (server: Server): Feature => {
-  const { contacts, store } = server.services
+  const { accounts, contacts, store } = server.services
+  const neighbours = neighboursOf(server)
   /** Strangers whose request the programs that are there have seen. */
   const shown = new Map<Identity, Set<Identity>>()
 
@@ -63,8 +67,25 @@ export const subscriptions = (server: Server): Feature => {
   const accept = async (stanza: Stanza, { identity }: Contact): Promise<void> =>
     await change(stanza, (writer, account) => writer.accept(account, identity))
 
+  /** With another account of this gateway. */
+  const step = async (
+    { client: { account }, element, handled }: Stanza,
+    other: Identity,
+    type: SubscriptionType,
+  ): Promise<void> => {
+    const beside = elements(element)
+    const passed = (): void => passStep(server, account, other, type, beside)
+    const isNews = await store.write((tx) => {
+      handled(tx)
+      return neighbours.step(tx, account, other, { type, beside, passed })
+    })
+    if (!isNews && type === 'subscribe') answer(account, other, 'subscribed')
+  }
+
   const subscribe = async (stanza: Stanza): Promise<void> => {
     const { client, toNamed, to } = stanza
+    // RFC 6121 §8.5.1
+    if (toNamed.kind !== 'person' && to.domain === server.names.server) return
     if (toNamed.kind !== 'person') throw unknownPerson(bareOf(to))
     const { account } = client
     const contact = contacts.byIdentity(account, toNamed.identity)
@@ -78,9 +99,13 @@ export const subscriptions = (server: Server): Feature => {
   return {
     async presence(stanza) {
       const { client, toNamed, type, element } = stanza
-      if (!types.has(type)) return 'next'
+      if (!isSubscription(type)) return 'next'
       if (element.attrs.to === undefined) throw new StanzaError('bad-request', 'To whom?')
       if (toNamed.kind !== 'person' && toNamed.kind !== 'unknown') return 'done'
+      if (toNamed.kind === 'person' && accounts.has(toNamed.identity)) {
+        await step(stanza, toNamed.identity, type)
+        return 'done'
+      }
       if (type === 'subscribe') {
         await subscribe(stanza)
         return 'done'
@@ -108,6 +133,11 @@ export const subscriptions = (server: Server): Feature => {
         client.send(withAttrs(asking(account, contact), { to: bareOf(jid) }))
       }
       shown.set(account, known)
+      for (const { identity, beside } of neighbours.asking(account)) {
+        if (!accounts.has(identity)) continue
+        const from = bareOf(server.names.own(identity))
+        client.send(el('presence', { type: 'subscribe', from, to: bareOf(jid) }, beside))
+      }
     },
   }
 }

@@ -6,7 +6,7 @@ import type { Ambient } from '../../ambient.ts'
 import type { Conversations } from '../../conversation/conversations.ts'
 import type { DevicesOf, GroupBook, WaitingEnvelope } from '../../conversation/group-book.ts'
 import { hasCode, MyceliumError, unreachable } from '../../errors.ts'
-import type { SignedEnvelope } from '../../group/envelope.ts'
+import { readEnvelope, type SignedEnvelope } from '../../group/envelope.ts'
 import type { Group } from '../../group/group.ts'
 import { type Cut, type GroupOp, readGroupOp, type SignedGroupOp } from '../../group/op.ts'
 import type { GroupId, GroupOpId, Identity, MessageId } from '../../ids.ts'
@@ -19,9 +19,11 @@ import type { Delivered } from '../deliver.ts'
 import type { Keyring } from '../needs.ts'
 import type { GroupPost } from './group-post.ts'
 import { Soon } from '../soon.ts'
-import { type Groups, keyBringer } from './groups.ts'
+import { GroupAnswers } from './group-answers.ts'
+import { GroupQuestions } from './group-questions.ts'
 import type { GroupVault, Opened } from './group-vault.ts'
-import { type BaseHead, decodeStatements, type Statement } from './statements.ts'
+import { type Groups, keyBringer } from './groups.ts'
+import { type BaseHead, decodeStatements, type Delivery, encodeStatements, type Statement } from './statements.ts'
 
 interface InboxParts {
   readonly store: Store
@@ -35,13 +37,6 @@ interface InboxParts {
   readonly devicesOf: DevicesOf
   /** Is there room for a message of so many octets, as mail programs are shown it? */
   readonly hasRoomFor: (tx: WriteTx, account: Identity, bytes: number) => boolean
-}
-
-/** Where a statement came from, and whose it is to be. */
-interface Delivery {
-  readonly account: Identity
-  readonly from: Identity
-  readonly id: GroupId
 }
 
 type StillClosed = Extract<Opened, { readonly kind: 'waiting' }>
@@ -59,12 +54,28 @@ function removalIn({
 
 const accepted: Delivered = { kind: 'accepted' }
 
+/** May what waits be opened after this? A message settles those before it of whom was removed; others settle nothing. */
+const unlocks = (group: Group, { kind }: Statement): boolean =>
+  kind === 'ops' ||
+  kind === 'bundles' ||
+  kind === 'seed' ||
+  kind === 'chains' ||
+  (kind === 'envelope' && group.state.removals.size > 0)
+
+/** Is the operation here that an early statement waits for? */
+const isDue = (group: Group, statement: Statement): boolean =>
+  statement.kind === 'seed' || statement.kind === 'chains' ? group.epoch(statement.epoch) !== undefined : true
+
 export class GroupInbox implements Disposable {
   readonly #parts: InboxParts
   readonly #soon = new Soon()
+  readonly #questions: GroupQuestions
+  readonly #answers: GroupAnswers
 
   constructor(parts: InboxParts) {
     this.#parts = parts
+    this.#questions = new GroupQuestions(parts)
+    this.#answers = new GroupAnswers(parts)
   }
 
   take(tx: WriteTx, account: Identity, from: Identity, id: GroupId, payload: Uint8Array): Delivered {
@@ -82,7 +93,7 @@ export class GroupInbox implements Disposable {
     if (isFull) return { kind: 'refused', reason: 'mailbox-full' }
     const before = this.#mark(tx, delivery)
     for (const statement of statements) this.#guarded(delivery, () => this.#takeOne(tx, delivery, statement))
-    this.#settle(tx, delivery, before)
+    this.#settle(tx, delivery, before, statements)
     return accepted
   }
 
@@ -90,15 +101,16 @@ export class GroupInbox implements Disposable {
   async minute(): Promise<void> {
     const { store, book, keyring } = this.#parts
     for (const account of keyring.accounts()) {
+      await this.#dropEarly(account)
       const groups = store.read((tx) => book.rows(tx, account)).filter(({ state }) => state !== 'left')
       for (const { group: id } of groups) {
         const group = book.groupNow(account, id)
         if (group === undefined) continue
         const isDue = group.state.epochs.length === 0 && group.state.members.has(account)
-        const waits = store.read((tx) => book.waiting(tx, account, id).length + book.unsealed(tx, account, id).length)
-        if (isDue || waits > 0 || group.waiting > 0) await store.write((tx) => this.#tend(tx, { account, id }))
+        const waits = store.read((tx) => book.waits(tx, account, id))
+        if (isDue || waits || group.waiting > 0) await store.write((tx) => this.#tend(tx, { account, id }))
       }
-      await this.#askForMissing(account)
+      await this.#askForCited(account)
     }
   }
 
@@ -106,7 +118,8 @@ export class GroupInbox implements Disposable {
     const { book, groups, vault } = this.#parts
     const group = book.group(tx, account, id)
     if (group === undefined) return
-    book.retry(tx, account, group)
+    this.#strikeCut(tx, account, group, book.retry(tx, account, group).ids)
+    this.#takeEarly(tx, account, group)
     if (group.state.epochs.length === 0 && group.state.members.has(account)) groups.renewKeys(tx, account, group)
     const [epoch] = group.state.epochs
     if (epoch !== undefined && !vault.holds(tx, account, id, epoch.op)) groups.askForKeys(tx, account, group, epoch.op)
@@ -141,11 +154,9 @@ export class GroupInbox implements Disposable {
       case 'envelope':
         return this.#takeEnvelope(tx, delivery, statement)
       case 'wanted':
-        return this.#takeWanted(tx, delivery, statement)
+        return this.#answers.wanted(tx, delivery, statement)
       case 'absent':
-        for (const id of statement.messages)
-          this.#parts.conversations.history.giveUp(tx, delivery.account, id, groupConversation(delivery.id))
-        return
+        return this.#takeAbsent(tx, delivery, statement.messages)
       case 'read':
         return this.#takeRead(tx, delivery, statement.heads)
       case 'vouchFor':
@@ -163,7 +174,9 @@ export class GroupInbox implements Disposable {
           signature: Uint8Array.from(statement.signature),
         })
       case 'chainsWanted':
-        return this.#takeChainsWanted(tx, delivery, statement.epoch)
+        return this.#answers.chainsWanted(tx, delivery, statement.epoch)
+      case 'placesWanted':
+        return this.#answers.placesWanted(tx, delivery, statement)
       default:
         return unreachable(statement)
     }
@@ -176,7 +189,7 @@ export class GroupInbox implements Disposable {
     const isMember = group?.state.members.has(from) === true
     if (!isMember && !this.#mayBring(account, from)) throw new MyceliumError('not-permitted')
     for (const bundle of bundles) keyring.learnFellow(tx, account, bundle)
-    if (group !== undefined) book.retry(tx, account, group)
+    if (group !== undefined) this.#strikeCut(tx, account, group, book.retry(tx, account, group).ids)
   }
 
   /** A contact, a fellow of another group, or another account of this gateway. */
@@ -195,23 +208,21 @@ export class GroupInbox implements Disposable {
       const result = book.add(tx, account, group, op, nowMs)
       if (result.kind === 'refused') throw new MyceliumError(result.code, { reason: result.reason })
       if (result.kind === 'waiting') for (const parent of result.missing) missing.add(parent)
+      if (result.kind === 'added') this.#strikeCut(tx, account, group, result.ids)
     }
     for (const op of ops) missing.delete(readGroupOp(op).id)
-    this.#strikeCut(tx, { account, id }, ops)
-    if (missing.size > 0) this.#ask(tx, { account, from, id }, { ops: [...missing] })
+    if (missing.size > 0) this.#questions.ask(tx, { account, from, id }, { ops: [...missing] })
   }
 
   /** What was taken while a removal was on its way here, and lies past where that cuts, counts no more. */
-  #strikeCut(tx: WriteTx, { account, id }: Pick<Delivery, 'account' | 'id'>, ops: readonly SignedGroupOp[]): void {
+  #strikeCut(tx: WriteTx, account: Identity, group: Group, added: readonly GroupOpId[]): void {
     const { book, conversations, vault, devicesOf } = this.#parts
-    const group = book.group(tx, account, id)
-    if (group === undefined) return
     const { history } = conversations
-    const conversation = groupConversation(id)
-    for (const { member, cuts } of ops.flatMap((op) => removalIn(readGroupOp(op).op))) {
+    const conversation = groupConversation(group.id)
+    for (const { member, cuts } of added.flatMap((op) => removalIn(readGroupOp(group.signed(op)!).op))) {
       const isTakenPast = [...devicesOf(tx, account, member)].some((device) => {
         const count = cuts.find((cut) => cut.device === device)?.count ?? 0
-        return vault.takenPast(tx, account, id, { device, count }) > 0
+        return vault.takenPast(tx, account, group.id, { device, count }) > 0
       })
       if (!isTakenPast) continue
       const taken = [...history.backwards(tx, account, conversation, limits.groupCutLookMax)].map((one) => one.id)
@@ -232,20 +243,65 @@ export class GroupInbox implements Disposable {
     return group
   }
 
-  #takeSeed(tx: WriteTx, delivery: Delivery, { epoch, seed }: Extract<Statement, { readonly kind: 'seed' }>): void {
-    const group = this.#groupWith(tx, delivery)
-    const known = group.epoch(epoch)
-    if (known === undefined) throw new MyceliumError('no-such-group', { reason: 'epoch' })
-    this.#parts.vault.keep(tx, delivery.account, group, known, Uint8Array.from(seed))
+  /** The epoch itself proves which seed is its own, whoever brings it. */
+  #takeSeed(tx: WriteTx, delivery: Delivery, statement: Extract<Statement, { readonly kind: 'seed' }>): void {
+    const { account, id } = delivery
+    const group = this.#parts.book.group(tx, account, id)
+    const epoch = group?.epoch(statement.epoch)
+    if (group === undefined || epoch === undefined) return this.#keepEarly(tx, delivery, statement)
+    this.#parts.vault.keep(tx, account, group, epoch, Uint8Array.from(statement.seed))
   }
 
-  #takeChains(
-    tx: WriteTx,
-    delivery: Delivery,
-    { epoch, chains }: Extract<Statement, { readonly kind: 'chains' }>,
-  ): void {
-    const group = this.#groupWith(tx, delivery)
-    this.#parts.vault.learn(tx, delivery.account, group, { epoch, chains, from: delivery.from })
+  /** @throws `not-a-member` unless whoever brings them is in the group, or was */
+  #takeChains(tx: WriteTx, delivery: Delivery, statement: Extract<Statement, { readonly kind: 'chains' }>): void {
+    const { account, from, id } = delivery
+    const { epoch, chains } = statement
+    const group = this.#parts.book.group(tx, account, id)
+    if (group?.epoch(epoch) === undefined) return this.#keepEarly(tx, delivery, statement)
+    const isMember = group.state.members.has(from)
+    if (!isMember && !group.state.removals.has(from)) throw new MyceliumError('not-a-member')
+    // who has gone since then is heard about nobody else's chains
+    const own = this.#parts.devicesOf(tx, account, from)
+    const heard = isMember ? chains : chains.filter(({ device }) => own.has(device))
+    this.#parts.vault.learn(tx, account, group, { epoch, chains: heard, from })
+  }
+
+  /**
+   * What it is about has not come yet: that is on its way beside it.
+   * @throws `not-permitted`, `too-large` when too much waits
+   */
+  #keepEarly(tx: WriteTx, { account, from, id }: Delivery, statement: Statement): void {
+    const { book, ambient } = this.#parts
+    if (book.group(tx, account, id) === undefined && !this.#mayBring(account, from))
+      throw new MyceliumError('not-permitted')
+    const sinceMs = ambient.clock.nowMs()
+    book.putEarly(tx, account, id, { from, sinceMs, statement: encodeStatements([statement]) })
+  }
+
+  async #dropEarly(account: Identity): Promise<void> {
+    const { store, book, ambient } = this.#parts
+    const beforeMs = ambient.clock.nowMs() - limits.messageExpiryMs
+    const old = store.read((tx) => book.earlySince(tx, account, beforeMs))
+    if (old.length > 0)
+      await store.write((tx) => {
+        for (const key of old) book.removeEarly(tx, key)
+      })
+  }
+
+  /** What came before the operations that it is about; what still has to wait is kept again. */
+  #takeEarly(tx: WriteTx, account: Identity, group: Group): void {
+    const { book } = this.#parts
+    const early = book.early(tx, account, group.id).map(({ key, from, statement }) => ({
+      key,
+      from,
+      statements: decodeStatements(statement),
+    }))
+    for (const { key, from, statements } of early) {
+      if (!statements.every((one) => isDue(group, one))) continue
+      book.removeEarly(tx, key)
+      const delivery = { account, from, id: group.id }
+      for (const one of statements) this.#guarded(delivery, () => this.#takeOne(tx, delivery, one))
+    }
   }
 
   /** @throws `not-a-member` unless whoever speaks is in it */
@@ -274,6 +330,7 @@ export class GroupInbox implements Disposable {
   #takeHistory(tx: WriteTx, delivery: Delivery, messages: readonly Uint8Array[]): void {
     const { account, from, id } = delivery
     const { book, conversations } = this.#parts
+    if (book.group(tx, account, id) === undefined) return this.#keepEarly(tx, delivery, { kind: 'history', messages })
     const group = this.#groupWith(tx, delivery)
     const row = book.row(tx, account, id)
     if (!group.state.policy.sharesHistory || (row !== undefined && row.state !== 'left' && row.addedBy !== from))
@@ -286,20 +343,18 @@ export class GroupInbox implements Disposable {
     }
   }
 
-  #takeEnvelope(
-    tx: WriteTx,
-    { account, from, id }: Delivery,
-    { envelope, asked }: Extract<Statement, { readonly kind: 'envelope' }>,
-  ): void {
+  #takeEnvelope(tx: WriteTx, delivery: Delivery, statement: Extract<Statement, { readonly kind: 'envelope' }>): void {
+    const { account, from, id } = delivery
+    const { envelope, asked } = statement
     const group = this.#parts.book.group(tx, account, id)
-    if (group === undefined) throw new MyceliumError('no-such-group')
-    const opened = this.#openAsked(tx, account, group, { envelope, asked })
+    if (group === undefined) return this.#keepEarly(tx, delivery, statement)
+    const opened = this.#openAsked(tx, account, group, { envelope, asked, wasLookedAt: false })
     if (opened === undefined) return
     const sinceMs = this.#parts.ambient.clock.nowMs()
     this.#parts.book.putWaiting(tx, account, id, opened.envelope.id, { from, sinceMs, envelope, asked })
     const { heads, epoch } = opened.envelope.header
     const ops = [...heads, epoch].filter((op) => !group.has(op))
-    this.#ask(tx, { account, from, id }, { ops, ...(opened.for === 'keys' ? { epoch } : {}) })
+    this.#questions.ask(tx, { account, from, id }, { ops, ...(opened.for === 'keys' ? { epoch } : {}) })
   }
 
   /** The same; what this account asked for and cannot have is waited for no more. */
@@ -307,10 +362,10 @@ export class GroupInbox implements Disposable {
     tx: WriteTx,
     account: Identity,
     group: Group,
-    { envelope, asked }: Pick<WaitingEnvelope, 'envelope' | 'asked'>,
+    { envelope, asked, wasLookedAt }: Pick<WaitingEnvelope, 'envelope' | 'asked'> & { readonly wasLookedAt: boolean },
   ): StillClosed | undefined {
     try {
-      return this.#open(tx, account, group, envelope)
+      return this.#open(tx, account, group, { envelope, wasLookedAt })
     } catch (error) {
       if (asked !== undefined && error instanceof MyceliumError)
         this.#parts.conversations.history.giveUp(tx, account, asked, groupConversation(group.id))
@@ -319,9 +374,15 @@ export class GroupInbox implements Disposable {
   }
 
   /** @returns what it waits for; undefined when it was taken @throws why it will never be */
-  #open(tx: WriteTx, account: Identity, group: Group, envelope: SignedEnvelope): StillClosed | undefined {
+  #open(
+    tx: WriteTx,
+    account: Identity,
+    group: Group,
+    { envelope, wasLookedAt }: { readonly envelope: SignedEnvelope; readonly wasLookedAt: boolean },
+  ): StillClosed | undefined {
     const { vault, book, conversations } = this.#parts
-    const opened = vault.open(tx, account, group, envelope)
+    if (book.hasTaken(tx, account, envelope)) return undefined
+    const opened = vault.open(tx, account, group, envelope, wasLookedAt)
     if (opened.kind === 'waiting') return opened
     if (opened.kind === 'refused') throw new MyceliumError(opened.code, { reason: opened.reason })
     const message = decodeMessage(opened.payload)
@@ -333,121 +394,66 @@ export class GroupInbox implements Disposable {
     const arriving = { id, encoded: opened.payload, message }
     const taken = conversations.take(tx, account, { kind: 'group', group: group.id }, arriving)
     if (taken.kind === 'refused') throw new MyceliumError(taken.reason)
-    if (taken.kind === 'waiting') tx.afterCommit(() => this.#askSoon(account))
-    if (taken.kind !== 'duplicate') book.putEnvelope(tx, account, id, envelope)
+    if (taken.kind === 'waiting') tx.afterCommit(() => this.#askSoon(account, limits.parentAskMs + 50))
+    if (taken.kind !== 'duplicate') book.putEnvelope(tx, account, id, opened.envelope)
     return undefined
   }
 
   #openWaiting(tx: WriteTx, account: Identity, group: Group): void {
-    const { book, conversations } = this.#parts
-    const nowMs = this.#parts.ambient.clock.nowMs()
-    for (const { key, envelope, asked, from, sinceMs } of book.waiting(tx, account, group.id)) {
-      let isDone = false
-      this.#guarded({ account, from, id: group.id }, () => {
-        isDone = true
-        isDone = this.#openAsked(tx, account, group, { envelope, asked }) === undefined
-      })
-      if (!isDone && asked !== undefined && nowMs - sinceMs > limits.groupKeysWaitMs)
-        conversations.history.giveUp(tx, account, asked, groupConversation(group.id))
-      if (isDone || nowMs - sinceMs > limits.messageExpiryMs) book.removeWaiting(tx, key)
-    }
+    const waiting = this.#parts.book
+      .waiting(tx, account, group.id)
+      .map((one) => ({ ...one, header: readEnvelope(one.envelope).header }))
+      .toSorted((a, b) => a.header.sequence - b.header.sequence)
+    const unlinked = waiting.filter((one) => this.#openOne(tx, account, group, one)?.for === 'link')
+    // each settles which one stands before it
+    const unsettled = unlinked.toReversed().flatMap((one) => {
+      const closed = this.#openOne(tx, account, group, one)
+      return closed?.for === 'link' ? [{ header: one.header, ...closed }] : []
+    })
+    this.#questions.askForPlaces(tx, account, group, unsettled)
   }
 
-  #takeWanted(
+  /** @returns what it still waits for */
+  #openOne(
     tx: WriteTx,
-    { account, from, id }: Delivery,
-    { ops, messages }: Extract<Statement, { readonly kind: 'wanted' }>,
-  ): void {
-    const { book, groupPost, vault } = this.#parts
-    const group = book.group(tx, account, id)
-    if (group?.state.members.has(from) !== true) throw new MyceliumError('not-a-member')
-    const envelopes = messages.flatMap((message) => {
-      const envelope = book.envelope(tx, account, message)
-      // what does not stand is refused, and what was said without whoever asks is not for them
-      const isForThem = envelope !== undefined && vault.isFor(tx, account, group, { signed: envelope, member: from })
-      return isForThem ? [{ message, envelope }] : []
+    account: Identity,
+    group: Group,
+    { key, envelope, asked, from, sinceMs }: WaitingEnvelope & { readonly key: Uint8Array },
+  ): StillClosed | undefined {
+    const { book, conversations } = this.#parts
+    const waitedMs = this.#parts.ambient.clock.nowMs() - sinceMs
+    let closed: StillClosed | undefined
+    this.#guarded({ account, from, id: group.id }, () => {
+      closed = this.#openAsked(tx, account, group, { envelope, asked, wasLookedAt: true })
     })
-    const found = new Set(envelopes.map(({ message }) => message))
-    const absent = messages.filter((message) => !found.has(message) || this.#isBy(tx, account, message, from))
-    groupPost.send(tx, account, id, {
-      to: [from],
-      statements: [
-        { kind: 'ops', ops: ops.flatMap((op) => group.signed(op) ?? []) },
-        ...envelopes.map(({ envelope, message }): Statement => ({ kind: 'envelope', envelope, asked: message })),
-        ...(absent.length === 0 ? [] : [{ kind: 'absent', messages: absent } as const]),
-      ],
-    })
+    if (closed !== undefined && asked !== undefined && waitedMs > limits.groupKeysWaitMs)
+      conversations.history.giveUp(tx, account, asked, groupConversation(group.id))
+    if (closed === undefined || waitedMs > limits.messageExpiryMs) book.removeWaiting(tx, key)
+    return closed
   }
 
-  /** Who asks for its own words has lost them with a home that was restored, and the keys that opened them. */
   #isBy(tx: WriteTx, account: Identity, message: MessageId, author: Identity): boolean {
     const row = this.#parts.conversations.history.message(tx, account, message)
     return row !== undefined && row.encoded.length > 0 && decodeMessage(row.encoded).author === author
   }
 
-  #takeChainsWanted(tx: WriteTx, delivery: Delivery, epoch: GroupOpId): void {
-    const { vault, groupPost, groups } = this.#parts
-    const { account, from, id } = delivery
-    const group = this.#groupWith(tx, delivery)
-    if (!group.state.epochs.some(({ op }) => op === epoch)) return
-    // keys made against a removal are not for whom it took away, though it be void by now: that takes new ones
-    if (!groups.mayHold(tx, account, group, { epoch, member: from })) {
-      if (keyBringer(group.state) === account) groups.renewKeys(tx, account, group)
-      return
-    }
-    const statements = vault
-      .headsOf(tx, account, id, epoch)
-      .map((chains): Statement => ({ kind: 'chains', epoch, chains }))
-    if (statements.length > 0) groupPost.send(tx, account, id, { to: [from], statements })
-  }
-
-  #ask(
-    tx: WriteTx,
-    { account, from, id }: Delivery,
-    {
-      ops = [],
-      messages = [],
-      epoch,
-    }: { readonly ops?: readonly GroupOpId[]; readonly messages?: readonly MessageId[]; readonly epoch?: GroupOpId },
-  ): void {
-    const statements: Statement[] = []
-    if (ops.length + messages.length > 0)
-      statements.push({
-        kind: 'wanted',
-        ops: ops.slice(0, limits.messagesAskedMax),
-        messages: messages.slice(0, limits.messagesAskedMax),
-      })
-    if (epoch !== undefined) statements.push({ kind: 'chainsWanted', epoch })
-    if (statements.length > 0) this.#parts.groupPost.send(tx, account, id, { to: [from], statements })
+  /** Nobody else than whoever cites a message knows that nobody has it for this account. */
+  #takeAbsent(tx: WriteTx, { account, from, id }: Delivery, messages: readonly MessageId[]): void {
+    const { history } = this.#parts.conversations
+    for (const message of messages)
+      if (history.isCitedBy(tx, account, message, from)) history.giveUp(tx, account, message, groupConversation(id))
   }
 
   [Symbol.dispose](): void {
     this.#soon[Symbol.dispose]()
   }
 
-  #askSoon(account: Identity): void {
-    this.#soon.run(account, limits.parentAskMs + 50, () => {
-      this.#guardedTask('group-missing', this.#askForMissing(account))
-    })
+  #askSoon(account: Identity, afterMs: number): void {
+    this.#soon.run(account, afterMs, () => this.#guardedTask('group-missing', this.#askForCited(account)))
   }
 
-  /** Messages that others cite: whoever cites them has them, or had them. */
-  async #askForMissing(account: Identity): Promise<void> {
-    const { store, conversations } = this.#parts
-    const beforeMs = this.#parts.ambient.clock.nowMs() - limits.parentAskMs
-    const missing = store
-      .read((tx) => conversations.history.missingSince(tx, account, beforeMs, limits.messagesAskedMax))
-      .flatMap((one) => {
-        const partner = conversations.get(account, one.conversation)?.partner
-        return partner?.kind === 'group' ? [{ ...one, group: partner.group }] : []
-      })
-    if (missing.length === 0) return
-    await store.write((tx) => {
-      for (const [key, of] of Map.groupBy(missing, ({ group, citedBy }) => `${group}${citedBy}`)) {
-        const { group: id, citedBy: from } = of[0]!
-        if (key !== '') this.#ask(tx, { account, from, id }, { messages: of.map((one) => one.id) })
-      }
-    })
+  async #askForCited(account: Identity): Promise<void> {
+    if ((await this.#questions.askForCited(account)) === 'asked') this.#askSoon(account, limits.parentAskAgainMs)
   }
 
   /** What the group was before a payload: whether this account was in it, and its operations. */
@@ -457,7 +463,12 @@ export class GroupInbox implements Disposable {
   }
 
   /** What follows from new operations and keys. */
-  #settle(tx: WriteTx, delivery: Delivery, before: { readonly heads: string; readonly isIn: boolean }): void {
+  #settle(
+    tx: WriteTx,
+    delivery: Delivery,
+    before: { readonly heads: string; readonly isIn: boolean },
+    statements: readonly Statement[],
+  ): void {
     const { account, from, id } = delivery
     const { book, groups, keyring, ambient } = this.#parts
     const group = book.group(tx, account, id)
@@ -478,8 +489,9 @@ export class GroupInbox implements Disposable {
     if (group.heads.join() !== before.heads && (isIn || before.isIn)) groups.changed(tx, account, id)
     if (!isIn) return
     if (group.state.epochs.length === 0 && keyBringer(group.state) === account) groups.renewKeys(tx, account, group)
+    this.#takeEarly(tx, account, group)
     groups.sealWaiting(tx, account, group)
-    this.#openWaiting(tx, account, group)
+    if (statements.some((one) => unlocks(group, one))) this.#openWaiting(tx, account, group)
     // a log that came with this payload is known after the commit
     if (group.waiting > 0)
       tx.afterCommit(() => this.#soon.run(account + id, limits.groupTendMs, () => this.#later({ account, id })))

@@ -4,11 +4,11 @@
  */
 import type { Ambient } from '../../ambient.ts'
 import { concat, wipe } from '../../bytes.ts'
-import type { DevicesOf, GroupBook } from '../../conversation/group-book.ts'
+import type { DevicesOf, GroupBook, Places } from '../../conversation/group-book.ts'
 import { decode, encode, hexId, record, u32 } from '../../codec.ts'
 import { Secret } from '../../crypto/secret.ts'
 import { type ErrorCode, MyceliumError } from '../../errors.ts'
-import { judgeEnvelope } from '../../group/acceptance.ts'
+import { judgeEnvelope, type Judgement } from '../../group/acceptance.ts'
 import { readEnvelope, type ReadEnvelope, type SignedEnvelope } from '../../group/envelope.ts'
 import type { Group, GroupAuthor } from '../../group/group.ts'
 import {
@@ -32,11 +32,12 @@ import { tables } from '../../store/tables.ts'
 export type Opened =
   | { readonly kind: 'opened'; readonly envelope: ReadEnvelope; readonly payload: Uint8Array }
   /** It can be taken once something else is here. */
-  | { readonly kind: 'waiting'; readonly for: 'operations' | 'log' | 'link' | 'keys'; readonly envelope: ReadEnvelope }
+  | (Extract<Judgement, { readonly kind: 'waiting' }> & { readonly envelope: ReadEnvelope })
+  | { readonly kind: 'waiting'; readonly for: 'keys'; readonly envelope: ReadEnvelope }
   | { readonly kind: 'refused'; readonly code: ErrorCode; readonly reason: string }
 
 export interface Sealed {
-  readonly envelope: SignedEnvelope
+  readonly envelope: ReadEnvelope
   /** The beginning of a chain of one's own, where the epoch's seed was not for this device: everybody needs it. */
   readonly chain: ChainHead | undefined
 }
@@ -128,17 +129,18 @@ export class GroupVault {
     const envelope = sealGroup(author, chain, draft, moment)
     this.#putChain(tx, account, group.id, epoch, chain)
     this.#putPlace(tx, account, group.id, device, placeAfter(envelope))
-    return { envelope: envelope.signed, chain: head }
+    return { envelope, chain: head }
   }
 
-  /** @throws `malformed`, `too-large` */
-  open(tx: WriteTx, account: Identity, group: Group, signed: SignedEnvelope): Opened {
+  /** @param wasLookedAt before, and waited since: its signature is good @throws `malformed`, `too-large` */
+  open(tx: WriteTx, account: Identity, group: Group, signed: SignedEnvelope, wasLookedAt: boolean): Opened {
     const envelope = readEnvelope(signed)
     const { device, epoch } = envelope.header
     const nowMs = this.#ambient.clock.nowMs()
     const judged = judgeEnvelope(group, envelope, {
       nowMs,
       named: (of, sequence) => this.#named(tx, account, group.id, of, sequence),
+      ...(wasLookedAt ? { isSigned: () => true } : {}),
     })
     if (judged.kind === 'waiting') return { ...judged, envelope }
     if (judged.kind === 'refused') return judged
@@ -160,6 +162,14 @@ export class GroupVault {
       isSigned: () => true,
     })
     return judged.kind !== 'refused'
+  }
+
+  /** Of a device's messages from `first` on and before `end`, each settled by the one after it: where the missing ones end. */
+  gapBefore(tx: ReadTx, account: Identity, group: GroupId, { device, first, end }: Places): number {
+    const place = (sequence: number): Uint8Array => this.#placeKey(tx, account, group, device, sequence)
+    const missing = { from: place(first), to: place(end), reverse: true, limit: 1 }
+    const [highest] = [...tx.keys(tables.groupNamed, missing)].map((key) => decode(u32, key.subarray(-4)))
+    return highest === undefined ? end : highest + 1
   }
 
   /** Does it stand, and was this member in the group where it was said? */
@@ -221,7 +231,7 @@ export class GroupVault {
     )
     const numberOf = (epoch: GroupOpId): number => group.epoch(epoch)?.number ?? 0
     const old = [...held].filter((epoch) => !current.has(epoch)).toSorted((a, b) => numberOf(b) - numberOf(a))
-    for (const epoch of old.slice(limits.groupEpochsMax)) {
+    for (const epoch of old.slice(limits.groupOldEpochsMax)) {
       const keys = [...tx.keys(tables.groupChains, { prefix: concat(prefix, raw(epoch)) })]
       for (const key of keys) tx.remove(tables.groupChains, key)
     }

@@ -281,12 +281,12 @@ export class Groups {
     }
     const { envelope, chain } = vault.seal(tx, group, epoch, this.author(account), encoded)
     book.putEnvelope(tx, account, id, envelope)
-    book.putSaid(tx, account, readEnvelope(envelope).id, id)
+    book.putSaid(tx, account, envelope.id, id)
     groupPost.send(tx, account, group.id, {
       to: membersOf(group),
       statements: [
         ...(chain === undefined ? [] : [{ kind: 'chains', epoch: epoch.op, chains: [chain] } as const]),
-        { kind: 'envelope', envelope, asked: undefined },
+        { kind: 'envelope', envelope: envelope.signed, asked: undefined },
       ],
       root: blobOf(decodeMessage(encoded))?.root,
     })

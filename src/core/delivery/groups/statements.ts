@@ -21,7 +21,8 @@ import {
 import { type SignedEnvelope, signedEnvelopeCodec } from '../../group/envelope.ts'
 import { type ChainHead, chainKeyBytes, seedBytes } from '../../group/group-keys.ts'
 import { deviceId, headsCodec, type SignedGroupOp, signedGroupOpCodec } from '../../group/op.ts'
-import type { DeviceId, GroupOpId, MessageId } from '../../ids.ts'
+import type { Places } from '../../conversation/group-book.ts'
+import type { DeviceId, GroupId, GroupOpId, Identity, MessageId } from '../../ids.ts'
 import { limits } from '../../limits.ts'
 
 export type Statement =
@@ -51,8 +52,17 @@ export type Statement =
       readonly device: DeviceId
     }
   | { readonly kind: 'absent'; readonly messages: readonly MessageId[] }
+  /** Which messages of a removed member's device stand is settled from the last one backwards: these are missing here. */
+  | ({ readonly kind: 'placesWanted' } & Places)
   /** Chains of this epoch are missing here. */
   | { readonly kind: 'chainsWanted'; readonly epoch: GroupOpId }
+
+/** Where a statement came from, and whose it is to be. */
+export interface Delivery {
+  readonly account: Identity
+  readonly from: Identity
+  readonly id: GroupId
+}
 
 export interface BaseHead {
   readonly id: MessageId
@@ -120,6 +130,7 @@ const statementCodec = union<Statement>({
     codec: record({ kind: literal('vouched'), heads: headsCodec, signature: fixed(64), device: deviceId }),
   },
   absent: { tag: 6, codec: record({ kind: literal('absent'), messages: messageIds }) },
+  placesWanted: { tag: 13, codec: record({ kind: literal('placesWanted'), device: deviceId, first: u32, end: u32 }) },
   chainsWanted: { tag: 7, codec: record({ kind: literal('chainsWanted'), epoch: opId }) },
 })
 
@@ -128,7 +139,7 @@ const statementsCodec: Codec<{ readonly version: 1; readonly statements: readonl
   statements: array(statementCodec, limits.groupStatementsMax),
 })
 
-const encodeStatements = (statements: readonly Statement[]): Uint8Array =>
+export const encodeStatements = (statements: readonly Statement[]): Uint8Array =>
   encode(statementsCodec, { version: 1, statements })
 
 /** @throws `malformed`, `too-large` */

@@ -6,6 +6,7 @@ import type { Jid } from '../../jid.ts'
 import { bareOf, fullOf } from '../../jid.ts'
 import type { Named } from '../../names.ts'
 import { archiveFeatures } from '../../messages/archive.ts'
+import { StanzaError } from '../../stanza-error.ts'
 import { queryNs } from '../disco.ts'
 import { conferenceNs, muc, occupantIdNs, registerNs } from './namespaces.ts'
 import { form, valueOf } from './forms.ts'
@@ -47,7 +48,7 @@ export function disclose(
       : undefined
   if (named.kind !== 'room' || client === undefined) return undefined
   const room = parts.rooms.find(client.account, named.group)
-  if (room === undefined || room.row.state === 'left') return undefined
+  if (room === undefined || room.row.state === 'left') return to.resource === '' ? undefined : refuseOccupant()
   const identities = [{ category: 'conference', type: 'text', name: room.roster.name }]
   if (to.resource !== '') {
     const isThere = parts.rooms.byNick(client.account, room, to.resource) !== undefined
@@ -64,6 +65,11 @@ export function disclose(
     features: [...roomFeatures, isModerated ? 'muc_moderated' : 'muc_unmoderated'],
     forms: [roomInfo(parts, room, client)],
   }
+}
+
+/** XEP-0045 §6.6: who is in a room is told to those who are. */
+function refuseOccupant(): never {
+  throw new StanzaError('bad-request', 'Only who is in a room asks those in it.')
 }
 
 /** XEP-0045 §15.5.4. */
@@ -91,9 +97,10 @@ export function items(parts: MucParts, to: Jid, named: Named, { account }: Clien
     return rooms
       .list(account)
       .map(({ group, roster }) => item({ jid: bareOf(server.names.room(group)), name: roster.name }))
-  if (named.kind !== 'room' || to.resource !== '') return []
+  if (named.kind !== 'room') return []
   const room = rooms.find(account, named.group)
-  if (room === undefined || !isIn(room, account)) return []
+  if (room === undefined || !isIn(room, account)) return to.resource === '' ? [] : refuseOccupant()
+  if (to.resource !== '') return []
   return [...rooms.occupants(account, room).values()].map(({ nick }) =>
     item({ jid: fullOf(inRoom({ ...to, resource: '' }, nick)), name: nick }),
   )

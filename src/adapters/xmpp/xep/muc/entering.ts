@@ -20,6 +20,8 @@ export type HistoryOf = (seat: Seat, room: Room, wanted: Element | undefined) =>
 
 export interface Entrance extends MucParts {
   readonly historyOf: HistoryOf
+  /** A room is being made, in the transaction that makes it. */
+  readonly onMaking: (group: GroupId) => void
 }
 
 /** @param x of the namespace of rooms, in the presence @throws StanzaError */
@@ -63,7 +65,7 @@ function checkNick(nick: string): void {
 
 /** A name that nobody here uses, or uses any more, becomes that of a new group. @returns the group, if there is one now */
 async function makeWhereFree(
-  { server, rooms }: MucParts,
+  { server, rooms, onMaking }: Entrance,
   { client, to, toNamed, handled }: Stanza,
 ): Promise<GroupId | undefined> {
   const before = toNamed.kind === 'room' ? toNamed.group : undefined
@@ -80,6 +82,7 @@ async function makeWhereFree(
           throw new StanzaError('resource-constraint', 'no more groups')
         const group = groups.createIn(tx, client.account, unescapeLocal(to.local))
         roomNames.give(tx, to.local, group)
+        onMaking(group)
         handled(tx)
         return group
       }),

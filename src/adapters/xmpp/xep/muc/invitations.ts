@@ -91,6 +91,7 @@ export class Announcements {
   readonly #available = new Map<Client, Set<GroupId>>()
   /** What the table will say once it is written. */
   readonly #told = new Set<string>()
+  readonly #making = new Set<GroupId>()
   readonly #onError: (error: unknown) => void
 
   constructor(parts: MucParts, onError: (error: unknown) => void) {
@@ -123,15 +124,21 @@ export class Announcements {
     const clients = [...this.#available.keys()].filter((client) => client.account === account)
     const room = this.#parts.rooms.find(account, group)
     if (room === undefined || !isIn(room, account)) return this.#forget(account, group)
-    if (clients.length === 0) return
+    if (clients.length === 0 || this.#making.has(group)) return
     this.#ask(clients, room)
     if (room.row.state !== 'joined' || this.#isTold(account, group)) return
     this.#tell(account, [room])
     this.#invite(clients, [room])
   }
 
+  /** Whoever makes a room is about to enter it, by a name that it does not have yet. */
+  making(group: GroupId): void {
+    this.#making.add(group)
+  }
+
   /** A client is in the room: no need to tell of it. */
   entered(account: Identity, group: GroupId): void {
+    this.#making.delete(group)
     if (!this.#isTold(account, group)) this.#remember(account, [group], () => {})
   }
 

@@ -34,7 +34,11 @@ export function muc(server: Server): Feature {
   const talk = new RoomTalk(parts)
   const announcements = new Announcements(parts, (error) => reportTask(server, error))
   const groupOf = groupsByConversation(server)
-  const entrance: Entrance = { ...parts, historyOf: (...asked) => talk.historyOf(...asked) }
+  const entrance: Entrance = {
+    ...parts,
+    historyOf: (...asked) => talk.historyOf(...asked),
+    onMaking: (group) => announcements.making(group),
+  }
 
   rooms.watchNames((account) => {
     for (const group of attendance.groupsOf(account)) follow(parts, account, group)

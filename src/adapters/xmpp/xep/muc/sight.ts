@@ -27,8 +27,14 @@ export const moderateNs = 'urn:xmpp:message-moderate:1'
 export const moderateOldNs = 'urn:xmpp:message-moderate:0'
 
 function roomSight(tx: ReadTx, { server, rooms, ids }: SightParts, { room, jid, account }: RoomView): Sight {
+  const base = sightBase(tx, server, ids, account)
   return {
-    ...sightBase(tx, server, ids, account),
+    ...base,
+    // RFC 6120 §8.1.3: between accounts of one gateway an id stays what it was
+    spoken(id) {
+      const author = base.spoken(id) === undefined ? base.cited(id)?.author : undefined
+      return author !== undefined && server.services.accounts.has(author) ? ids.spoken(tx, author, id) : base.spoken(id)
+    },
     type: 'groupchat',
     by: bareOf(jid),
     from: (author) => fullOf(inRoom(jid, rooms.author(account, room, author).nick)),
@@ -101,3 +107,16 @@ function moderation(parts: MucParts, view: RoomView, stored: Stored, target: Mes
     el(`store ${ns.hints}`),
   )
 }
+
+/** What somebody said who had been removed, as is known only now: the room takes it back (XEP-0425 §4). */
+export const struckIn = (room: Jid, id: MessageId): Element =>
+  el(
+    'message',
+    { type: 'groupchat', id: `struck-${id}`, from: bareOf(room) },
+    el(
+      `retract ${ns.retract}`,
+      { id },
+      el(`moderated ${moderateNs}`, { by: bareOf(room) }),
+      el(`reason ${ns.retract}`, {}, 'Its author had been removed from the room.'),
+    ),
+  )

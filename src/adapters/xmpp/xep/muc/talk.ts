@@ -19,7 +19,7 @@ import type { Seat } from './attendance.ts'
 import { boundsOf, within } from './history-bounds.ts'
 import type { MucParts } from './parts.ts'
 import { inRoom, type Room } from './rooms.ts'
-import { type Past, pastStanzaIn, type RoomView, type SightParts, stanzaIn } from './sight.ts'
+import { type Past, pastStanzaIn, type RoomView, type SightParts, stanzaIn, struckIn } from './sight.ts'
 
 export const conversationOf = (account: Identity, group: GroupId): ConversationId =>
   idOfPartner(account, { kind: 'group', group })
@@ -130,6 +130,9 @@ export class RoomTalk {
   tell(account: Identity, group: GroupId, { number, event }: FeedStep): void {
     if (event.kind === 'message' || event.kind === 'about') this.#show(account, group, event.message, number)
     else if (event.kind === 'read') this.#read(account, group, event)
+    else if (event.kind === 'struck')
+      for (const { client, room } of this.#parts.attendance.in(account, group))
+        client.send(withAttrs(struckIn(room, event.message), { to: fullOf(client.jid) }))
   }
 
   /** Another member types. */

@@ -14,6 +14,7 @@ import { bareOf } from '../../jid.ts'
 import type { Named } from '../../names.ts'
 import { StanzaError } from '../../stanza-error.ts'
 import { interestsOf } from '../interests.ts'
+import { neighboursOf } from '../neighbours.ts'
 import { defaultConfig, isShown, meets, type NodeConfig } from './config.ts'
 import {
   type PepItem,
@@ -91,7 +92,7 @@ export class Pep {
     if (this.#isHere(whose.identity))
       return store.read((tx) =>
         readNodes(tx, whose.identity)
-          .filter(({ config }) => isShown(config))
+          .filter(({ config }) => this.#shows(whose.identity, config, account))
           .map(({ name }) => name),
       )
     return [...new Set(profiles.of(account, whose.identity).map(({ topic }) => topic))]
@@ -103,13 +104,17 @@ export class Pep {
 
   /** Oldest first; `undefined` where `account` sees no such node of that person. */
   itemsOf(account: Identity, whose: Named, node: string): readonly Shown[] | undefined {
+    const { store, profiles } = this.#server.services
     if (whose.kind === 'self') return this.ownItems(account, node)
     if (whose.kind !== 'person') return undefined
     if (this.#isHere(whose.identity)) {
-      const config = this.configOf(whose.identity, node)
-      return config !== undefined && isShown(config) ? this.ownItems(whose.identity, node) : undefined
+      return store.read((tx) => {
+        const config = readNode(tx, whose.identity, node)?.config
+        const isSeen = config !== undefined && this.#shows(whose.identity, config, account)
+        return isSeen ? this.ownItemsIn(tx, whose.identity, node) : undefined
+      })
     }
-    const items = this.#server.services.profiles.of(account, whose.identity, node).flatMap(shownOf)
+    const items = profiles.of(account, whose.identity, node).flatMap(shownOf)
     return items.length === 0 ? undefined : items.toSorted((a, b) => a.atMs - b.atMs)
   }
 
@@ -221,8 +226,9 @@ export class Pep {
     const { accounts } = this.#server.services
     this.#tellOne(owner, owner, node, event)
     if (!toOthers) return
-    for (const other of this.#server.hub.accounts())
-      if (other !== owner && accounts.has(other)) this.#tellOne(other, owner, node, event)
+    const others = [...this.#server.hub.accounts()].filter((other) => other !== owner && accounts.has(other))
+    for (const other of others.filter((one) => neighboursOf(this.#server).of(one, owner).sees))
+      this.#tellOne(other, owner, node, event)
   }
 
   #tellOne(account: Identity, owner: Identity, node: string, event: Event): void {
@@ -287,8 +293,13 @@ export class Pep {
     for (const { identity, disabled } of accounts.list()) {
       if (disabled) continue
       const nodes = store.read((tx) => readNodes(tx, identity))
+      const sees = identity !== account && neighboursOf(this.#server).of(account, identity).sees
       for (const { name, config } of nodes)
-        if (isWanted(name) && config.sendLast === 'on_sub_and_presence' && (identity === account || isShown(config)))
+        if (
+          isWanted(name) &&
+          config.sendLast === 'on_sub_and_presence' &&
+          (identity === account || (sees && isShown(config)))
+        )
           send(identity, name, this.ownItems(identity, name)?.at(-1))
     }
     for (const { name } of this.#virtuals.values())
@@ -303,6 +314,11 @@ export class Pep {
             .flatMap(shownOf)
             .at(-1),
         )
+  }
+
+  /** To another account of this gateway. */
+  #shows(owner: Identity, config: NodeConfig, other: Identity): boolean {
+    return isShown(config) && (config.access === 'open' || neighboursOf(this.#server).of(other, owner).sees)
   }
 
   #isHere(identity: Identity): boolean {

@@ -19,6 +19,7 @@ const features = [
   'access-presence',
   'access-whitelist',
   'auto-create',
+  'auto-subscribe',
   'config-node',
   'config-node-max',
   'create-and-configure',
@@ -59,6 +60,8 @@ export const pep = (server: Server): Feature => {
       })),
     ],
     disclose(_to, named, client, node) {
+      // some libraries ask the server, and take OMEMO for impossible otherwise (Smack 4.5, OmemoManager)
+      if (named.kind === 'server' && node === undefined) return { features: [pubsubNs] }
       if (named.kind !== 'self' && named.kind !== 'person') return undefined
       if (node === undefined)
         return named.kind === 'self'
