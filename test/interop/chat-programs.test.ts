@@ -2,8 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { dino, gajim, heardBy, openChatProgram } from './support/chat-programs.ts'
-import { Desktop } from './support/desktop.ts'
-import { requirePeer } from './support/peers.ts'
+import { Desktop, requireDesktop } from './support/desktop.ts'
 import { twoGateways } from './support/two-gateways.ts'
 
 const patience = { timeout: 60_000, interval: 200 }
@@ -14,7 +13,7 @@ test.for([dino, gajim])(
   '$command logs in, shows what the contact says, and says what is typed in it',
   { timeout: 180_000 },
   async (program, context) => {
-    requirePeer(context, program.command, 'Xvfb', 'xdotool', 'dbus-run-session', 'unshare', 'ip')
+    requireDesktop(context, program.command)
     await using world = await twoGateways()
     const { alice, bob } = world
     await using desktop = await Desktop.open(alice)

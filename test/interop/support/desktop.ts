@@ -3,11 +3,14 @@
  * standard port of localhost, and a system trust store that holds nothing but that gateway's authority. So the program is
  * given what a person would give it, address and password, and nothing else; and it is not root, which Gajim refuses to be.
  */
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
+import type { TestContext } from 'vitest'
 import type { Gateway } from './gateway-process.ts'
+import { type Peer, requirePeer, skipWithReason } from './peers.ts'
 import { Program, runOk } from './processes.ts'
 import { tempFolder } from './temp-folder.ts'
 import { openDisplay } from './xvfb.ts'
@@ -19,7 +22,15 @@ ip link set lo up
 "$NODE" "$FORWARDER" "$HOME/xmpp" &
 exec unshare --user --map-user=1000 --map-group=1000 dbus-run-session -- "$@"
 `
+const ownNetwork = ['--user', '--map-root-user', '--mount', '--net']
 const shownMsMax = 60_000
+
+/** Ends the test as skipped (or failed, with CI set) where a desktop cannot be made. */
+export function requireDesktop(context: TestContext, ...programs: readonly Peer[]): void {
+  requirePeer(context, 'Xvfb', 'xdotool', 'dbus-run-session', 'unshare', 'ip', ...programs)
+  const { status, stderr } = spawnSync('unshare', [...ownNetwork, 'true'], { encoding: 'utf8' })
+  if (status !== 0) skipWithReason(context, `no namespaces for a desktop: ${stderr}`)
+}
 
 export class Desktop implements AsyncDisposable {
   readonly home: string
@@ -65,9 +76,9 @@ export class Desktop implements AsyncDisposable {
   }
 
   /** Starts a program, which ends with its scope or the desktop's. */
-  start(command: string, ...args: readonly string[]): Program {
-    const unshare = ['--user', '--map-root-user', '--mount', '--net', 'sh', '-ec', inside, 'sh']
-    return this.#parts.use(new Program('unshare', [...unshare, command, ...args], { env: this.#env }))
+  start(command: string): Program {
+    const script = ['sh', '-ec', inside, 'sh']
+    return this.#parts.use(new Program('unshare', [...ownNetwork, ...script, command], { env: this.#env }))
   }
 
   /** Waits for a window whose title has that in it. */
