@@ -6,8 +6,8 @@ import { Desktop, requireDesktop } from './support/desktop.ts'
 import { twoGateways } from './support/two-gateways.ts'
 
 const patience = { timeout: 60_000, interval: 200 }
-/** What is typed sooner goes into the list of chats. */
-const chatOpensMs = 2_000
+/** Until what a program knows is what its window shows, too. */
+const drawnMs = 1_500
 
 test.for([dino, gajim])(
   '$command logs in, shows what the contact says, and says what is typed in it',
@@ -20,9 +20,10 @@ test.for([dino, gajim])(
     await openChatProgram(program, desktop, alice)
     await bob.verb('chat', 'send', alice.address, 'Tea at five?')
     await expect.poll(() => heardBy(program, desktop), patience).toEqual(['Tea at five?'])
+    await sleep(drawnMs)
     await desktop.keepScreenshot(`${program.command}-heard`)
     await desktop.click(...program.newestChat)
-    await sleep(chatOpensMs)
+    await sleep(drawnMs)
     await desktop.type(program.title, 'Yes, at five')
     const said = async () =>
       (await bob.verb<readonly { readonly text?: string }[]>('chat', 'show', alice.address)).map(({ text }) => text)

@@ -22,7 +22,7 @@ interface ChatProgram {
 
 export const dino: ChatProgram = {
   command: 'dino-im',
-  title: 'Dino|bob',
+  title: 'Dino',
   newestChat: [150, 80],
   accounts: ['.local/share/dino/dino.db', 'account'],
   addAccount: (accounts, name, password) =>
