@@ -70,10 +70,13 @@ test('a chat goes on between mail and XMPP: answers, corrections and what was re
   const threads = new Set([...here, ...there].map(({ references }) => [references].flat()[0]))
   expect(threads.size).toBe(1)
 
-  await converse.correct('At six, then!')
-  await profanity.sees('At six, then!')
-  const isEdited = async () => byText(await mailsOf(imap, 'INBOX'), 'At six, then!') !== undefined
-  await expect.poll(isEdited, patience).toBe(true)
+  // what Profanity said is corrected with Converse
+  await converse.sees('Tea at five?', 'At six.', 'At six then', 'Bring cake')
+  await converse.correct('Bring two cakes')
+  await profanity.sees('Bring two cakes')
+  const corrected = async () => byText(await mailsOf(imap, 'INBOX'), 'Bring two cakes')?.messageId
+  await expect.poll(corrected, patience).toBe(byText(here, 'Bring cake')?.messageId)
+  expect(byText(await mailsOf(imap, 'INBOX'), 'Bring cake')).toBeUndefined()
   await converse.browser.keepScreenshot('mail')
 
   // read in IMAP, and shown as read to the program that said it

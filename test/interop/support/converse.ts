@@ -2,11 +2,12 @@
 import { createReadStream } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { extname, join, normalize } from 'node:path'
+import { dirname, extname, join, normalize } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
 import { Chromium } from './chromium.ts'
 
-const dist = join(import.meta.dirname, '../../../node_modules/converse.js/dist')
+const dist = dirname(fileURLToPath(import.meta.resolve('converse.js')))
 const types: Readonly<Record<string, string>> = {
   '.js': 'text/javascript',
   '.css': 'text/css',

@@ -38,6 +38,8 @@ const packageOf = {
   tmux: 'tmux',
   'dino-im': 'dino-im',
   gajim: 'gajim',
+  xdotool: 'xdotool',
+  unshare: 'util-linux',
   python3: 'python3',
   '/usr/lib/python3/dist-packages/pyatspi': 'python3-pyatspi',
   '/usr/lib/python3/dist-packages/slixmpp': 'python3-slixmpp',

@@ -31,7 +31,8 @@ export class Profanity implements AsyncDisposable {
     parts.use(
       new Program('tmux', ['-S', socket, '-f', '/dev/null', '-D'], { env: { ...env, ...utf8 }, keepInputOpen: true }),
     )
-    const profanity = new Profanity(parts, socket)
+    await using undo = new AsyncDisposableStack()
+    const profanity = undo.use(new Profanity(parts.move(), socket))
     await profanity.#until(
       async () =>
         await profanity.#tmux('new-session', '-d', ...size, 'profanity').then(
@@ -40,12 +41,12 @@ export class Profanity implements AsyncDisposable {
         ),
     )
     await profanity.sees('Profanity')
-    parts.move()
     const { port } = gateway.listeners.xmpp
     await profanity.type(`/connect ${gateway.name}@localhost server localhost port ${port}`)
     await profanity.sees('Enter password:')
     await profanity.type(await gateway.addPassword('Profanity'))
     await profanity.sees('logged in successfully')
+    undo.move()
     return profanity
   }
 
