@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 import { WebSocket } from 'ws'
 import { Program } from './processes.ts'
 import { tempFolder } from './temp-folder.ts'
@@ -17,6 +18,12 @@ interface Answer {
 const startMsMax = 60_000
 const shownMsMax = 60_000
 const soonMs = 3_000
+const stillMs = 200
+
+interface Point {
+  readonly x: number
+  readonly y: number
+}
 
 /** One browser process with one page. */
 export class Chromium implements AsyncDisposable {
@@ -118,17 +125,25 @@ export class Chromium implements AsyncDisposable {
     await this.#ask('Input.dispatchMouseEvent', { type: 'mouseMoved', ...(await this.#middle(selector, '')) })
   }
 
-  async #middle(selector: string, text: string): Promise<{ readonly x: number; readonly y: number }> {
+  /** Once it stays there: what has just opened may still move, and its neighbour would be clicked instead. */
+  async #middle(selector: string, text: string): Promise<Point> {
     await this.sees(selector, (texts) => texts.some((one) => one.includes(text)))
-    return await this.value(
-      `(() => {
-        const found = [...document.querySelectorAll(${JSON.stringify(selector)})]
-          .find((one) => one.getClientRects().length > 0 && one.innerText.includes(${JSON.stringify(text)}))
-        found.scrollIntoView({ block: 'nearest' })
-        const { x, y, width, height } = found.getBoundingClientRect()
-        return { x: x + width / 2, y: y + height / 2 }
-      })()`,
-    )
+    const deadline = performance.now() + shownMsMax
+    for (let before: Point | undefined; ; await sleep(stillMs)) {
+      const at = await this.value<Point | undefined>(
+        `(() => {
+          const found = [...document.querySelectorAll(${JSON.stringify(selector)})]
+            .find((one) => one.getClientRects().length > 0 && one.innerText.includes(${JSON.stringify(text)}))
+          if (found === undefined) return undefined
+          found.scrollIntoView({ block: 'nearest' })
+          const { x, y, width, height } = found.getBoundingClientRect()
+          return { x: x + width / 2, y: y + height / 2 }
+        })()`,
+      )
+      if (at !== undefined && before !== undefined && isDeepStrictEqual(at, before)) return at
+      if (performance.now() > deadline) throw new Error(`Chromium: ${selector} does not stay where it is`)
+      before = at
+    }
   }
 
   /** Types into a field after clicking it. */

@@ -76,7 +76,8 @@ export class Profanity implements AsyncDisposable {
   }
 
   async #tmux(...args: readonly string[]): Promise<string> {
-    return (await runOk('tmux', ['-S', this.#socket, ...args])).stdout
+    // never by a server of its own, which would have another environment
+    return (await runOk('tmux', ['-N', '-S', this.#socket, ...args])).stdout
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
