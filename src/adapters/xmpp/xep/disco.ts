@@ -158,8 +158,13 @@ function formText(form: Element): string {
   return [type, ...others.flatMap(({ name, values }) => [name, ...values])].join('<')
 }
 
-/** RFC 4790 `i;octet`. */
-const byCodePoint = (a: string, b: string): number => Buffer.compare(fromUtf8(a), fromUtf8(b))
+const surrogates = /[\ud800-\udfff]/
+
+/** RFC 4790 `i;octet`. Strings of UTF-16 units have the same order but for those of two units. */
+const byCodePoint = (a: string, b: string): number => {
+  if (surrogates.test(a) || surrogates.test(b)) return Buffer.compare(fromUtf8(a), fromUtf8(b))
+  return a < b ? -1 : a > b ? 1 : 0
+}
 
 /** What a program says of itself in answer to disco#info. */
 export function readInfo(query: Element): Disclosed {

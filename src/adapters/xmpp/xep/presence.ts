@@ -23,6 +23,8 @@ class Presences implements Disposable {
   readonly #neighbours: Neighbours
   /** What the programs of an account were last shown of somebody. */
   readonly #shown = new Map<Identity, Map<Identity, Element>>()
+  /** What the other accounts of this gateway were last told of one. */
+  readonly #told = new Map<Identity, Availability | 'nothing'>()
   /** Accounts of this gateway that have seen a program. */
   readonly #directed = new WeakMap<Client, Set<Identity>>()
   readonly #stops: readonly (() => void)[]
@@ -217,9 +219,14 @@ class Presences implements Disposable {
     return present.every(isAway) ? 'away' : 'available'
   }
 
+  /** Whoever goes on as before is news to nobody: a login would concern everybody on a box otherwise. */
   #tellOthers(account: Identity): void {
     const { signals } = this.#server.services
-    signals.setAvailability(account, this.availability(account))
+    const availability = this.availability(account)
+    signals.setAvailability(account, availability)
+    const told = this.#tells(account) ? availability : 'nothing'
+    if (this.#told.get(account) === told) return
+    this.#told.set(account, told)
     for (const other of this.#shown.keys()) if (other !== account) this.refresh(other, account)
   }
 
