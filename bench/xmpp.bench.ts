@@ -1,10 +1,12 @@
 /**
  * What XMPP programs cost: messages between 100 pairs of accounts of one gateway, as many as it takes beside Prosody with
  * the same users, and how soon each comes at 200 a second; logins and idle connections with TLS. Every message counted is
- * in both archives, on the disk, and acknowledged to its author. Rounds alternate, and the median round counts.
+ * in both archives, on the disk, and acknowledged to its author. Rounds alternate, and the median round counts. At the end
+ * what programs lose when both their gateways are killed again and again while they talk.
  */
 import type { Bench, Result } from '../scripts/bench.ts'
 import { quantile } from './support/quantile.ts'
+import { killRun } from './xmpp/kills.ts'
 import { idle, Pairs } from './xmpp/measure.ts'
 import { openGateway, openProsody, type Server } from './xmpp/servers.ts'
 
@@ -62,6 +64,8 @@ export const bench: Bench = async ({ quick, say }) => {
     pacedMs: quick ? 2000 : 5000,
     say,
   })
+  const killed = await killRun(quick ? { messages: 1000, kills: 3 } : { messages: 10_000, kills: 6 })
+  say(`killed: ${killed.resumed} streams went on, ${killed.disordered} out of order`)
   const compared = (name: string, unit: string, of: (side: Measured) => number, digits = 0): Result => {
     const value = rounded(of(ours!), digits)
     if (theirs === undefined) return { name, unit, value }
@@ -76,5 +80,7 @@ export const bench: Bench = async ({ quick, say }) => {
     { name: 'kb_per_idle_tls', unit: 'kB', value: rounded(kbPerConnection) },
     { name: 'logins', unit: 'per s', value: rounded(logins) },
     { name: 'login_cpu', unit: 'ms', value: rounded(loginCpuMs, 1) },
+    { name: 'lost', unit: 'count', value: killed.lost },
+    { name: 'doubled', unit: 'count', value: killed.doubled },
   ]
 }
