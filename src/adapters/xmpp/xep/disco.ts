@@ -125,11 +125,21 @@ function answerItems(server: Server, { client, to, toNamed, payload }: Iq): Elem
   return el(`query ${itemsNs}`, { node }, items)
 }
 
-/** XEP-0115 `<c/>` for an address: of the server in the features of a stream, of a contact in its presence. */
-export function capsOf(server: Pick<Server, 'features'>, to: Jid, named: Named): Element | undefined {
-  const disclosed = disclosedOf(server, to, named, undefined)
-  if (disclosed === undefined) return undefined
-  return el(`c ${capsNs}`, { hash: 'sha-1', node: capsNode, ver: verificationOf(disclosed) })
+const known = new WeakMap<Server['features'], Map<Named['kind'], Element | undefined>>()
+
+/**
+ * XEP-0115 `<c/>` for an address: of the server in the features of a stream, of a contact in its presence. The same for all
+ * of a kind, and for as long as the parts are: each login asks for it as often as there are people.
+ */
+export function capsOf({ features }: Pick<Server, 'features'>, to: Jid, named: Named): Element | undefined {
+  const ofKinds = known.get(features) ?? new Map<Named['kind'], Element | undefined>()
+  known.set(features, ofKinds)
+  if (!ofKinds.has(named.kind)) {
+    const disclosed = disclosedOf({ features }, to, named, undefined)
+    const ver = disclosed && verificationOf(disclosed)
+    ofKinds.set(named.kind, ver === undefined ? undefined : el(`c ${capsNs}`, { hash: 'sha-1', node: capsNode, ver }))
+  }
+  return ofKinds.get(named.kind)
 }
 
 /** For the features of a stream (XEP-0115 §6.3). */

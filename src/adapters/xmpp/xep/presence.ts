@@ -18,11 +18,19 @@ import { interestsOf } from './interests.ts'
 import { isOpenTo, type Neighbours, neighboursOf } from './neighbours.ts'
 import { pepOf } from './pep/pep.ts'
 
+/** A presence as it was sent. */
+interface Shown {
+  readonly from: string | undefined
+  readonly text: string
+}
+
 class Presences implements Disposable {
   readonly #server: Server
   readonly #neighbours: Neighbours
   /** What the programs of an account were last shown of somebody. */
-  readonly #shown = new Map<Identity, Map<Identity, Element>>()
+  readonly #shown = new Map<Identity, Map<Identity, Shown>>()
+  /** What anybody was last shown of somebody: mostly what all others are shown, and kept once. */
+  readonly #lastShown = new Map<Identity, Shown>()
   /** What the other accounts of this gateway were last told of one. */
   readonly #told = new Map<Identity, Availability | 'nothing'>()
   /** Accounts of this gateway that have seen a program. */
@@ -91,11 +99,12 @@ class Presences implements Disposable {
     const now = this.#of(account, identity)
     const presence = now?.attrs.type === undefined ? now : undefined
     // with the JID that it had: who was removed, or has another address, has that one no more
-    if (before !== undefined && before.attrs.from !== presence?.attrs.from)
-      this.#server.hub.toAll(account, el('presence', { type: 'unavailable', from: before.attrs.from }), isAvailable)
+    if (before !== undefined && before.from !== presence?.attrs.from)
+      this.#server.hub.toAll(account, el('presence', { type: 'unavailable', from: before.from }), isAvailable)
     if (presence === undefined) return void shown.delete(identity)
-    if (before !== undefined && isSame(before, presence)) return
-    shown.set(identity, presence)
+    const after = this.#asShown(identity, presence)
+    if (before?.text === after.text) return
+    shown.set(identity, after)
     this.#server.hub.toAll(account, presence, isAvailable)
   }
 
@@ -134,7 +143,7 @@ class Presences implements Disposable {
       if (other !== client && other.state.presence !== undefined)
         client.send(withAttrs(other.state.presence, { to: fullOf(client.jid) }))
     this.#showNeighbours(client)
-    const shown = this.#shown.get(account) ?? new Map<Identity, Element>()
+    const shown = this.#shown.get(account) ?? new Map<Identity, Shown>()
     this.#shown.set(account, shown)
     const people = [
       ...accounts.list(),
@@ -146,9 +155,18 @@ class Presences implements Disposable {
     for (const { identity } of people) {
       const presence = this.#of(account, identity)
       if (presence === undefined || presence.attrs.type !== undefined) continue
-      shown.set(identity, presence)
+      shown.set(identity, this.#asShown(identity, presence))
       client.send(withAttrs(presence, { to: fullOf(client.jid) }))
     }
+  }
+
+  #asShown(identity: Identity, presence: Element): Shown {
+    const text = serialise(presence)
+    const last = this.#lastShown.get(identity)
+    if (last?.text === text) return last
+    const shown = { from: presence.attrs.from, text }
+    this.#lastShown.set(identity, shown)
+    return shown
   }
 
   /** RFC 6121 §4.2.2, §4.4.2: each program of another account of this gateway, for those who may see it. */
@@ -273,8 +291,6 @@ class Presences implements Disposable {
 }
 
 const isAvailable = ({ state }: Client): boolean => state.presence !== undefined
-
-const isSame = (one: Element, other: Element): boolean => serialise(one) === serialise(other)
 
 /** RFC 6121 §4.7.2.3. */
 function priorityOf(presence: Element): number {

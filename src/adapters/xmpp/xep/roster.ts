@@ -48,21 +48,47 @@ const listed = new Kept<Listed>('listed', listedCodec)
 /** An identity, or the JID of nobody known. */
 type Who = Identity | string
 
-/** What programs of one account were told: each item, as text, and its JID. */
+/** An item as programs were told of it. */
+interface ToldItem {
+  readonly jid: string
+  readonly text: string
+  readonly digest: bigint
+}
+
+/** What anybody was last told of somebody: mostly what all others are told, and kept once. */
+type LastTold = Map<Identity, ToldItem>
+
+/** What programs of one account were told. */
 class Told {
-  readonly items = new Map<Who, { readonly jid: string; readonly text: string }>()
+  readonly items = new Map<Who, ToldItem>()
+  readonly #last: LastTold
   #sum = 0n
+
+  constructor(last: LastTold) {
+    this.#last = last
+  }
 
   /** @returns whether it is something else than before */
   set(who: Who, item: Element | undefined): boolean {
     const before = this.items.get(who)
     const text = item && serialise(item, ns)
     if (before?.text === text) return false
-    if (before !== undefined) this.#sum ^= digestOf(before.text)
-    if (text !== undefined) this.#sum ^= digestOf(text)
+    if (before !== undefined) this.#sum ^= before.digest
     if (text === undefined) this.items.delete(who)
-    else this.items.set(who, { jid: item!.attrs.jid!, text })
+    else {
+      const told = this.#asTold(who, item!.attrs.jid!, text)
+      this.#sum ^= told.digest
+      this.items.set(who, told)
+    }
     return true
+  }
+
+  #asTold(who: Who, jid: string, text: string): ToldItem {
+    const last = isIdentity(who) ? this.#last.get(who) : undefined
+    if (last?.text === text) return last
+    const told = { jid, text, digest: digestOf(text) }
+    if (isIdentity(who)) this.#last.set(who, told)
+    return told
   }
 
   get version(): string {
@@ -77,6 +103,7 @@ class Roster implements Disposable {
   readonly #neighbours: Neighbours
   /** Of accounts of which a program asked for the roster, while one is there. */
   readonly #told = new Map<Identity, Told>()
+  readonly #lastTold: LastTold = new Map()
   readonly #stops: readonly (() => void)[]
   #pushes = 0
 
@@ -133,7 +160,7 @@ class Roster implements Disposable {
   #toldOf(account: Identity): Told {
     const known = this.#told.get(account)
     if (known !== undefined) return known
-    const told = new Told()
+    const told = new Told(this.#lastTold)
     this.#told.set(account, told)
     const { accounts, contacts, store } = this.#server.services
     const people: readonly Who[] = [
