@@ -493,3 +493,65 @@ test('a device that comes later is in the groups of its account, and reads and w
   await say(lap, 'three')
   for (const who of [bob, desk]) await expect.poll(() => texts(who), patience).toEqual(['one', 'two', 'three'])
 }, 120_000)
+
+test('who is removed by a device that came later keeps what was said before', async () => {
+  await using world = await openWorld()
+  const desk = await world.gateway('desk')
+  const bob = await world.gateway('bob')
+  const carol = await world.gateway('carol')
+  const patience = { timeout: 30_000, interval: 50 }
+  for (const one of [bob, carol]) {
+    await world.introduce(desk, one)
+    await one.submit(desk.address, `hello from ${one.name}`)
+  }
+  await shows(desk).toEqual(['hello from bob', 'hello from carol'])
+  const { groups } = desk.node.delivery
+  const group = await groups.create(desk.account, 'friends')
+  await groups.add(desk.account, group, [bob.account, carol.account])
+  const texts = (who: TestGateway) => chatsAt(who, groupConversation(group)).map(({ text }) => text)
+  for (const who of [bob, carol])
+    await expect.poll(() => who.node.delivery.groups.row(who.account, group)?.state, patience).toBe('joined')
+  await bob.node.delivery.groups.say(bob.account, group, { parts: [{ kind: 'text', text: 'one' }] })
+  for (const who of [desk, carol]) await expect.poll(() => texts(who), patience).toEqual(['one'])
+  const lap = await world.gateway('lap', { joins: desk })
+  await expect.poll(() => texts(lap), patience).toEqual(['one'])
+  await expect.poll(() => lap.node.delivery.groups.row(lap.account, group)?.state, patience).toBe('joined')
+  await lap.node.delivery.groups.remove(lap.account, group, bob.account)
+  for (const who of [desk, carol])
+    await expect
+      .poll(() => who.knowledge.groupBook.groupNow(who.account, group)?.state.members.has(bob.account), patience)
+      .toBe(false)
+  for (const who of [desk, lap, carol]) expect(texts(who)).toEqual(['one'])
+}, 120_000)
+
+test('what was said past a removal shows on no device of an account, whichever had it', async () => {
+  await using world = await openWorld()
+  const desk = await world.gateway('desk')
+  const bob = await world.gateway('bob')
+  const patience = { timeout: 30_000, interval: 50 }
+  await world.introduce(desk, bob)
+  await bob.submit(desk.address, 'hello')
+  await shows(desk).toEqual(['hello'])
+  const group = await desk.node.delivery.groups.create(desk.account, 'friends')
+  await desk.node.delivery.groups.add(desk.account, group, [bob.account])
+  const say = async (who: TestGateway, text: string) =>
+    await who.node.delivery.groups.say(who.account, group, { parts: [{ kind: 'text', text }] })
+  const texts = (who: TestGateway) => chatsAt(who, groupConversation(group)).map(({ text }) => text)
+  const members = (who: TestGateway) => who.knowledge.groupBook.groupNow(who.account, group)?.state.members
+  await say(desk, 'one')
+  await expect.poll(() => texts(bob), patience).toEqual(['one'])
+  const lap = await world.gateway('lap', { joins: desk })
+  await expect.poll(() => texts(lap), patience).toEqual(['one'])
+  await expect
+    .poll(() => bob.knowledge.contacts.byIdentity(bob.account, desk.account)?.devices.length, patience)
+    .toBe(2)
+  world.network.partition('desk', 'bob')
+  world.network.partition('desk', 'lap')
+  await say(bob, 'late')
+  await expect.poll(() => texts(lap), patience).toEqual(['one', 'late'])
+  await desk.node.delivery.groups.remove(desk.account, group, bob.account)
+  world.network.heal('desk', 'lap')
+  await expect.poll(() => members(lap)?.has(bob.account), patience).toBe(false)
+  await say(desk, 'two')
+  for (const device of [desk, lap]) await expect.poll(() => texts(device), patience).toEqual(['one', 'two'])
+}, 120_000)

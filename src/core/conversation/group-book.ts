@@ -3,16 +3,12 @@
  * hand on. A group in memory is what its rows say; when a transaction that changed it did not commit, it is read anew.
  */
 import { compare, concat } from '../bytes.ts'
-import { bytes, type Codec, decode, encode, hexId, optional, record, u32, u64, versionByte } from '../codec.ts'
+import { bytes, type Codec, decode, encode, hexId, optional, record, u64, versionByte } from '../codec.ts'
 import { labelledHash } from '../crypto/kdf.ts'
 import { MyceliumError } from '../errors.ts'
-import {
-  type EnvelopeHeader,
-  readEnvelope,
-  type ReadEnvelope,
-  type SignedEnvelope,
-  signedEnvelopeCodec,
-} from '../group/envelope.ts'
+import { judgeEnvelope } from '../group/acceptance.ts'
+import { readEnvelope, type ReadEnvelope, type SignedEnvelope, signedEnvelopeCodec } from '../group/envelope.ts'
+import { GroupPlaces, type Places } from './group-places.ts'
 import { type AddResult, Group, type GroupServices } from '../group/group.ts'
 import { readGroupOp, type SignedGroupOp, signedGroupOpCodec } from '../group/op.ts'
 import type { DeviceId, GroupEnvelopeId, GroupId, Identity, MessageId } from '../ids.ts'
@@ -48,14 +44,6 @@ export interface EarlyStatement {
   readonly statement: Uint8Array
 }
 
-/** Messages of one device, by how many it sent before. */
-export interface Places {
-  readonly device: DeviceId
-  readonly first: number
-  /** Exclusive. */
-  readonly end: number
-}
-
 const identity = hexId<Identity>(32)
 const groupId = hexId<GroupId>(32)
 export const groupStateCodec: Codec<GroupState> = {
@@ -88,6 +76,9 @@ const raw = (hex: string): Uint8Array => Buffer.from(hex, 'hex')
 /** An operation was kept, in the transaction that keeps it. */
 export type OpListener = (tx: WriteTx, account: Identity, signed: SignedGroupOp) => void
 
+/** In the transaction in which a group has come from another device of the account. */
+export type MergeListener = (tx: WriteTx, account: Identity, group: Group) => void
+
 /** Every device that an identity's log names, as far as an account knows it in a transaction. */
 export type DevicesOf = (tx: ReadTx, account: Identity, identity: Identity) => ReadonlySet<DeviceId>
 
@@ -105,6 +96,8 @@ export class GroupBook {
   readonly #loaded = new Map<string, Loaded>()
   readonly #prefixes = new Map<Identity, Uint8Array>()
   readonly #added = new Set<OpListener>()
+  readonly #merged = new Set<MergeListener>()
+  readonly places = new GroupPlaces((tx, account, group) => this.key(tx, account, group))
 
   constructor(parts: { readonly store: Store; readonly devicesOf: DevicesOf }) {
     this.#store = parts.store
@@ -113,6 +106,15 @@ export class GroupBook {
 
   whenAdded(listener: OpListener): void {
     this.#added.add(listener)
+  }
+
+  whenMerged(listener: MergeListener): void {
+    this.#merged.add(listener)
+  }
+
+  /** Another device of the account has told of operations, and all of the group is here. */
+  merged(tx: WriteTx, account: Identity, group: Group): void {
+    for (const listener of this.#merged) listener(tx, account, group)
   }
 
   rows(tx: ReadTx, account: Identity): readonly GroupRow[] {
@@ -238,14 +240,17 @@ export class GroupBook {
     return value === undefined ? undefined : decode(signedEnvelopeCodec, value)
   }
 
-  putEnvelope(tx: WriteTx, account: Identity, message: MessageId, { header, signed }: ReadEnvelope): void {
+  putEnvelope(tx: WriteTx, account: Identity, message: MessageId, envelope: ReadEnvelope): void {
+    if (this.envelope(tx, account, message) !== undefined) return
+    const { header, signed } = envelope
     const { group, device, sequence } = header
     tx.put(tables.groupEnvelopes, concat(this.#account(tx, account), raw(message)), encode(signedEnvelopeCodec, signed))
-    tx.put(tables.groupEnvelopesAt, this.#placeKey(tx, account, group, { device, sequence }), raw(message))
+    tx.put(tables.groupEnvelopesAt, this.places.keyOf(tx, account, group, device, sequence), raw(message))
+    this.places.note(tx, account, envelope)
   }
 
-  /** Is its message here? */
-  hasTaken(tx: ReadTx, account: Identity, signed: SignedEnvelope): boolean {
+  /** Is it here already, from wherever it came? */
+  has(tx: ReadTx, account: Identity, signed: SignedEnvelope): boolean {
     const { id, header } = readEnvelope(signed)
     const { group, device, sequence } = header
     const [message] = this.messagesAt(tx, account, group, { device, first: sequence, end: sequence + 1 })
@@ -253,10 +258,20 @@ export class GroupBook {
     return taken !== undefined && readEnvelope(taken).id === id
   }
 
+  /** Does a message that was looked at when it was taken still stand, now that more operations are known? */
+  stands(tx: ReadTx, account: Identity, group: Group, signed: SignedEnvelope): boolean {
+    const judged = judgeEnvelope(group, readEnvelope(signed), {
+      nowMs: Infinity,
+      named: (device, sequence) => this.places.named(tx, account, group.id, device, sequence),
+      isSigned: () => true,
+    })
+    return judged.kind !== 'refused'
+  }
+
   /** Messages of a device from `first` on and before `end`, the last one first, as far as they are here. */
   messagesAt(tx: ReadTx, account: Identity, group: GroupId, { device, first, end }: Places): readonly MessageId[] {
-    const from = this.#placeKey(tx, account, group, { device, sequence: first })
-    const to = this.#placeKey(tx, account, group, { device, sequence: end })
+    const from = this.places.keyOf(tx, account, group, device, first)
+    const to = this.places.keyOf(tx, account, group, device, end)
     const found = tx.range(tables.groupEnvelopesAt, { from, to, reverse: true, limit: limits.messagesAskedMax })
     return [...found].map(({ value }) => Buffer.from(value).toString('hex') as MessageId)
   }
@@ -340,15 +355,6 @@ export class GroupBook {
     tx.afterCommit(() => {
       loaded.changedBy = undefined
     })
-  }
-
-  #placeKey(
-    tx: ReadTx,
-    account: Identity,
-    group: GroupId,
-    { device, sequence }: Pick<EnvelopeHeader, 'device' | 'sequence'>,
-  ): Uint8Array {
-    return concat(this.key(tx, account, group), raw(device), encode(u32, sequence))
   }
 
   #account(tx: ReadTx, account: Identity): Uint8Array {

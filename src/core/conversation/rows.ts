@@ -71,6 +71,10 @@ export interface MessageRow {
   readonly fate: Fate
 }
 
+/** It was shown, and counts no more: what was never shown has no number. */
+export const isStruck = ({ state, number }: Pick<MessageRow, 'state' | 'number'>): boolean =>
+  state === 'quiet' && number > 0
+
 /** One step of an account's conversations, in the order in which this gateway came to show it. */
 export type FeedEvent =
   /** A message with a body. */

@@ -89,6 +89,7 @@ export class SharedGroups implements Replicated {
   /** The account is in the group here once all of it is: half of it would say that new keys are due. */
   merge(tx: WriteTx, { account, device }: MergeSource, states: readonly Uint8Array[]): void {
     const { book, replicas, nowMs } = this.#parts
+    const whole = new Set<GroupId>()
     for (const encoded of states) {
       const { first, op, state, addedBy, sinceMs, heads } = decode(opState, encoded)
       const { id: founding } = readGroupOp(first)
@@ -97,6 +98,7 @@ export class SharedGroups implements Replicated {
       const read = readGroupOp(op)
       if (read.id !== founding) book.add(tx, account, group, owned(op), nowMs())
       if (!heads.every((head) => group.has(head))) continue
+      whole.add(id)
       const row = book.row(tx, account, id)
       const isIn = group.state.members.has(account)
       const next: GroupState = !isIn ? 'left' : row?.state === 'joined' || state === 'joined' ? 'joined' : 'invited'
@@ -104,6 +106,7 @@ export class SharedGroups implements Replicated {
       book.putRow(tx, account, { group: id, addedBy, sinceMs, ...row, state: next })
       replicas.changed(tx, { account, kind: this.kind, ids: [itemOf(read.id)], from: device })
     }
+    for (const id of whole) book.merged(tx, account, book.group(tx, account, id)!)
   }
 }
 

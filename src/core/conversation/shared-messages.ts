@@ -24,7 +24,7 @@ import type { ReadTx, WriteTx } from '../store/store.ts'
 import { tables } from '../store/tables.ts'
 import type { Conversations } from './conversations.ts'
 import type { GroupBook } from './group-book.ts'
-import { conversationCodec, idAtEnd, messageCodec, type Partner } from './rows.ts'
+import { conversationCodec, idAtEnd, isStruck, messageCodec, type MessageRow, type Partner } from './rows.ts'
 
 interface MessageState {
   readonly id: MessageId
@@ -48,6 +48,9 @@ const markState = record<MarkState>({ conversation: hexId<ConversationId>(32), u
 const itemBytes = 16
 const itemOf = (id: string): ItemId => id.slice(0, itemBytes * 2)
 const versionOf = (label: string, state: Uint8Array): string => toHex(labelledHash(label, state).subarray(0, itemBytes))
+
+/** An absent one is nothing that a sibling could have from here, and a struck one nothing that it should. */
+const isTold = (row: MessageRow): boolean => row.state !== 'absent' && !isStruck(row)
 
 interface SharedParts {
   readonly conversations: Conversations
@@ -75,15 +78,15 @@ export class SharedMessages implements Replicated {
       ...tx.keys(tables.conversationMessages, { prefix, from: from ?? prefix, limit: limits.replicaSliceRows }),
     ]
     const slice = sliceOf(tx, tables.conversationMessages, { prefix, from }, (value): ReplicaItem => {
-      const { encoded, state } = decode(messageCodec, value)
-      const isHere = state !== 'absent'
+      const row = decode(messageCodec, value)
+      const { encoded } = row
+      const isHere = isTold(row)
       return {
         atMs: isHere ? decodeMessage(encoded).sentAtMs : 0,
         id: '',
         version: isHere ? versionOf('mycelium/message-version/1', encoded) : '',
       }
     })
-    // an absent one is nothing that a sibling could have from here
     const items = slice.items.map((item, index) => ({ ...item, id: itemOf(idAtEnd(ids[index]!)) }))
     return { items: items.filter(({ version }) => version !== ''), next: slice.next }
   }
@@ -92,10 +95,10 @@ export class SharedMessages implements Replicated {
     const { history } = this.#parts.conversations
     const prefix = Buffer.concat([history.keys.account(tx, account), Buffer.from(item, 'hex')])
     for (const { key, value } of tx.range(tables.conversationMessages, { prefix, limit: 1 })) {
-      const { encoded, state } = decode(messageCodec, value)
-      if (state === 'absent') return undefined
+      const row = decode(messageCodec, value)
+      if (!isTold(row)) return undefined
       const id = idAtEnd(key)
-      return encode(messageState, { id, encoded, envelope: this.#parts.book.envelope(tx, account, id) })
+      return encode(messageState, { id, encoded: row.encoded, envelope: this.#parts.book.envelope(tx, account, id) })
     }
     return undefined
   }
@@ -107,10 +110,17 @@ export class SharedMessages implements Replicated {
       const message = decodeMessage(encoded)
       const partner = partnerOf(account, message)
       if (messageIdOf(encoded) !== id && !isStripped(message)) throw new MyceliumError('malformed', { reason: 'id' })
+      // the other device has not heard yet that its author had been removed
+      if (envelope !== undefined && !this.#stands(tx, account, message, envelope)) continue
       conversations.take(tx, account, partner, { id, encoded: Uint8Array.from(encoded), message })
-      if (envelope !== undefined && book.envelope(tx, account, id) === undefined)
-        book.putEnvelope(tx, account, id, readEnvelope(envelope))
+      if (envelope !== undefined) book.putEnvelope(tx, account, id, readEnvelope(envelope))
     }
+  }
+
+  #stands(tx: WriteTx, account: Identity, { place }: Message, envelope: SignedEnvelope): boolean {
+    const { book } = this.#parts
+    const group = place?.kind === 'group' ? book.group(tx, account, place.group) : undefined
+    return group === undefined || book.stands(tx, account, group, envelope)
   }
 }
 

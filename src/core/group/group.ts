@@ -136,6 +136,9 @@ export class Group {
   signed(id: GroupOpId): SignedGroupOp | undefined {
     return this.#signed.get(id)
   }
+  ids(): IterableIterator<GroupOpId> {
+    return this.#signed.keys()
+  }
   /** All operations, parents first. */
   ops(): IterableIterator<SignedGroupOp> {
     return this.#signed.values()

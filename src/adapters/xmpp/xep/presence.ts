@@ -40,7 +40,7 @@ class Presences implements Disposable {
   constructor(server: Server) {
     this.#server = server
     this.#neighbours = neighboursOf(server)
-    const { signals, contacts, profiles } = server.services
+    const { signals, accounts, contacts, profiles } = server.services
     pepOf(server).whenChanged((tx, account, node) => {
       if (node === avatarMetadata) tx.afterCommit(() => this.#pictured(account))
     })
@@ -49,6 +49,9 @@ class Presences implements Disposable {
         if (heard.kind === 'presence') this.refresh(account, heard.who)
       }),
       contacts.watch((account, contact) => this.refresh(account, contact)),
+      accounts.watch((identity) => {
+        for (const account of this.#shown.keys()) if (account !== identity) this.refresh(account, identity)
+      }),
       this.#neighbours.watch((account, other) => {
         this.refresh(account, other)
         this.#opened(other, account)

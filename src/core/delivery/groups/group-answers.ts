@@ -1,6 +1,7 @@
 /** What other members ask for: operations, messages that are for them, keys that they may hold. */
 import type { Conversations } from '../../conversation/conversations.ts'
-import type { GroupBook, Places } from '../../conversation/group-book.ts'
+import type { GroupBook } from '../../conversation/group-book.ts'
+import type { Places } from '../../conversation/group-places.ts'
 import { MyceliumError } from '../../errors.ts'
 import type { Group } from '../../group/group.ts'
 import type { GroupOpId, Identity, MessageId } from '../../ids.ts'

@@ -4,13 +4,11 @@
  */
 import type { Ambient } from '../../ambient.ts'
 import type { Conversations } from '../../conversation/conversations.ts'
-import type { DevicesOf, GroupBook, WaitingEnvelope } from '../../conversation/group-book.ts'
+import type { DevicesOf, GroupBook } from '../../conversation/group-book.ts'
 import { hasCode, MyceliumError, unreachable } from '../../errors.ts'
-import { readEnvelope, type SignedEnvelope } from '../../group/envelope.ts'
 import type { Group } from '../../group/group.ts'
-import { type Cut, type GroupOp, readGroupOp, type SignedGroupOp } from '../../group/op.ts'
+import { readGroupOp, type SignedGroupOp } from '../../group/op.ts'
 import type { GroupId, GroupOpId, Identity, MessageId } from '../../ids.ts'
-import { short } from '../../ids.ts'
 import { limits } from '../../limits.ts'
 import { groupConversation } from '../../message/conversation.ts'
 import { decodeMessage, messageIdOf } from '../../message/message.ts'
@@ -20,9 +18,11 @@ import type { Keyring } from '../needs.ts'
 import type { GroupPost } from './group-post.ts'
 import { Soon } from '../soon.ts'
 import { GroupAnswers } from './group-answers.ts'
+import { GroupEnvelopes } from './group-envelopes.ts'
 import { GroupQuestions } from './group-questions.ts'
-import type { GroupVault, Opened } from './group-vault.ts'
+import type { GroupVault } from './group-vault.ts'
 import { type Groups, keyBringer } from './groups.ts'
+import { unlessRefused } from './refusals.ts'
 import { type BaseHead, decodeStatements, type Delivery, encodeStatements, type Statement } from './statements.ts'
 
 interface InboxParts {
@@ -37,19 +37,6 @@ interface InboxParts {
   readonly devicesOf: DevicesOf
   /** Is there room for a message of so many octets, as mail programs are shown it? */
   readonly hasRoomFor: (tx: WriteTx, account: Identity, bytes: number) => boolean
-}
-
-type StillClosed = Extract<Opened, { readonly kind: 'waiting' }>
-
-/** Whose messages an operation cuts off, and where. */
-function removalIn({
-  author,
-  action,
-}: GroupOp): readonly { readonly member: Identity; readonly cuts: readonly Cut[] }[] {
-  if (action.kind === 'remove') return [{ member: action.member, cuts: action.cuts }]
-  if (action.kind === 'leave') return [{ member: author, cuts: action.cuts }]
-  if (action.kind === 'retire') return [{ member: action.member, cuts: [action.cut] }]
-  return []
 }
 
 const accepted: Delivered = { kind: 'accepted' }
@@ -71,11 +58,18 @@ export class GroupInbox implements Disposable {
   readonly #soon = new Soon()
   readonly #questions: GroupQuestions
   readonly #answers: GroupAnswers
+  readonly #envelopes: GroupEnvelopes
 
   constructor(parts: InboxParts) {
     this.#parts = parts
     this.#questions = new GroupQuestions(parts)
     this.#answers = new GroupAnswers(parts)
+    this.#envelopes = new GroupEnvelopes({
+      ...parts,
+      questions: this.#questions,
+      onCiting: (account) => this.#askSoon(account, limits.parentAskMs + 50),
+    })
+    parts.book.whenMerged((tx, account, group) => this.#envelopes.strikeCut(tx, account, group, group.ids()))
   }
 
   take(tx: WriteTx, account: Identity, from: Identity, id: GroupId, payload: Uint8Array): Delivered {
@@ -92,7 +86,9 @@ export class GroupInbox implements Disposable {
     )
     if (isFull) return { kind: 'refused', reason: 'mailbox-full' }
     const before = this.#mark(tx, delivery)
-    for (const statement of statements) this.#guarded(delivery, () => this.#takeOne(tx, delivery, statement))
+    const { ambient } = this.#parts
+    for (const statement of statements)
+      unlessRefused(ambient.log, delivery, () => this.#takeOne(tx, delivery, statement))
     this.#settle(tx, delivery, before, statements)
     return accepted
   }
@@ -118,23 +114,13 @@ export class GroupInbox implements Disposable {
     const { book, groups, vault } = this.#parts
     const group = book.group(tx, account, id)
     if (group === undefined) return
-    this.#strikeCut(tx, account, group, book.retry(tx, account, group).ids)
+    this.#envelopes.strikeCut(tx, account, group, book.retry(tx, account, group).ids)
     this.#takeEarly(tx, account, group)
     if (group.state.epochs.length === 0 && group.state.members.has(account)) groups.renewKeys(tx, account, group)
     const [epoch] = group.state.epochs
     if (epoch !== undefined && !vault.holds(tx, account, id, epoch.op)) groups.askForKeys(tx, account, group, epoch.op)
     groups.sealWaiting(tx, account, group)
-    this.#openWaiting(tx, account, group)
-  }
-
-  /** One statement that makes no sense is no other's affair. */
-  #guarded({ from, id }: Delivery, take: () => void): void {
-    try {
-      take()
-    } catch (error) {
-      if (!(error instanceof MyceliumError) || error.code === 'store-corrupt' || error.code === 'disk-full') throw error
-      this.#parts.ambient.log.info('group.refused', { group: short(id), from: short(from), code: error.code })
-    }
+    this.#envelopes.openWaiting(tx, account, group)
   }
 
   #takeOne(tx: WriteTx, delivery: Delivery, statement: Statement): void {
@@ -189,7 +175,7 @@ export class GroupInbox implements Disposable {
     const isMember = group?.state.members.has(from) === true
     if (!isMember && !this.#mayBring(account, from)) throw new MyceliumError('not-permitted')
     for (const bundle of bundles) keyring.learnFellow(tx, account, bundle)
-    if (group !== undefined) this.#strikeCut(tx, account, group, book.retry(tx, account, group).ids)
+    if (group !== undefined) this.#envelopes.strikeCut(tx, account, group, book.retry(tx, account, group).ids)
   }
 
   /** A contact, a fellow of another group, or another account of this gateway. */
@@ -208,29 +194,10 @@ export class GroupInbox implements Disposable {
       const result = book.add(tx, account, group, op, nowMs)
       if (result.kind === 'refused') throw new MyceliumError(result.code, { reason: result.reason })
       if (result.kind === 'waiting') for (const parent of result.missing) missing.add(parent)
-      if (result.kind === 'added') this.#strikeCut(tx, account, group, result.ids)
+      if (result.kind === 'added') this.#envelopes.strikeCut(tx, account, group, result.ids)
     }
     for (const op of ops) missing.delete(readGroupOp(op).id)
     if (missing.size > 0) this.#questions.ask(tx, { account, from, id }, { ops: [...missing] })
-  }
-
-  /** What was taken while a removal was on its way here, and lies past where that cuts, counts no more. */
-  #strikeCut(tx: WriteTx, account: Identity, group: Group, added: readonly GroupOpId[]): void {
-    const { book, conversations, vault, devicesOf } = this.#parts
-    const { history } = conversations
-    const conversation = groupConversation(group.id)
-    for (const { member, cuts } of added.flatMap((op) => removalIn(readGroupOp(group.signed(op)!).op))) {
-      const isTakenPast = [...devicesOf(tx, account, member)].some((device) => {
-        const count = cuts.find((cut) => cut.device === device)?.count ?? 0
-        return vault.takenPast(tx, account, group.id, { device, count }) > 0
-      })
-      if (!isTakenPast) continue
-      const taken = [...history.backwards(tx, account, conversation, limits.groupCutLookMax)].map((one) => one.id)
-      for (const message of [...taken, ...history.waiting(tx, account, conversation)]) {
-        const envelope = this.#isBy(tx, account, message, member) ? book.envelope(tx, account, message) : undefined
-        if (envelope !== undefined && !vault.stands(tx, account, group, envelope)) history.strike(tx, account, message)
-      }
-    }
   }
 
   /** @throws `not-permitted`, `group-full` */
@@ -288,9 +255,9 @@ export class GroupInbox implements Disposable {
       })
   }
 
-  /** What came before the operations that it is about; what still has to wait is kept again. */
+  /** What came before the operations that it is about; what does not yet stand on its own goes on waiting. */
   #takeEarly(tx: WriteTx, account: Identity, group: Group): void {
-    const { book } = this.#parts
+    const { book, ambient } = this.#parts
     const early = book.early(tx, account, group.id).map(({ key, from, statement }) => ({
       key,
       from,
@@ -300,7 +267,7 @@ export class GroupInbox implements Disposable {
       if (!statements.every((one) => isDue(group, one))) continue
       book.removeEarly(tx, key)
       const delivery = { account, from, id: group.id }
-      for (const one of statements) this.#guarded(delivery, () => this.#takeOne(tx, delivery, one))
+      for (const one of statements) unlessRefused(ambient.log, delivery, () => this.#takeOne(tx, delivery, one))
     }
   }
 
@@ -344,97 +311,9 @@ export class GroupInbox implements Disposable {
   }
 
   #takeEnvelope(tx: WriteTx, delivery: Delivery, statement: Extract<Statement, { readonly kind: 'envelope' }>): void {
-    const { account, from, id } = delivery
-    const { envelope, asked } = statement
-    const group = this.#parts.book.group(tx, account, id)
+    const group = this.#parts.book.group(tx, delivery.account, delivery.id)
     if (group === undefined) return this.#keepEarly(tx, delivery, statement)
-    const opened = this.#openAsked(tx, account, group, { envelope, asked, wasLookedAt: false })
-    if (opened === undefined) return
-    const sinceMs = this.#parts.ambient.clock.nowMs()
-    this.#parts.book.putWaiting(tx, account, id, opened.envelope.id, { from, sinceMs, envelope, asked })
-    const { heads, epoch } = opened.envelope.header
-    const ops = [...heads, epoch].filter((op) => !group.has(op))
-    this.#questions.ask(tx, { account, from, id }, { ops, ...(opened.for === 'keys' ? { epoch } : {}) })
-  }
-
-  /** The same; what this account asked for and cannot have is waited for no more. */
-  #openAsked(
-    tx: WriteTx,
-    account: Identity,
-    group: Group,
-    { envelope, asked, wasLookedAt }: Pick<WaitingEnvelope, 'envelope' | 'asked'> & { readonly wasLookedAt: boolean },
-  ): StillClosed | undefined {
-    try {
-      return this.#open(tx, account, group, { envelope, wasLookedAt })
-    } catch (error) {
-      if (asked !== undefined && error instanceof MyceliumError)
-        this.#parts.conversations.history.giveUp(tx, account, asked, groupConversation(group.id))
-      throw error
-    }
-  }
-
-  /** @returns what it waits for; undefined when it was taken @throws why it will never be */
-  #open(
-    tx: WriteTx,
-    account: Identity,
-    group: Group,
-    { envelope, wasLookedAt }: { readonly envelope: SignedEnvelope; readonly wasLookedAt: boolean },
-  ): StillClosed | undefined {
-    const { vault, book, conversations } = this.#parts
-    if (book.hasTaken(tx, account, envelope)) return undefined
-    const opened = vault.open(tx, account, group, envelope, wasLookedAt)
-    if (opened.kind === 'waiting') return opened
-    if (opened.kind === 'refused') throw new MyceliumError(opened.code, { reason: opened.reason })
-    const message = decodeMessage(opened.payload)
-    const { author, device } = opened.envelope.header
-    const isTheirs = message.author === author && message.device === device
-    if (!isTheirs || message.place?.kind !== 'group' || message.place.group !== group.id)
-      throw new MyceliumError('signature-invalid', { reason: 'author' })
-    const id = messageIdOf(opened.payload)
-    const arriving = { id, encoded: opened.payload, message }
-    const taken = conversations.take(tx, account, { kind: 'group', group: group.id }, arriving)
-    if (taken.kind === 'refused') throw new MyceliumError(taken.reason)
-    if (taken.kind === 'waiting') tx.afterCommit(() => this.#askSoon(account, limits.parentAskMs + 50))
-    if (taken.kind !== 'duplicate') book.putEnvelope(tx, account, id, opened.envelope)
-    return undefined
-  }
-
-  #openWaiting(tx: WriteTx, account: Identity, group: Group): void {
-    const waiting = this.#parts.book
-      .waiting(tx, account, group.id)
-      .map((one) => ({ ...one, header: readEnvelope(one.envelope).header }))
-      .toSorted((a, b) => a.header.sequence - b.header.sequence)
-    const unlinked = waiting.filter((one) => this.#openOne(tx, account, group, one)?.for === 'link')
-    // each settles which one stands before it
-    const unsettled = unlinked.toReversed().flatMap((one) => {
-      const closed = this.#openOne(tx, account, group, one)
-      return closed?.for === 'link' ? [{ header: one.header, ...closed }] : []
-    })
-    this.#questions.askForPlaces(tx, account, group, unsettled)
-  }
-
-  /** @returns what it still waits for */
-  #openOne(
-    tx: WriteTx,
-    account: Identity,
-    group: Group,
-    { key, envelope, asked, from, sinceMs }: WaitingEnvelope & { readonly key: Uint8Array },
-  ): StillClosed | undefined {
-    const { book, conversations } = this.#parts
-    const waitedMs = this.#parts.ambient.clock.nowMs() - sinceMs
-    let closed: StillClosed | undefined
-    this.#guarded({ account, from, id: group.id }, () => {
-      closed = this.#openAsked(tx, account, group, { envelope, asked, wasLookedAt: true })
-    })
-    if (closed !== undefined && asked !== undefined && waitedMs > limits.groupKeysWaitMs)
-      conversations.history.giveUp(tx, account, asked, groupConversation(group.id))
-    if (closed === undefined || waitedMs > limits.messageExpiryMs) book.removeWaiting(tx, key)
-    return closed
-  }
-
-  #isBy(tx: WriteTx, account: Identity, message: MessageId, author: Identity): boolean {
-    const row = this.#parts.conversations.history.message(tx, account, message)
-    return row !== undefined && row.encoded.length > 0 && decodeMessage(row.encoded).author === author
+    this.#envelopes.take(tx, delivery, group, statement)
   }
 
   /** Nobody else than whoever cites a message knows that nobody has it for this account. */
@@ -491,7 +370,7 @@ export class GroupInbox implements Disposable {
     if (group.state.epochs.length === 0 && keyBringer(group.state) === account) groups.renewKeys(tx, account, group)
     this.#takeEarly(tx, account, group)
     groups.sealWaiting(tx, account, group)
-    if (statements.some((one) => unlocks(group, one))) this.#openWaiting(tx, account, group)
+    if (statements.some((one) => unlocks(group, one))) this.#envelopes.openWaiting(tx, account, group)
     // a log that came with this payload is known after the commit
     if (group.waiting > 0)
       tx.afterCommit(() => this.#soon.run(account + id, limits.groupTendMs, () => this.#later({ account, id })))

@@ -85,12 +85,12 @@ export class GroupQuestions {
 
   /** Of members who were removed: which of their messages stand is settled by later ones, which are missing. */
   askForPlaces(tx: WriteTx, account: Identity, group: Group, unsettled: readonly Unsettled[]): void {
-    const { vault, groupPost, ambient } = this.#parts
+    const { book, groupPost, ambient } = this.#parts
     const gaps = [...Map.groupBy(unsettled, ({ header, end }) => `${header.device}${end}`).values()].map((of) => {
       const [{ header, removal, end: cut }] = of as [Unsettled]
       const { device } = header
       const first = Math.min(...of.map((one) => one.header.sequence))
-      const end = vault.gapBefore(tx, account, group.id, { device, first, end: cut })
+      const end = book.places.gapBefore(tx, account, group.id, { device, first, end: cut })
       return { id: `${device}-${end}` as const, places: { device, first, end }, removal }
     })
     for (const { places, removal, times } of this.#places.due(account + group.id, gaps, ambient.clock.nowMs())) {

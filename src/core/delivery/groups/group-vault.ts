@@ -1,11 +1,10 @@
 /**
- * The keys of groups at rest: one row for each sender device's chain in each epoch, so that a message moves one row; and
- * how far each device has come, so that what is missing has its place. A seed becomes chains as soon as it is here.
+ * The keys of groups at rest: one row for each sender device's chain in each epoch, so that a message moves one row. A seed
+ * becomes chains as soon as it is here.
  */
 import type { Ambient } from '../../ambient.ts'
 import { concat, wipe } from '../../bytes.ts'
-import type { DevicesOf, GroupBook, Places } from '../../conversation/group-book.ts'
-import { decode, encode, hexId, record, u32 } from '../../codec.ts'
+import type { DevicesOf, GroupBook } from '../../conversation/group-book.ts'
 import { Secret } from '../../crypto/secret.ts'
 import { type ErrorCode, MyceliumError } from '../../errors.ts'
 import { judgeEnvelope, type Judgement } from '../../group/acceptance.ts'
@@ -16,15 +15,13 @@ import {
   commitmentTo,
   EpochKeys,
   firstPlace,
-  placeAfter,
   sealGroup,
   seedBytes,
   SenderChain,
-  type SendingPlace,
 } from '../../group/group-keys.ts'
 import type { Cut } from '../../group/op.ts'
 import type { Epoch } from '../../group/roster.ts'
-import type { DeviceId, GroupEnvelopeId, GroupId, GroupOpId, Identity } from '../../ids.ts'
+import type { DeviceId, GroupId, GroupOpId, Identity } from '../../ids.ts'
 import { limits } from '../../limits.ts'
 import type { ReadTx, WriteTx } from '../../store/store.ts'
 import { tables } from '../../store/tables.ts'
@@ -42,8 +39,6 @@ export interface Sealed {
   readonly chain: ChainHead | undefined
 }
 
-const envelopeId = hexId<GroupEnvelopeId>(32)
-const placeCodec = record<SendingPlace>({ sequence: u32, previous: envelopeId })
 const raw = (hex: string): Uint8Array => Buffer.from(hex, 'hex')
 
 export class GroupVault {
@@ -124,11 +119,10 @@ export class GroupVault {
     const known = this.#chain(tx, account, group.id, epoch, device)
     using chain = known ?? SenderChain.fresh(device, moment.random)
     const head = known === undefined ? chain.head() : undefined
-    const place = this.#place(tx, account, group.id, device) ?? firstPlace
+    const place = this.#book.places.next(tx, account, group.id, device) ?? firstPlace
     const draft = { group: group.id, epoch, heads: group.headsToCite(device), place, payload }
     const envelope = sealGroup(author, chain, draft, moment)
     this.#putChain(tx, account, group.id, epoch, chain)
-    this.#putPlace(tx, account, group.id, device, placeAfter(envelope))
     return { envelope, chain: head }
   }
 
@@ -139,7 +133,7 @@ export class GroupVault {
     const nowMs = this.#ambient.clock.nowMs()
     const judged = judgeEnvelope(group, envelope, {
       nowMs,
-      named: (of, sequence) => this.#named(tx, account, group.id, of, sequence),
+      named: (of, sequence) => this.#book.places.named(tx, account, group.id, of, sequence),
       ...(wasLookedAt ? { isSigned: () => true } : {}),
     })
     if (judged.kind === 'waiting') return { ...judged, envelope }
@@ -149,27 +143,7 @@ export class GroupVault {
     const opened = chain.open(judged.envelope, nowMs)
     if (opened.kind === 'refused') return { ...opened, reason: 'chain' }
     this.#putChain(tx, account, group.id, epoch, chain)
-    this.#noteTaken(tx, account, group.id, envelope)
     return { kind: 'opened', envelope, payload: opened.payload }
-  }
-
-  /** Does what was taken still stand, now that more operations are known? */
-  stands(tx: ReadTx, account: Identity, group: Group, signed: SignedEnvelope): boolean {
-    const judged = judgeEnvelope(group, readEnvelope(signed), {
-      nowMs: this.#ambient.clock.nowMs(),
-      named: (of, sequence) => this.#named(tx, account, group.id, of, sequence),
-      // it was looked at when it was taken
-      isSigned: () => true,
-    })
-    return judged.kind !== 'refused'
-  }
-
-  /** Of a device's messages from `first` on and before `end`, each settled by the one after it: where the missing ones end. */
-  gapBefore(tx: ReadTx, account: Identity, group: GroupId, { device, first, end }: Places): number {
-    const place = (sequence: number): Uint8Array => this.#placeKey(tx, account, group, device, sequence)
-    const missing = { from: place(first), to: place(end), reverse: true, limit: 1 }
-    const [highest] = [...tx.keys(tables.groupNamed, missing)].map((key) => decode(u32, key.subarray(-4)))
-    return highest === undefined ? end : highest + 1
   }
 
   /** Does it stand, and was this member in the group where it was said? */
@@ -180,12 +154,7 @@ export class GroupVault {
     { signed, member }: { readonly signed: SignedEnvelope; readonly member: Identity },
   ): boolean {
     const { heads } = readEnvelope(signed).header
-    return group.stateAt(heads)?.members.has(member) === true && this.stands(tx, account, group, signed)
-  }
-
-  /** How many messages of a device are beyond the first `count`, as far as they are here. */
-  takenPast(tx: ReadTx, account: Identity, group: GroupId, { device, count }: Pick<Cut, 'device' | 'count'>): number {
-    return Math.max(0, (this.#place(tx, account, group, device)?.sequence ?? 0) - count)
+    return group.stateAt(heads)?.members.has(member) === true && this.#book.stands(tx, account, group, signed)
   }
 
   /** How far a member's devices have come, as this account knows: what a removal lets stand. */
@@ -193,31 +162,9 @@ export class GroupVault {
     return [...this.#devicesOf(tx, account, member)]
       .toSorted((a, b) => (a < b ? -1 : 1))
       .flatMap((device): readonly Cut[] => {
-        const place = this.#place(tx, account, group.id, device)
+        const place = this.#book.places.next(tx, account, group.id, device)
         return place === undefined ? [] : [{ device, count: place.sequence, last: place.previous }]
       })
-  }
-
-  /** What was taken names the one before it: where that is missing, nothing else can stand in its place. */
-  #noteTaken(tx: WriteTx, account: Identity, group: GroupId, envelope: ReadEnvelope): void {
-    const { device, sequence, previous } = envelope.header
-    const { sequence: next } = this.#place(tx, account, group, device) ?? firstPlace
-    tx.remove(tables.groupNamed, this.#placeKey(tx, account, group, device, sequence))
-    const isBeforeTaken = sequence === next
-    if (sequence > 0 && !isBeforeTaken)
-      tx.put(tables.groupNamed, this.#placeKey(tx, account, group, device, sequence - 1), encode(envelopeId, previous))
-    if (sequence >= next) this.#putPlace(tx, account, group, device, placeAfter(envelope))
-  }
-
-  #named(
-    tx: ReadTx,
-    account: Identity,
-    group: GroupId,
-    device: DeviceId,
-    sequence: number,
-  ): GroupEnvelopeId | undefined {
-    const value = tx.get(tables.groupNamed, this.#placeKey(tx, account, group, device, sequence))
-    return value === undefined ? undefined : decode(envelopeId, value)
   }
 
   /** Epochs under which nobody seals any more go when enough newer ones have taken their place. */
@@ -245,10 +192,6 @@ export class GroupVault {
     return concat(this.#epochKey(tx, account, group, epoch), raw(device))
   }
 
-  #placeKey(tx: ReadTx, account: Identity, group: GroupId, device: DeviceId, sequence: number): Uint8Array {
-    return concat(this.#book.key(tx, account, group), raw(device), encode(u32, sequence))
-  }
-
   #chain(tx: ReadTx, account: Identity, group: GroupId, epoch: GroupOpId, device: DeviceId): SenderChain | undefined {
     const value = tx.get(tables.groupChains, this.#chainKey(tx, account, group, epoch, device))
     if (value === undefined) return undefined
@@ -259,16 +202,5 @@ export class GroupVault {
 
   #putChain(tx: WriteTx, account: Identity, group: GroupId, epoch: GroupOpId, chain: SenderChain): void {
     tx.put(tables.groupChains, this.#chainKey(tx, account, group, epoch, chain.device), chain.encode())
-  }
-
-  /** Of the device's next message, as far as its messages are known here. */
-  #place(tx: ReadTx, account: Identity, group: GroupId, device: DeviceId): SendingPlace | undefined {
-    const value = tx.get(tables.groupPlaces, concat(this.#book.key(tx, account, group), raw(device)))
-    return value === undefined ? undefined : decode(placeCodec, value)
-  }
-
-  #putPlace(tx: WriteTx, account: Identity, group: GroupId, device: DeviceId, place: SendingPlace): void {
-    const key = concat(this.#book.key(tx, account, group), raw(device))
-    tx.put(tables.groupPlaces, key, encode(placeCodec, place))
   }
 }

@@ -21,7 +21,7 @@ import {
 import { type SignedEnvelope, signedEnvelopeCodec } from '../../group/envelope.ts'
 import { type ChainHead, chainKeyBytes, seedBytes } from '../../group/group-keys.ts'
 import { deviceId, headsCodec, type SignedGroupOp, signedGroupOpCodec } from '../../group/op.ts'
-import type { Places } from '../../conversation/group-book.ts'
+import type { Places } from '../../conversation/group-places.ts'
 import type { DeviceId, GroupId, GroupOpId, Identity, MessageId } from '../../ids.ts'
 import { limits } from '../../limits.ts'
 
