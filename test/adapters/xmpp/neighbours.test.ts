@@ -376,3 +376,10 @@ test('who types is told to whoever sees that one is there', async () => {
   )
   expect(hers.take().join('')).toContain(state('active'))
 })
+
+test('who is disabled is shown as gone, though nothing was told of their programs', async () => {
+  await using neighbours = await openNeighbours()
+  const { alice, carol, desk } = neighbours
+  await alice.knowledge.accounts.setDisabled(carol, true)
+  expect(attrsOf(desk).map(({ type, from }) => [type, from])).toEqual([['unavailable', 'carol@localhost/mycelium']])
+})
