@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { ContactView, Listeners, NewAccount } from '../src/core/control.ts'
+import type { ContactView, Listeners, NewAccount } from '../src/core/control-views.ts'
 
 const main = new URL('../src/main.ts', import.meta.url).pathname
 const readyMsMax = 60_000

@@ -5,7 +5,7 @@
 import { constants, mkdirSync, readFileSync } from 'node:fs'
 import { type FileHandle, open, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { BackupCounts } from './core/control.ts'
+import type { BackupCounts } from './core/control-views.ts'
 import { MyceliumError } from './core/errors.ts'
 import { syncDirectory } from './core/store/blob-file.ts'
 import { restoreStore, type StoreSnapshot } from './core/store/snapshot.ts'

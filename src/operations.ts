@@ -1,6 +1,7 @@
 /** Every verb of the command line over an opened home: running (gateway.ts adds the live parts) or stopped. */
 import { openAuditLog } from './audit-log.ts'
-import type { NewAccount, Operations } from './core/control.ts'
+import type { Operations } from './core/control.ts'
+import type { NewAccount } from './core/control-views.ts'
 import { systemClock, systemRandom, type Ambient } from './core/ambient.ts'
 import { createVault, openVault } from './core/crypto/vault.ts'
 import { localNameFrom } from './core/account/local-name.ts'

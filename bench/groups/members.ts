@@ -4,7 +4,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connectControl } from '../../src/cli/client.ts'
-import type { ChatMessageView, GroupView, OperationContext, Params, Results, Verb } from '../../src/core/control.ts'
+import type { OperationContext, Params, Results, Verb } from '../../src/core/control.ts'
+import type { ChatMessageView, GroupView } from '../../src/core/control-views.ts'
 import { hasCode } from '../../src/core/errors.ts'
 import { homePaths } from '../../src/home.ts'
 import { Gateway } from '../../test/interop/support/gateway-process.ts'

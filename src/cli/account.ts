@@ -1,6 +1,6 @@
 /** `account`: more users on one gateway. */
 import type { Command } from 'commander'
-import type { AccountDetails, AccountHandedOver, AccountView } from '../core/control.ts'
+import type { AccountDetails, AccountHandedOver, AccountView } from '../core/control-views.ts'
 import { formatSize, parseSize } from '../core/size.ts'
 import { type CommonOptions, type Environment, print, withCommon, withOperations } from './context.ts'
 import { UsageError } from './errors.ts'

@@ -1,6 +1,6 @@
 /** `audit list`: what was administered on this gateway, and when. */
 import type { Command } from 'commander'
-import type { AuditEntryView } from '../core/control.ts'
+import type { AuditEntryView } from '../core/control-views.ts'
 import { type CommonOptions, type Environment, print, withCommon, withOperations } from './context.ts'
 import { UsageError } from './errors.ts'
 import { table, time } from './format.ts'

@@ -1,6 +1,6 @@
 /** `chat`: conversations on the command line, for scripts and for those who like it so. */
 import type { Command } from 'commander'
-import type { ChatEvent, ChatMessageView, ConversationView } from '../core/control.ts'
+import type { ChatEvent, ChatMessageView, ConversationView } from '../core/control-views.ts'
 import { unreachable } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
 import { formatSize } from '../core/size.ts'

@@ -1,5 +1,5 @@
 /** One contact as text for a person. */
-import type { ContactView, ReachView } from '../core/control.ts'
+import type { ContactView, ReachView } from '../core/control-views.ts'
 import { printable, time } from './format.ts'
 import { reachText, sinceText } from './reach-text.ts'
 

@@ -1,6 +1,7 @@
 /** `contact`: people this account knows, and people who ask. */
 import type { Command } from 'commander'
-import type { ContactRequestView, ContactView, Params } from '../core/control.ts'
+import type { Params } from '../core/control.ts'
+import type { ContactRequestView, ContactView } from '../core/control-views.ts'
 import { contactText } from './contact-text.ts'
 import { verifyContact } from './contact-verify.ts'
 import { type CommonOptions, type Environment, print, withCommon, withOperations } from './context.ts'

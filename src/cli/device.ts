@@ -2,7 +2,8 @@
 import type { Command } from 'commander'
 import { toString as qrText } from 'qrcode'
 import { homeDirectory, loadConfig } from '../config.ts'
-import type { DeviceView, OperationContext, Operations, Results } from '../core/control.ts'
+import type { OperationContext, Operations, Results } from '../core/control.ts'
+import type { DeviceView } from '../core/control-views.ts'
 import { connectControl } from './client.ts'
 import {
   type CommonOptions,

@@ -1,6 +1,7 @@
 /** `group`: conversations of several, who is in them, and by whose word. */
 import type { Command } from 'commander'
-import type { GroupView, OperationContext, Operations, Params } from '../core/control.ts'
+import type { OperationContext, Operations, Params } from '../core/control.ts'
+import type { GroupView } from '../core/control-views.ts'
 import { switchOf } from './chat.ts'
 import { type CommonOptions, type Environment, print, withCommon, withOperations } from './context.ts'
 import { UsageError } from './errors.ts'

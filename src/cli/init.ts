@@ -1,7 +1,7 @@
 /** `init`: a new home with one account; the words and the first app password are shown this once. */
 import type { Command } from 'commander'
 import { homeDirectory } from '../config.ts'
-import type { NewAccount } from '../core/control.ts'
+import type { NewAccount } from '../core/control-views.ts'
 import { type CommonOptions, type Environment, print, readNewPassphrase, withCommon } from './context.ts'
 
 interface InitOptions extends CommonOptions {

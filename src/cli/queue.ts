@@ -1,6 +1,6 @@
 /** `queue`: what waits to be sent, with reason and next attempt. */
 import type { Command } from 'commander'
-import type { QueueItem } from '../core/control.ts'
+import type { QueueItem } from '../core/control-views.ts'
 import { formatSize } from '../core/size.ts'
 import { span } from '../core/span.ts'
 import { type CommonOptions, type Environment, print, withCommon, withOperations } from './context.ts'

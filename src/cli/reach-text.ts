@@ -1,5 +1,5 @@
 /** How a contact or gateway is reached, as words that fit a table. */
-import type { PeerView, ReachView } from '../core/control.ts'
+import type { PeerView, ReachView } from '../core/control-views.ts'
 import { unreachable } from '../core/errors.ts'
 import { span } from '../core/span.ts'
 

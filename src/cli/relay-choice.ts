@@ -1,6 +1,6 @@
 /** `relay list`, `use` and `drop`: through which relays an account can be reached while its gateway is away. */
 import type { Command } from 'commander'
-import type { RelayView } from '../core/control.ts'
+import type { RelayView } from '../core/control-views.ts'
 import { type CommonOptions, type Environment, print, withCommon, withOperations } from './context.ts'
 import { UsageError } from './errors.ts'
 import { table, time } from './format.ts'

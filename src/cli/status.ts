@@ -1,7 +1,8 @@
 /** `status`, `peers`, `routes`, `doctor`, `stop`: what is running, who is connected, what is wrong. */
 import type { Command } from 'commander'
 import { homeDirectory } from '../config.ts'
-import type { ContactsReached, DoctorCheck, PeerView, RelaysReached, Results } from '../core/control.ts'
+import type { Results } from '../core/control.ts'
+import type { ContactsReached, DoctorCheck, PeerView, RelaysReached } from '../core/control-views.ts'
 import { hasCode, MyceliumError } from '../core/errors.ts'
 import { type CommonOptions, type Environment, print, withCommon, withOperations } from './context.ts'
 import { lineFor } from './errors.ts'

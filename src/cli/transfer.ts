@@ -2,7 +2,7 @@
 import { mkdir, realpath, stat } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { ByteStream } from '../core/byte-stream.ts'
-import type { MailProblem } from '../core/control.ts'
+import type { MailProblem } from '../core/control-views.ts'
 import { decodeMail, encodeMail, GivenUp, type MailEvent } from '../core/transfer/mail-stream.ts'
 import { type CommonOptions, type Environment, print, withCommon, withOperations } from './context.ts'
 import { UsageError } from './errors.ts'

@@ -1,6 +1,7 @@
 /** What the command line needs from the rest; main.ts provides it, and loads the heavy parts only when they are used. */
 import type { Config } from '../config.ts'
-import type { BackupCounts, Listeners, NewAccount, Operations } from '../core/control.ts'
+import type { Operations } from '../core/control.ts'
+import type { BackupCounts, Listeners, NewAccount } from '../core/control-views.ts'
 
 /** A gateway that is up: every listener accepts. Disposing drains and closes. */
 export interface RunningGateway extends AsyncDisposable {

@@ -1,6 +1,7 @@
 /** Accounts, app passwords and recovery words. */
 import type { OwnAccount } from '../core/account/own-account.ts'
-import type { AccountView, NewAccount, Operations } from '../core/control.ts'
+import type { Operations } from '../core/control.ts'
+import type { AccountView, NewAccount } from '../core/control-views.ts'
 import type { Ambient } from '../core/ambient.ts'
 import { requestsMailbox } from '../core/delivery/deliver.ts'
 import { forgetAccount } from '../core/delivery/forget-account.ts'

@@ -1,7 +1,8 @@
 /** What an office does with the accounts of its box: looks at them, limits them, hands them to somebody else, reads the log. */
 import { isChosen } from '../core/account/contact.ts'
 import type { OwnAccount } from '../core/account/own-account.ts'
-import type { AccountDetails, Operations } from '../core/control.ts'
+import type { Operations } from '../core/control.ts'
+import type { AccountDetails } from '../core/control-views.ts'
 import { limits } from '../core/limits.ts'
 import { viewAccount } from './accounts.ts'
 import { auditIdOf } from './audited.ts'

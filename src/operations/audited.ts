@@ -4,7 +4,6 @@
  */
 import { fromUtf8, toHex } from '../core/bytes.ts'
 import {
-  type AuditEntryView,
   type OperationContext,
   operationParams,
   type Operations,
@@ -12,6 +11,7 @@ import {
   type Results,
   type Verb,
 } from '../core/control.ts'
+import { type AuditEntryView } from '../core/control-views.ts'
 import { short } from '../core/ids.ts'
 import type { Store } from '../core/store/store.ts'
 import { accountOf, type OperationParts } from './context.ts'

@@ -1,7 +1,8 @@
 /** Conversations from the command line: what is said, shown and followed. */
 import type { OwnAccount } from '../core/account/own-account.ts'
 import { fromUtf8 } from '../core/bytes.ts'
-import type { ChatEvent, ChatMessageView, ChatSettingsView, ConversationView, Operations } from '../core/control.ts'
+import type { Operations } from '../core/control.ts'
+import type { ChatEvent, ChatMessageView, ChatSettingsView, ConversationView } from '../core/control-views.ts'
 import { type FeedStep, idOfPartner } from '../core/conversation/conversations.ts'
 import type { ConversationRow, Partner } from '../core/conversation/rows.ts'
 import type { ShownMessage } from '../core/conversation/view.ts'

@@ -2,7 +2,7 @@
 import { isChosen } from '../core/account/contact.ts'
 import { statfsSync, statSync } from 'node:fs'
 import { connect } from 'node:net'
-import type { DoctorCheck, Endpoint, Listeners } from '../core/control.ts'
+import type { DoctorCheck, Endpoint, Listeners } from '../core/control-views.ts'
 import type { Clock } from '../core/ambient.ts'
 import type { Identity } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'

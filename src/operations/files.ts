@@ -1,6 +1,7 @@
 /** Files of conversations from the command line: sent, waited for, and written out. */
 import type { OwnAccount } from '../core/account/own-account.ts'
-import type { FileView, Operations, OperationContext } from '../core/control.ts'
+import type { Operations, OperationContext } from '../core/control.ts'
+import type { FileView } from '../core/control-views.ts'
 import type { ShownMessage } from '../core/conversation/view.ts'
 import { idOfPartner } from '../core/conversation/conversations.ts'
 import { fileStanding } from '../core/delivery/file-rows.ts'

@@ -1,6 +1,7 @@
 /** Groups from the command line: who is in them, by whose word, and under which rules. */
 import type { OwnAccount } from '../core/account/own-account.ts'
-import type { GroupView, Operations } from '../core/control.ts'
+import type { Operations } from '../core/control.ts'
+import type { GroupView } from '../core/control-views.ts'
 import type { GroupRow } from '../core/conversation/group-book.ts'
 import type { Groups } from '../core/delivery/groups/groups.ts'
 import { MyceliumError } from '../core/errors.ts'

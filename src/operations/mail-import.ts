@@ -3,7 +3,8 @@
  * already, octet for octet, is not added again; where the source has several copies of it, the mailbox ends with as many.
  */
 import { createHash } from 'node:crypto'
-import type { MailProblem, Results } from '../core/control.ts'
+import type { Results } from '../core/control.ts'
+import type { MailProblem } from '../core/control-views.ts'
 import { hasCode, MyceliumError } from '../core/errors.ts'
 import type { Identity, MailboxId } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'

@@ -1,6 +1,6 @@
 /** What a person is called in what the command line shows. */
 import type { OwnAccount } from '../core/account/own-account.ts'
-import type { ChatPerson } from '../core/control.ts'
+import type { ChatPerson } from '../core/control-views.ts'
 import type { Identity } from '../core/ids.ts'
 import type { OperationParts } from './context.ts'
 

@@ -1,5 +1,6 @@
 /** What waits to be delivered, and why. */
-import type { Operations, QueueItem, ReachView } from '../core/control.ts'
+import type { Operations } from '../core/control.ts'
+import type { QueueItem, ReachView } from '../core/control-views.ts'
 import type { CourierStatus } from '../core/delivery/courier.ts'
 import type { Waiting } from '../core/delivery/delivery.ts'
 import { MyceliumError } from '../core/errors.ts'

@@ -1,6 +1,6 @@
 /** How a contact is reached now, or why not and what to do: from its courier and the gateways that it lives at. */
 import { type Contact, gatewaysOfContact } from '../core/account/contact.ts'
-import type { ReachView } from '../core/control.ts'
+import type { ReachView } from '../core/control-views.ts'
 import type { CourierStatus } from '../core/delivery/courier.ts'
 import type { PeerStatus } from '../core/delivery/ports.ts'
 import type { GatewayId, Identity } from '../core/ids.ts'

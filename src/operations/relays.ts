@@ -1,5 +1,6 @@
 /** The relays through which an account can be reached while its gateway is away. */
-import type { Operations, RelayView } from '../core/control.ts'
+import type { Operations } from '../core/control.ts'
+import type { RelayView } from '../core/control-views.ts'
 import { fromHex } from '../core/bytes.ts'
 import type { RelayInUse } from '../core/delivery/relay/desk.ts'
 import { MyceliumError } from '../core/errors.ts'

@@ -1,7 +1,8 @@
 /** What is running, who is connected, what is wrong. */
 import { gatewaysOfContact, isChosen } from '../core/account/contact.ts'
 import type { GatewayId } from '../core/ids.ts'
-import type { ContactsReached, Listeners, Operations, RelaysReached, Results } from '../core/control.ts'
+import type { Operations, Results } from '../core/control.ts'
+import type { ContactsReached, Listeners, RelaysReached } from '../core/control-views.ts'
 import type { RelayInUse } from '../core/delivery/relay/desk.ts'
 import { fingerprintOf } from '../certificates/authority.ts'
 import { viewAccount } from './accounts.ts'

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { resolve } from 'node:path'
 import { expect, test } from 'vitest'
-import type { ChatEvent, ChatMessageView, ConversationView, NewAccount } from '../../src/core/control.ts'
+import type { ChatEvent, ChatMessageView, ConversationView, NewAccount } from '../../src/core/control-views.ts'
 import { gateway, onLoopback, type Running, startGateway, tempHome } from './process-support.ts'
 
 const within = { timeout: 60_000, interval: 100 }

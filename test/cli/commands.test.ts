@@ -7,6 +7,7 @@ import { parseDuration, printable, table } from '../../src/cli/format.ts'
 import { runCommandLine } from '../../src/cli/program.ts'
 import { clientSettings } from '../../src/cli/run.ts'
 import type { HomeState, NewHome, Terminal, Wiring } from '../../src/cli/wiring.ts'
+import { type Operations, operationParams, operationVerbs, type Results, type Verb } from '../../src/core/control.ts'
 import {
   type AccountView,
   type ChatMessageView,
@@ -16,15 +17,10 @@ import {
   type GroupView,
   type DeviceView,
   type NewAccount,
-  type Operations,
-  operationParams,
-  operationVerbs,
   type QueueItem,
   type ReachView,
   type RelayView,
-  type Results,
-  type Verb,
-} from '../../src/core/control.ts'
+} from '../../src/core/control-views.ts'
 import { errorCodes, MyceliumError } from '../../src/core/errors.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'mycelium-commands-'))

@@ -1,6 +1,6 @@
 /** The real gateway with mail programs connected to it: how it ends, and how their sessions end. */
 import { expect, test } from 'vitest'
-import type { NewAccount } from '../../src/core/control.ts'
+import type { NewAccount } from '../../src/core/control-views.ts'
 import { Client as ImapClient } from '../adapters/imap/client.ts'
 import { Client as SmtpClient } from '../adapters/smtp/client.ts'
 import { gateway, onLoopback, type Running, startGateway, tempHome } from './process-support.ts'

@@ -1,6 +1,7 @@
 /** Two homes of one person as real processes over TCP: linked on the command line, the same in two mail programs. */
 import { expect, test } from 'vitest'
-import type { DeviceView, NewAccount, Results } from '../../src/core/control.ts'
+import type { Results } from '../../src/core/control.ts'
+import type { DeviceView, NewAccount } from '../../src/core/control-views.ts'
 import { Client } from '../adapters/imap/client.ts'
 import { gateway, onLoopback, type Running, startGateway, tempHome } from './process-support.ts'
 

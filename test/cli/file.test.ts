@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import type { AccountView, FileView, NewAccount } from '../../src/core/control.ts'
+import type { AccountView, FileView, NewAccount } from '../../src/core/control-views.ts'
 import { gateway, onLoopback, type Running, startGateway, tempHome } from './process-support.ts'
 
 const within = { timeout: 90_000, interval: 100 }

@@ -1,6 +1,6 @@
 /** Real gateways as processes: a group of three, of whom two do not know each other, from the command line. */
 import { expect, test } from 'vitest'
-import type { ChatMessageView, GroupView, NewAccount } from '../../src/core/control.ts'
+import type { ChatMessageView, GroupView, NewAccount } from '../../src/core/control-views.ts'
 import { gateway, onLoopback, type Running, startGateway, tempHome } from './process-support.ts'
 
 const within = { timeout: 60_000, interval: 200 }

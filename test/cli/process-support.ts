@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Endpoint } from '../../src/core/control.ts'
+import type { Endpoint } from '../../src/core/control-views.ts'
 
 const executable = resolve(import.meta.dirname, '../../bin/mycelium-gateway')
 

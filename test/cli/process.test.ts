@@ -3,7 +3,8 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import type { NewAccount, Results } from '../../src/core/control.ts'
+import type { Results } from '../../src/core/control.ts'
+import type { NewAccount } from '../../src/core/control-views.ts'
 import { gateway, onLoopback, startGateway, tempHome } from './process-support.ts'
 
 async function json<T>(home: string, ...args: string[]): Promise<T> {

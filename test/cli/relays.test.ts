@@ -1,6 +1,6 @@
 /** Real gateways as processes over TCP: mail to somebody who is off waits at a relay, and its sender may be killed. */
 import { expect, test } from 'vitest'
-import type { NewAccount, QueueItem, RelayView } from '../../src/core/control.ts'
+import type { NewAccount, QueueItem, RelayView } from '../../src/core/control-views.ts'
 import { Client as ImapClient } from '../adapters/imap/client.ts'
 import { Client as SmtpClient } from '../adapters/smtp/client.ts'
 import { gateway, onLoopback, type Running, startGateway, tempHome } from './process-support.ts'

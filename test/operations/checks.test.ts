@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { DoctorCheck } from '../../src/core/control.ts'
+import type { DoctorCheck } from '../../src/core/control-views.ts'
 import { liveChecks } from '../../src/operations/checks.ts'
 import { hearOf } from '../support/strangers.ts'
 import { openWorld, type TestGateway } from '../support/world.ts'

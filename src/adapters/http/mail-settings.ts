@@ -3,7 +3,7 @@
  * made from the address that was asked for and from where our listeners are; whether such an account exists is not told.
  */
 import { createHash } from 'node:crypto'
-import type { Endpoint, Listeners } from '../../core/control.ts'
+import type { Endpoint, Listeners } from '../../core/control-views.ts'
 import type { Address } from '../../core/ids.ts'
 import { domainOf } from '../../core/message/address.ts'
 import { escapeXml } from './xml.ts'

@@ -1,5 +1,5 @@
 /** What the HTTP listeners answer: settings for mail programs, the authority's certificate, health, metrics. */
-import type { Listeners } from '../../core/control.ts'
+import type { Listeners } from '../../core/control-views.ts'
 import { equalConstantTime, fromUtf8 } from '../../core/bytes.ts'
 import { parseAddress } from '../../core/message/address.ts'
 import { autoconfigXml, mobileconfigXml } from './mail-settings.ts'

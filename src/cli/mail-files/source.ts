@@ -1,5 +1,5 @@
 /** What the readers of files share: messages as they are found, and what was left out. */
-import type { MailProblem } from '../../core/control.ts'
+import type { MailProblem } from '../../core/control-views.ts'
 import { limits } from '../../core/limits.ts'
 import { parseMailboxName } from '../../core/mailbox/names.ts'
 import type { Flag } from '../../core/mailbox/mailbox.ts'

@@ -9,7 +9,7 @@ import { openServer, type XmppServer } from '../../../src/adapters/xmpp/server.t
 import type { XmppServices } from '../../../src/adapters/xmpp/services.ts'
 import type { Identity } from '../../../src/core/ids.ts'
 import type { AuditLog } from '../../../src/audit-log.ts'
-import type { Listeners } from '../../../src/core/control.ts'
+import type { Listeners } from '../../../src/core/control-views.ts'
 import { homePaths } from '../../../src/home.ts'
 import { operationsOver } from '../../../src/operations.ts'
 import { silentLog, systemClock, systemRandom } from '../../../src/core/ambient.ts'

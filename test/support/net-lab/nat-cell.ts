@@ -1,5 +1,5 @@
 /** Two fresh gateways at two sites of an internet, and what becomes of their mail and of their way to each other. */
-import type { PeerView } from '../../../src/core/control.ts'
+import type { PeerView } from '../../../src/core/control-views.ts'
 import type { Internet, SiteKind } from './internet.ts'
 import { becomeContacts, type LabGateway, startLabGateway, until } from './lab-gateway.ts'
 import { setTimeout as sleep } from 'node:timers/promises'

@@ -1,5 +1,5 @@
 /** The commands: invitations, contacts and how sure one is of them, groups, and what others are told. */
-import type { ContactView, GroupView } from '../../../../core/control.ts'
+import type { ContactView, GroupView } from '../../../../core/control-views.ts'
 import { readBoolean, writeForm, writeTable } from '../../data-form.ts'
 import { type Act, type Command, done, type Step } from './step.ts'
 
