@@ -171,7 +171,7 @@ export class Conversations {
   }
 
   lastNumber(account: Identity): number {
-    return this.#store.read((tx) => this.history.lastNumber(tx, account))
+    return this.#store.read((tx) => this.history.feed.lastNumber(tx, account))
   }
 
   /** After each commit, in order; returns how to stop. */
@@ -231,7 +231,7 @@ export class Conversations {
     const atMs = this.#ambient.clock.nowMs()
     tx.put(tables.conversationMarks, key, encode(markCodec, { who, upTo: latest.id, rank, atMs }))
     if (who === account) this.#countUnread(tx, account, conversation, Math.max(...rows.map(({ row }) => row.number)))
-    this.history.step(tx, account, conversation, { kind: 'read', who, upTo: latest.id })
+    this.history.feed.step(tx, account, conversation, { kind: 'read', who, upTo: latest.id })
     return true
   }
 

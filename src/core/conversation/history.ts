@@ -13,17 +13,16 @@ import { decodeMessage, encodeMessage, type Message } from '../message/message.t
 import type { Part } from '../message/part.ts'
 import type { ReadTx, WriteTx } from '../store/store.ts'
 import { tables } from '../store/tables.ts'
+import { Feed, type FeedListener } from './feed.ts'
+import { Missing } from './missing.ts'
 import { byRank, rankOf } from './rank.ts'
 import {
   conversationCodec,
   ConversationKeys,
   type ConversationRow,
   type FeedEvent,
-  feedCodec,
-  idAtEnd,
   type MessageRow,
   messageCodec,
-  numberOf,
   type Partner,
 } from './rows.ts'
 
@@ -64,16 +63,7 @@ export interface HistoryEvents {
   /** In the transaction: a message looks different, though nobody has said anything about it. */
   readonly onChanged?: (tx: WriteTx, account: Identity, id: MessageId) => void
   /** After the commit. */
-  readonly onFeed?: (account: Identity, number: number, conversation: ConversationId, event: FeedEvent) => void
-}
-
-/** Numbers in the order of arrival. */
-export interface Span {
-  readonly from: number
-  /** That one is not in it. */
-  readonly to: number
-  /** Latest first. */
-  readonly reverse?: boolean
+  readonly onFeed?: FeedListener
 }
 
 const raw = (hex: string): Uint8Array => Buffer.from(hex, 'hex')
@@ -81,8 +71,10 @@ const nothing = new Uint8Array()
 
 export class History {
   readonly keys = new ConversationKeys()
-  /** Last numbers that a transaction has given: looking for them costs more than the step. */
-  readonly #numbers = new WeakMap<WriteTx, Map<Identity, number>>()
+  /** The order in which this gateway has come to show things. */
+  readonly feed: Feed
+  /** What waits, and for what. */
+  readonly missing: Missing
   readonly #clock: Clock
   readonly #judge: Judge
   readonly #events: HistoryEvents
@@ -91,6 +83,8 @@ export class History {
     this.#clock = parts.clock
     this.#judge = parts.judge
     this.#events = parts.events
+    this.feed = new Feed({ keys: this.keys, onFeed: parts.events.onFeed })
+    this.missing = new Missing({ keys: this.keys, message: (...of) => this.message(...of) })
   }
 
   message(tx: ReadTx, account: Identity, id: MessageId): MessageRow | undefined {
@@ -162,7 +156,7 @@ export class History {
   giveUp(tx: WriteTx, account: Identity, id: MessageId, conversation: ConversationId, rank?: number): void {
     const known = this.message(tx, account, id)
     if (known?.conversation === conversation) return
-    if (rank === undefined && !this.#isMissed(tx, account, id, conversation)) return
+    if (rank === undefined && !this.missing.isMissed(tx, account, id, conversation)) return
     const absent: MessageRow = {
       state: 'absent',
       conversation,
@@ -177,110 +171,6 @@ export class History {
     if (known === undefined) this.#putMessage(tx, account, id, absent)
     const row = this.conversation(tx, account, conversation)
     if (row !== undefined) this.#showAll(tx, account, row, [], [id])
-  }
-
-  #isMissed(tx: ReadTx, account: Identity, id: MessageId, conversation: ConversationId): boolean {
-    return this.#waitingFor(tx, account, id).some((row) => row.conversation === conversation)
-  }
-
-  /** Does a message of this author wait for it? */
-  isCitedBy(tx: ReadTx, account: Identity, id: MessageId, author: Identity): boolean {
-    return this.#waitingFor(tx, account, id).some((row) => decodeMessage(row.encoded).author === author)
-  }
-
-  #waitingFor(tx: ReadTx, account: Identity, id: MessageId): readonly MessageRow[] {
-    const prefix = this.keys.waiting(tx, account, id, undefined)
-    return [...tx.keys(tables.conversationWaiting, { prefix })].flatMap(
-      (key) => this.message(tx, account, idAtEnd(key)) ?? [],
-    )
-  }
-
-  /** Messages that are not here, for which others wait since before `beforeMs`. */
-  missingSince(
-    tx: ReadTx,
-    account: Identity,
-    beforeMs: number,
-    limit: number,
-  ): readonly { readonly id: MessageId; readonly conversation: ConversationId; readonly citedBy: Identity }[] {
-    const found = new Map<MessageId, { id: MessageId; conversation: ConversationId; citedBy: Identity }>()
-    for (const { key, value } of tx.range(tables.conversationWaiting, { prefix: this.keys.account(tx, account) })) {
-      if (found.size >= limit) break
-      if (decode(u64, value) > beforeMs) continue
-      const id = Buffer.from(key.subarray(key.length - 64, key.length - 32)).toString('hex') as MessageId
-      if (found.has(id)) continue
-      const child = this.message(tx, account, idAtEnd(key))
-      // one that waits itself is here
-      const isHere = this.message(tx, account, id)?.conversation === child?.conversation
-      if (child === undefined || isHere) continue
-      found.set(id, { id, conversation: child.conversation, citedBy: decodeMessage(child.encoded).author })
-    }
-    return [...found.values()]
-  }
-
-  /** One step in the account's order. @returns its number */
-  step(tx: WriteTx, account: Identity, conversation: ConversationId, event: FeedEvent): number {
-    const numbers = this.#numbers.get(tx) ?? new Map<Identity, number>()
-    this.#numbers.set(tx, numbers)
-    const number = (numbers.get(account) ?? this.lastNumber(tx, account)) + 1
-    numbers.set(account, number)
-    tx.put(
-      tables.conversationFeed,
-      this.keys.feed(tx, account, number),
-      encode(feedCodec, { version: 1, conversation, event }),
-    )
-    tx.afterCommit(() => this.#events.onFeed?.(account, number, conversation, event))
-    return number
-  }
-
-  lastNumber(tx: ReadTx, account: Identity): number {
-    const prefix = this.keys.account(tx, account)
-    for (const key of tx.keys(tables.conversationFeed, { prefix, reverse: true, limit: 1 })) return numberOf(key)
-    return 0
-  }
-
-  /** Steps from a number on and before another one. */
-  *steps(
-    tx: ReadTx,
-    account: Identity,
-    { from, to, reverse = false }: Span,
-  ): Generator<{ readonly number: number; readonly conversation: ConversationId; readonly event: FeedEvent }> {
-    const bounds = { from: this.keys.feed(tx, account, from), to: this.keys.feed(tx, account, to) }
-    const prefix = this.keys.account(tx, account)
-    for (const { key, value } of tx.range(tables.conversationFeed, { prefix, ...bounds, reverse })) {
-      const { conversation, event } = decode(feedCodec, value)
-      yield { number: numberOf(key), conversation, event }
-    }
-  }
-
-  /** Ids of messages of a conversation, edits and the like too, from a number on and before another one. */
-  *numbers(
-    tx: ReadTx,
-    account: Identity,
-    conversation: ConversationId,
-    { from, to, reverse = false }: Span,
-  ): Generator<{ readonly number: number; readonly id: MessageId }> {
-    const bounds = {
-      from: this.keys.numbered(tx, account, conversation, from),
-      to: this.keys.numbered(tx, account, conversation, to),
-    }
-    const prefix = this.keys.conversation(tx, account, conversation)
-    for (const { key, value } of tx.range(tables.conversationNumbers, { prefix, ...bounds, reverse }))
-      yield { number: numberOf(key), id: Buffer.from(value).toString('hex') as MessageId }
-  }
-
-  /** How many `numbers` gives. */
-  countNumbers(tx: ReadTx, account: Identity, conversation: ConversationId, { from, to }: Span): number {
-    const bounds = {
-      from: this.keys.numbered(tx, account, conversation, from),
-      to: this.keys.numbered(tx, account, conversation, to),
-    }
-    let count = 0
-    for (const _ of tx.keys(tables.conversationNumbers, {
-      prefix: this.keys.conversation(tx, account, conversation),
-      ...bounds,
-    }))
-      count += 1
-    return count
   }
 
   /** All conversations of an account, in no order. */
@@ -324,7 +214,7 @@ export class History {
       this.#putMessage(tx, account, id, { ...row, fate })
       if (fate === 'failed') this.#events.onChanged?.(tx, account, id)
     }
-    if (isDirect || fate === 'failed') this.step(tx, account, row.conversation, { kind: fate, message: id, to })
+    if (isDirect || fate === 'failed') this.feed.step(tx, account, row.conversation, { kind: fate, message: id, to })
   }
 
   /**
@@ -341,7 +231,7 @@ export class History {
       if (row.fate === 'failed') return
       this.#putMessage(tx, account, id, { ...row, fate: 'failed' })
       this.#events.onChanged?.(tx, account, id)
-      this.step(tx, account, row.conversation, { kind: 'failed', message: id, to: account })
+      this.feed.step(tx, account, row.conversation, { kind: 'failed', message: id, to: account })
       return
     }
     this.#putMessage(tx, account, id, { ...row, state: 'quiet' })
@@ -350,18 +240,17 @@ export class History {
     if (about === undefined) {
       tx.remove(tables.conversationRanks, this.keys.ranked(tx, account, row.conversation, { rank: row.rank, id }))
       this.#uncount(tx, account, row)
-      this.step(tx, account, row.conversation, { kind: 'struck', message: id })
+      this.feed.step(tx, account, row.conversation, { kind: 'struck', message: id })
     } else {
       tx.remove(tables.conversationAbout, this.keys.about(tx, account, about.target, row.number))
-      this.step(tx, account, row.conversation, { kind: 'about', message: id, target: about.target })
+      this.feed.step(tx, account, row.conversation, { kind: 'about', message: id, target: about.target })
     }
     this.#unhead(tx, account, row.conversation, id, message)
     this.#events.onChanged?.(tx, account, about?.target ?? id)
   }
 
   #dropWaiting(tx: WriteTx, account: Identity, id: MessageId, { conversation, ...row }: MessageRow): void {
-    for (const parent of decodeMessage(row.encoded).parents)
-      tx.remove(tables.conversationWaiting, this.keys.waiting(tx, account, parent, id))
+    this.missing.waitNoMore(tx, account, id, decodeMessage(row.encoded).parents)
     this.#putMessage(tx, account, id, { ...row, conversation, state: 'absent', encoded: nothing })
     const begun = this.conversation(tx, account, conversation)
     if (begun !== undefined) this.#showAll(tx, account, { ...begun, waiting: Math.max(0, begun.waiting - 1) }, [], [id])
@@ -398,19 +287,13 @@ export class History {
     }
   }
 
-  /** Those that wait for something they cite. */
-  waiting(tx: ReadTx, account: Identity, conversation: ConversationId): readonly MessageId[] {
-    const keys = [...tx.keys(tables.conversationWaiting, { prefix: this.keys.account(tx, account) })]
-    return [...new Set(keys.map(idAtEnd))].filter((id) => this.message(tx, account, id)?.conversation === conversation)
-  }
-
   /** The content of its file is here. */
   setFile(tx: WriteTx, account: Identity, id: MessageId, file: ContentId): void {
     const row = this.message(tx, account, id)
     if (row === undefined || row.encoded.length === 0) throw new MyceliumError('no-such-message')
     this.#putMessage(tx, account, id, { ...row, file })
     this.#events.onChanged?.(tx, account, id)
-    this.step(tx, account, row.conversation, { kind: 'file', message: id })
+    this.feed.step(tx, account, row.conversation, { kind: 'file', message: id })
   }
 
   #missing(tx: ReadTx, account: Identity, conversation: ConversationId, { parents }: Message): readonly MessageId[] {
@@ -447,8 +330,7 @@ export class History {
       file: undefined,
       fate: 'open',
     })
-    for (const parent of missing)
-      tx.put(tables.conversationWaiting, this.keys.waiting(tx, account, parent, id), encode(u64, nowMs))
+    this.missing.wait(tx, account, id, { for: missing, sinceMs: nowMs })
     this.put(tx, account, { ...row, waiting: row.waiting + 1 })
   }
 
@@ -479,18 +361,14 @@ export class History {
 
   /** Those of a conversation that waited for this one and now for nothing more. */
   #released(tx: WriteTx, account: Identity, conversation: ConversationId, parent: MessageId): readonly Arriving[] {
-    const prefix = this.keys.waiting(tx, account, parent, undefined)
-    const released = []
-    const keys = [...tx.keys(tables.conversationWaiting, { prefix })]
-    for (const key of keys) {
-      const id = idAtEnd(key)
-      const waiting = this.message(tx, account, id)
-      if (waiting !== undefined && waiting.conversation !== conversation) continue
-      tx.remove(tables.conversationWaiting, key)
-      if (waiting?.state !== 'waiting') continue
-      const message = decodeMessage(waiting.encoded)
+    const released: Arriving[] = []
+    for (const { id, row } of this.missing.waitingFor(tx, account, parent)) {
+      if (row.conversation !== conversation) continue
+      this.missing.waitNoMore(tx, account, id, [parent])
+      if (row.state !== 'waiting') continue
+      const message = decodeMessage(row.encoded)
       if (this.#missing(tx, account, conversation, message).length > 0) continue
-      released.push({ id, encoded: waiting.encoded, message })
+      released.push({ id, encoded: row.encoded, message })
     }
     return released
   }
@@ -507,7 +385,7 @@ export class History {
     const hasGap = notMissed.length < new Set(message.parents).size
     const event = this.#eventOf(tx, account, row.id, id, message)
     const nowMs = this.#clock.nowMs()
-    const number = event === undefined ? 0 : this.step(tx, account, row.id, event)
+    const number = event === undefined ? 0 : this.feed.step(tx, account, row.id, event)
     const shown: MessageRow = {
       state: event === undefined ? 'quiet' : 'shown',
       conversation: row.id,

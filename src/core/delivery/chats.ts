@@ -170,7 +170,7 @@ export class Chats implements Disposable {
       this.#askFor(account, nowMs - limits.parentAskMs)
       const { history } = this.#parts.conversations
       const over = this.#parts.store.read((tx) =>
-        history.missingSince(tx, account, nowMs - limits.parentWaitMs, limits.missingLookedMax),
+        history.missing.since(tx, account, nowMs - limits.parentWaitMs, limits.missingLookedMax),
       )
       if (over.length === 0) continue
       await this.#parts.store.write((tx) => {
@@ -260,7 +260,7 @@ export class Chats implements Disposable {
   #askFor(account: Identity, beforeMs: number): void {
     const { store, conversations } = this.#parts
     const missing = store
-      .read((tx) => conversations.history.missingSince(tx, account, beforeMs, limits.missingLookedMax))
+      .read((tx) => conversations.history.missing.since(tx, account, beforeMs, limits.missingLookedMax))
       .filter(({ conversation }) => conversations.get(account, conversation)?.partner.kind === 'direct')
     for (const [citedBy, of] of Map.groupBy(missing, (one) => one.citedBy)) {
       const ids = of.slice(0, limits.messagesAskedMax).map(({ id }) => id)

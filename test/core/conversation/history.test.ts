@@ -165,7 +165,7 @@ describe('history', () => {
     expect(await take(third)).toEqual({ kind: 'waiting', for: [second.id] })
     expect(await take(second)).toEqual({ kind: 'waiting', for: [first.id] })
     expect(shown()).toEqual([])
-    const missing = store.read((tx) => conversations.history.missingSince(tx, alice, Infinity, 10))
+    const missing = store.read((tx) => conversations.history.missing.since(tx, alice, Infinity, 10))
     // the second is here, though it waits itself
     expect(missing.map(({ id }) => id)).toEqual([first.id])
     await store.write((tx) => conversations.history.giveUp(tx, alice, first.id, conversation))
@@ -191,7 +191,7 @@ describe('history', () => {
       before = arriving({ author: bob, sentAtMs: startMs + number, parents: [before.id], parts: says(`${number}`) })
       await take(before)
     }
-    const missing = store.read((tx) => conversations.history.missingSince(tx, alice, Infinity, 1))
+    const missing = store.read((tx) => conversations.history.missing.since(tx, alice, Infinity, 1))
     expect(missing).toEqual([{ id: first.id, conversation, citedBy: bob }])
     await take(first)
     expect(conversations.get(alice, conversation)).toMatchObject({ shown: 201, waiting: 0 })
@@ -205,7 +205,7 @@ describe('history', () => {
     await take(struck)
     await take(last)
     await store.write((tx) => conversations.history.strike(tx, alice, struck.id))
-    expect(store.read((tx) => conversations.history.missingSince(tx, alice, Infinity, 9))).toEqual([])
+    expect(store.read((tx) => conversations.history.missing.since(tx, alice, Infinity, 9))).toEqual([])
     expect(shown().map(({ text, hasGap }) => [text, hasGap])).toEqual([['last', true]])
   })
 

@@ -4,7 +4,8 @@
  * more, however long the archive is.
  */
 import type { ConversationId, Identity, MessageId } from '../../../core/ids.ts'
-import type { History, Span } from '../../../core/conversation/history.ts'
+import type { Span } from '../../../core/conversation/feed.ts'
+import type { History } from '../../../core/conversation/history.ts'
 import { limits } from '../../../core/limits.ts'
 import type { ReadTx } from '../../../core/store/store.ts'
 import type { Client } from '../client.ts'
@@ -49,9 +50,9 @@ export function archiveOf(
   return {
     account,
     *entries(tx, span) {
-      for (const one of history.numbers(tx, account, conversation, span)) yield { ...one, conversation }
+      for (const one of history.feed.numbers(tx, account, conversation, span)) yield { ...one, conversation }
     },
-    count: (tx, span) => history.countNumbers(tx, account, conversation, span),
+    count: (tx, span) => history.feed.countNumbers(tx, account, conversation, span),
     stanza,
   }
 }
@@ -68,7 +69,7 @@ export function archiveOfAll(
     account,
     *entries(tx, span) {
       let passed = 0
-      for (const { number, conversation, event } of history.steps(tx, account, span)) {
+      for (const { number, conversation, event } of history.feed.steps(tx, account, span)) {
         if (passed === limits.xmppArchivePassedMax) {
           const rest = span.reverse === true ? { ...span, to: number + 1 } : { ...span, from: number }
           yield* together(tx, history, account, isIn, rest)
@@ -81,7 +82,7 @@ export function archiveOfAll(
     },
     count(tx, span) {
       const rows = [...history.conversations(tx, account)].filter(({ id }) => isIn(id))
-      return rows.reduce((sum, { id }) => sum + history.countNumbers(tx, account, id, span), 0)
+      return rows.reduce((sum, { id }) => sum + history.feed.countNumbers(tx, account, id, span), 0)
     },
     stanza,
   }
@@ -97,7 +98,7 @@ function* together(
 ): Generator<Entry> {
   const isReverse = span.reverse === true
   const headOf = (conversation: ConversationId, of: Span): readonly Entry[] => {
-    const head = of.from < of.to ? first(history.numbers(tx, account, conversation, of)) : undefined
+    const head = of.from < of.to ? first(history.feed.numbers(tx, account, conversation, of)) : undefined
     return head === undefined ? [] : [{ ...head, conversation }]
   }
   let heads = [...history.conversations(tx, account)].flatMap(({ id }) => (isIn(id) ? headOf(id, span) : []))
@@ -284,7 +285,7 @@ function foundIn(tx: ReadTx, server: Server, archive: Archive, span: Span, max: 
 
 /** Where the times and the ids of the form let it be. */
 function spanOf(tx: ReadTx, server: Server, archive: Archive, { startMs, endMs, afterId, beforeId }: Query): Span {
-  const last = server.services.conversations.history.lastNumber(tx, archive.account)
+  const last = server.services.conversations.history.feed.lastNumber(tx, archive.account)
   const from = [
     1,
     startMs === undefined ? 0 : numberAt(tx, server, archive, last, startMs),
@@ -344,7 +345,7 @@ function finOf(
 /** XEP-0313 §5. */
 export function metadataOf(server: Server, archive: Archive): Element {
   return server.services.store.read((tx) => {
-    const whole = { from: 1, to: server.services.conversations.history.lastNumber(tx, archive.account) + 1 }
+    const whole = { from: 1, to: server.services.conversations.history.feed.lastNumber(tx, archive.account) + 1 }
     const ends = [
       ['start', foundIn(tx, server, archive, whole, 1)],
       ['end', foundIn(tx, server, archive, { ...whole, reverse: true }, 1)],

@@ -72,8 +72,8 @@ export class Follower implements Disposable {
     const { store, conversations } = server.services
     if (this.#isOver || server.hub.find(account, jid) !== client) return
     store.read((tx) => {
-      const to = conversations.history.lastNumber(tx, account) + 1
-      for (const step of conversations.history.steps(tx, account, { from: from + 1, to })) {
+      const to = conversations.history.feed.lastNumber(tx, account) + 1
+      for (const step of conversations.history.feed.steps(tx, account, { from: from + 1, to })) {
         state.upTo = Math.max(state.upTo ?? 0, step.number)
         if (step.event.kind !== 'message' && step.event.kind !== 'about') continue
         const stanza = this.stanzaOf(tx, account, step)
@@ -243,7 +243,11 @@ export class Follower implements Disposable {
     const row = history.message(tx, account, upTo)
     if (row === undefined) return undefined
     let left: number = limits.xmppMarkLookBack
-    for (const { id } of history.numbers(tx, account, conversation, { from: 1, to: row.number + 1, reverse: true })) {
+    for (const { id } of history.feed.numbers(tx, account, conversation, {
+      from: 1,
+      to: row.number + 1,
+      reverse: true,
+    })) {
       const stored = readStored(tx, this.#parts.server, account, id)
       if (stored?.message.author === author && hasBody(stored.message)) return id
       left -= 1

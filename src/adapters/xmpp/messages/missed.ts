@@ -100,7 +100,7 @@ export class Missed implements Disposable {
     const { server, follower } = this.#parts
     const { history } = server.services.conversations
     const found: Element[] = []
-    for (const step of history.steps(tx, account, { from: from + 1, to: upTo + 1, reverse: true })) {
+    for (const step of history.feed.steps(tx, account, { from: from + 1, to: upTo + 1, reverse: true })) {
       if (found.length >= limits.xmppOfflineMax) break
       if (step.event.kind !== 'message' && step.event.kind !== 'about') continue
       const row = history.message(tx, account, step.event.message)

@@ -132,7 +132,7 @@ async function moveChats({ services, ambient }: Server, progress: Progress, { ac
       const given = progress.given(tx, account)
       if (given?.hasMovedChats === true) return
       // what was said before is in the archive
-      progress.setGiven(tx, account, { hasMovedChats: true, upTo: conversations.history.lastNumber(tx, account) })
+      progress.setGiven(tx, account, { hasMovedChats: true, upTo: conversations.history.feed.lastNumber(tx, account) })
       conversations.setSettings(tx, account, { hasChatClient: true })
     })
   } catch {

@@ -93,7 +93,7 @@ export class GroupEnvelopes {
       })
       if (!isTakenPast) continue
       const taken = [...history.backwards(tx, account, conversation, limits.groupCutLookMax)].map((one) => one.id)
-      for (const message of [...taken, ...history.waiting(tx, account, conversation)]) {
+      for (const message of [...taken, ...history.missing.waiting(tx, account, conversation)]) {
         const envelope = this.#isBy(tx, account, message, member) ? book.envelope(tx, account, message) : undefined
         if (envelope !== undefined && !book.stands(tx, account, group, envelope)) history.strike(tx, account, message)
       }

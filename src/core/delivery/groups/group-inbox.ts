@@ -320,7 +320,8 @@ export class GroupInbox implements Disposable {
   #takeAbsent(tx: WriteTx, { account, from, id }: Delivery, messages: readonly MessageId[]): void {
     const { history } = this.#parts.conversations
     for (const message of messages)
-      if (history.isCitedBy(tx, account, message, from)) history.giveUp(tx, account, message, groupConversation(id))
+      if (history.missing.isCitedBy(tx, account, message, from))
+        history.giveUp(tx, account, message, groupConversation(id))
   }
 
   [Symbol.dispose](): void {

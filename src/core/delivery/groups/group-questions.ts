@@ -63,7 +63,7 @@ export class GroupQuestions {
     const nowMs = ambient.clock.nowMs()
     const missing = store
       .read((tx) =>
-        conversations.history.missingSince(tx, account, nowMs - limits.parentAskMs, limits.missingLookedMax),
+        conversations.history.missing.since(tx, account, nowMs - limits.parentAskMs, limits.missingLookedMax),
       )
       .flatMap((one) => {
         const partner = conversations.get(account, one.conversation)?.partner

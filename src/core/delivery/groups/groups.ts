@@ -275,7 +275,7 @@ export class Groups {
     const epoch = sendingEpoch(group.state)
     if (epoch === undefined || !vault.holds(tx, account, group.id, epoch.op)) {
       const isFirst = book.unsealed(tx, account, group.id).length === 0
-      book.putUnsealed(tx, account, group.id, this.#parts.conversations.history.lastNumber(tx, account), id)
+      book.putUnsealed(tx, account, group.id, this.#parts.conversations.history.feed.lastNumber(tx, account), id)
       if (isFirst && epoch !== undefined) this.askForKeys(tx, account, group, epoch.op)
       return
     }
@@ -395,7 +395,7 @@ export class Groups {
     const conversation = groupConversation(id)
     const row = history.begin(tx, account, conversation, { kind: 'group', group: id })
     if (history.conversation(tx, account, conversation) === undefined) history.put(tx, account, row)
-    history.step(tx, account, conversation, { kind: 'group' })
+    history.feed.step(tx, account, conversation, { kind: 'group' })
   }
 
   async #act<T>(account: Identity, id: GroupId, use: (tx: WriteTx, group: Group) => T): Promise<T> {

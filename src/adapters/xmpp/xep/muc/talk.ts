@@ -109,7 +109,7 @@ export class RoomTalk {
     const { history } = this.#parts.server.services.conversations
     const { account } = view
     const conversation = conversationOf(account, group)
-    for (const { id } of history.numbers(tx, account, conversation, { from: 1, to: upTo + 1, reverse: true })) {
+    for (const { id } of history.feed.numbers(tx, account, conversation, { from: 1, to: upTo + 1, reverse: true })) {
       const past = pastStanzaIn(tx, this.#parts, view, id)
       if (past !== undefined) yield past
     }
@@ -121,7 +121,10 @@ export class RoomTalk {
     const { account } = seat.client
     const conversation = conversationOf(account, seat.group)
     const missed = services.store.read((tx) => [
-      ...services.conversations.history.numbers(tx, account, conversation, { from: seat.sinceNumber + 1, to: beyond }),
+      ...services.conversations.history.feed.numbers(tx, account, conversation, {
+        from: seat.sinceNumber + 1,
+        to: beyond,
+      }),
     ])
     for (const { id } of missed) this.#showTo([seat], id)
   }
@@ -226,7 +229,7 @@ export class RoomTalk {
     if (row === undefined) return undefined
     let left: number = limits.xmppMarkLookBack
     const span = { from: 1, to: row.number + 1, reverse: true }
-    for (const { id } of history.numbers(tx, account, conversationOf(account, group), span)) {
+    for (const { id } of history.feed.numbers(tx, account, conversationOf(account, group), span)) {
       const stored = readStored(tx, this.#parts.server, account, id)
       if (stored !== undefined && hasBody(stored.message)) return id
       left -= 1
