@@ -4,8 +4,9 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { setDefaultCACertificates } from 'node:tls'
-import { client, type Element, xml, type XmppClient } from '@xmpp/client'
+import { type Element, xml, type XmppClient } from '@xmpp/client'
 import type { Gateway } from '../../test/interop/support/gateway-process.ts'
+import { logInWithLibrary } from '../../test/interop/support/library-client.ts'
 import { twoGateways } from '../../test/interop/support/two-gateways.ts'
 
 interface KillRun {
@@ -31,8 +32,8 @@ export async function killRun({ messages, kills }: KillRun): Promise<KillOutcome
   await using world = await twoGateways()
   const { alice, bob } = world
   setDefaultCACertificates([await alice.authority(), await bob.authority()])
-  const sender = await online(alice)
-  const receiver = await online(bob)
+  const sender = await logInWithLibrary(alice)
+  const receiver = await logInWithLibrary(bob)
   let resumed = 0
   for (const { streamManagement } of [sender, receiver]) streamManagement.on('resumed', () => (resumed += 1))
   const heard: number[] = []
@@ -74,20 +75,6 @@ export async function killRun({ messages, kills }: KillRun): Promise<KillOutcome
     disordered: heard.filter((number, index) => index > 0 && number < heard[index - 1]!).length,
     resumed,
   }
-}
-
-async function online(gateway: Gateway): Promise<XmppClient> {
-  const xmpp = client({
-    service: `xmpp://localhost:${gateway.listeners.xmpp.port}`,
-    domain: 'localhost',
-    username: gateway.name,
-    password: await gateway.addPassword('xmpp'),
-  })
-  // that its connection is gone and cannot be made for a while is the point
-  xmpp.on('error', () => {})
-  await xmpp.start()
-  await xmpp.send(xml('presence'))
-  return xmpp
 }
 
 /** Until its program is back too, so that the next kill meets a stream. */

@@ -2,7 +2,7 @@
 import type { Operations } from '../core/control.ts'
 import type { QueueItem, ReachView } from '../core/control-views.ts'
 import type { CourierStatus } from '../core/delivery/courier.ts'
-import type { Waiting } from '../core/delivery/delivery.ts'
+import type { Waiting } from '../core/delivery/waiting-list.ts'
 import { MyceliumError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
 import { accountOf, liveOf, type OperationParts } from './context.ts'

@@ -1,11 +1,11 @@
 /** One conversation in mail programs and in XMPP programs, at both sides. */
-import { client, type Element, xml, type XmppClient } from '@xmpp/client'
+import { type Element, xml } from '@xmpp/client'
 import { type ParsedMail, simpleParser } from 'mailparser'
 import { setDefaultCACertificates } from 'node:tls'
 import { expect, test } from 'vitest'
-import type { Gateway } from './support/gateway-process.ts'
 import { Converse, ConversePage } from './support/converse.ts'
 import { Imap } from './support/imap.ts'
+import { logInWithLibrary } from './support/library-client.ts'
 import { requirePeer } from './support/peers.ts'
 import { Profanity } from './support/profanity.ts'
 import { swaks } from './support/swaks.ts'
@@ -81,7 +81,7 @@ test('a chat goes on between mail and XMPP: answers, corrections and what was re
 
   // read in IMAP, and shown as read to the program that said it
   setDefaultCACertificates([await bob.authority()])
-  const library = await logIn(bob)
+  const library = await logInWithLibrary(bob)
   const marked: (string | undefined)[] = []
   library.on('element', (element: Element) => {
     const displayed = element.getChild('displayed', markersNs)
@@ -97,19 +97,6 @@ test('a chat goes on between mail and XMPP: answers, corrections and what was re
   await expect.poll(() => marked.at(-1), patience).toBe('tea-too')
   await library.stop()
 }, 180_000)
-
-async function logIn(gateway: Gateway): Promise<XmppClient> {
-  const xmpp = client({
-    service: `xmpp://localhost:${gateway.listeners.xmpp.port}`,
-    domain: 'localhost',
-    username: gateway.name,
-    password: await gateway.addPassword('library'),
-  })
-  xmpp.on('error', () => {})
-  await xmpp.start()
-  await xmpp.send(xml('presence'))
-  return xmpp
-}
 
 async function mailsOf(imap: Imap, folder: string): Promise<readonly ParsedMail[]> {
   const sources = []

@@ -11,7 +11,6 @@ import type { DeviceId, Identity } from '../ids.ts'
 import { limits } from '../limits.ts'
 import { thumbnailOf } from '../message/thumbnail/thumbnails.ts'
 import type { Mailboxes } from '../mailbox/mailbox.ts'
-import { sizeOfContent } from '../message/content.ts'
 import { decodeMessage } from '../message/message.ts'
 import type { Replication } from '../replica/replication.ts'
 import type { Blobs } from '../store/blobs.ts'
@@ -34,7 +33,7 @@ import { Fetches } from './fetches.ts'
 import { type ArrivingFile, keptByRoot } from './file-rows.ts'
 import { Files } from './files.ts'
 import { FirstContact } from './first-contact.ts'
-import { allHeld, type HeldMail, heldNow, keepHeld, nextRelease, removeHeld, waitingOf } from './held.ts'
+import { nextRelease } from './held.ts'
 import { Inbound } from './inbound.ts'
 import { itemHandlers } from './item-handlers.ts'
 import { GroupInbox } from './groups/group-inbox.ts'
@@ -45,7 +44,7 @@ import type { Item } from './items.ts'
 import { LinkHub } from './link-hub.ts'
 import { LongReports } from './long-reports.ts'
 import type { Directory, Keyring, PeerDevice } from './needs.ts'
-import { Outbox, type OutboxRef, type OutgoingMessage, type QueuedRef } from './outbox.ts'
+import { Outbox, type OutboxRef } from './outbox.ts'
 import type { AskHandler, GatewayAddress, Overlay } from './ports.ts'
 import { Receipts } from './receipts.ts'
 import { RelayDesk, type RelaySettings } from './relay/desk.ts'
@@ -64,6 +63,7 @@ import { submitter, type SubmitParts } from './submit.ts'
 import { Switchboard } from './switchboard.ts'
 import { Sync } from './sync.ts'
 import { Tombstones } from './tombstones.ts'
+import { type Waiting, WaitingList } from './waiting-list.ts'
 import { Uploads } from './uploads.ts'
 
 export interface DeliveryParts {
@@ -89,19 +89,6 @@ export interface DeliveryParts {
   /** A peer has seen more of our frames than we know of: this home is an older copy of itself. */
   readonly onRolledBack: (account: Identity) => void
   readonly relaySettings?: RelaySettings
-}
-
-export interface Waiting {
-  readonly seq: number
-  readonly ref: QueuedRef['ref']
-  /** Octets of the mail; 0 when they cannot be told. */
-  readonly bytes: number
-  readonly courier: CourierStatus | undefined
-  readonly inFlight: boolean
-  /** Relays where it waits for the recipient, and since when, Unix milliseconds. */
-  readonly atRelays: { readonly count: number; readonly sinceMs: number } | undefined
-  /** It is not to leave before, Unix milliseconds. */
-  readonly heldUntilMs: number | undefined
 }
 
 export interface Delivery extends AsyncDisposable {
@@ -170,6 +157,7 @@ class RunningDelivery implements Delivery {
   readonly #book: SessionBook
   readonly #hub: LinkHub
   readonly #settler: Settler
+  readonly #waiting: WaitingList
   readonly #arrivals: Arrivals
   readonly #fetches: Fetches
   readonly #longReports: LongReports
@@ -223,13 +211,21 @@ class RunningDelivery implements Delivery {
       runClock: this.#runClock,
       hasAccount: (account) => directory.isOwn(account),
       devicesOf: (account, contact) => this.#switchboard.devicesOf(account, contact),
-      isLeft: ({ seq, ref }) => this.#atRelays(seq, ref) !== undefined,
+      isLeft: ({ seq, ref }) => this.#waiting.atRelays(seq, ref) !== undefined,
       onChatEnded: (tx, ref, outcome) => {
         this.chats.ended(tx, ref, outcome === 'delivered' ? 'delivered' : 'failed')
         if (outcome === 'delivered') return
         this.#reportOfChat(tx, ref, outcome, reports)
         this.#failedInGroup(tx, ref)
       },
+    })
+    this.#waiting = new WaitingList({
+      store,
+      outbox: this.#outbox,
+      switchboard: this.#switchboard,
+      settler: this.#settler,
+      blobSource: this.#blobSource,
+      relays: () => this.relays,
     })
     this.#chatMail = new ChatMail({
       ...parts,
@@ -479,32 +475,7 @@ class RunningDelivery implements Delivery {
   }
 
   waiting(account?: Identity): readonly Waiting[] {
-    const isWanted = (mail: { readonly account: Identity }): boolean =>
-      account === undefined || mail.account === account
-    return this.#parts.store.read((tx) => [
-      ...[...this.#outbox.all(tx)]
-        .filter(({ ref }) => isWanted(ref))
-        .map(({ seq, ref }) => ({
-          seq,
-          ref,
-          bytes: sizeOf(this.#outbox.message(tx, ref)),
-          courier: this.courierOf(ref.account, ref.recipient),
-          inFlight: this.#switchboard.isInFlight(ref),
-          atRelays: this.#atRelays(seq, ref),
-          heldUntilMs: undefined,
-        })),
-      ...[...allHeld(tx)].filter(isWanted).flatMap(waitingHeld),
-    ])
-  }
-
-  /** Of the device for which most relays hold it. */
-  #atRelays(seq: number, { account, recipient }: QueuedRef['ref']): Waiting['atRelays'] {
-    const deposits = this.#switchboard
-      .devicesOf(account, recipient)
-      .flatMap((device) => this.relays?.depositsOf(this.#switchboard.pairOf(account, recipient, device)) ?? [])
-      .filter(({ to }) => seq <= to)
-      .sort((a, b) => b.relays - a.relays)
-    return deposits[0] === undefined ? undefined : { count: deposits[0].relays, sinceMs: deposits[0].sinceMs }
+    return this.#waiting.list(account)
   }
 
   backlog(): number {
@@ -512,11 +483,7 @@ class RunningDelivery implements Delivery {
   }
 
   queued(): number {
-    return this.#parts.store.read((tx) => {
-      let held = 0
-      for (const mail of allHeld(tx)) held += waitingOf(mail).length
-      return this.#outbox.count(tx) + held
-    })
+    return this.#waiting.count()
   }
 
   isIdle(): boolean {
@@ -528,25 +495,8 @@ class RunningDelivery implements Delivery {
     this.#nudge()
   }
 
-  async cancel({ seq, ref: known, heldUntilMs }: Parameters<Delivery['cancel']>[0]): Promise<boolean> {
-    return await this.#parts.store.write((tx) => {
-      if (heldUntilMs !== undefined) return this.#cancelHeld(tx, { untilMs: heldUntilMs, message: known.message }, seq)
-      const ref = this.#outbox.get(tx, known.account, known.recipient, seq)
-      if (ref !== undefined) this.#settler.cancelled(tx, { seq, ref })
-      return ref !== undefined
-    })
-  }
-
-  #cancelHeld(tx: WriteTx, key: Pick<HeldMail, 'untilMs' | 'message'>, at: number): boolean {
-    const held = heldNow(tx, key)
-    if (held?.recipients[at] === undefined) return false
-    const left = { ...held, recipients: held.recipients.with(at, undefined) }
-    if (waitingOf(left).length > 0) keepHeld(tx, left)
-    else {
-      removeHeld(tx, held)
-      if (held.outgoing.root !== undefined) this.#blobSource.release(tx, held.outgoing.root)
-    }
-    return true
+  cancel(waiting: Parameters<Delivery['cancel']>[0]): Promise<boolean> {
+    return this.#waiting.cancel(waiting)
   }
 
   contactChanged(account: Identity, contact: Identity): void {
@@ -687,27 +637,4 @@ class RunningDelivery implements Delivery {
       code: error instanceof MyceliumError ? error.code : 'unexpected',
     })
   }
-}
-
-/** As a person sees it: one entry for each recipient. */
-function waitingHeld(held: HeldMail): readonly Waiting[] {
-  const { account, message, untilMs, submittedAtMs, outgoing } = held
-  const { expiresAtMs } = decodeMessage(outgoing.encoded)
-  const times = { submittedAtMs, submittedRunMs: 0, expiresAtMs }
-  const untried = { ackedBy: [], refusedBy: [], delayReported: false, alone: undefined }
-  return waitingOf(held).map(({ at, who }) => ({
-    seq: at,
-    ref: { account, message, ...who, ...times, ...untried },
-    bytes: sizeOf(outgoing),
-    courier: undefined,
-    inFlight: false,
-    atRelays: undefined,
-    heldUntilMs: untilMs,
-  }))
-}
-
-function sizeOf(outgoing: OutgoingMessage | undefined): number {
-  const part = outgoing && decodeMessage(outgoing.encoded).parts[0]
-  if (part?.kind !== 'mail') return outgoing?.encoded.length ?? 0
-  return sizeOfContent(part.content)
 }

@@ -2,25 +2,20 @@
 and password of alice, then of bob. Writes what both saw as JSON."""
 import asyncio
 import json
-import ssl
 import sys
 
 import slixmpp
+import slixmpp_person
+from slixmpp_person import log_in, until
 
 PLUGINS = "0030 0045 0059 0184 0199 0249 0308 0313 0359".split()
 ROOM = "choir@groups.localhost"
 
 
-class Person(slixmpp.ClientXMPP):
+class Person(slixmpp_person.Person):
     def __init__(self, name, password):
-        super().__init__(f"{name}@localhost/desk", password)
-        for number in PLUGINS:
-            self.register_plugin(f"xep_{number}")
-        self.ready = asyncio.Event()
+        super().__init__(name, password, PLUGINS)
         self.heard, self.in_room, self.receipts, self.invitations, self.occupants = [], [], [], [], set()
-        self.ssl_context.check_hostname = False
-        self.ssl_context.verify_mode = ssl.CERT_NONE
-        self.add_event_handler("session_start", self.begin)
         self.add_event_handler("message", self.hear)
         self.add_event_handler("groupchat_message", self.hear_room)
         self.add_event_handler("groupchat_presence", lambda presence: self.occupants.add(presence["from"].resource))
@@ -29,11 +24,6 @@ class Person(slixmpp.ClientXMPP):
             "groupchat_direct_invite", lambda message: self.invitations.append(message["groupchat_invite"]["jid"])
         )
         self.add_event_handler("groupchat_invite", lambda message: self.invitations.append(message["from"]))
-
-    async def begin(self, _event):
-        await self.get_roster()
-        self.send_presence()
-        self.ready.set()
 
     def hear(self, message):
         if message["type"] == "chat" and message["body"]:
@@ -53,19 +43,9 @@ class Person(slixmpp.ClientXMPP):
         return bodies
 
 
-async def until(is_true, what):
-    for _ in range(300):
-        if is_true():
-            return
-        await asyncio.sleep(0.1)
-    raise TimeoutError(what)
-
-
 async def main():
     alice, bob = Person("alice", sys.argv[2]), Person("bob", sys.argv[4])
-    alice.connect(("127.0.0.1", int(sys.argv[1])))
-    bob.connect(("127.0.0.1", int(sys.argv[3])))
-    await asyncio.wait_for(asyncio.gather(alice.ready.wait(), bob.ready.wait()), 30)
+    await asyncio.gather(log_in(alice, sys.argv[1]), log_in(bob, sys.argv[3]))
     to_bob, to_alice = alice.contact(), bob.contact()
 
     first = alice.make_message(mto=to_bob, mbody="Tea at fvie?", mtype="chat")

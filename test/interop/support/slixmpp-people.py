@@ -4,10 +4,10 @@ import asyncio
 import base64
 import hashlib
 import json
-import ssl
 import sys
 
-import slixmpp
+import slixmpp_person
+from slixmpp_person import log_in, until
 
 PLUGINS = "0030 0048 0049 0054 0060 0084 0092 0115 0153 0163 0172 0191 0199".split()
 PICTURE = base64.b64decode(
@@ -16,30 +16,14 @@ PICTURE = base64.b64decode(
 PICTURE_ID = hashlib.sha1(PICTURE).hexdigest()
 
 
-class Person(slixmpp.ClientXMPP):
+class Person(slixmpp_person.Person):
     def __init__(self, name, password):
-        super().__init__(f"{name}@localhost/desk", password)
-        for number in PLUGINS:
-            self.register_plugin(f"xep_{number}")
-        self.ready = asyncio.Event()
-        self.ssl_context.check_hostname = False
-        self.ssl_context.verify_mode = ssl.CERT_NONE
-        self.add_event_handler("session_start", self.begin)
+        super().__init__(name, password, PLUGINS)
 
-    async def begin(self, _event):
+    async def begin(self, event):
         self["xep_0163"].add_interest("http://jabber.org/protocol/nick")
         self["xep_0163"].add_interest("urn:xmpp:avatar:metadata")
-        await self.get_roster()
-        self.send_presence()
-        self.ready.set()
-
-
-async def until(is_true):
-    for _ in range(200):
-        if is_true():
-            return
-        await asyncio.sleep(0.1)
-    raise TimeoutError
+        await super().begin(event)
 
 
 async def main():
@@ -53,15 +37,13 @@ async def main():
     alice.add_event_handler(
         "changed_status", lambda presence: presences.update({presence["from"].full: presence["type"]})
     )
-    alice.connect(("127.0.0.1", int(sys.argv[1])))
-    bob.connect(("127.0.0.1", int(sys.argv[3])))
-    await asyncio.wait_for(asyncio.gather(alice.ready.wait(), bob.ready.wait()), 30)
+    await asyncio.gather(log_in(alice, sys.argv[1]), log_in(bob, sys.argv[3]))
     contact = next(jid for jid in alice.client_roster if jid != "alice@localhost")
-    await until(lambda: f"{contact}/mycelium" in presences)
+    await until(lambda: f"{contact}/mycelium" in presences, "the presence")
     await bob["xep_0172"].publish_nick("Bobby")
     await bob["xep_0084"].publish_avatar(PICTURE)
     await bob["xep_0084"].publish_avatar_metadata([{"id": PICTURE_ID, "type": "image/png", "bytes": len(PICTURE)}])
-    await until(lambda: nicks and contact in pictures)
+    await until(lambda: nicks and contact in pictures, "name and picture")
     vcard = (await alice["xep_0054"].get_vcard(contact, cached=False))["vcard_temp"]
     picture = (await alice["xep_0084"].retrieve_avatar(contact, PICTURE_ID))["pubsub"]["items"]["item"]
     bookmarks = alice["xep_0048"].stanza.Bookmarks()
@@ -70,7 +52,7 @@ async def main():
     kept = (await alice["xep_0049"].retrieve("bookmarks"))["private"]["bookmarks"]
     await alice["xep_0191"].block([contact])
     blocked = [str(jid) for jid in (await alice["xep_0191"].get_blocked())["blocklist"]["items"]]
-    await until(lambda: presences[f"{contact}/mycelium"] == "unavailable")
+    await until(lambda: presences[f"{contact}/mycelium"] == "unavailable", "the blocked one to go")
     await alice["xep_0191"].unblock([contact])
     version = (await alice["xep_0092"].get_version("localhost"))["software_version"]
     seen = {
