@@ -2,7 +2,7 @@
  * What the summariser made of messages: in memory, in packs at rest, else made on demand. New messages are summarised
  * in the background when nothing much is being delivered, a few milliseconds at a time.
  */
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '../ambient.ts'
 import { fromHex } from '../bytes.ts'
 import { MyceliumError } from '../errors.ts'
@@ -34,8 +34,10 @@ interface Made extends Summarised {
 
 const tickMs = 200
 const busyPerTick = 100
-const sliceMs = 8
-const batchMax = 64
+const sliceMs = 2
+const batchMax = 16
+/** While messages come, a batch is followed by so many times what it took, in which nothing is summarised. */
+const restFactor = 4
 
 export class Summaries implements AsyncDisposable {
   readonly #store: Store
@@ -96,8 +98,10 @@ export class Summaries implements AsyncDisposable {
   async #fill(): Promise<void> {
     try {
       while (this.#waiting.length > 0 && !this.#isClosed) {
+        const startedAt = performance.now()
         await this.#fillSome(this.#waiting.splice(0, batchMax))
         if (this.#sinceTick > busyPerTick) break
+        if (this.#sinceTick > 0) await sleep(restFactor * (performance.now() - startedAt), undefined, { ref: false })
       }
     } catch (error) {
       this.#log.warn('summaries.fill-failed', { code: error instanceof MyceliumError ? error.code : 'unknown' })

@@ -10,7 +10,13 @@ import { temporaryPlace } from './support.ts'
 async function openHeldStore() {
   const place = temporaryPlace()
   let commits = 0
-  const store = await place.open({ onCommit: () => (commits += 1) })
+  let commitMs = 0
+  const store = await place.open({
+    onCommit: (tookMs) => {
+      commits += 1
+      commitMs = tookMs
+    },
+  })
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   onTestFinished(async () => {
     vi.useRealTimers()
@@ -27,6 +33,8 @@ async function openHeldStore() {
       const key = fromUtf8(String(rows))
       return store.write((tx) => tx.put(tables.messages, key, key))
     },
+    /** Several times as long as the last commit took. */
+    idle: () => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5 * commitMs + 1),
     endPause: () => vi.advanceTimersByTime(limits.storeSharedPauseMsMax),
   }
 }
@@ -96,4 +104,16 @@ test('one that writes alone waits for nobody, and no longer once the others have
   await writeTogether(store, 20)
   for (let row = 0; row < 40; row += 1) await writeTogether(store, 1)
   for (let row = 0; row < 10; row += 1) await store.write()
+})
+
+test('several that leave the store idle for longer than it works wait for nobody', async () => {
+  const store = await openHeldStore()
+  for (let round = 0; round < 20; round += 1) {
+    store.idle()
+    await writeTogether(store, 6)
+  }
+  for (let round = 0; round < 10; round += 1) {
+    store.idle()
+    await Promise.all([store.write(), store.write()])
+  }
 })
