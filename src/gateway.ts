@@ -6,6 +6,7 @@ import { openControl } from './adapters/control/adapter.ts'
 import { type HttpOptions, openHttp } from './adapters/http/adapter.ts'
 import { type Imap, openImap } from './adapters/imap/adapter.ts'
 import { imapSummariser } from './adapters/imap/summary.ts'
+import { type Matrix, openMatrix } from './adapters/matrix/adapter.ts'
 import { openSmtp, type Smtp } from './adapters/smtp/adapter.ts'
 import { openXmpp, type Xmpp } from './adapters/xmpp/adapter.ts'
 import { openComponent } from './adapters/xmpp/component/component.ts'
@@ -139,7 +140,7 @@ export async function openGateway({
       material: tls,
       hostnames: config.certificates.hostnames,
       services,
-      routes: chat.web.routes,
+      routes: [...chat.web.routes, ...chat.matrix.routes],
       log,
     }
     const listener = fronts.use(await openHttp(options))
@@ -225,7 +226,8 @@ async function openMail(
 interface Chat {
   readonly xmpp: Xmpp
   readonly web: XmppWeb
-  readonly logins: Readonly<Record<'xmpp', LoginCounts>>
+  readonly matrix: Matrix
+  readonly logins: Readonly<Record<'xmpp' | 'matrix', LoginCounts>>
 }
 
 async function openChat(
@@ -246,7 +248,7 @@ async function openChat(
   ambient: Ambient,
   fronts: DisposedTogether,
 ): Promise<Chat> {
-  const counts = { xmpp: newLoginCounts() }
+  const counts = { xmpp: newLoginCounts(), matrix: newLoginCounts() }
   const known = { store, accounts, contacts, people, conversations, groupBook }
   const served = { chats, groups, files, signals, callSignals, profiles, operations }
   const { hostCandidates, component, origins } = config.xmpp
@@ -277,7 +279,13 @@ async function openChat(
   const serve = xmpp.serve.bind(xmpp)
   const web = parts.use(openXmppWeb({ serve, fileUrls: uploads, origins }, ambient))
   fronts.use(parts.move()) // its streams end before the server does
-  return { xmpp, web, logins: counts }
+  const matrix = fronts.use(
+    await openMatrix(
+      { ...known, ...served, logins: countedLogins(logins, counts.matrix), uploads: stored, domain },
+      ambient,
+    ),
+  )
+  return { xmpp, web, matrix, logins: counts }
 }
 
 /** Host and port under which programs have files: a name that is in the certificate. */

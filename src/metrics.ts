@@ -28,7 +28,7 @@ export interface MetricSources {
   readonly smtp: Smtp
   readonly imap: Imap
   readonly xmpp: { readonly connections: number }
-  readonly logins: Readonly<Record<'smtp' | 'imap' | 'xmpp', LoginCounts>>
+  readonly logins: Readonly<Record<'smtp' | 'imap' | 'xmpp' | 'matrix', LoginCounts>>
   readonly commits: Histogram
   /** Unix milliseconds. */
   readonly certificateNotAfterMs: () => number

@@ -130,6 +130,23 @@ export const limits = {
   xmppCommandStepMs: 25_000, // ours: programs give up an iq after 30 s or later
   xmlTextDepthMax: 64, // ours: of an element that another gateway sent
   xmlTextAttributesMax: 64, // ours
+  // matrix
+  matrixBodyBytesMax: 1024 * 1024, // ours: JSON of a request; backups of keys are the longest
+  matrixJsonDepthMax: 64, // ours
+  matrixEventBytesMax: 65_536, // Client-Server API, "Size limits"
+  matrixIdOctetsMax: 255, // Client-Server API, "Size limits": of user, room and event ids, types and state keys
+  matrixTokenMs: 365 * 24 * 3600_000, // ours: an access token that is not used
+  matrixDevicesMax: 100, // ours: of one account; the one unused for longest goes
+  matrixDeviceNameOctetsMax: 256, // ours
+  matrixTransactionMs: 24 * 3600_000, // ours: how long a transaction id is known again
+  matrixStepsAtOnce: 256, // ours: steps of the feed that one commit takes into the stream
+  matrixKeptBytesMax: 128 * 1024, // ours: one thing that is kept for programs
+  matrixKeptMax: 10_000, // ours: of one kind, of one account
+  matrixTimelineMax: 100, // ours: events of one room in one answer
+  matrixPageMax: 1000, // ours: events of one page
+  matrixSyncEntriesMax: 20_000, // ours: behind by more, a program gets everything anew
+  matrixTypingMs: 30_000, // ours: the longest that somebody types without saying so again
+  matrixPollMsMax: 120_000, // ours: how long a sync is held
   // xmpp: contacts, presence and what is kept for programs
   xmppNameOctetsMax: 1024, // ours: of an element, an attribute or a namespace that is kept
   xmppKeptElementBytesMax: 160 * 1024, // ours: one element that is kept: a picture of 96 KB as base64

@@ -37,6 +37,6 @@ function isOriginAllowed(request: IncomingMessage, route: HttpRoute | undefined)
 }
 
 export const isForeignAllowed = (origin: string, route: HttpRoute | undefined): boolean =>
-  route?.origins.includes(origin.toLowerCase()) === true
+  route?.origins === 'any' || route?.origins.includes(origin.toLowerCase()) === true
 
 const refused = (status: number, text: string): HttpAnswer => textAnswer(status, text, { connection: 'close' })

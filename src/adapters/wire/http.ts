@@ -49,8 +49,13 @@ export interface HttpRoute {
   readonly methods: readonly string[]
   /** Octets of a request's body; 0: none. */
   readonly bodyBytesMax: number
-  /** Origins whose pages may ask, beside the listener's own: `https://chat.example`. */
-  readonly origins: readonly string[]
+  /**
+   * Origins whose pages may ask, beside the listener's own: `https://chat.example`. `any` where what is done needs a token
+   * that the page must have been given; no cookie stands for one here.
+   */
+  readonly origins: readonly string[] | 'any'
+  /** Headers that those pages may send, beside `content-type` and `range`. */
+  readonly requestHeaders?: readonly string[]
   readonly isHttpsOnly?: boolean
   /** May take as long as it likes while `signal` is not aborted. */
   answer(request: HttpRequest): HttpAnswer | Promise<HttpAnswer>

@@ -61,7 +61,7 @@ export type Part =
    */
   | { readonly kind: 'extension'; readonly protocol: ExtensionProtocol; readonly payload: Uint8Array }
 
-export const extensionProtocols = ['xmpp'] as const
+export const extensionProtocols = ['xmpp', 'matrix'] as const
 export type ExtensionProtocol = (typeof extensionProtocols)[number]
 export const receiptKinds = ['delivered', 'read'] as const
 export type ReceiptKind = (typeof receiptKinds)[number]

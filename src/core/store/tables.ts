@@ -120,6 +120,20 @@ export const tables = {
   componentUsers: table(128, 'component-users'), // opaque(bare JID) → JID at another server, account, how far it was given what was said
   componentSaid: table(129, 'component-said'), // opaque(account) ‖ opaque(id of a program) → nothing: said by way of the other server
 
+  // adapters/matrix. Keys begin with opaque(account) where nothing else is said
+  matrixTokens: table(140, 'matrix-tokens'), // opaque(token) → account, device, app password, until when
+  matrixDevices: table(141, 'matrix-devices'), // account ‖ opaque(device id) → device id, names of its tokens
+  matrixStream: table(142, 'matrix-stream'), // account ‖ u64 number → what happened
+  matrixTimeline: table(143, 'matrix-timeline'), // account ‖ conversation ‖ u64 number → nothing: an event of this room
+  matrixEvents: table(144, 'matrix-events'), // account ‖ event id → u64 number, u64 number of the event that takes it back
+  matrixState: table(145, 'matrix-state'), // account ‖ conversation ‖ opaque(type, state key) → current state event
+  matrixRooms: table(146, 'matrix-rooms'), // account ‖ conversation → room
+  matrixReactions: table(147, 'matrix-reactions'), // account ‖ target message id ‖ opaque(author, reaction) → event id
+  matrixProgress: table(148, 'matrix-progress'), // account → up to which step of the feed its stream goes
+  matrixKept: table(149, 'matrix-kept'), // account ‖ u8 kind ‖ opaque(name) ‖ … → what programs keep here
+  matrixSaid: table(150, 'matrix-said'), // account ‖ opaque(device, transaction) → event id; message id → device, transaction
+  matrixToDevice: table(151, 'matrix-to-device'), // account ‖ opaque(device id) ‖ u64 number → event for that device
+
   // core/delivery, again
   chatFileMails: table(119, 'chat-file-mails'), // opaque(account) ‖ message id → account: its file is here, and not yet in its mail
   profiles: table(180, 'profiles'), // opaque(account) ‖ opaque(owner) ‖ opaque(device) ‖ 16 of a digest → piece of what the owner shows

@@ -1,0 +1,102 @@
+/** The Matrix server: the Client-Server API over the HTTP listeners. One homeserver without federation, for the accounts of this gateway. */
+import type { Ambient } from '../../core/ambient.ts'
+import { limits } from '../../core/limits.ts'
+import type { HttpRoute } from '../wire/http.ts'
+import { dataRoutes } from './account/data-routes.ts'
+import { profileRoutes } from './account/profile-routes.ts'
+import { Encryption } from './encryption/encryption.ts'
+import { eventRoutes } from './events/event-routes.ts'
+import { Said } from './events/said.ts'
+import { Sender } from './events/send.ts'
+import { Api } from './http/api.ts'
+import { serverRoutes } from './http/server-routes.ts'
+import { Kept } from './kept.ts'
+import { loginRoutes } from './login/login-routes.ts'
+import { Tokens } from './login/tokens.ts'
+import { Media } from './media/media.ts'
+import { Names } from './names.ts'
+import { Memberships } from './rooms/memberships.ts'
+import { receiptRoutes } from './rooms/receipt-routes.ts'
+import { roomRoutes } from './rooms/room-routes.ts'
+import { RoomSettings } from './rooms/room-settings.ts'
+import { Rooms } from './rooms/rooms.ts'
+import type { MatrixServices } from './services.ts'
+import { Follower } from './stream/follower.ts'
+import { Stream } from './stream/stream.ts'
+import { Moments } from './sync/moments.ts'
+import { syncRoutes } from './sync/sync-route.ts'
+import { Unread } from './sync/unread.ts'
+
+export interface Matrix extends AsyncDisposable {
+  readonly routes: readonly HttpRoute[]
+}
+
+export async function openMatrix(services: MatrixServices, ambient: Ambient): Promise<Matrix> {
+  await using scope = new AsyncDisposableStack()
+  const { store, logins } = services
+  const names = new Names(services)
+  const stream = new Stream(store)
+  const kept = new Kept()
+  const said = new Said(ambient.clock)
+  const media = new Media({ names })
+  const tokens = new Tokens({ store, logins, ambient })
+  const avatarOf = media.avatarOf.bind(media)
+  const rooms = new Rooms({ services, names, stream, kept, ambient, avatarOf })
+  const follower = scope.use(new Follower({ services, stream, rooms, ambient }))
+  const moments = scope.use(new Moments({ services, stream, ambient }))
+  const view = { services, store, names, stream, said, fileUrl: media.fileUrl.bind(media) }
+  const unread = new Unread({ ...view, kept })
+  const encryption = new Encryption()
+  const closing = new AbortController()
+  scope.defer(() => closing.abort())
+  const sender = new Sender({
+    services,
+    stream,
+    said,
+    fileBehind: media.fileBehind.bind(media),
+    fileSaid: media.fileSaid.bind(media),
+  })
+  const memberships = new Memberships({ services, store, names, stream, rooms })
+  const settings = new RoomSettings({ services, store, names, memberships })
+  const api = new Api({ log: ambient.log, callerOf: (token) => tokens.callerOf(token) })
+  serverRoutes(api, { baseUrl: (authority, isSecure) => `${isSecure ? 'https' : 'http'}://${authority}` })
+  loginRoutes(api, { logins, tokens, names, onLogin: async (account) => await follower.follow(account) })
+  syncRoutes(api, {
+    ...view,
+    kept,
+    moments,
+    unread,
+    encryption,
+    follower,
+    run: Buffer.from(ambient.random.bytes(6)).toString('base64url'),
+    onPresence: ({ account }, presence) =>
+      services.signals.setAvailability(
+        account,
+        presence === 'offline' ? 'offline' : presence === 'unavailable' ? 'away' : 'available',
+      ),
+    onHeard: () => {},
+    closing: closing.signal,
+  })
+  const data = { services, store, kept, names, stream }
+  eventRoutes(api, { ...view, sender, follower })
+  roomRoutes(api, { ...view, rooms, memberships, settings, follower })
+  receiptRoutes(api, { ...data, moments })
+  dataRoutes(api, data)
+  profileRoutes(api, { services, names, avatarOf, setAvatar: media.setAvatar.bind(media) })
+  for (const account of tokens.accounts(services.accounts.list().map(({ identity }) => identity)))
+    void follower.follow(account)
+  const owned = scope.move()
+  const answer = api.answer.bind(api)
+  const route = (path: string, bodyBytesMax: number): HttpRoute => ({
+    path,
+    methods: ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS'],
+    bodyBytesMax,
+    origins: 'any',
+    requestHeaders: ['authorization', 'x-requested-with', 'accept'],
+    answer,
+  })
+  return {
+    routes: [route('/_matrix/', limits.fileBytesMax), route('/.well-known/matrix/client', 0)],
+    [Symbol.asyncDispose]: async () => await owned.disposeAsync(),
+  }
+}

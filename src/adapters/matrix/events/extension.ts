@@ -1,0 +1,82 @@
+/**
+ * What a program says that means nothing to other protocols: fields of its own, and whole events that are no messages. It
+ * goes through as written beside the words; who writes it could be anybody, so it is sieved when it leaves and when it
+ * comes, and what the gateway says itself stands in its place.
+ */
+import { fromUtf8, toUtf8 } from '../../../core/bytes.ts'
+import { limits } from '../../../core/limits.ts'
+import type { Part } from '../../../core/message/part.ts'
+import type { Json } from '../http/api.ts'
+import { isTooDeep } from '../http/json-depth.ts'
+import { MatrixError } from '../http/matrix-error.ts'
+
+export interface Extension {
+  /** `m.room.message` where nothing else is said. */
+  readonly type: string
+  readonly content: Json
+}
+
+/** What stands in a message that both sides of a conversation could read otherwise, or that only means something here. */
+const ownFields: ReadonlySet<string> = new Set([
+  'body',
+  'format',
+  'formatted_body',
+  'filename',
+  'url',
+  'file',
+  'm.relates_to',
+  'm.new_content',
+])
+const infoFields: ReadonlySet<string> = new Set(['thumbnail_url', 'thumbnail_file', 'thumbnail_info'])
+/** Kinds of messages that show a text. */
+const textTypes: ReadonlySet<unknown> = new Set(['m.text', 'm.emote', 'm.notice', 'm.location'])
+
+/** Events that a program may send as they are: neither state, nor what has a meaning of its own here. */
+export const mayPassWhole = (type: string): boolean =>
+  type.length <= limits.matrixIdOctetsMax &&
+  !/^m\.(?:room|reaction$|call|direct|space|policy|receipt|typing|presence|key|secret|forwarded|dummy|push|tag|fully_read)/.test(
+    type,
+  )
+
+type ExtensionPart = Extract<Part, { readonly kind: 'extension' }>
+
+/** @returns undefined where nothing is left to be said so. @throws MatrixError `M_TOO_LARGE` */
+export function extensionOf({ type, content }: Extension): ExtensionPart | undefined {
+  const said = sieved(content)
+  const isPlain =
+    type === 'm.room.message' && Object.keys(said).every((name) => name === 'msgtype') && said['msgtype'] === 'm.text'
+  if (isPlain || (type === 'm.room.message' && Object.keys(said).length === 0)) return undefined
+  const payload = fromUtf8(JSON.stringify({ type, content: said }))
+  if (payload.length > limits.messageExtensionBytesMax)
+    throw new MatrixError('M_TOO_LARGE', `more than ${limits.messageExtensionBytesMax} octets beside the text`)
+  return { kind: 'extension', protocol: 'matrix', payload }
+}
+
+/** As somebody's program wrote it; `undefined` for what none of ours would have written. */
+export function readExtension(parts: readonly Part[]): Extension | undefined {
+  const part = parts.find((one): one is ExtensionPart => one.kind === 'extension' && one.protocol === 'matrix')
+  const text = part && toUtf8(part.payload)
+  if (text === undefined || isTooDeep(text, limits.matrixJsonDepthMax)) return undefined
+  try {
+    const read = JSON.parse(text) as { readonly type?: unknown; readonly content?: unknown }
+    const { type, content } = read
+    if (typeof type !== 'string' || typeof content !== 'object' || content === null || Array.isArray(content))
+      return undefined
+    if (type !== 'm.room.message' && !mayPassWhole(type)) return undefined
+    return { type, content: sieved(content as Json) }
+  } catch {
+    return undefined
+  }
+}
+
+function sieved(content: Json): Json {
+  const { msgtype, info, ...rest } = content
+  const fields = Object.entries(rest).filter(([name]) => !ownFields.has(name))
+  const about =
+    typeof info === 'object' && info !== null ? Object.entries(info).filter(([name]) => !infoFields.has(name)) : []
+  return {
+    ...Object.fromEntries(fields),
+    ...(textTypes.has(msgtype) ? { msgtype } : {}),
+    ...(about.length === 0 ? {} : { info: Object.fromEntries(about) }),
+  }
+}

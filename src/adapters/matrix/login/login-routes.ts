@@ -1,0 +1,170 @@
+/** Logging in and out, and the programs of an account (Client-Server API, "Client Authentication", "Device Management"). */
+import { z } from 'zod'
+import type { Logins } from '../../../core/account/logins.ts'
+import { hasCode } from '../../../core/errors.ts'
+import type { Identity } from '../../../core/ids.ts'
+import { limits } from '../../../core/limits.ts'
+import type { HttpRequest } from '../../wire/http.ts'
+import { type Api, type Json, readBody } from '../http/api.ts'
+import { MatrixError } from '../http/matrix-error.ts'
+import { addressOfUser, type Names } from '../names.ts'
+import type { Device, Tokens } from './tokens.ts'
+
+interface LoginParts {
+  readonly logins: Logins
+  readonly tokens: Tokens
+  readonly names: Names
+  /** A program has come: its account is followed from now on. */
+  readonly onLogin: (account: Identity) => Promise<void>
+}
+
+const deviceId = z.string().min(1).max(limits.matrixIdOctetsMax)
+const deviceName = z.string().max(limits.matrixDeviceNameOctetsMax)
+const loginBody = z.looseObject({
+  type: z.string(),
+  identifier: z.looseObject({ type: z.string(), user: z.string().optional() }).optional(),
+  user: z.string().optional(),
+  password: z.string().optional(),
+  device_id: deviceId.optional(),
+  initial_device_display_name: deviceName.optional(),
+})
+const auth = z.looseObject({
+  type: z.string().optional(),
+  password: z.string().optional(),
+  session: z.string().optional(),
+})
+
+export function loginRoutes(api: Api, parts: LoginParts): void {
+  const { tokens, names } = parts
+  api.open('GET', '/login', () => ({ flows: [{ type: 'm.login.password' }] }))
+  api.open('POST', '/login', async (request) => await logIn(parts, request))
+  api.on('POST', '/logout', async ({ caller }) => {
+    await tokens.end(caller.account, [caller.device])
+    return {}
+  })
+  api.on('POST', '/logout/all', async ({ caller }) => {
+    await tokens.end(
+      caller.account,
+      tokens.devices(caller.account).map(({ id }) => id),
+    )
+    return {}
+  })
+  api.on('GET', '/account/whoami', ({ caller }) => ({
+    user_id: names.own(caller.account),
+    device_id: caller.device,
+    is_guest: false,
+  }))
+  api.on('GET', '/devices', ({ caller }) => ({ devices: tokens.devices(caller.account).map((one) => deviceJson(one)) }))
+  api.on('GET', '/devices/:device', ({ caller, path }) => {
+    const device = tokens.devices(caller.account).find(({ id }) => id === path['device'])
+    if (device === undefined) throw new MatrixError('M_NOT_FOUND', 'There is no such device')
+    return deviceJson(device)
+  })
+  api.withBody(
+    'PUT',
+    '/devices/:device',
+    z.looseObject({ display_name: deviceName.optional() }),
+    async ({ caller, path }, body) => {
+      if (body.display_name !== undefined) await tokens.rename(caller.account, path['device']!, body.display_name)
+      return {}
+    },
+  )
+  api.withBody(
+    'DELETE',
+    '/devices/:device',
+    z.looseObject({ auth: auth.optional() }),
+    async ({ caller, path, request }, body) => {
+      await checkAgain(parts, caller.account, request, body.auth)
+      await tokens.end(caller.account, [path['device']!])
+      return {}
+    },
+  )
+  api.withBody(
+    'POST',
+    '/delete_devices',
+    z.looseObject({ devices: z.array(deviceId).max(limits.matrixDevicesMax), auth: auth.optional() }),
+    async ({ caller, request }, body) => {
+      await checkAgain(parts, caller.account, request, body.auth)
+      await tokens.end(caller.account, body.devices)
+      return {}
+    },
+  )
+  api.open('GET', '/register', () => closed())
+  api.open('POST', '/register', () => closed())
+}
+
+const closed = (): never => {
+  throw new MatrixError('M_FORBIDDEN', 'Accounts are made with `mycelium-gateway account add`, not by programs')
+}
+
+async function logIn({ logins, tokens, names, onLogin }: LoginParts, request: HttpRequest): Promise<Json> {
+  const body = await readBody(request, loginBody)
+  if (body.type !== 'm.login.password')
+    throw new MatrixError('M_UNKNOWN', 'Log in with m.login.password and an app password')
+  const user =
+    body.identifier === undefined ? body.user : body.identifier.type === 'm.id.user' ? body.identifier.user : undefined
+  if (user === undefined || body.password === undefined)
+    throw new MatrixError('M_BAD_JSON', 'Give your name here as m.id.user, and an app password')
+  const login = await byPassword(logins, localNameOf(names, user), body.password, request)
+  if (login === undefined)
+    throw new MatrixError(
+      'M_FORBIDDEN',
+      'Unknown user, or wrong app password (`mycelium-gateway password add` makes one)',
+    )
+  const made = await tokens.make(login, { device: body.device_id, name: body.initial_device_display_name })
+  await onLogin(login.account)
+  return {
+    user_id: names.own(login.account),
+    access_token: made.token,
+    device_id: made.device,
+    home_server: names.server,
+  }
+}
+
+/** @throws MatrixError */
+async function byPassword(
+  logins: Logins,
+  user: string,
+  password: string,
+  { remote }: HttpRequest,
+): ReturnType<Logins['byPassword']> {
+  try {
+    return await logins.byPassword(user, password, remote)
+  } catch (error) {
+    if (hasCode(error, 'throttled'))
+      throw new MatrixError('M_LIMIT_EXCEEDED', 'Too many wrong passwords: wait', {
+        fields: { retry_after_ms: 10_000 },
+      })
+    throw error
+  }
+}
+
+/** `name`, `@name:localhost` or an address: what stands for an account here. */
+function localNameOf(names: Names, user: string): string {
+  const address = addressOfUser(user)
+  if (address === undefined) return user
+  return address.endsWith(`@${names.server}`) ? address.slice(0, -names.server.length - 1) : address
+}
+
+/** Client-Server API, "User-Interactive Authentication API": what cannot be undone asks for the password again. */
+async function checkAgain(
+  { logins, names }: LoginParts,
+  account: Identity,
+  request: HttpRequest,
+  given: z.infer<typeof auth> | undefined,
+): Promise<void> {
+  const session = 'again'
+  const flows = { flows: [{ stages: ['m.login.password'] }], params: {}, session }
+  if (given?.password === undefined)
+    throw new MatrixError('M_FORBIDDEN', 'Say your app password again', { status: 401, fields: flows })
+  const own = names.own(account)
+  const login = await byPassword(logins, localNameOf(names, own), given.password, request)
+  if (login?.account !== account)
+    throw new MatrixError('M_FORBIDDEN', 'Wrong app password', { status: 401, fields: flows })
+}
+
+const deviceJson = ({ id, name, seenAtMs }: Device): Json => ({
+  device_id: id,
+  ...(name === undefined ? {} : { display_name: name }),
+  last_seen_ts: seenAtMs,
+})

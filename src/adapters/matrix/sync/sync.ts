@@ -1,0 +1,372 @@
+/**
+ * /sync (Client-Server API, "Syncing"): what a program has not heard since a token of any age, told from the account's
+ * stream. With no token, or one that is very far behind, everything anew.
+ */
+import type { ConversationId, Identity } from '../../../core/ids.ts'
+import { limits } from '../../../core/limits.ts'
+import type { ReadTx } from '../../../core/store/store.ts'
+import { type ClientEvent, viewEvent, type Viewer, viewState, type ViewParts } from '../events/event-view.ts'
+import type { Json } from '../http/api.ts'
+import type { Kept } from '../kept.ts'
+import { eventId } from '../names.ts'
+import type { Entry, RoomRow, StateRow } from '../stream/rows.ts'
+import type { Numbered } from '../stream/stream.ts'
+import { type EventFilter, type Filter, isRoomWanted, isWanted } from './filter.ts'
+import type { Moments } from './moments.ts'
+import { presenceEvent } from './presence.ts'
+import { type Token, writeToken } from './token.ts'
+import type { Unread } from './unread.ts'
+
+export interface SyncParts extends ViewParts {
+  readonly kept: Kept
+  readonly moments: Moments
+  readonly unread: Unread
+  readonly encryption: EncryptionSync
+  /** Of this run of the gateway. */
+  readonly run: string
+}
+
+/** What concerns keys of devices, and what devices say to each other. */
+export interface EncryptionSync {
+  /** Fields of the answer. */
+  fields(tx: ReadTx, viewer: Viewer, entries: readonly Numbered[], isInitial: boolean): Json
+  /** What came for the viewer's device after this number. */
+  toDevice(tx: ReadTx, viewer: Viewer, after: number): readonly Json[]
+}
+
+export interface Wanted {
+  readonly since: Token | undefined
+  readonly filter: Filter
+  readonly fullState: boolean
+  /** MSC4222: what stands after the timeline instead of before it. */
+  readonly stateAfter: boolean
+}
+
+export interface Synced {
+  readonly body: Json
+  /** There is something in it. */
+  readonly isNews: boolean
+}
+
+const timelineDefault = 20
+
+/** What has happened in one room since. */
+interface RoomNews {
+  readonly events: Numbered<Extract<Entry, { readonly kind: 'event' }>>[]
+  readonly receipts: Extract<Entry, { readonly kind: 'receipt' }>[]
+  readonly data: Set<string>
+  isMembership: boolean
+}
+
+export function sync(parts: SyncParts, tx: ReadTx, viewer: Viewer, wanted: Wanted): Synced {
+  const { stream, moments, run } = parts
+  const { account } = viewer
+  const { last } = stream.progress(tx, account)
+  const { since } = wanted
+  // a token of another life of this account: everything anew
+  const isInitial = since === undefined || since.number > last || last - since.number > limits.matrixSyncEntriesMax
+  const from = isInitial ? last : since.number
+  const entries = [...stream.entries(tx, account, { from: from + 1, to: last + 1 })]
+  const moment = isInitial ? 0 : since.moment
+  const next = { number: last, moment: moments.last }
+  const work = new Work(parts, tx, viewer, { ...wanted, isInitial, from, moment, entries })
+  const rooms = work.rooms()
+  const accountData = work.accountData()
+  const toDevice = work.toDevice()
+  const presence = work.presence()
+  const keys = parts.encryption.fields(tx, viewer, entries, isInitial)
+  const isNews =
+    isInitial ||
+    Object.keys(rooms).length > 0 ||
+    accountData.length + toDevice.length + presence.length > 0 ||
+    'device_lists' in keys
+  return {
+    isNews,
+    body: {
+      next_batch: writeToken(next, run),
+      ...(accountData.length > 0 ? { account_data: { events: accountData } } : {}),
+      ...(Object.keys(rooms).length > 0 ? { rooms } : {}),
+      ...(presence.length > 0 ? { presence: { events: presence } } : {}),
+      ...(toDevice.length > 0 ? { to_device: { events: toDevice } } : {}),
+      ...keys,
+    },
+  }
+}
+
+interface Asked extends Wanted {
+  readonly isInitial: boolean
+  readonly from: number
+  readonly moment: number
+  readonly entries: readonly Numbered[]
+}
+
+class Work {
+  readonly #parts: SyncParts
+  readonly #tx: ReadTx
+  readonly #viewer: Viewer
+  readonly #asked: Asked
+
+  constructor(parts: SyncParts, tx: ReadTx, viewer: Viewer, asked: Asked) {
+    this.#parts = parts
+    this.#tx = tx
+    this.#viewer = viewer
+    this.#asked = asked
+  }
+
+  get #account(): Identity {
+    return this.#viewer.account
+  }
+
+  rooms(): Json {
+    const { stream, names } = this.#parts
+    const { filter, isInitial, fullState } = this.#asked
+    const news = this.#news()
+    const rows =
+      isInitial || fullState
+        ? stream.rooms(this.#tx, this.#account)
+        : [...news.keys()].flatMap((id) => stream.room(this.#tx, this.#account, id) ?? [])
+    const typing = this.#parts.moments.typingSince(this.#account, this.#asked.moment)
+    const known = new Set(rows.map(({ conversation }) => conversation))
+    const more = [...typing.keys()].flatMap((id) =>
+      known.has(id) ? [] : (stream.room(this.#tx, this.#account, id) ?? []),
+    )
+    const answer: Record<'join' | 'invite' | 'leave', Record<string, Json>> = { join: {}, invite: {}, leave: {} }
+    for (const row of [...rows, ...more]) {
+      const id = names.room(row.conversation)
+      if (!isRoomWanted(filter.room, id) || row.isForgotten) continue
+      const of = news.get(row.conversation) ?? emptyNews()
+      if (row.membership === 'join') {
+        const joined = this.#joined(row, of, typing.get(row.conversation))
+        if (joined !== undefined) answer.join[id] = joined
+      } else if (row.membership === 'invite') {
+        if (isInitial || fullState || of.isMembership) answer.invite[id] = this.#invited(row)
+      } else if (of.isMembership || (isInitial && filter.room?.include_leave === true))
+        answer.leave[id] = this.#left(row, of)
+    }
+    return Object.fromEntries(Object.entries(answer).filter(([, of]) => Object.keys(of).length > 0))
+  }
+
+  #news(): Map<ConversationId, RoomNews> {
+    const news = new Map<ConversationId, RoomNews>()
+    const of = (room: ConversationId): RoomNews => {
+      const found = news.get(room) ?? emptyNews()
+      news.set(room, found)
+      return found
+    }
+    for (const { number, entry } of this.#asked.entries) {
+      if (entry.kind === 'event') of(entry.room).events.push({ number, entry })
+      else if (entry.kind === 'receipt') of(entry.room).receipts.push(entry)
+      else if (entry.kind === 'room') of(entry.room).isMembership = true
+      else if (entry.kind === 'data' && entry.room !== undefined) of(entry.room).data.add(entry.type)
+    }
+    return news
+  }
+
+  #joined(row: RoomRow, news: RoomNews, typing: readonly Identity[] | undefined): Json | undefined {
+    const { filter, isInitial, fullState } = this.#asked
+    const { conversation } = row
+    const isNew = isInitial || row.since > this.#asked.from
+    const isQuiet = news.events.length + news.receipts.length + news.data.size === 0 && !news.isMembership
+    if (!isNew && isQuiet && typing === undefined && !fullState) return undefined
+    const { timeline, state } = this.#timeline(row, news, isNew)
+    const ephemeral = [...this.#typingEvent(typing), ...this.#receiptEvent(conversation, news, isNew)]
+    const data = this.#roomData(conversation, news, isNew).filter((event) =>
+      isWanted(filter.room?.account_data, { ...event, sender: '' }),
+    )
+    return {
+      timeline,
+      ...(this.#asked.stateAfter
+        ? { 'org.matrix.msc4222.state_after': { events: state }, state_after: { events: state } }
+        : {}),
+      state: { events: this.#asked.stateAfter ? [] : state },
+      ephemeral: { events: ephemeral.filter((event) => isWanted(filter.room?.ephemeral, { ...event, sender: '' })) },
+      account_data: { events: data },
+      unread_notifications: this.#parts.unread.count(this.#tx, this.#viewer, row),
+      ...(filter.room?.timeline?.unread_thread_notifications === true ? { unread_thread_notifications: {} } : {}),
+      summary: this.#summary(row),
+    }
+  }
+
+  /** Events of a timeline, and what stands before or after it and the program does not know. */
+  #timeline(
+    row: RoomRow,
+    news: RoomNews,
+    isNew: boolean,
+  ): { readonly timeline: Json; readonly state: readonly ClientEvent[] } {
+    const { stream } = this.#parts
+    const { conversation } = row
+    const filter = this.#asked.filter.room?.timeline
+    const limit = Math.min(Math.max(1, filter?.limit ?? timelineDefault), limits.matrixTimelineMax)
+    const { number: last } = { number: stream.progress(this.#tx, this.#account).last }
+    const latest = isNew
+      ? [
+          ...stream.timeline(this.#tx, this.#account, conversation, { to: last + 1, reverse: true, limit: limit + 1 }),
+        ].toReversed()
+      : news.events
+    const shown = latest.slice(-limit)
+    const limited = latest.length > limit
+    const events = shown.flatMap((one) => viewEvent(this.#parts, this.#tx, this.#viewer, one) ?? [])
+    const first = shown[0]?.number ?? last + 1
+    const inTimeline = new Set(
+      shown.flatMap(({ entry }) => (entry.source.kind === 'state' ? [eventId(entry.key)] : [])),
+    )
+    const state = this.#state(row, { isNew: isNew || this.#asked.fullState, first, events, inTimeline })
+    return {
+      timeline: {
+        events: events.filter((event) => isWanted(filter, event)),
+        limited,
+        prev_batch: `t${first}`,
+      },
+      state,
+    }
+  }
+
+  #state(
+    { conversation }: RoomRow,
+    {
+      isNew,
+      first,
+      events,
+      inTimeline,
+    }: {
+      readonly isNew: boolean
+      readonly first: number
+      readonly events: readonly ClientEvent[]
+      readonly inTimeline: ReadonlySet<string>
+    },
+  ): readonly ClientEvent[] {
+    const { stream, names } = this.#parts
+    const { filter, from, stateAfter } = this.#asked
+    const wanted: EventFilter = filter.room?.state ?? {}
+    const isLazy = wanted.lazy_load_members === true
+    const own = names.own(this.#account)
+    const senders = new Set(events.map(({ sender }) => sender))
+    const isKnown = (row: StateRow): boolean => !isNew && row.number <= from
+    return stream
+      .state(this.#tx, this.#account, conversation)
+      .filter((row) => {
+        const isMember = row.type === 'm.room.member'
+        if (isLazy && isMember && row.stateKey !== own) return senders.has(row.stateKey)
+        return !isKnown(row)
+      })
+      .filter((row) => stateAfter || row.number < first || !inTimeline.has(eventId(row.key)))
+      .map((row) => viewState(this.#parts, this.#account, row))
+      .filter((event) => isWanted(wanted, event))
+  }
+
+  #typingEvent(typing: readonly Identity[] | undefined): readonly (Json & { type: string; content: Json })[] {
+    if (typing === undefined) return []
+    const { names } = this.#parts
+    return [{ type: 'm.typing', content: { user_ids: typing.map((who) => names.user(this.#account, who)) } }]
+  }
+
+  /** Of everybody where the room is new to the program, else what has come since. */
+  #receiptEvent(
+    conversation: ConversationId,
+    { receipts }: RoomNews,
+    isNew: boolean,
+  ): readonly (Json & { type: string; content: Json })[] {
+    const { names, services } = this.#parts
+    const marks = isNew
+      ? services.conversations
+          .marks(this.#account, conversation)
+          .map(({ who, upTo, atMs }) => ({ who, upTo: upTo as string, atMs }))
+      : receipts
+    if (marks.length === 0) return []
+    const content: Record<string, { 'm.read': Record<string, Json> }> = {}
+    for (const { who, upTo, atMs } of marks) {
+      const id = `$${Buffer.from(upTo, 'hex').toString('base64url')}`
+      content[id] ??= { 'm.read': {} }
+      content[id]['m.read'][names.user(this.#account, who)] = { ts: atMs }
+    }
+    return [{ type: 'm.receipt', content }]
+  }
+
+  #roomData(
+    conversation: ConversationId,
+    { data }: RoomNews,
+    isNew: boolean,
+  ): readonly { readonly type: string; readonly content: Json }[] {
+    const { kept, names } = this.#parts
+    const room = names.room(conversation)
+    const types = isNew ? kept.list(this.#tx, this.#account, 'data', room).map((found) => found.names[1]!) : [...data]
+    return types.flatMap((type) => {
+      const found = kept.get<Json>(this.#tx, this.#account, 'data', room, type)
+      return found === undefined ? [] : [{ type, content: found.value }]
+    })
+  }
+
+  /** Client-Server API, "Room summary": who the room is called by where it has no name. */
+  #summary({ conversation, partner }: RoomRow): Json {
+    const { services, stream, names } = this.#parts
+    if (partner.kind === 'direct') {
+      const others = partner.peer === this.#account ? [] : [names.user(this.#account, partner.peer)]
+      const member = others[0] && stream.stateAt(this.#tx, this.#account, conversation, 'm.room.member', others[0])
+      const isWaiting = member !== undefined && member !== '' && /"membership":"invite"/.test(member.content)
+      return {
+        'm.heroes': others,
+        'm.joined_member_count': 1 + (isWaiting ? 0 : others.length),
+        'm.invited_member_count': isWaiting ? 1 : 0,
+      }
+    }
+    const members = services.groupBook.group(this.#tx, this.#account, partner.group)?.state.members
+    return { 'm.joined_member_count': members?.size ?? 0, 'm.invited_member_count': 0 }
+  }
+
+  #invited(row: RoomRow): Json {
+    const { stream, names, services } = this.#parts
+    const own = names.own(this.#account)
+    const isDirect = row.partner.kind === 'direct'
+    const events = stream
+      .state(this.#tx, this.#account, row.conversation)
+      .filter(({ type, stateKey, by }) =>
+        type === 'm.room.member'
+          ? stateKey === own || (by !== undefined && services.accounts.has(by)) || isDirect
+          : /^m\.room\.(?:create|name|join_rules|avatar|encryption)$/.test(type),
+      )
+      .map((state) => {
+        const { type, sender, content, state_key } = viewState(this.#parts, this.#account, state)
+        const isOwn = type === 'm.room.member' && state_key === own
+        return { type, sender, content: isOwn && isDirect ? { ...content, is_direct: true } : content, state_key }
+      })
+    return { invite_state: { events } }
+  }
+
+  #left(row: RoomRow, news: RoomNews): Json {
+    const { timeline, state } = this.#timeline(row, news, false)
+    return { timeline, state: { events: state }, account_data: { events: [] } }
+  }
+
+  accountData(): readonly { readonly type: string; readonly content: Json }[] {
+    const { kept } = this.#parts
+    const { isInitial, entries, filter } = this.#asked
+    const types = isInitial
+      ? kept.list(this.#tx, this.#account, 'data', '').map((found) => found.names[1]!)
+      : entries.flatMap(({ entry }) => (entry.kind === 'data' && entry.room === undefined ? [entry.type] : []))
+    return [...new Set(types)]
+      .flatMap((type) => {
+        const found = kept.get<Json>(this.#tx, this.#account, 'data', '', type)
+        return found === undefined ? [] : [{ type, content: found.value }]
+      })
+      .filter((event) => isWanted(filter.account_data, { ...event, sender: '' }))
+  }
+
+  toDevice(): readonly Json[] {
+    const { isInitial, from, entries } = this.#asked
+    const { device } = this.#viewer
+    const hasSome = entries.some(({ entry }) => entry.kind === 'to-device' && entry.device === device)
+    return isInitial || hasSome ? this.#parts.encryption.toDevice(this.#tx, this.#viewer, isInitial ? 0 : from) : []
+  }
+
+  presence(): readonly Json[] {
+    const { moments } = this.#parts
+    const { filter, moment } = this.#asked
+    if (filter.presence?.limit === 0) return []
+    return moments
+      .presenceSince(this.#account, moment)
+      .map((who) => presenceEvent(this.#parts, this.#account, who))
+      .filter((event) => isWanted(filter.presence, event))
+  }
+}
+
+const emptyNews = (): RoomNews => ({ events: [], receipts: [], data: new Set(), isMembership: false })
