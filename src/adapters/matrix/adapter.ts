@@ -60,7 +60,7 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
   const settings = new RoomSettings({ services, store, names, memberships })
   const api = new Api({ log: ambient.log, callerOf: (token) => tokens.callerOf(token) })
   serverRoutes(api, { baseUrl: (authority, isSecure) => `${isSecure ? 'https' : 'http'}://${authority}` })
-  loginRoutes(api, { logins, tokens, names, onLogin: async (account) => await follower.follow(account) })
+  loginRoutes(api, { logins, tokens, names, onLogin: (account) => void follower.follow(account) })
   syncRoutes(api, {
     ...view,
     kept,

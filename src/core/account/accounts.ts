@@ -90,6 +90,17 @@ const ownTables = [
   tables.replicas,
   tables.sharedContacts,
   tables.xmppKept,
+  tables.matrixDevices,
+  tables.matrixStream,
+  tables.matrixTimeline,
+  tables.matrixEvents,
+  tables.matrixState,
+  tables.matrixRooms,
+  tables.matrixReactions,
+  tables.matrixProgress,
+  tables.matrixKept,
+  tables.matrixSaid,
+  tables.matrixToDevice,
   tables.componentSaid,
 ]
 

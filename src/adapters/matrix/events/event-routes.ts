@@ -5,7 +5,7 @@ import type { Store } from '../../../core/store/store.ts'
 import { type Api, anyJson, type Asked, type Json } from '../http/api.ts'
 import { MatrixError } from '../http/matrix-error.ts'
 import { eventId, eventKeyOf } from '../names.ts'
-import { joinedRoom, roomOf } from '../rooms/room-of.ts'
+import { joinedRoom, readableRoom } from '../rooms/room-of.ts'
 import type { Follower } from '../stream/follower.ts'
 import type { RoomRow, TimelineEntry } from '../stream/rows.ts'
 import type { Numbered } from '../stream/stream.ts'
@@ -39,7 +39,7 @@ export function eventRoutes(api: Api, parts: EventRouteParts): void {
     // what the program has just said may be asked for before anything else is known of it
     await follower.caughtUp(caller.account)
     return store.read((tx) => {
-      const room = roomOf(parts, caller, path['room']!, tx)
+      const room = readableRoom(parts, caller, path['room']!, tx)
       const found = eventIn(parts, room, path['event']!, asked)
       const event = viewEvent(parts, tx, caller, found)
       if (event === undefined) throw notFound()
@@ -50,7 +50,7 @@ export function eventRoutes(api: Api, parts: EventRouteParts): void {
   api.on('GET', '/rooms/:room/context/:event', (asked) => context(parts, asked))
   api.on('GET', '/rooms/:room/timestamp_to_event', ({ caller, path, query }) =>
     store.read((tx) => {
-      const room = roomOf(parts, caller, path['room']!, tx)
+      const room = readableRoom(parts, caller, path['room']!, tx)
       const atMs = Number(query.get('ts'))
       const isBackwards = query.get('dir') === 'b'
       if (!Number.isFinite(atMs) || query.get('ts') === null) throw new MatrixError('M_MISSING_PARAM', 'Give ts')
@@ -116,7 +116,7 @@ function page(parts: EventRouteParts, { caller, path, query }: Asked): Json {
   const limit = limitOf(query)
   const filter = eventFilterOf(query)
   return store.read((tx) => {
-    const room = roomOf(parts, caller, path['room']!, tx)
+    const room = readableRoom(parts, caller, path['room']!, tx)
     const end = stream.progress(tx, caller.account).last + 1
     const [fromText, toText] = [query.get('from') ?? '', query.get('to') ?? '']
     const from = fromText === '' ? (isBackwards ? end : 0) : pageNumber(fromText)
@@ -152,7 +152,7 @@ function context(parts: EventRouteParts, asked: Asked): Json {
   const limit = limitOf(query)
   const filter = eventFilterOf(query)
   return store.read((tx) => {
-    const room = roomOf(parts, caller, path['room']!, tx)
+    const room = readableRoom(parts, caller, path['room']!, tx)
     const found = eventIn(parts, room, path['event']!, asked)
     const around = (span: { from?: number; to?: number; reverse?: boolean }, count: number) => [
       ...stream.timeline(tx, caller.account, room.conversation, { ...span, limit: count }),

@@ -24,7 +24,6 @@ const ownFields: ReadonlySet<string> = new Set([
   'filename',
   'url',
   'file',
-  'm.relates_to',
   'm.new_content',
 ])
 const infoFields: ReadonlySet<string> = new Set(['thumbnail_url', 'thumbnail_file', 'thumbnail_info'])
@@ -42,10 +41,10 @@ type ExtensionPart = Extract<Part, { readonly kind: 'extension' }>
 
 /** @returns undefined where nothing is left to be said so. @throws MatrixError `M_TOO_LARGE` */
 export function extensionOf({ type, content }: Extension): ExtensionPart | undefined {
-  const said = sieved(content)
-  const isPlain =
-    type === 'm.room.message' && Object.keys(said).every((name) => name === 'msgtype') && said['msgtype'] === 'm.text'
-  if (isPlain || (type === 'm.room.message' && Object.keys(said).length === 0)) return undefined
+  const said = type === 'm.room.message' ? sieved(content) : content
+  const names = Object.keys(said)
+  const isPlain = names.length === 0 || (names.length === 1 && said['msgtype'] === 'm.text')
+  if (type === 'm.room.message' && isPlain) return undefined
   const payload = fromUtf8(JSON.stringify({ type, content: said }))
   if (payload.length > limits.messageExtensionBytesMax)
     throw new MatrixError('M_TOO_LARGE', `more than ${limits.messageExtensionBytesMax} octets beside the text`)
@@ -63,20 +62,47 @@ export function readExtension(parts: readonly Part[]): Extension | undefined {
     if (typeof type !== 'string' || typeof content !== 'object' || content === null || Array.isArray(content))
       return undefined
     if (type !== 'm.room.message' && !mayPassWhole(type)) return undefined
-    return { type, content: sieved(content as Json) }
+    return { type, content: type === 'm.room.message' ? sieved(content as Json) : (content as Json) }
   } catch {
     return undefined
   }
 }
 
+/** Relations that are told in other words here; others refer to events by ids that all gateways have in common. */
+const ownRelations: ReadonlySet<unknown> = new Set([undefined, 'm.replace', 'm.annotation', 'm.thread'])
+const isOwnRelation = (related: unknown): boolean =>
+  typeof related !== 'object' || related === null || ownRelations.has((related as Json)['rel_type'])
+
 function sieved(content: Json): Json {
-  const { msgtype, info, ...rest } = content
+  const { msgtype, info, 'm.relates_to': related, ...rest } = content
   const fields = Object.entries(rest).filter(([name]) => !ownFields.has(name))
   const about =
     typeof info === 'object' && info !== null ? Object.entries(info).filter(([name]) => !infoFields.has(name)) : []
   return {
     ...Object.fromEntries(fields),
+    ...(isOwnRelation(related) ? {} : { 'm.relates_to': related }),
     ...(textTypes.has(msgtype) ? { msgtype } : {}),
     ...(about.length === 0 ? {} : { info: Object.fromEntries(about) }),
   }
+}
+
+const wordsFields = ['body', 'm.text', 'org.matrix.msc1767.text'] as const
+const wordsDepthMax = 4
+
+/** The words of an event of any kind, for programs that do not know it; `undefined` where it has none. */
+export function wordsIn(content: unknown, depth = wordsDepthMax): string | undefined {
+  if (typeof content !== 'object' || content === null || depth === 0) return undefined
+  const fields = content as Json
+  for (const name of wordsFields) {
+    const words = fields[name]
+    if (typeof words === 'string' && words.trim() !== '') return words
+    // Client-Server API v1.19, `m.text`: the same words in several forms
+    const plain = Array.isArray(words) ? (words[0] as Json | undefined)?.['body'] : undefined
+    if (typeof plain === 'string' && plain.trim() !== '') return plain
+  }
+  for (const inner of Object.values(fields)) {
+    const words = wordsIn(inner, depth - 1)
+    if (words !== undefined) return words
+  }
+  return undefined
 }

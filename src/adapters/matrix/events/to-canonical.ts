@@ -7,7 +7,7 @@ import type { Relation } from '../../../core/message/message.ts'
 import type { BodyPart, FilePart, Part } from '../../../core/message/part.ts'
 import type { Json } from '../http/api.ts'
 import { MatrixError } from '../http/matrix-error.ts'
-import { extensionOf, mayPassWhole } from './extension.ts'
+import { extensionOf, mayPassWhole, wordsIn } from './extension.ts'
 
 export interface Target {
   /** The message of this room that an event is, or that an edit of it belongs to. @throws MatrixError `M_NOT_FOUND` */
@@ -86,9 +86,9 @@ export function draftOfOther(type: string, content: Json, target: Target): Draft
   if (!mayPassWhole(type)) throw new MatrixError('M_FORBIDDEN', `Events of type ${type} are not sent here`)
   const related = relation.safeParse(content['m.relates_to'])
   const extension = extensionOf({ type, content })
-  const words = typeof content['body'] === 'string' ? wordsOf({ body: content['body'] }) : []
+  const words = wordsIn(content)
   return {
-    parts: [...words, ...(extension === undefined ? [] : [extension])],
+    parts: [...(words === undefined ? [] : wordsOf({ body: words })), ...(extension === undefined ? [] : [extension])],
     relations: relationsOf(related.success ? related.data : undefined, target),
   }
 }

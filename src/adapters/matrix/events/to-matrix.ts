@@ -36,11 +36,14 @@ export function toMatrix(id: MessageId, message: Message, reading: Reading): Sho
   const body = bodyOf(parts)
   if (file === undefined && body === undefined && extension === undefined) return undefined
   const { type = 'm.room.message', content: extra = {} } = extension ?? {}
-  const own =
-    file === undefined
-      ? { ...(type === 'm.room.message' ? { msgtype: 'm.text' } : {}), ...extra, ...body }
-      : { ...extra, ...fileContent(id, file, body, extra, reading) }
-  return { type, content: { ...own, ...(related === undefined ? {} : { 'm.relates_to': related }) } }
+  const withRelation = (content: Json): Shown => ({
+    type,
+    content: { ...content, ...(related === undefined ? {} : { 'm.relates_to': related }) },
+  })
+  if (file !== undefined) return withRelation({ ...extra, ...fileContent(id, file, { caption: body, extra, reading }) })
+  // what it says in words beside is for programs that do not know it
+  if (type !== 'm.room.message') return withRelation(extra)
+  return withRelation({ msgtype: 'm.text', ...extra, ...body })
 }
 
 interface Body {
@@ -105,9 +108,7 @@ const kindOf = (mediaType: string): string => {
 function fileContent(
   id: MessageId,
   { name, mediaType, content, thumbnail }: FilePart,
-  caption: Body | undefined,
-  extra: Json,
-  { fileUrl }: Reading,
+  { caption, extra, reading }: { readonly caption: Body | undefined; readonly extra: Json; readonly reading: Reading },
 ): Json {
   const said = typeof extra['info'] === 'object' && extra['info'] !== null ? extra['info'] : {}
   const sides = thumbnail === undefined ? {} : { w: thumbnail.width, h: thumbnail.height }
@@ -115,7 +116,7 @@ function fileContent(
     msgtype: kindOf(mediaType),
     ...(caption ?? { body: name }),
     filename: name,
-    url: fileUrl(id),
+    url: reading.fileUrl(id),
     info: { ...sides, ...said, mimetype: mediaType, size: sizeOfContent(content) },
   }
 }

@@ -15,7 +15,7 @@ interface LoginParts {
   readonly tokens: Tokens
   readonly names: Names
   /** A program has come: its account is followed from now on. */
-  readonly onLogin: (account: Identity) => Promise<void>
+  readonly onLogin: (account: Identity) => void
 }
 
 const deviceId = z.string().min(1).max(limits.matrixIdOctetsMax)
@@ -112,7 +112,7 @@ async function logIn({ logins, tokens, names, onLogin }: LoginParts, request: Ht
       'Unknown user, or wrong app password (`mycelium-gateway password add` makes one)',
     )
   const made = await tokens.make(login, { device: body.device_id, name: body.initial_device_display_name })
-  await onLogin(login.account)
+  onLogin(login.account)
   return {
     user_id: names.own(login.account),
     access_token: made.token,

@@ -27,6 +27,13 @@ export function roomOf(
   return room
 }
 
+/** In which the account is, or was: of one to which it is only asked nothing is read. @throws MatrixError `M_FORBIDDEN` */
+export function readableRoom(parts: RoomOfParts, caller: Caller, id: string, tx?: ReadTx): RoomRow {
+  const room = roomOf(parts, caller, id, tx)
+  if (room.membership === 'invite') throw new MatrixError('M_FORBIDDEN', 'Join this room first')
+  return room
+}
+
 /** @throws MatrixError `M_FORBIDDEN` where the account is not in it now */
 export function joinedRoom(parts: RoomOfParts, caller: Caller, id: string, tx?: ReadTx): RoomRow {
   const room = roomOf(parts, caller, id, tx)

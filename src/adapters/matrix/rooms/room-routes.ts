@@ -10,7 +10,7 @@ import type { Follower } from '../stream/follower.ts'
 import type { StateRow } from '../stream/rows.ts'
 import { createRoom, createRoomBody } from './create-room.ts'
 import type { Memberships } from './memberships.ts'
-import { roomOf } from './room-of.ts'
+import { readableRoom, roomOf } from './room-of.ts'
 import type { Rooms } from './rooms.ts'
 import type { RoomSettings } from './room-settings.ts'
 
@@ -62,7 +62,7 @@ export function roomRoutes(api: Api, parts: RoomRouteParts): void {
     })
   api.on('GET', '/rooms/:room/state', ({ caller, path }) =>
     store.read((tx) => {
-      const { conversation } = roomOf(parts, caller, path['room']!, tx)
+      const { conversation } = readableRoom(parts, caller, path['room']!, tx)
       return asList(
         stream.state(tx, caller.account, conversation).map((state) => shown(parts, caller, state, conversation)),
       )
@@ -70,7 +70,7 @@ export function roomRoutes(api: Api, parts: RoomRouteParts): void {
   )
   const stateAt = ({ caller, path, query }: Asked): Json =>
     store.read((tx) => {
-      const { conversation } = roomOf(parts, caller, path['room']!, tx)
+      const { conversation } = readableRoom(parts, caller, path['room']!, tx)
       const state = stream.stateAt(tx, caller.account, conversation, path['type']!, path['key'] ?? '')
       if (state === undefined) throw new MatrixError('M_NOT_FOUND', 'Nothing stands there')
       return query.get('format') === 'event'
@@ -94,7 +94,7 @@ export function roomRoutes(api: Api, parts: RoomRouteParts): void {
   }
   api.on('GET', '/rooms/:room/members', ({ caller, path, query }) =>
     store.read((tx) => {
-      const { conversation } = roomOf(parts, caller, path['room']!, tx)
+      const { conversation } = readableRoom(parts, caller, path['room']!, tx)
       const [only, not] = [query.get('membership'), query.get('not_membership')]
       const chunk = stream
         .state(tx, caller.account, conversation)
@@ -106,7 +106,7 @@ export function roomRoutes(api: Api, parts: RoomRouteParts): void {
   )
   api.on('GET', '/rooms/:room/joined_members', ({ caller, path }) =>
     store.read((tx) => {
-      const { conversation } = roomOf(parts, caller, path['room']!, tx)
+      const { conversation } = readableRoom(parts, caller, path['room']!, tx)
       const members = stream
         .state(tx, caller.account, conversation)
         .filter(({ type }) => type === 'm.room.member')

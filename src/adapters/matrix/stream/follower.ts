@@ -13,6 +13,7 @@ import type { Identity, MessageId } from '../../../core/ids.ts'
 import { limits } from '../../../core/limits.ts'
 import { decodeMessage, type Message } from '../../../core/message/message.ts'
 import type { WriteTx } from '../../../core/store/store.ts'
+import { readExtension } from '../events/extension.ts'
 import type { Rooms } from '../rooms/rooms.ts'
 import type { MatrixServices } from '../services.ts'
 import type { EventKey, RoomRow } from './rows.ts'
@@ -49,6 +50,12 @@ export class Follower implements AsyncDisposable {
       this.#changed.set(account, (this.#changed.get(account) ?? new Set()).add(who))
       void this.#run(account)
     }
+    conversations.whenShown((tx, account, row, { id, message }) => {
+      // it shows nothing to other protocols, and has no step of its own
+      if (row.state !== 'quiet' || !this.#followed.has(account) || readExtension(message.parts) === undefined) return
+      const room = this.#parts.stream.room(tx, account, row.conversation)
+      if (room !== undefined) this.#message(tx, account, room, id)
+    })
     this.#stops = [
       conversations.watch((account) => {
         if (this.#followed.has(account)) void this.#run(account)
