@@ -58,16 +58,19 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
   })
   const memberships = new Memberships({ services, store, names, stream, rooms })
   const settings = new RoomSettings({ services, store, names, memberships })
-  const api = new Api({ log: ambient.log, callerOf: (token) => tokens.callerOf(token) })
+  const api = new Api({
+    log: ambient.log,
+    callerOf: (token) => tokens.callerOf(token),
+    ready: async (account) => await follower.caughtUp(account),
+  })
   serverRoutes(api, { baseUrl: (authority, isSecure) => `${isSecure ? 'https' : 'http'}://${authority}` })
-  loginRoutes(api, { logins, tokens, names, onLogin: (account) => void follower.follow(account) })
+  loginRoutes(api, { logins, tokens, names, onLogin: (account) => void follower.caughtUp(account) })
   syncRoutes(api, {
     ...view,
     kept,
     moments,
     unread,
     encryption,
-    follower,
     run: Buffer.from(ambient.random.bytes(6)).toString('base64url'),
     onPresence: ({ account }, presence) =>
       services.signals.setAvailability(
@@ -78,13 +81,13 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
     closing: closing.signal,
   })
   const data = { services, store, kept, names, stream }
-  eventRoutes(api, { ...view, sender, follower })
+  eventRoutes(api, { ...view, sender })
   roomRoutes(api, { ...view, rooms, memberships, settings, follower })
   receiptRoutes(api, { ...data, moments })
   dataRoutes(api, data)
   profileRoutes(api, { services, names, avatarOf, setAvatar: media.setAvatar.bind(media) })
   for (const account of tokens.accounts(services.accounts.list().map(({ identity }) => identity)))
-    void follower.follow(account)
+    void follower.caughtUp(account)
   const owned = scope.move()
   const answer = api.answer.bind(api)
   const route = (path: string, bodyBytesMax: number): HttpRoute => ({

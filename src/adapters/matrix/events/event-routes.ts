@@ -6,7 +6,6 @@ import { type Api, anyJson, type Asked, type Json } from '../http/api.ts'
 import { MatrixError } from '../http/matrix-error.ts'
 import { eventId, eventKeyOf } from '../names.ts'
 import { joinedRoom, readableRoom } from '../rooms/room-of.ts'
-import type { Follower } from '../stream/follower.ts'
 import type { RoomRow, TimelineEntry } from '../stream/rows.ts'
 import type { Numbered } from '../stream/stream.ts'
 import { type EventFilter, eventFilterSchema, isWanted } from '../sync/filter.ts'
@@ -16,13 +15,12 @@ import type { Sender } from './send.ts'
 export interface EventRouteParts extends ViewParts {
   readonly store: Store
   readonly sender: Sender
-  readonly follower: Follower
 }
 
 const pageDefault = 10
 
 export function eventRoutes(api: Api, parts: EventRouteParts): void {
-  const { store, sender, stream, follower } = parts
+  const { store, sender, stream } = parts
   api.withBody('PUT', '/rooms/:room/send/:type/:txn', anyJson, async ({ caller, path }, content) => {
     const room = joinedRoom(parts, caller, path['room']!)
     const key = await sender.send(caller, { room, type: path['type']!, content, transaction: path['txn']! })
@@ -34,10 +32,8 @@ export function eventRoutes(api: Api, parts: EventRouteParts): void {
     const key = await sender.redact(caller, { room, target: path['event']!, transaction: path['txn']! })
     return { event_id: eventId(key) }
   })
-  api.on('GET', '/rooms/:room/event/:event', async (asked) => {
+  api.on('GET', '/rooms/:room/event/:event', (asked) => {
     const { caller, path } = asked
-    // what the program has just said may be asked for before anything else is known of it
-    await follower.caughtUp(caller.account)
     return store.read((tx) => {
       const room = readableRoom(parts, caller, path['room']!, tx)
       const found = eventIn(parts, room, path['event']!, asked)

@@ -50,6 +50,8 @@ export interface ApiParts {
   readonly log: Log
   /** Who shows this token. @throws MatrixError */
   readonly callerOf: (token: string | undefined) => Caller
+  /** Resolves when what the account has done before can be read. */
+  readonly ready: (account: Identity) => Promise<void>
 }
 
 export class Api {
@@ -70,6 +72,7 @@ export class Api {
     this.#add(method, path, async (context) => {
       const request = context.env.asked
       const caller = this.#parts.callerOf(tokenOf(request))
+      await this.#parts.ready(caller.account)
       return await handle({ caller, ...partsOf(context), request, query: request.query, signal: request.signal })
     })
   }

@@ -58,7 +58,10 @@ export class Memberships {
     // removed, it would ask again at once: its gateway goes on trying
     else if (room.membership === 'invite')
       await store.write((tx) => services.contacts.using(tx).block(account, partner.peer))
-    await store.write((tx) => rooms.leave(tx, account, room))
+    await store.write((tx) => {
+      if (partner.kind === 'group') rooms.ensure(tx, account, partner)
+      else rooms.leave(tx, account, room)
+    })
   }
 
   /** @throws MatrixError */

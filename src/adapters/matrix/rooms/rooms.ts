@@ -45,7 +45,8 @@ export class Rooms {
     let room = known
     if (room === undefined || room.membership !== membership) {
       const since = stream.append(tx, account, { kind: 'room', room: conversation })
-      room = { conversation, partner, hasLeft: false, isForgotten: false, ...known, membership, since }
+      const isForgotten = membership === 'leave' && known?.isForgotten === true
+      room = { conversation, partner, hasLeft: known?.hasLeft === true, isForgotten, membership, since }
       stream.putRoom(tx, account, room)
     }
     this.#reconcile(tx, account, room)
@@ -53,7 +54,7 @@ export class Rooms {
     return room
   }
 
-  /** Its person goes from it; what is said there later brings it back. */
+  /** Its person goes from a chat of two; what is said there later brings it back. */
   leave(tx: WriteTx, account: Identity, room: RoomRow): void {
     this.#parts.stream.putRoom(tx, account, { ...room, hasLeft: true })
     this.ensure(tx, account, room.partner)

@@ -8,7 +8,7 @@ import type { Ambient } from '../../../core/ambient.ts'
 import type { FeedStep } from '../../../core/conversation/conversations.ts'
 import { aboutOf } from '../../../core/conversation/history.ts'
 import { viewMessage } from '../../../core/conversation/view.ts'
-import { hasCode } from '../../../core/errors.ts'
+import { hasCode, MyceliumError } from '../../../core/errors.ts'
 import type { Identity, MessageId } from '../../../core/ids.ts'
 import { limits } from '../../../core/limits.ts'
 import { decodeMessage, type Message } from '../../../core/message/message.ts'
@@ -35,6 +35,8 @@ export const keyOfUnreaction = (message: MessageId, target: EventKey): EventKey 
 export class Follower implements AsyncDisposable {
   readonly #parts: FollowerParts
   readonly #followed = new Set<Identity>()
+  /** Followed for the first time since the gateway began: what has changed meanwhile is not known. */
+  readonly #isNew = new Set<Identity>()
   /** The run of each account that is under way, and whether it has to look again. */
   readonly #running = new Map<Identity, { readonly done: Promise<void>; again: boolean }>()
   /** People who look different to an account. */
@@ -68,18 +70,16 @@ export class Follower implements AsyncDisposable {
     ]
   }
 
-  /** Resolves when all that has happened so far is in the stream. */
-  async follow(account: Identity): Promise<void> {
+  /** Resolves when what has been committed before this call is in the stream: programs read what they have written. */
+  async caughtUp(account: Identity): Promise<void> {
+    if (this.#isClosed) throw new MyceliumError('shutting-down')
     if (!this.#followed.has(account)) {
       this.#followed.add(account)
-      await this.#parts.services.store.write((tx) => this.#parts.rooms.ensureAll(tx, account))
+      this.#isNew.add(account)
+      await this.#run(account)
     }
-    await this.#run(account)
-  }
-
-  /** Resolves when what has been committed before this call is in the stream. */
-  async caughtUp(account: Identity): Promise<void> {
-    await this.#run(account)
+    // whatever is committed begins a run before its writer hears of it
+    await this.#running.get(account)?.done
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -120,6 +120,7 @@ export class Follower implements AsyncDisposable {
   async #takeSome(account: Identity): Promise<boolean> {
     const { services, stream, rooms } = this.#parts
     const { store, conversations } = services
+    if (this.#isNew.delete(account)) await store.write((tx) => rooms.ensureAll(tx, account))
     const changed = this.#changed.get(account) ?? new Set()
     const from = store.read((tx) => stream.progress(tx, account).feed)
     if (changed.size === 0 && conversations.lastNumber(account) <= from) return false

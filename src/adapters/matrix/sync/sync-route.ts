@@ -4,14 +4,12 @@ import { limits } from '../../../core/limits.ts'
 import type { Store } from '../../../core/store/store.ts'
 import type { Api, Caller, Json } from '../http/api.ts'
 import { MatrixError } from '../http/matrix-error.ts'
-import type { Follower } from '../stream/follower.ts'
 import { type Filter, filterSchema } from './filter.ts'
 import { sync, type SyncParts } from './sync.ts'
 import { readToken, type Token } from './token.ts'
 
 export interface SyncRouteParts extends SyncParts {
   readonly store: Store
-  readonly follower: Follower
   /** A program is there, and says so. */
   readonly onPresence: (caller: Caller, presence: string) => void
   /** What was told up to there has been heard. */
@@ -34,8 +32,7 @@ export function syncRoutes(api: Api, parts: SyncRouteParts): void {
       stateAfter: query.get('use_state_after') === 'true' || query.get('org.matrix.msc4222.use_state_after') === 'true',
     }
     parts.onPresence(caller, query.get('set_presence') ?? 'online')
-    if (since === undefined) await parts.follower.follow(caller.account)
-    else parts.onHeard(caller, since)
+    if (since !== undefined) parts.onHeard(caller, since)
     const untilMs = performance.now() + timeoutMs
     const ended = AbortSignal.any([signal, parts.closing])
     for (;;) {
