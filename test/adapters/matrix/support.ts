@@ -90,7 +90,7 @@ export class Server implements AsyncDisposable {
     })
     const text = await answer.text()
     const isJson = answer.headers.get('content-type')?.startsWith('application/json') === true
-    return { status: answer.status, body: isJson ? (JSON.parse(text) as Answer) : text, headers: answer.headers }
+    return { status: answer.status, body: isJson ? JSON.parse(text) : text, headers: answer.headers }
   }
 
   /** @param account the first of the gateway by default */
@@ -105,7 +105,7 @@ export class Server implements AsyncDisposable {
       },
     })
     expect(status).toBe(200)
-    return new Program(this, body as Answer, password)
+    return new Program(this, body, password)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -151,7 +151,7 @@ export class Program {
   /** What is new since the last one. */
   async sync(parameters: Readonly<Record<string, string>> = {}): Promise<Answer> {
     const query = new URLSearchParams({ ...(this.since === undefined ? {} : { since: this.since }), ...parameters })
-    const answer = await this.get(`/sync?${query}`)
+    const answer = await this.get(`/sync?${query.toString()}`)
     this.since = answer.next_batch
     return answer
   }

@@ -21,7 +21,7 @@ export interface Reading {
   readonly lastOfThread?: MessageId | undefined
 }
 
-export const eventIdOf = (message: MessageId): string => eventId(keyOfMessage(message))
+const eventIdOf = (message: MessageId): string => eventId(keyOfMessage(message))
 
 /** @returns undefined for what is no event of a timeline */
 export function toMatrix(id: MessageId, message: Message, reading: Reading): Shown | undefined {

@@ -132,7 +132,7 @@ export class Api {
   }
 }
 
-export const jsonAnswer = (status: number, body: unknown): HttpAnswer => ({
+const jsonAnswer = (status: number, body: unknown): HttpAnswer => ({
   status,
   headers: { 'content-type': 'application/json' },
   body: JSON.stringify(body),
@@ -145,7 +145,7 @@ function partsOf(context: Context<Bindings>): { readonly path: Readonly<Record<s
 }
 
 /** Client-Server API, "Using access tokens"; in the query for older programs. */
-export function tokenOf({ headers: { authorization }, query }: HttpRequest): string | undefined {
+function tokenOf({ headers: { authorization }, query }: HttpRequest): string | undefined {
   const bearer = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1]
   return bearer ?? query.get('access_token') ?? undefined
 }

@@ -128,7 +128,7 @@ function powerLevels(
   }
 }
 
-export function member(
+function member(
   { names, services, avatarOf }: RoomStateParts,
   account: Identity,
   who: Identity,
