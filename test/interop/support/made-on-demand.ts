@@ -13,9 +13,10 @@ import { runOk } from './processes.ts'
 const recipes = resolve(import.meta.dirname, '..')
 const makeMsMax = 10 * 60_000
 
-/** A folder below test/interop → what makes it in a copy of that folder. */
+/** A folder below test/interop → what makes it in a copy of that folder. npm asks what is for its Node: it runs on ours. */
 const scripts = {
   synapse: '/usr/bin/python3 -m venv venv && venv/bin/pip install --quiet --prefer-binary -r requirements.txt',
+  element: 'npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && node bundle.js',
 } as const
 
 export type Made = keyof typeof scripts
