@@ -137,6 +137,8 @@ const settings = (path: string, port: number, secret: string, appServices: reado
   federation_domain_whitelist: [],
   app_service_config_files: appServices,
   user_directory: { search_all_users: true },
+  // programs that Debian brings ask for media without a token
+  enable_authenticated_media: false,
   // accounts are made fast; nobody attacks them
   bcrypt_rounds: 4,
   rc_message: unlimited,
