@@ -2,7 +2,7 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { freePort } from './free-port.ts'
+import { freePort, untilListening } from './free-port.ts'
 import { makeOnDemand } from './made-on-demand.ts'
 import { Program } from './processes.ts'
 import { tempFolder } from './temp-folder.ts'
@@ -56,17 +56,7 @@ export class Synapse implements AsyncDisposable {
       ),
     )
     const url = `http://localhost:${port}`
-    let isUp = false
-    const asking = (async () => {
-      while (!isUp && program.exitCode === undefined) {
-        isUp = await fetch(`${url}/health`).then(
-          ({ ok }) => ok,
-          () => false,
-        )
-      }
-    })()
-    await program.waitFor('answer', startMsMax, () => (isUp ? true : undefined))
-    await asking
+    await untilListening(port, startMsMax, () => `${program.stdout}\n${program.stderr}`)
     for (const [name, password] of Object.entries(users)) await register(url, secret, name, password)
     return new Synapse(parts.move(), url, program)
   }
