@@ -21,13 +21,13 @@ test.for([dino, gajim])(
     await bob.verb('chat', 'send', alice.address, 'Tea at five?')
     await expect.poll(() => heardBy(program, desktop), patience).toEqual(['Tea at five?'])
     await sleep(drawnMs)
-    await desktop.keepScreenshot(`${program.command}-heard`)
-    await desktop.click(...program.newestChat)
+    await desktop.screen.keepScreenshot(`${program.command}-heard`)
+    await desktop.screen.click(...program.newestChat)
     await sleep(drawnMs)
-    await desktop.type(program.title, 'Yes, at five')
+    await desktop.screen.type(program.title, 'Yes, at five')
     const said = async () =>
       (await bob.verb<readonly { readonly text?: string }[]>('chat', 'show', alice.address)).map(({ text }) => text)
     await expect.poll(said, patience).toEqual(['Tea at five?', 'Yes, at five'])
-    await desktop.keepScreenshot(`${program.command}-said`)
+    await desktop.screen.keepScreenshot(`${program.command}-said`)
   },
 )

@@ -1,6 +1,6 @@
 /** Converse.js in a browser: two people, each at the WebSocket of their own gateway. */
 import { test } from 'vitest'
-import { Converse, ConversePage } from './support/converse.ts'
+import { Converse, serveConverse } from './support/converse.ts'
 import { requirePeer } from './support/peers.ts'
 import { twoGateways } from './support/two-gateways.ts'
 
@@ -9,7 +9,7 @@ test(
   { timeout: 180_000 },
   async (context) => {
     requirePeer(context, 'chromium')
-    await using page = await ConversePage.open()
+    await using page = await serveConverse()
     await using world = await twoGateways([`xmpp.origins=["${page.origin}"]`])
     const { alice, bob } = world
     const [atAlice, atBob] = await Promise.all(

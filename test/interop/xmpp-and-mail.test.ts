@@ -3,7 +3,7 @@ import { type Element, xml } from '@xmpp/client'
 import { type ParsedMail, simpleParser } from 'mailparser'
 import { setDefaultCACertificates } from 'node:tls'
 import { expect, test } from 'vitest'
-import { Converse, ConversePage } from './support/converse.ts'
+import { Converse, serveConverse } from './support/converse.ts'
 import { Imap } from './support/imap.ts'
 import { logInWithLibrary } from './support/library-client.ts'
 import { requirePeer } from './support/peers.ts'
@@ -16,7 +16,7 @@ const markersNs = 'urn:xmpp:chat-markers:0'
 
 test('a chat goes on between mail and XMPP: answers, corrections and what was read are seen in both', async (context) => {
   requirePeer(context, 'swaks', 'profanity', 'tmux', 'chromium')
-  await using page = await ConversePage.open()
+  await using page = await serveConverse()
   await using world = await twoGateways([`xmpp.origins=["${page.origin}"]`])
   const { alice, bob } = world
   for (const gateway of [alice, bob]) await gateway.verb('chat', 'settings', '--read-receipts', 'on')

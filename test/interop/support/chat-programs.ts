@@ -60,14 +60,14 @@ export async function openChatProgram(program: ChatProgram, desktop: Desktop, ga
   const first = desktop.start(program.command)
   const isMade = `SELECT name FROM sqlite_master WHERE name = '${table}'`
   await first.waitFor('database', startMsMax, () => (rows(accounts, isMade).length > 0 ? true : undefined))
-  await desktop.showsWindow(program.title)
+  await desktop.screen.showsWindow(program.title)
   await first.kill()
   const password = await gateway.addPassword(program.command)
   const database = new DatabaseSync(accounts)
   program.addAccount(database, gateway.name, password)
   database.close()
   desktop.start(program.command)
-  await desktop.showsWindow(program.title)
+  await desktop.screen.showsWindow(program.title)
 }
 
 /** What it has kept of all chats, in order. */

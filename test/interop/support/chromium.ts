@@ -20,6 +20,25 @@ const shownMsMax = 60_000
 const soonMs = 3_000
 const stillMs = 200
 
+/** It asks nobody but the page's own servers. */
+const options = [
+  '--headless=new',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-dev-shm-usage',
+  '--no-first-run',
+  '--disable-quic',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+]
+
+const keys = {
+  Enter: { windowsVirtualKeyCode: 13, text: '\r' },
+  ArrowUp: { windowsVirtualKeyCode: 38 },
+  Escape: { windowsVirtualKeyCode: 27 },
+} as const
+
 interface Point {
   readonly x: number
   readonly y: number
@@ -45,7 +64,6 @@ export class Chromium implements AsyncDisposable {
   static async open(url: string): Promise<Chromium> {
     await using parts = new AsyncDisposableStack()
     const { path } = parts.use(await tempFolder('chromium'))
-    const options = ['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run']
     const program = parts.use(
       new Program(
         'chromium',
@@ -120,9 +138,9 @@ export class Chromium implements AsyncDisposable {
       await this.#ask('Input.dispatchMouseEvent', { type, ...at, button: 'left', clickCount: 1 })
   }
 
-  /** Moves the pointer over the first displayed element. */
-  async hover(selector: string): Promise<void> {
-    await this.#ask('Input.dispatchMouseEvent', { type: 'mouseMoved', ...(await this.#middle(selector, '')) })
+  /** Moves the pointer over the first displayed element, whose text contains `text`. */
+  async hover(selector: string, text = ''): Promise<void> {
+    await this.#ask('Input.dispatchMouseEvent', { type: 'mouseMoved', ...(await this.#middle(selector, text)) })
   }
 
   /** Once it stays there: what has just opened may still move, and its neighbour would be clicked instead. */
@@ -157,9 +175,25 @@ export class Chromium implements AsyncDisposable {
     await this.#ask('Input.insertText', { text })
   }
 
-  /** Presses a key, such as `Enter` or `ArrowUp`. */
-  async press(key: 'Enter' | 'ArrowUp'): Promise<void> {
-    const keys = { Enter: { windowsVirtualKeyCode: 13, text: '\r' }, ArrowUp: { windowsVirtualKeyCode: 38 } }
+  /** Types where the cursor is, instead of what stands there. */
+  async replace(text: string): Promise<void> {
+    await this.value(`document.execCommand('selectAll')`)
+    await this.insert(text)
+  }
+
+  /** Chooses a file in a field for files, which need not be displayed. */
+  async chooseFile(selector: string, path: string): Promise<void> {
+    const { result } = (await this.#ask('Runtime.evaluate', {
+      expression: `document.querySelector(${JSON.stringify(selector)})`,
+    })) as { result: { objectId: string } }
+    await this.#ask('DOM.setFileInputFiles', { files: [path], objectId: result.objectId })
+  }
+
+  async reload(): Promise<void> {
+    await this.#ask('Page.reload', {})
+  }
+
+  async press(key: keyof typeof keys): Promise<void> {
     await this.#ask('Input.dispatchKeyEvent', { type: 'keyDown', key, code: key, ...keys[key] })
     await this.#ask('Input.dispatchKeyEvent', { type: 'keyUp', key, code: key, ...keys[key] })
   }

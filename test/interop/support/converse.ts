@@ -1,54 +1,15 @@
 /** Converse.js in a browser, from a small page of its own server: the origin that a gateway has to let in. */
-import { createReadStream } from 'node:fs'
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { dirname, extname, join, normalize } from 'node:path'
+import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
 import { Chromium } from './chromium.ts'
+import { type FileServer, serveFiles } from './file-server.ts'
 
 const dist = dirname(fileURLToPath(import.meta.resolve('converse.js')))
-const types: Readonly<Record<string, string>> = {
-  '.js': 'text/javascript',
-  '.css': 'text/css',
-  '.json': 'application/json',
-  '.svg': 'image/svg+xml',
-  '.wasm': 'application/wasm',
-}
 
-/** Where the page comes from; `/?PORT` is Converse for the gateway whose HTTP listener has that port. */
-export class ConversePage implements AsyncDisposable {
-  readonly #server: Server
-
-  private constructor(server: Server) {
-    this.#server = server
-  }
-
-  static async open(): Promise<ConversePage> {
-    const server = createServer((request, response) => {
-      const { pathname, search } = new URL(request.url ?? '/', 'http://localhost')
-      if (pathname === '/') {
-        response.setHeader('content-type', 'text/html; charset=utf-8')
-        response.end(page(Number(search.slice(1))))
-        return
-      }
-      response.setHeader('content-type', types[extname(pathname)] ?? 'application/octet-stream')
-      const file = createReadStream(join(dist, normalize(pathname)))
-      file.on('error', () => response.writeHead(404).end())
-      file.pipe(response)
-    })
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    return new ConversePage(server)
-  }
-
-  get origin(): string {
-    return `http://localhost:${(this.#server.address() as AddressInfo).port}`
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#server.closeAllConnections()
-    await new Promise((resolve) => this.#server.close(resolve))
-  }
+/** `/?PORT` is Converse for the gateway whose HTTP listener has that port. */
+export async function serveConverse(): Promise<FileServer> {
+  return await serveFiles(dist, (port) => page(Number(port)))
 }
 
 const page = (httpPort: number): string => `<!doctype html>

@@ -11,9 +11,9 @@ import { join } from 'node:path'
 import type { TestContext } from 'vitest'
 import type { Gateway } from './gateway-process.ts'
 import { type Peer, requirePeer, skipWithReason } from './peers.ts'
-import { Program, runOk } from './processes.ts'
+import { Program } from './processes.ts'
+import { Screen } from './screen.ts'
 import { tempFolder } from './temp-folder.ts'
-import { openDisplay } from './xvfb.ts'
 
 const forwarder = join(import.meta.dirname, 'forward-process.ts')
 const inside = `
@@ -23,7 +23,6 @@ ip link set lo up
 exec unshare --user --map-user=1000 --map-group=1000 dbus-run-session -- "$@"
 `
 const ownNetwork = ['--user', '--map-root-user', '--mount', '--net']
-const shownMsMax = 60_000
 
 /** Ends the test as skipped (or failed, with CI set) where a desktop cannot be made. */
 export function requireDesktop(context: TestContext, ...programs: readonly Peer[]): void {
@@ -34,19 +33,21 @@ export function requireDesktop(context: TestContext, ...programs: readonly Peer[
 
 export class Desktop implements AsyncDisposable {
   readonly home: string
+  readonly screen: Screen
   readonly #parts: AsyncDisposableStack
   readonly #env: Readonly<Record<string, string>>
 
-  private constructor(parts: AsyncDisposableStack, home: string, display: string) {
+  private constructor(parts: AsyncDisposableStack, home: string, screen: Screen) {
     this.#parts = parts
     this.home = home
+    this.screen = screen
     this.#env = {
       HOME: home,
       XDG_CONFIG_HOME: join(home, '.config'),
       XDG_DATA_HOME: join(home, '.local/share'),
       XDG_CACHE_HOME: join(home, '.cache'),
       XDG_RUNTIME_DIR: home,
-      DISPLAY: display,
+      ...screen.env,
       LANG: 'C.UTF-8',
       GSETTINGS_BACKEND: 'memory',
       // a desktop that has no route anywhere counts as offline otherwise
@@ -63,7 +64,7 @@ export class Desktop implements AsyncDisposable {
     const { path } = parts.use(await tempFolder('desktop'))
     await mkdir(join(path, '.local/share'), { recursive: true })
     await writeFile(join(path, 'ca.crt'), await gateway.authority())
-    const { name } = parts.use(await openDisplay())
+    const screen = parts.use(await Screen.open())
     const server = createServer((from) => {
       const to = connect(gateway.listeners.xmpp.port, '127.0.0.1')
       from.on('error', () => to.destroy()).on('close', () => to.destroy())
@@ -72,41 +73,13 @@ export class Desktop implements AsyncDisposable {
     }).listen(join(path, 'xmpp'))
     parts.defer(() => void server.close())
     await once(server, 'listening')
-    return new Desktop(parts.move(), path, name)
+    return new Desktop(parts.move(), path, screen)
   }
 
   /** Starts a program, which ends with its scope or the desktop's. */
   start(command: string): Program {
     const script = ['sh', '-ec', inside, 'sh']
     return this.#parts.use(new Program('unshare', [...ownNetwork, ...script, command], { env: this.#env }))
-  }
-
-  /** Waits for a window whose title has that in it. */
-  async showsWindow(title: string): Promise<void> {
-    await this.#xdotool('search', '--sync', '--onlyvisible', '--name', title)
-  }
-
-  /** Types as a person would who then presses Enter, into the window with that title. */
-  async type(title: string, text: string): Promise<void> {
-    // without a window manager nobody else gives it the keys
-    await this.#xdotool('search', '--onlyvisible', '--name', title, 'windowfocus')
-    await this.#xdotool('type', '--delay', '20', text)
-    await this.#xdotool('key', 'Return')
-  }
-
-  async click(x: number, y: number): Promise<void> {
-    await this.#xdotool('mousemove', `${x}`, `${y}`, 'click', '1')
-  }
-
-  /** A PNG of the screen, kept only when INTEROP_SCREENSHOTS names a folder. */
-  async keepScreenshot(name: string): Promise<void> {
-    const folder = process.env['INTEROP_SCREENSHOTS']
-    if (folder === undefined) return
-    await runOk('import', ['-window', 'root', join(folder, `${Date.now()}-${name}.png`)], { env: this.#env })
-  }
-
-  async #xdotool(...args: readonly string[]): Promise<void> {
-    await runOk('xdotool', args, { env: this.#env, timeoutMs: shownMsMax })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -43,6 +43,8 @@ const packageOf = {
   python3: 'python3',
   '/usr/lib/python3/dist-packages/pyatspi': 'python3-pyatspi',
   '/usr/lib/python3/dist-packages/slixmpp': 'python3-slixmpp',
+  '/usr/lib/python3/dist-packages/nio': 'python3-matrix-nio',
+  nheko: 'nheko',
 } as const
 
 export type Peer = keyof typeof packageOf
