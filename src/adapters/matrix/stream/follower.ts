@@ -116,11 +116,22 @@ export class Follower implements AsyncDisposable {
     await state.done
   }
 
+  /** DESIGN §6: with the first chat program direct chats leave the inbox; once, so that who wants them there has them there. */
+  async #begin(account: Identity): Promise<void> {
+    const { services, stream, rooms } = this.#parts
+    await services.store.write((tx) => {
+      const isFirst = !stream.isBegun(tx, account)
+      if (isFirst) services.conversations.setSettings(tx, account, { hasChatClient: true })
+      if (isFirst) stream.setFeed(tx, account, 0)
+      rooms.ensureAll(tx, account)
+    })
+  }
+
   /** @returns whether there may be more */
   async #takeSome(account: Identity): Promise<boolean> {
     const { services, stream, rooms } = this.#parts
     const { store, conversations } = services
-    if (this.#isNew.delete(account)) await store.write((tx) => rooms.ensureAll(tx, account))
+    if (this.#isNew.delete(account)) await this.#begin(account)
     const changed = this.#changed.get(account) ?? new Set()
     const from = store.read((tx) => stream.progress(tx, account).feed)
     if (changed.size === 0 && conversations.lastNumber(account) <= from) return false

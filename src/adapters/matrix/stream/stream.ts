@@ -62,6 +62,11 @@ export class Stream {
     return value === undefined ? nothing : decode(progressCodec, value)
   }
 
+  /** A program of this account has come once. */
+  isBegun(tx: ReadTx, account: Identity): boolean {
+    return tx.has(tables.matrixProgress, keys.account(tx, account))
+  }
+
   /** The feed is in the stream up to this step. */
   setFeed(tx: WriteTx, account: Identity, feed: number): void {
     this.#putProgress(tx, account, { ...this.progress(tx, account), feed })
