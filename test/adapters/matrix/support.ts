@@ -95,8 +95,12 @@ export class Server implements AsyncDisposable {
 
   /** @param account the first of the gateway by default */
   async logIn(account: Identity = this.gateway.account): Promise<Program> {
-    const { accounts, logins } = this.gateway.knowledge
-    const { password } = await logins.create(account, `matrix ${Math.random()}`)
+    const { password } = await this.gateway.knowledge.logins.create(account, `matrix ${Math.random()}`)
+    return await this.logInWith(password, account)
+  }
+
+  async logInWith(password: string, account: Identity = this.gateway.account): Promise<Program> {
+    const { accounts } = this.gateway.knowledge
     const { status, body } = await this.ask('POST', '/login', {
       body: {
         type: 'm.login.password',
