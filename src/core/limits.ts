@@ -136,6 +136,7 @@ export const limits = {
   matrixEventBytesMax: 65_536, // Client-Server API, "Size limits"
   matrixIdOctetsMax: 255, // Client-Server API, "Size limits": of user, room and event ids, types and state keys
   matrixTokenMs: 365 * 24 * 3600_000, // ours: an access token that is not used
+  matrixShortTokenMs: 24 * 3600_000, // ours: an access token of a program that can get another
   matrixDevicesMax: 100, // ours: of one account; the one unused for longest goes
   matrixDeviceNameOctetsMax: 256, // ours
   matrixTransactionMs: 24 * 3600_000, // ours: how long a transaction id is known again

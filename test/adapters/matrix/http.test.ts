@@ -22,6 +22,30 @@ test('nothing is told or done without a token, and nothing with one that has end
   expect(await other.refused('GET', '/account/whoami')).toBe('401 M_UNKNOWN_TOKEN')
 })
 
+test('a program that can get another token gets it, and those before end once it has shown the new one', async () => {
+  await using stages = await openStages(['alice'])
+  const server = stages.of('alice')
+  const { account, knowledge } = server.gateway
+  const { password } = await knowledge.logins.create(account, 'refreshing')
+  const user = knowledge.accounts.get(account).localName
+  const { body: first } = await server.ask('POST', '/login', {
+    body: { type: 'm.login.password', identifier: { type: 'm.id.user', user }, password, refresh_token: true },
+  })
+  expect(first).toMatchObject({ expires_in_ms: expect.any(Number), refresh_token: expect.any(String) })
+  const whoIs = async (token: string) => (await server.ask('GET', '/account/whoami', { token })).status
+  const refresh = async (token: string) => await server.ask('POST', '/refresh', { body: { refresh_token: token } })
+  const { body: unheard } = await refresh(first.refresh_token)
+  const { body: second } = await refresh(first.refresh_token)
+  expect(await whoIs(unheard.access_token)).toBe(401)
+  expect(await whoIs(first.access_token)).toBe(200)
+  expect(await whoIs(second.access_token)).toBe(200)
+  await expect.poll(() => whoIs(first.access_token)).toBe(401)
+  expect((await refresh(first.refresh_token)).body.errcode).toBe('M_UNKNOWN_TOKEN')
+  expect(await whoIs(second.refresh_token)).toBe(401)
+  const { body: third } = await refresh(second.refresh_token)
+  expect((await server.ask('GET', '/devices', { token: third.access_token })).body.devices).toHaveLength(1)
+})
+
 test('a wrong password is refused like an unknown user, and too many are held back', async () => {
   await using stages = await openStages(['alice'])
   const server = stages.of('alice')

@@ -54,6 +54,17 @@ export function serverRoutes(api: Api, { baseUrl }: ServerParts): void {
   api.on('GET', '/thirdparty/location', () => list([]))
   api.on('GET', '/thirdparty/user', () => list([]))
   api.on('GET', '/account/3pid', () => ({ threepids: [] }))
+  for (const kind of ['protocol', 'location', 'user'])
+    api.on('GET', `/thirdparty/${kind}/:protocol`, () => {
+      throw new MatrixError('M_NOT_FOUND', 'There are no bridges to other networks here')
+    })
+  for (const path of ['password', 'deactivate', '3pid', '3pid/add', '3pid/bind', '3pid/delete', '3pid/unbind'])
+    api.on('POST', `/account/${path}`, () => {
+      throw new MatrixError('M_FORBIDDEN', 'The account is looked after with `mycelium-gateway`, not by programs')
+    })
+  api.on('POST', '/knock/:room', () => {
+    throw new MatrixError('M_FORBIDDEN', 'Nobody knocks here: ask a member to add you')
+  })
   api.on('GET', '/pushers', () => ({ pushers: [] }))
   api.on('GET', '/publicRooms', () => ({ chunk: [], total_room_count_estimate: 0 }))
   api.withBody('POST', '/publicRooms', z.looseObject({}), () => ({ chunk: [], total_room_count_estimate: 0 }))

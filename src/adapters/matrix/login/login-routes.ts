@@ -8,7 +8,7 @@ import type { HttpRequest } from '../../wire/http.ts'
 import { type Api, type Json, readBody } from '../http/api.ts'
 import { MatrixError } from '../http/matrix-error.ts'
 import { addressOfUser, type Names } from '../names.ts'
-import type { Device, Tokens } from './tokens.ts'
+import type { Device, Given, Tokens } from './tokens.ts'
 
 interface LoginParts {
   readonly logins: Logins
@@ -27,7 +27,9 @@ const loginBody = z.looseObject({
   password: z.string().optional(),
   device_id: deviceId.optional(),
   initial_device_display_name: deviceName.optional(),
+  refresh_token: z.boolean().optional(),
 })
+const refreshBody = z.looseObject({ refresh_token: z.string().max(limits.matrixIdOctetsMax) })
 const auth = z.looseObject({
   type: z.string().optional(),
   password: z.string().optional(),
@@ -38,6 +40,10 @@ export function loginRoutes(api: Api, parts: LoginParts): void {
   const { tokens, names } = parts
   api.open('GET', '/login', () => ({ flows: [{ type: 'm.login.password' }] }))
   api.open('POST', '/login', async (request) => await logIn(parts, request))
+  api.open('POST', '/refresh', async (request) => {
+    const { refresh_token: token } = await readBody(request, refreshBody)
+    return tokensJson(await tokens.refresh(token))
+  })
   api.on('POST', '/logout', async ({ caller }) => {
     await tokens.end(caller.account, [caller.device])
     return {}
@@ -111,15 +117,24 @@ async function logIn({ logins, tokens, names, onLogin }: LoginParts, request: Ht
       'M_FORBIDDEN',
       'Unknown user, or wrong app password (`mycelium-gateway password add` makes one)',
     )
-  const made = await tokens.make(login, { device: body.device_id, name: body.initial_device_display_name })
+  const made = await tokens.make(login, {
+    device: body.device_id,
+    name: body.initial_device_display_name,
+    refreshes: body.refresh_token,
+  })
   onLogin(login.account)
   return {
     user_id: names.own(login.account),
-    access_token: made.token,
     device_id: made.device,
     home_server: names.server,
+    ...tokensJson(made),
   }
 }
+
+const tokensJson = ({ token, refresh }: Given): Json => ({
+  access_token: token,
+  ...(refresh === undefined ? {} : { refresh_token: refresh.token, expires_in_ms: refresh.expiresInMs }),
+})
 
 /** @throws MatrixError */
 async function byPassword(

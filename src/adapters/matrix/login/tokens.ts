@@ -5,7 +5,7 @@
 import type { Login, Logins } from '../../../core/account/logins.ts'
 import type { Ambient } from '../../../core/ambient.ts'
 import { concat, fromUtf8, toBase64Url } from '../../../core/bytes.ts'
-import { decode, encode, hexId, optional, record, text, u64 } from '../../../core/codec.ts'
+import { array, bool, decode, encode, hexId, optional, record, text, u64 } from '../../../core/codec.ts'
 import type { Identity } from '../../../core/ids.ts'
 import { limits } from '../../../core/limits.ts'
 import type { ReadTx, Store, WriteTx } from '../../../core/store/store.ts'
@@ -16,12 +16,18 @@ import { MatrixError } from '../http/matrix-error.ts'
 interface TokenRow extends Login {
   readonly device: string
   readonly usedAtMs: number
+  /** Unix ms; 0: while it is used. */
+  readonly expiresMs: number
+  /** Good for another access token only (Client-Server API, "Refreshing access tokens"). */
+  readonly isRefresh: boolean
 }
 const tokenCodec = record<TokenRow>({
   account: hexId<Identity>(32),
   passwordId: text(256),
   device: text(limits.matrixIdOctetsMax),
   usedAtMs: u64,
+  expiresMs: u64,
+  isRefresh: bool,
 })
 
 export interface Device {
@@ -29,27 +35,42 @@ export interface Device {
   readonly name: string | undefined
   readonly seenAtMs: number
 }
+const tokensPerDevice = 4
 interface DeviceRow extends Device {
-  /** Key of its token. */
-  readonly token: string
+  /** Keys of its tokens: those in use, and those before them, which are good until the new ones were used. */
+  readonly tokens: readonly string[]
 }
 const deviceCodec = record<DeviceRow>({
   id: text(limits.matrixIdOctetsMax),
   name: optional(text(limits.matrixDeviceNameOctetsMax)),
   seenAtMs: u64,
-  token: text(64),
+  tokens: array(text(64), tokensPerDevice),
 })
 
 const knownMax = 10_000
+/** What a program gets: one token for good, or one for a while and one to get another. */
+export interface Given {
+  readonly token: string
+  readonly device: string
+  readonly refresh: { readonly token: string; readonly expiresInMs: number } | undefined
+}
+
 /** A use is noted no more often than this. */
 const seenEveryMs = 10 * 60_000
+
+interface Known {
+  readonly caller: Caller
+  readonly login: Login
+  readonly usedAtMs: number
+  readonly expiresMs: number
+}
 
 export class Tokens {
   readonly #store: Store
   readonly #logins: Logins
   readonly #ambient: Ambient
   /** By token: every request asks. */
-  readonly #known = new Map<string, { readonly caller: Caller; readonly login: Login; readonly usedAtMs: number }>()
+  readonly #known = new Map<string, Known>()
   readonly #ended = new Set<(tx: WriteTx, account: Identity, device: string) => void>()
 
   constructor(parts: { readonly store: Store; readonly logins: Logins; readonly ambient: Ambient }) {
@@ -63,45 +84,93 @@ export class Tokens {
     this.#ended.add(listener)
   }
 
-  /** @param device asked for by the program; its token before ends */
+  /** @param device asked for by the program; its tokens before end */
   async make(
     login: Login,
     {
       device = this.#newDeviceId(),
       name,
-    }: { readonly device?: string | undefined; readonly name?: string | undefined },
-  ): Promise<{ readonly token: string; readonly device: string }> {
-    const token = `myc_${toBase64Url(this.#ambient.random.bytes(32))}`
-    const nowMs = this.#ambient.clock.nowMs()
+      refreshes,
+    }: {
+      readonly device?: string | undefined
+      readonly name?: string | undefined
+      readonly refreshes?: boolean | undefined
+    },
+  ): Promise<Given> {
+    const given = this.#draw(device, refreshes === true)
     const gone = await this.#store.write((tx) => {
-      const key = deviceKey(tx, login.account, device)
-      const before = readDevice(tx, key)
-      if (before !== undefined) tx.remove(tables.matrixTokens, Buffer.from(before.token, 'hex'))
+      const before = readDevice(tx, deviceKey(tx, login.account, device))
+      for (const token of before?.tokens ?? []) tx.remove(tables.matrixTokens, Buffer.from(token, 'hex'))
       const many = before === undefined ? this.#makeRoom(tx, login.account) : undefined
-      const tokenRow = tokenKey(tx, token)
-      tx.put(tables.matrixTokens, tokenRow, encode(tokenCodec, { ...login, device, usedAtMs: nowMs }))
-      const row: DeviceRow = {
-        id: device,
-        name: name ?? before?.name,
-        seenAtMs: nowMs,
-        token: Buffer.from(tokenRow).toString('hex'),
-      }
-      tx.put(tables.matrixDevices, key, encode(deviceCodec, row))
+      this.#put(tx, login, given, { name: name ?? before?.name, before: [] })
       return [...(before === undefined ? [] : [device]), ...(many === undefined ? [] : [many])]
     })
     for (const one of gone) this.#forget(login.account, one)
-    return { token, device }
+    return given
+  }
+
+  /**
+   * Another access token. The tokens before stay good until these are shown: a program that did not hear the answer asks
+   * again.
+   * @throws MatrixError `M_UNKNOWN_TOKEN`
+   */
+  async refresh(token: string): Promise<Given> {
+    const nowMs = this.#ambient.clock.nowMs()
+    return await this.#store.write((tx) => {
+      const key = tokenKey(tx, token)
+      const row = readToken(tx, key)
+      if (row?.isRefresh !== true || !this.#logins.isGood(row) || nowMs - row.usedAtMs > limits.matrixTokenMs)
+        throw new MatrixError('M_UNKNOWN_TOKEN', 'This refresh token is not good (any more): log in again')
+      const device = readDevice(tx, deviceKey(tx, row.account, row.device))
+      const given = this.#draw(row.device, true)
+      // of tokens that were never shown none is good beside these
+      const inUse = Buffer.from(key).toString('hex')
+      const others = device?.tokens ?? []
+      const pair = others.slice(2 * Math.floor(others.indexOf(inUse) / 2)).slice(0, 2)
+      for (const one of others) if (!pair.includes(one)) tx.remove(tables.matrixTokens, Buffer.from(one, 'hex'))
+      this.#put(tx, row, given, { name: device?.name, before: pair })
+      return given
+    })
+  }
+
+  #draw(device: string, refreshes: boolean): Given {
+    const draw = (): string => toBase64Url(this.#ambient.random.bytes(32))
+    const refresh = refreshes ? { token: `mycr_${draw()}`, expiresInMs: limits.matrixShortTokenMs } : undefined
+    return { token: `myc_${draw()}`, device, refresh }
+  }
+
+  #put(
+    tx: WriteTx,
+    { account, passwordId }: Login,
+    { token, device, refresh }: Given,
+    { name, before }: { readonly name: string | undefined; readonly before: readonly string[] },
+  ): void {
+    const nowMs = this.#ambient.clock.nowMs()
+    const row = { account, passwordId, device, usedAtMs: nowMs }
+    const put = (of: string, more: Pick<TokenRow, 'expiresMs' | 'isRefresh'>): string => {
+      const key = tokenKey(tx, of)
+      tx.put(tables.matrixTokens, key, encode(tokenCodec, { ...row, ...more }))
+      return Buffer.from(key).toString('hex')
+    }
+    const expiresMs = refresh === undefined ? 0 : nowMs + refresh.expiresInMs
+    const tokens = [
+      put(token, { expiresMs, isRefresh: false }),
+      ...(refresh === undefined ? [] : [put(refresh.token, { expiresMs: 0, isRefresh: true })]),
+    ]
+    const deviceRow: DeviceRow = { id: device, name, seenAtMs: nowMs, tokens: [...tokens, ...before] }
+    tx.put(tables.matrixDevices, deviceKey(tx, account, device), encode(deviceCodec, deviceRow))
   }
 
   /** @throws MatrixError */
   callerOf(token: string | undefined): Caller {
     if (token === undefined || token === '') throw new MatrixError('M_MISSING_TOKEN', 'Missing access token')
     const found = this.#known.get(token) ?? this.#read(token)
-    if (found === undefined || !this.#logins.isGood(found.login))
-      throw new MatrixError('M_UNKNOWN_TOKEN', 'This access token is not good (any more): log in again', {
-        fields: { soft_logout: false },
-      })
     const nowMs = this.#ambient.clock.nowMs()
+    const isOver = found !== undefined && found.expiresMs !== 0 && found.expiresMs <= nowMs
+    if (found === undefined || isOver || !this.#logins.isGood(found.login))
+      throw new MatrixError('M_UNKNOWN_TOKEN', 'This access token is not good (any more): log in again', {
+        fields: { soft_logout: isOver },
+      })
     if (nowMs - found.usedAtMs > seenEveryMs) this.#noteUse(token, nowMs)
     return found.caller
   }
@@ -144,7 +213,7 @@ export class Tokens {
     const key = deviceKey(tx, account, device)
     const row = readDevice(tx, key)
     if (row === undefined) return
-    tx.remove(tables.matrixTokens, Buffer.from(row.token, 'hex'))
+    for (const token of row.tokens) tx.remove(tables.matrixTokens, Buffer.from(token, 'hex'))
     tx.remove(tables.matrixDevices, key)
     for (const listener of this.#ended) listener(tx, account, device)
   }
@@ -159,17 +228,33 @@ export class Tokens {
     return oldest
   }
 
-  #read(token: string): { readonly caller: Caller; readonly login: Login; readonly usedAtMs: number } | undefined {
-    const row = this.#store.read((tx) => {
-      const value = tx.get(tables.matrixTokens, tokenKey(tx, token))
-      return value === undefined ? undefined : decode(tokenCodec, value)
-    })
-    if (row === undefined || this.#ambient.clock.nowMs() - row.usedAtMs > limits.matrixTokenMs) return undefined
-    const { account, passwordId, device, usedAtMs } = row
-    const found = { caller: { account, device, token }, login: { account, passwordId }, usedAtMs }
+  #read(token: string): Known | undefined {
+    const row = this.#store.read((tx) => readToken(tx, tokenKey(tx, token)))
+    if (row === undefined || row.isRefresh) return undefined
+    if (this.#ambient.clock.nowMs() - row.usedAtMs > limits.matrixTokenMs) return undefined
+    const { account, passwordId, device, usedAtMs, expiresMs } = row
+    const found: Known = { caller: { account, device, token }, login: { account, passwordId }, usedAtMs, expiresMs }
     if (this.#known.size >= knownMax) this.#known.clear()
     this.#known.set(token, found)
+    if (expiresMs !== 0) this.#shown(account, device, token)
     return found
+  }
+
+  /** New tokens that were shown have come: those before them end. */
+  #shown(account: Identity, device: string, token: string): void {
+    this.#inBackground((tx) => {
+      const key = deviceKey(tx, account, device)
+      const row = readDevice(tx, key)
+      const at = row?.tokens.indexOf(Buffer.from(tokenKey(tx, token)).toString('hex'))
+      if (row === undefined || at !== 0 || row.tokens.length <= 2) return
+      for (const old of row.tokens.slice(2)) tx.remove(tables.matrixTokens, Buffer.from(old, 'hex'))
+      tx.put(tables.matrixDevices, key, encode(deviceCodec, { ...row, tokens: row.tokens.slice(0, 2) }))
+      tx.afterCommit(() => {
+        for (const [one, known] of this.#known)
+          if (known.caller.account === account && known.caller.device === device && one !== token)
+            this.#known.delete(one)
+      })
+    })
   }
 
   #noteUse(token: string, nowMs: number): void {
@@ -177,20 +262,19 @@ export class Tokens {
     if (known === undefined) return
     this.#known.set(token, { ...known, usedAtMs: nowMs })
     const { account, device } = known.caller
-    void this.#store
-      .write((tx) => {
-        const key = tokenKey(tx, token)
-        const row = tx.get(tables.matrixTokens, key)
-        const deviceRow = readDevice(tx, deviceKey(tx, account, device))
-        if (row === undefined || deviceRow === undefined) return
-        tx.put(tables.matrixTokens, key, encode(tokenCodec, { ...decode(tokenCodec, row), usedAtMs: nowMs }))
-        tx.put(
-          tables.matrixDevices,
-          deviceKey(tx, account, device),
-          encode(deviceCodec, { ...deviceRow, seenAtMs: nowMs }),
-        )
-      })
-      .catch(() => this.#ambient.log.warn('matrix.use-not-noted'))
+    this.#inBackground((tx) => {
+      const key = tokenKey(tx, token)
+      const row = readToken(tx, key)
+      const deviceRow = readDevice(tx, deviceKey(tx, account, device))
+      if (row === undefined || deviceRow === undefined) return
+      tx.put(tables.matrixTokens, key, encode(tokenCodec, { ...row, usedAtMs: nowMs }))
+      const seen = encode(deviceCodec, { ...deviceRow, seenAtMs: nowMs })
+      tx.put(tables.matrixDevices, deviceKey(tx, account, device), seen)
+    })
+  }
+
+  #inBackground(use: (tx: WriteTx) => void): void {
+    this.#store.write(use).catch(() => this.#ambient.log.warn('matrix.use-not-noted'))
   }
 
   #forget(account: Identity, device: string): void {
@@ -211,4 +295,9 @@ const tokenKey = (tx: ReadTx, token: string): Uint8Array => tx.opaque(fromUtf8('
 function readDevice(tx: ReadTx, key: Uint8Array): DeviceRow | undefined {
   const value = tx.get(tables.matrixDevices, key)
   return value === undefined ? undefined : decode(deviceCodec, value)
+}
+
+function readToken(tx: ReadTx, key: Uint8Array): TokenRow | undefined {
+  const value = tx.get(tables.matrixTokens, key)
+  return value === undefined ? undefined : decode(tokenCodec, value)
 }
