@@ -15,6 +15,7 @@ import { loginRoutes } from './login/login-routes.ts'
 import { Tokens } from './login/tokens.ts'
 import { Media } from './media/media.ts'
 import { Names } from './names.ts'
+import { pushRoutes } from './push/push-routes.ts'
 import { Memberships } from './rooms/memberships.ts'
 import { receiptRoutes } from './rooms/receipt-routes.ts'
 import { roomRoutes } from './rooms/room-routes.ts'
@@ -83,6 +84,7 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
   roomRoutes(api, { ...view, rooms, memberships, settings, follower })
   receiptRoutes(api, { ...data, moments })
   dataRoutes(api, data)
+  pushRoutes(api, data)
   profileRoutes(api, { services, names, attendance, avatarOf, setAvatar: media.setAvatar.bind(media) })
   for (const account of tokens.accounts(services.accounts.list().map(({ identity }) => identity)))
     void follower.caughtUp(account)
