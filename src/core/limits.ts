@@ -389,6 +389,14 @@ export const limits = {
   xmppRoomHistoryMax: 500, // ours: the rest is in the archive
   xmppRoomsToldAtOnce: 100, // ours: groups that get a bookmark when a program comes
   xmppRoomItemsMax: 100, // ours: affiliations changed by one request
+  xmppHallsMax: 1000, // ours: rooms of this gateway alone
+  xmppHallsPerAccountMax: 100, // ours: of which one account is an owner
+  xmppHallOccupantsMax: 500, // ours
+  xmppHallAdminsBeyond: 20, // ours: admins who enter one that is full (XEP-0045 §7.2.9)
+  xmppHallStandingsMax: 1000, // ours: affiliations of one
+  xmppHallTextOctetsMax: 1024, // ours: name, description and password
+  xmppHallHistoryCharsMax: 256 * 1024, // ours: what was said last in one
+  xmppHallAsksMax: 1000, // ours: iqs between occupants that wait for their answer, over all
 
   // store
   storeKeyBytesMax: 500, // ours: below LMDB's 1978 for 4 KB pages

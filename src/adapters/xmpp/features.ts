@@ -11,6 +11,7 @@ import { disco } from './xep/disco.ts'
 import { displayed } from './xep/displayed.ts'
 import { entityTime } from './xep/entity-time.ts'
 import { externalServices } from './xep/external-services.ts'
+import { halls } from './xep/halls/halls.ts'
 import { httpUpload } from './xep/http-upload.ts'
 import { interests } from './xep/interests.ts'
 import { lastActivity } from './xep/last-activity.ts'
@@ -36,6 +37,7 @@ export const featureMakers: readonly ((server: Server) => Feature)[] = [
   lastActivity,
   registration,
   muc,
+  halls,
   roster,
   subscriptions,
   interests,
