@@ -317,7 +317,7 @@ test('a room between neighbours: who makes it is not invited to it, ids stay, an
   expect(heard[1]).toMatch(/id='m2'.*<replace xmlns='urn:xmpp:message-correct:0' id='m1'\/>/)
 })
 
-test('who types is told to whoever sees that one is there', async () => {
+test('who types is told to whoever sees that one is there, or is written to by somebody who tells of presence', async () => {
   await using neighbours = await openNeighbours()
   const { alice, desk, hers } = neighbours
   const state = (name: string) => `<${name} xmlns='http://jabber.org/protocol/chatstates'/>`
@@ -335,6 +335,12 @@ test('who types is told to whoever sees that one is there', async () => {
     xml(`<message to='carol@localhost/hers' type='chat' id='s2'><body>hi</body>${state('active')}</message>`),
   )
   expect(hers.take().join('')).toContain(state('active'))
+  // as to contacts: whom one writes to may know that one writes
+  for (const type of ['unsubscribe', 'unsubscribed'])
+    await hers.send(xml(`<presence type='${type}' to='alice@localhost'/>`))
+  for (const client of [desk, hers]) client.take()
+  await desk.send(typing)
+  expect(hers.take().join('')).toContain(state('composing'))
 })
 
 test('who is disabled is shown as gone, though nothing was told of their programs', async () => {
