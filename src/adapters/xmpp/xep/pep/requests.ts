@@ -60,8 +60,8 @@ export const pep = (server: Server): Feature => {
       })),
     ],
     disclose(_to, named, client, node) {
-      // some libraries ask the server, and take OMEMO for impossible otherwise (Smack 4.5, OmemoManager)
-      if (named.kind === 'server' && node === undefined) return { features: [pubsubNs] }
+      // some libraries ask the server, and take what is kept at accounts for impossible otherwise (Smack 4.5: OMEMO, OpenPGP)
+      if (named.kind === 'server' && node === undefined) return { features: [pubsubNs, ...features] }
       if (named.kind !== 'self' && named.kind !== 'person') return undefined
       if (node === undefined)
         return named.kind === 'self'
