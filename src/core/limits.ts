@@ -137,6 +137,9 @@ export const limits = {
   xmppNodesMax: 200, // ours: of personal events, of one account; OMEMO has one for each program
   xmppNodeItemsMax: 1000, // ours: of one node; bookmarks have one for each room
   xmppItemsBytesMax: 16 * 1024 * 1024, // ours: of all nodes of an account
+  xmppServiceNodesMax: 1000, // ours: of the service for nodes, over all accounts
+  xmppServiceBytesMax: 64 * 1024 * 1024, // ours: of all their items
+  xmppSubscriptionsMax: 1000, // ours: of one of them
   xmppPrivateMax: 100, // ours: elements of XEP-0049
   xmppRosterItemsMax: 10_000, // ours: told at once; the stanza would be larger than programs take
   xmppRosterGroupsMax: 16, // ours: of one contact

@@ -20,6 +20,7 @@ import { pep } from './xep/pep/requests.ts'
 import { ping } from './xep/ping.ts'
 import { presence } from './xep/presence.ts'
 import { privateStorage } from './xep/private-storage.ts'
+import { pubsub } from './xep/pubsub/pubsub.ts'
 import { push } from './xep/push.ts'
 import { registration } from './xep/registration.ts'
 import { roster } from './xep/roster.ts'
@@ -45,6 +46,7 @@ export const featureMakers: readonly ((server: Server) => Feature)[] = [
   chats, // before presence: what was missed is known by who is there already
   presence,
   pep,
+  pubsub,
   vcard,
   bookmarks,
   privateStorage,

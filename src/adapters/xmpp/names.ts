@@ -27,6 +27,8 @@ export type Named =
   | { readonly kind: 'halls' }
   /** One of them, whether or not it is there. */
   | { readonly kind: 'hall' }
+  /** The domain of nodes that accounts here have for each other (xep/pubsub). */
+  | { readonly kind: 'pubsub' }
   | { readonly kind: 'unknown' }
 
 /** Of people whose address leads nowhere: with their identity before it. */
@@ -52,6 +54,9 @@ export class Names {
   }
   get halls(): string {
     return `rooms.${this.#services.domain}`
+  }
+  get pubsub(): string {
+    return `pubsub.${this.#services.domain}`
   }
   get uploads(): string {
     return `upload.${this.#services.domain}`
@@ -82,6 +87,7 @@ export class Names {
   named(account: Identity, { local, domain }: Jid): Named {
     if (domain === this.server && local === '') return { kind: 'server' }
     if (domain === this.uploads && local === '') return { kind: 'uploads' }
+    if (domain === this.pubsub) return local === '' ? { kind: 'pubsub' } : { kind: 'unknown' }
     if (domain === this.rooms) {
       if (local === '') return { kind: 'rooms' }
       const group = /^[\da-f]{64}$/.test(local) ? (local as GroupId) : this.roomNames.groupOf(local)
