@@ -159,6 +159,17 @@ test('another nick is told as the same occupant, and not had where it is taken o
     )
   expect(await told(desk, register('queen'))).toEqual(['iq result'])
   expect(await told(hers, xml(`<presence to='${room}/queen'/>`))).toEqual(['presence error conflict'])
+  // who has not entered yet has a nick kept too, and loses it with a ban (§9.1)
+  await hers.send(xml(`<presence type='unavailable' to='${room}/caro'/>`))
+  expect(await told(hers, register('lady'))).toContain('iq result')
+  const ban = (affiliation: string): Element =>
+    query('set', 'admin', `<item jid='carol@localhost' affiliation='${affiliation}'/>`)
+  for (const affiliation of ['outcast', 'none']) await desk.send(ban(affiliation))
+  expect(await told(desk, xml(`<presence to='${room}/lady'/>`))).toContain(
+    'presence lady owner moderator alice@localhost/desk 110',
+  )
+  await hers.send(entering('caro'))
+  for (const client of [desk, hers]) client.take()
   await hers.send(xml(`<presence to='${room}/lina'><show>away</show></presence>`))
   expect(heard(desk)).toEqual([
     'presence caro unavailable none participant carol@localhost/hers lina 303',

@@ -19,8 +19,8 @@ function openFor(parts: HallParts, { client, to }: Iq): { readonly hall: Hall; r
   const jid = ownJid(parts, client.account)
   const affiliation = hall.affiliationOf(jid)
   if (affiliation === 'outcast') throw new StanzaError('forbidden', 'you are banned from this room')
-  if (affiliation === 'none' && (hall.settings.isForMembers || hall.isLocked || hall.of(client) === undefined))
-    throw new StanzaError('not-allowed', 'who is in a room that is open registers with it')
+  if (affiliation === 'none' && (hall.settings.isForMembers || hall.isLocked))
+    throw new StanzaError('not-allowed', 'this room is for members: somebody in it has to invite you')
   return { hall, jid }
 }
 
