@@ -544,6 +544,7 @@ export const limits = {
   fileAwaitMs: 20_000, // ours: how long a request waits for a file that is on its way here
   fileAwaitStepMs: 200, // ours
   turnLoginMs: 6 * 3600_000, // ours: how long a login at a TURN server is good for
+  turnLoginAgainMs: 60_000, // ours: how long a program that asks again is told the same
   turnServersMax: 16, // ours
   xmppOriginsMax: 32, // ours
   xmppWebSocketsMax: 1000, // ours: at once, within httpConnectionsMax of each listener
