@@ -397,7 +397,8 @@ export const limits = {
   xmppHallOccupantsMax: 500, // ours
   xmppHallAdminsBeyond: 20, // ours: admins who enter one that is full (XEP-0045 §7.2.9)
   xmppHallStandingsMax: 1000, // ours: affiliations of one
-  xmppHallTextOctetsMax: 1024, // ours: name, description and password
+  xmppHallTextOctetsMax: 1024, // ours: name, description, password and subject
+  xmppHallPresenceCharsMax: 8192, // ours: what a program's presence says in one, kept as long as it is in
   xmppHallHistoryCharsMax: 256 * 1024, // ours: what was said last in one
   xmppHallAsksMax: 1000, // ours: iqs between occupants that wait for their answer, over all
 

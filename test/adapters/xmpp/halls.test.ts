@@ -371,6 +371,19 @@ test('a program that is resumed after a start of the gateway hears that it is in
   expect(back.client.state.notes.halls).toBeUndefined()
 })
 
+test('what is kept of those in a hall has an end', async () => {
+  await using neighbours = await openTea()
+  const { desk, hers } = neighbours
+  const presence = xml(
+    `<presence to='${room}/caro'><status>${'x'.repeat(limits.xmppHallPresenceCharsMax)}</status></presence>`,
+  )
+  expect(await told(hers, presence)).toEqual(['presence error policy-violation'])
+  const subject = 'x'.repeat(limits.xmppHallTextOctetsMax + 1)
+  expect(
+    await told(desk, xml(`<message type='groupchat' to='${room}'><subject>${subject}</subject></message>`)),
+  ).toEqual(['message error policy-violation'])
+})
+
 test('nobody makes more of them than is good for the others', async () => {
   await using neighbours = await openNeighbours()
   const { desk } = neighbours

@@ -2,7 +2,7 @@
 import { fromUtf8 } from '../../../../core/bytes.ts'
 import { limits } from '../../../../core/limits.ts'
 import type { Client } from '../../client.ts'
-import { child, childText, type Element, elements } from '../../element.ts'
+import { child, childText, el, type Element, elements, serialise } from '../../element.ts'
 import type { Stanza } from '../../feature.ts'
 import { fullOf } from '../../jid.ts'
 import { StanzaError } from '../../stanza-error.ts'
@@ -60,9 +60,8 @@ function enter(parts: HallParts, { client, element, to }: Stanza, x: Element): v
     clients: new Set(),
     shown: [],
   }
-  occupant.clients.add(client)
   occupant.shown = shownOf(element)
-  hall.seat(occupant)
+  hall.seat(occupant, client)
   welcome(parts, hall, { occupant, client, x, isNew: before === undefined })
 }
 
@@ -124,5 +123,10 @@ function changeNick(hall: Hall, occupant: Occupant, { element, to }: Stanza): vo
 }
 
 /** Of a program's presence: all but what a hall says. */
-const shownOf = (presence: Element): readonly Element[] =>
-  elements(presence).filter(({ ns }) => ns !== muc && ns !== mucUser && ns !== occupantIdNs)
+function shownOf(presence: Element): readonly Element[] {
+  const shown = elements(presence).filter(({ ns }) => ns !== muc && ns !== mucUser && ns !== occupantIdNs)
+  // it is kept, and shown to everybody who enters
+  if (serialise(el('presence', {}, shown)).length > limits.xmppHallPresenceCharsMax)
+    throw new StanzaError('policy-violation', 'too much beside the presence')
+  return shown
+}

@@ -76,6 +76,7 @@ export class Hall {
   subject: { readonly text: string; readonly nick: string; readonly atMs: number } | undefined
   vcard: Element | undefined
   readonly #occupants = new Map<string, Occupant>()
+  readonly #clients = new Map<Client, Occupant>()
   /** By bare JID; others are of affiliation `none`. */
   readonly #standings = new Map<string, Standing>()
   /** Occupant ids are its own (XEP-0421): those of two halls cannot be compared. */
@@ -100,9 +101,7 @@ export class Hall {
 
   byNick = (nick: string): Occupant | undefined => this.#occupants.get(nick)
 
-  of(client: Client): Occupant | undefined {
-    return this.occupants().find(({ clients }) => clients.has(client))
-  }
+  of = (client: Client): Occupant | undefined => this.#clients.get(client)
 
   /** Under whatever nicks. */
   byJid(jid: string): readonly Occupant[] {
@@ -135,12 +134,21 @@ export class Hall {
   occupantId = (account: Identity): string =>
     toBase64Url(labelledHash('mycelium/xmpp/hall-occupant/1', this.#salt, Buffer.from(account, 'hex')).subarray(0, 24))
 
-  seat(occupant: Occupant): void {
+  seat(occupant: Occupant, client: Client): void {
+    occupant.clients.add(client)
     this.#occupants.set(occupant.nick, occupant)
+    this.#clients.set(client, occupant)
   }
 
-  unseat({ nick }: Occupant): void {
+  /** One of its programs is not in any more. */
+  part({ clients }: Occupant, client: Client): void {
+    clients.delete(client)
+    this.#clients.delete(client)
+  }
+
+  unseat({ nick, clients }: Occupant): void {
     this.#occupants.delete(nick)
+    for (const client of clients) this.#clients.delete(client)
   }
 
   rename(occupant: Occupant, nick: string): void {

@@ -11,7 +11,7 @@ export function leave(parts: HallParts, hall: Hall, client: Client, beside: read
   const occupant = hall.of(client)
   if (occupant === undefined) return
   if (occupant.clients.size > 1) {
-    occupant.clients.delete(client)
+    hall.part(occupant, client)
     client.send(hall.goneOf(occupant, occupant, client, { beside }))
     return
   }

@@ -1,5 +1,6 @@
 /** What is said in halls: to all, to one alone, and what it is about (XEP-0045 §7.4, §7.5, §8.1). */
-import { toHex } from '../../../../core/bytes.ts'
+import { fromUtf8, toHex } from '../../../../core/bytes.ts'
+import { limits } from '../../../../core/limits.ts'
 import { child, childText, el, type Element, elements, withChildren } from '../../element.ts'
 import type { Stanza } from '../../feature.ts'
 import { bareOf, fullOf } from '../../jid.ts'
@@ -37,6 +38,7 @@ function setSubject(parts: HallParts, hall: Hall, occupant: Occupant, { element 
   const isFree = hall.settings.isSubjectFree && occupant.role === 'participant'
   if (occupant.role !== 'moderator' && !isFree) throw new StanzaError('forbidden', 'moderators give it its subject')
   const text = childText(element, 'subject')!
+  if (fromUtf8(text).length > limits.xmppHallTextOctetsMax) throw new StanzaError('policy-violation', 'too long')
   hall.subject = { text, nick: occupant.nick, atMs: parts.server.ambient.clock.nowMs() }
   const from = fullOf(hall.place(occupant.nick))
   hall.toAll((_, client) =>
@@ -49,16 +51,20 @@ function setSubject(parts: HallParts, hall: Hall, occupant: Occupant, { element 
   )
 }
 
-/** Of a program's message: all but what a hall says, or claims for others. */
-const spoken = (element: Element, by: string): readonly Element[] =>
-  elements(element).filter(
-    (one) =>
-      one.ns !== mucUser &&
-      one.ns !== muc &&
-      one.ns !== occupantIdNs &&
-      one.ns !== ns.delay &&
-      !(one.ns === ns.sid && one.name === 'stanza-id' && one.attrs.by === by),
-  )
+/** What only a hall or a server says. */
+const notSpoken: ReadonlySet<string> = new Set([
+  muc,
+  mucUser,
+  occupantIdNs,
+  ns.carbons,
+  ns.delay,
+  ns.mam,
+  'http://jabber.org/protocol/pubsub#event',
+  'jabber:x:delay',
+  'urn:xmpp:message-moderate:1',
+])
+const spoken = (element: Element): readonly Element[] =>
+  elements(element).filter((one) => !notSpoken.has(one.ns) && !(one.ns === ns.sid && one.name === 'stanza-id'))
 
 function say({ server, halls }: HallParts, hall: Hall, occupant: Occupant, { element }: Stanza): void {
   if (occupant.role === 'visitor') throw new StanzaError('forbidden', 'you have no voice in this room')
@@ -68,7 +74,7 @@ function say({ server, halls }: HallParts, hall: Hall, occupant: Occupant, { ele
   const stanza = el(
     'message',
     { type: 'groupchat', id, 'xml:lang': element.attrs['xml:lang'], from: fullOf(hall.place(occupant.nick)) },
-    spoken(element, by),
+    spoken(element),
     el(`occupant-id ${occupantIdNs}`, { id: hall.occupantId(occupant.account) }),
     el(`stanza-id ${ns.sid}`, { id: toHex(random.bytes(16)), by }),
   )
@@ -96,7 +102,7 @@ function whisper(hall: Hall, { client, element, to }: Stanza): void {
       el(
         'message',
         { type, id, from: fullOf(hall.place(from.nick)), to: fullOf(one.jid) },
-        spoken(element, bareOf(hall.jid)),
+        spoken(element),
         el(`x ${mucUser}`),
         el(`occupant-id ${occupantIdNs}`, { id: hall.occupantId(from.account) }),
       ),
