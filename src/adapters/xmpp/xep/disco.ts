@@ -70,12 +70,15 @@ export const disco = (server: Server): Feature => ({
         const said = feature.disclose?.({ local: '', domain, resource: '' }, named, undefined, undefined)
         return said?.identities !== undefined
       })
-    return [
-      // to somebody who is alone here it would be an empty place in which programs make rooms that nobody can enter
+    const groups = isThere(rooms, { kind: 'rooms' }) ? itemOf(rooms, 'Groups') : undefined
+    // to somebody who is alone here it would be an empty place in which programs make rooms that nobody can enter
+    const open =
       server.services.accounts.list().length > 1 && isThere(halls, { kind: 'halls' })
         ? itemOf(halls, 'Rooms of this gateway')
-        : undefined,
-      isThere(rooms, { kind: 'rooms' }) ? itemOf(rooms, 'Groups') : undefined,
+        : undefined
+    return [
+      // programs make their rooms at the first: what is said in an open room nobody keeps, and who is away misses it
+      ...(server.services.openRoomsFirst ? [open, groups] : [groups, open]),
       server.services.accounts.list().length > 1 && isThere(pubsub, { kind: 'pubsub' })
         ? itemOf(pubsub, 'Nodes of this gateway')
         : undefined,
