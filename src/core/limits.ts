@@ -149,6 +149,10 @@ export const limits = {
   matrixTypingMs: 30_000, // ours: the longest that somebody types without saying so again
   matrixPushRulesMax: 500, // ours: of one kind, of one account
   matrixPushConditionsMax: 32, // ours: conditions, and actions, of one rule
+  matrixOneTimeKeysMax: 1000, // ours: of one device
+  matrixToDeviceMax: 1000, // ours: messages that wait for one device; the oldest goes
+  matrixBackupVersionsMax: 10, // ours: of one account; the oldest goes
+  matrixBackupSessionsMax: 100_000, // ours: of one account
   matrixAwayMs: 60_000, // ours: a program that has not asked for news for so long is gone
   matrixPollMsMax: 120_000, // ours: how long a sync is held
   // xmpp: contacts, presence and what is kept for programs

@@ -4,14 +4,16 @@ import { limits } from '../../core/limits.ts'
 import type { HttpRoute } from '../wire/http.ts'
 import { dataRoutes } from './account/data-routes.ts'
 import { profileRoutes } from './account/profile-routes.ts'
+import { backupRoutes } from './encryption/backup-routes.ts'
 import { Encryption } from './encryption/encryption.ts'
+import { keyRoutes } from './encryption/key-routes.ts'
 import { eventRoutes } from './events/event-routes.ts'
 import { Said } from './events/said.ts'
 import { Sender } from './events/send.ts'
-import { Api } from './http/api.ts'
+import { Api, type Asked } from './http/api.ts'
 import { serverRoutes } from './http/server-routes.ts'
 import { Kept } from './kept.ts'
-import { loginRoutes } from './login/login-routes.ts'
+import { askAgain, loginRoutes } from './login/login-routes.ts'
 import { Tokens } from './login/tokens.ts'
 import { Media } from './media/media.ts'
 import { Names } from './names.ts'
@@ -49,7 +51,8 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
   const moments = scope.use(new Moments({ services, stream, ambient }))
   const view = { services, store, names, stream, said, fileUrl: media.fileUrl.bind(media) }
   const unread = new Unread({ ...view, kept })
-  const encryption = new Encryption()
+  const encryption = new Encryption({ services, kept, names, stream })
+  tokens.whenEnded((tx, account, device) => encryption.deviceEnded(tx, account, device))
   const closing = new AbortController()
   scope.defer(() => closing.abort())
   const sender = new Sender({
@@ -76,7 +79,7 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
     encryption,
     run: Buffer.from(ambient.random.bytes(6)).toString('base64url'),
     onPresence: (caller, presence) => attendance.saw(caller, presence),
-    onHeard: () => {},
+    onHeard: (caller, token) => encryption.heard(caller, token.number),
     closing: closing.signal,
   })
   const data = { services, store, kept, names, stream }
@@ -85,6 +88,10 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
   receiptRoutes(api, { ...data, moments })
   dataRoutes(api, data)
   pushRoutes(api, data)
+  const checkAgain = async ({ caller, request }: Asked, password: string | undefined): Promise<void> =>
+    await askAgain({ logins, names }, caller.account, request, password)
+  keyRoutes(api, { ...data, tokens, said, encryption, checkAgain })
+  backupRoutes(api, data)
   profileRoutes(api, { services, names, attendance, avatarOf, setAvatar: media.setAvatar.bind(media) })
   for (const account of tokens.accounts(services.accounts.list().map(({ identity }) => identity)))
     void follower.caughtUp(account)

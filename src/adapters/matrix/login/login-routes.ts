@@ -80,7 +80,7 @@ export function loginRoutes(api: Api, parts: LoginParts): void {
     '/devices/:device',
     z.looseObject({ auth: auth.optional() }),
     async ({ caller, path, request }, body) => {
-      await checkAgain(parts, caller.account, request, body.auth)
+      await askAgain(parts, caller.account, request, body.auth?.password)
       await tokens.end(caller.account, [path['device']!])
       return {}
     },
@@ -90,7 +90,7 @@ export function loginRoutes(api: Api, parts: LoginParts): void {
     '/delete_devices',
     z.looseObject({ devices: z.array(deviceId).max(limits.matrixDevicesMax), auth: auth.optional() }),
     async ({ caller, request }, body) => {
-      await checkAgain(parts, caller.account, request, body.auth)
+      await askAgain(parts, caller.account, request, body.auth?.password)
       await tokens.end(caller.account, body.devices)
       return {}
     },
@@ -162,18 +162,16 @@ function localNameOf(names: Names, user: string): string {
 }
 
 /** Client-Server API, "User-Interactive Authentication API": what cannot be undone asks for the password again. */
-async function checkAgain(
-  { logins, names }: LoginParts,
+export async function askAgain(
+  { logins, names }: Pick<LoginParts, 'logins' | 'names'>,
   account: Identity,
   request: HttpRequest,
-  given: z.infer<typeof auth> | undefined,
+  password: string | undefined,
 ): Promise<void> {
-  const session = 'again'
-  const flows = { flows: [{ stages: ['m.login.password'] }], params: {}, session }
-  if (given?.password === undefined)
+  const flows = { flows: [{ stages: ['m.login.password'] }], params: {}, session: 'again' }
+  if (password === undefined)
     throw new MatrixError('M_FORBIDDEN', 'Say your app password again', { status: 401, fields: flows })
-  const own = names.own(account)
-  const login = await byPassword(logins, localNameOf(names, own), given.password, request)
+  const login = await byPassword(logins, localNameOf(names, names.own(account)), password, request)
   if (login?.account !== account)
     throw new MatrixError('M_FORBIDDEN', 'Wrong app password', { status: 401, fields: flows })
 }
