@@ -153,6 +153,7 @@ export const limits = {
   matrixToDeviceMax: 1000, // ours: messages that wait for one device; the oldest goes
   matrixBackupVersionsMax: 10, // ours: of one account; the oldest goes
   matrixBackupSessionsMax: 100_000, // ours: of one account
+  matrixFileMs: 10 * 60_000, // ours: until an upload is a file of a message
   matrixAwayMs: 60_000, // ours: a program that has not asked for news for so long is gone
   matrixPollMsMax: 120_000, // ours: how long a sync is held
   // xmpp: contacts, presence and what is kept for programs

@@ -15,6 +15,7 @@ import { serverRoutes } from './http/server-routes.ts'
 import { Kept } from './kept.ts'
 import { askAgain, loginRoutes } from './login/login-routes.ts'
 import { Tokens } from './login/tokens.ts'
+import { mediaRoutes } from './media/media-routes.ts'
 import { Media } from './media/media.ts'
 import { Names } from './names.ts'
 import { pushRoutes } from './push/push-routes.ts'
@@ -42,7 +43,7 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
   const stream = new Stream(store)
   const kept = new Kept()
   const said = new Said(ambient.clock)
-  const media = new Media({ names })
+  const media = new Media({ services, names, ambient })
   const tokens = new Tokens({ store, logins, ambient })
   const avatarOf = media.avatarOf.bind(media)
   const rooms = new Rooms({ services, names, stream, kept, ambient, avatarOf })
@@ -88,6 +89,7 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
   receiptRoutes(api, { ...data, moments })
   dataRoutes(api, data)
   pushRoutes(api, data)
+  mediaRoutes(api, media)
   const checkAgain = async ({ caller, request }: Asked, password: string | undefined): Promise<void> =>
     await askAgain({ logins, names }, caller.account, request, password)
   keyRoutes(api, { ...data, tokens, said, encryption, checkAgain })
