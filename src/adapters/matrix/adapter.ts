@@ -8,6 +8,7 @@ import { backupRoutes } from './encryption/backup-routes.ts'
 import { Encryption } from './encryption/encryption.ts'
 import { keyRoutes } from './encryption/key-routes.ts'
 import { eventRoutes } from './events/event-routes.ts'
+import { relationRoutes } from './events/relation-routes.ts'
 import { Said } from './events/said.ts'
 import { Sender } from './events/send.ts'
 import { Api, type Asked } from './http/api.ts'
@@ -26,6 +27,7 @@ import { RoomSettings } from './rooms/room-settings.ts'
 import { Rooms } from './rooms/rooms.ts'
 import type { MatrixServices } from './services.ts'
 import { Follower } from './stream/follower.ts'
+import { Relations } from './stream/relations.ts'
 import { Stream } from './stream/stream.ts'
 import { Attendance } from './sync/attendance.ts'
 import { Moments } from './sync/moments.ts'
@@ -41,16 +43,17 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
   const { store, logins } = services
   const names = new Names(services)
   const stream = new Stream(store)
+  const relations = new Relations(stream)
   const kept = new Kept()
   const said = new Said(ambient.clock)
   const media = new Media({ services, names, ambient })
   const tokens = new Tokens({ store, logins, ambient })
   const avatarOf = media.avatarOf.bind(media)
   const rooms = new Rooms({ services, names, stream, kept, ambient, avatarOf })
-  const follower = scope.use(new Follower({ services, stream, rooms, ambient }))
+  const follower = scope.use(new Follower({ services, stream, relations, rooms, ambient }))
   const attendance = scope.use(new Attendance({ signals: services.signals, ambient }))
   const moments = scope.use(new Moments({ services, stream, ambient }))
-  const view = { services, store, names, stream, said, fileUrl: media.fileUrl.bind(media) }
+  const view = { services, store, names, stream, said, relations, fileUrl: media.fileUrl.bind(media) }
   const unread = new Unread({ ...view, kept })
   const encryption = new Encryption({ services, kept, names, stream })
   tokens.whenEnded((tx, account, device) => encryption.deviceEnded(tx, account, device))
@@ -85,6 +88,7 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
   })
   const data = { services, store, kept, names, stream }
   eventRoutes(api, { ...view, sender })
+  relationRoutes(api, view)
   roomRoutes(api, { ...view, rooms, memberships, settings, follower })
   receiptRoutes(api, { ...data, moments })
   dataRoutes(api, data)
