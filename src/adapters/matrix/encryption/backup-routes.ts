@@ -20,7 +20,7 @@ export function backupRoutes(api: Api, { store, kept }: { readonly store: Store;
   }))
   api.on('GET', '/room_keys/version', ({ caller }) => shown(store.read((tx) => backups.version(tx, caller.account))))
   api.on('GET', '/room_keys/version/:version', ({ caller, path }) =>
-    shown(store.read((tx) => backups.version(tx, caller.account, path['version']!))),
+    shown(store.read((tx) => backups.version(tx, caller.account, path['version']))),
   )
   api.withBody('PUT', '/room_keys/version/:version', versionSchema, async ({ caller, path }, body) => {
     await store.write((tx) => backups.update(tx, caller.account, path['version']!, body))

@@ -41,12 +41,12 @@ export const hasHeard = (tx: ReadTx, account: Identity, device: string, upTo: nu
 
 /** The device has them: it has come back with a later token. */
 export function forget(tx: WriteTx, account: Identity, device: string, upTo: number): void {
-  for (const key of [...tx.keys(tables.matrixToDevice, heard(tx, account, device, upTo))])
+  for (const key of tx.keys(tables.matrixToDevice, heard(tx, account, device, upTo)))
     tx.remove(tables.matrixToDevice, key)
 }
 
 export function forgetAll(tx: WriteTx, account: Identity, device: string): void {
-  for (const key of [...tx.keys(tables.matrixToDevice, { prefix: prefixOf(tx, account, device) })])
+  for (const key of tx.keys(tables.matrixToDevice, { prefix: prefixOf(tx, account, device) }))
     tx.remove(tables.matrixToDevice, key)
 }
 

@@ -92,10 +92,11 @@ export class Media {
         : id !== undefined && services.store.read((tx) => isTagOf(tx, account, id))
     if (mxc === undefined || id === undefined || !isOwn) throw notFound()
     const signal = AbortSignal.timeout(limits.matrixFileMs)
-    const { name, mediaType, size, read } = await this.find(mxc.server, mxc.id, { waitMs: limits.fileAwaitMs, signal })
+    const file = await this.find(mxc.server, mxc.id, { waitMs: limits.fileAwaitMs, signal })
     // from here on it counts as a file of the message
     if (id.kind === 'upload') await services.uploads.take(id.id, account)
-    return await services.files.prepare(account, read(), { name, mediaType, bytes: size, signal })
+    const { name, mediaType, size } = file
+    return await services.files.prepare(account, file.read(), { name, mediaType, bytes: size, signal })
   }
 
   /** The message has it now: the URI goes on showing it for as long as there is the message. */

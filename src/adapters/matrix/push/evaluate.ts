@@ -1,4 +1,5 @@
 /** What push rules say of one event: the first that fits decides (Client-Server API, "Push rules"). */
+import { unreachable } from '../../../core/errors.ts'
 import type { ClientEvent } from '../events/event-view.ts'
 import { globMatches } from './glob.ts'
 import { kinds, type PushRule, type Ruleset } from './rules.ts'
@@ -46,6 +47,8 @@ function fits(kind: (typeof kinds)[number], rule: PushRule, event: ClientEvent, 
     case 'override':
     case 'underride':
       return (rule.conditions ?? []).every((condition) => holds(condition, event, context))
+    default:
+      return unreachable(kind)
   }
 }
 
@@ -92,19 +95,16 @@ function valueAt(event: ClientEvent, path: string): unknown {
 function isCount(is: string, count: number): boolean {
   const found = /^(==|<=|>=|<|>)?(\d{1,9})$/.exec(is)
   if (found === null) return false
-  const than = Number(found[2])
-  switch (found[1]) {
-    case '<':
-      return count < than
-    case '>':
-      return count > than
-    case '<=':
-      return count <= than
-    case '>=':
-      return count >= than
-    default:
-      return count === than
-  }
+  const [, how = '==', than] = found
+  return comparisons[how]!(count, Number(than))
+}
+
+const comparisons: Readonly<Record<string, (count: number, than: number) => boolean>> = {
+  '==': (count, than) => count === than,
+  '<': (count, than) => count < than,
+  '>': (count, than) => count > than,
+  '<=': (count, than) => count <= than,
+  '>=': (count, than) => count >= than,
 }
 
 const isWord = (character: string | undefined): boolean => character !== undefined && /[\p{L}\p{N}_]/u.test(character)
