@@ -4,6 +4,8 @@ import { limits } from '../../core/limits.ts'
 import type { HttpRoute } from '../wire/http.ts'
 import { dataRoutes } from './account/data-routes.ts'
 import { profileRoutes } from './account/profile-routes.ts'
+import { Calls } from './calls/calls.ts'
+import { turnRoute } from './calls/turn-route.ts'
 import { backupRoutes } from './encryption/backup-routes.ts'
 import { Encryption } from './encryption/encryption.ts'
 import { keyRoutes } from './encryption/key-routes.ts'
@@ -59,10 +61,12 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
   tokens.whenEnded((tx, account, device) => encryption.deviceEnded(tx, account, device))
   const closing = new AbortController()
   scope.defer(() => closing.abort())
+  const calls = scope.use(new Calls({ services, stream, said, ambient }))
   const sender = new Sender({
     services,
     stream,
     said,
+    calls,
     fileBehind: media.fileBehind.bind(media),
     fileSaid: media.fileSaid.bind(media),
   })
@@ -94,6 +98,7 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
   dataRoutes(api, data)
   pushRoutes(api, data)
   mediaRoutes(api, media)
+  turnRoute(api, services.externalServices, ambient)
   const checkAgain = async ({ caller, request }: Asked, password: string | undefined): Promise<void> =>
     await askAgain({ logins, names }, caller.account, request, password)
   keyRoutes(api, { ...data, tokens, said, encryption, checkAgain })
