@@ -106,7 +106,7 @@ const schema = z.strictObject({
   xmpps: listener(5223, 'XMPP, TLS from the start.'),
   http: listener(
     8008,
-    'HTTP for clients: settings for mail programs, XMPP over WebSocket and BOSH, /healthz, /metrics.',
+    'HTTP for clients: Matrix, settings for mail programs, XMPP over WebSocket and BOSH, /healthz, /metrics.',
   ),
   https: listener(8443, 'The same over TLS, and files of chats.'),
   overlay: z

@@ -87,12 +87,15 @@ async function welcome(terminal: Terminal, gateway: RunningGateway, created: New
 export function clientSettings({ addresses, localName }: AccountView, listeners: Listeners): string {
   const at = (endpoint: Endpoint | undefined): string =>
     endpoint === undefined ? '(off)' : `${clientHost(endpoint.host)} port ${endpoint.port}`
+  const url = (scheme: string, endpoint: Endpoint | undefined): string =>
+    endpoint === undefined ? '(off)' : `${scheme}://${clientHost(endpoint.host)}:${endpoint.port}`
   return [
     `For ${addresses[0] ?? localName}: point your programs at`,
-    `  IMAP  ${at(listeners.imap)} STARTTLS, or ${at(listeners.imaps)} TLS`,
-    `  SMTP  ${at(listeners.smtp)} STARTTLS, or ${at(listeners.smtps)} TLS`,
-    `  XMPP  ${at(listeners.xmpp)} STARTTLS, or ${at(listeners.xmpps)} TLS`,
-    `  user  ${localName}   password: an app password (password add)`,
+    `  IMAP    ${at(listeners.imap)} STARTTLS, or ${at(listeners.imaps)} TLS`,
+    `  SMTP    ${at(listeners.smtp)} STARTTLS, or ${at(listeners.smtps)} TLS`,
+    `  XMPP    ${at(listeners.xmpp)} STARTTLS, or ${at(listeners.xmpps)} TLS`,
+    `  Matrix  homeserver ${url('http', listeners.http)}, or ${url('https', listeners.https)}`,
+    `  user    ${localName}   password: an app password (password add)`,
   ].join('\n')
 }
 

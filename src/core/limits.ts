@@ -147,6 +147,7 @@ export const limits = {
   matrixPageMax: 1000, // ours: events of one page
   matrixSyncEntriesMax: 20_000, // ours: behind by more, a program gets everything anew
   matrixTypingMs: 30_000, // ours: the longest that somebody types without saying so again
+  matrixAwayMs: 60_000, // ours: a program that has not asked for news for so long is gone
   matrixPollMsMax: 120_000, // ours: how long a sync is held
   // xmpp: contacts, presence and what is kept for programs
   xmppNameOctetsMax: 1024, // ours: of an element, an attribute or a namespace that is kept

@@ -11,13 +11,12 @@ const isNotice =
 
 test('two programs with matrix-nio write to each other and hear all of it', { timeout: 120_000 }, async (context) => {
   requirePeer(context, 'python3', '/usr/lib/python3/dist-packages/nio')
-  await using server = await homeserver(context)
+  await using server = await homeserver()
   const { alice, bob } = server
   await using one = await NioPerson.logIn(alice)
   await using other = await NioPerson.logIn(bob)
 
   const chat = await one.startChat(alice.contact)
-  await other.acceptInvite(chat)
   const asked = await one.say(chat, 'Tea at fvie?')
   expect(await other.hearsText(chat, 'Tea at fvie?')).toMatchObject({ sender: bob.contact, event_id: asked })
   await one.edit(chat, asked, 'Tea at five?')
@@ -39,7 +38,6 @@ test('two programs with matrix-nio write to each other and hear all of it', { ti
   await other.hears(chat, ({ type, redacts }) => type === 'm.room.redaction' && redacts === asked)
 
   const party = await one.createRoom('Tea party', alice.contact)
-  await other.acceptInvite(party)
   await one.say(party, 'Welcome')
   await other.hearsText(party, 'Welcome')
   expect(Object.values(await other.rooms()).toSorted()).toEqual(['Tea party', alice.user])

@@ -23,6 +23,7 @@ import { Rooms } from './rooms/rooms.ts'
 import type { MatrixServices } from './services.ts'
 import { Follower } from './stream/follower.ts'
 import { Stream } from './stream/stream.ts'
+import { Attendance } from './sync/attendance.ts'
 import { Moments } from './sync/moments.ts'
 import { syncRoutes } from './sync/sync-route.ts'
 import { Unread } from './sync/unread.ts'
@@ -43,6 +44,7 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
   const avatarOf = media.avatarOf.bind(media)
   const rooms = new Rooms({ services, names, stream, kept, ambient, avatarOf })
   const follower = scope.use(new Follower({ services, stream, rooms, ambient }))
+  const attendance = scope.use(new Attendance({ signals: services.signals, ambient }))
   const moments = scope.use(new Moments({ services, stream, ambient }))
   const view = { services, store, names, stream, said, fileUrl: media.fileUrl.bind(media) }
   const unread = new Unread({ ...view, kept })
@@ -72,11 +74,7 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
     unread,
     encryption,
     run: Buffer.from(ambient.random.bytes(6)).toString('base64url'),
-    onPresence: ({ account }, presence) =>
-      services.signals.setAvailability(
-        account,
-        presence === 'offline' ? 'offline' : presence === 'unavailable' ? 'away' : 'available',
-      ),
+    onPresence: (caller, presence) => attendance.saw(caller, presence),
     onHeard: () => {},
     closing: closing.signal,
   })
@@ -85,7 +83,7 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
   roomRoutes(api, { ...view, rooms, memberships, settings, follower })
   receiptRoutes(api, { ...data, moments })
   dataRoutes(api, data)
-  profileRoutes(api, { services, names, avatarOf, setAvatar: media.setAvatar.bind(media) })
+  profileRoutes(api, { services, names, attendance, avatarOf, setAvatar: media.setAvatar.bind(media) })
   for (const account of tokens.accounts(services.accounts.list().map(({ identity }) => identity)))
     void follower.caughtUp(account)
   const owned = scope.move()

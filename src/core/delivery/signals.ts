@@ -67,8 +67,8 @@ interface Present {
 export class Signals implements Disposable {
   readonly #parts: SignalParts
   readonly #listeners = new Set<SignalListener>()
-  /** Of accounts here, as their clients say. */
-  readonly #own = new Map<Identity, Availability>()
+  /** Of accounts here, as their clients say, those of each protocol together. */
+  readonly #own = new Map<Identity, Map<string, Availability>>()
   /** By account, then contact. */
   readonly #others = new Map<Identity, Map<Identity, Present>>()
   /** When a conversation was last told that somebody here types. */
@@ -86,9 +86,12 @@ export class Signals implements Disposable {
     return () => void this.#listeners.delete(listener)
   }
 
-  /** What clients of the account say together. Others hear of it with the next round, if they hear of it at all. */
-  setAvailability(account: Identity, availability: Availability): void {
-    this.#own.set(account, availability)
+  /**
+   * What clients of the account say together, of one protocol; the one that is most there counts. Others hear of it with
+   * the next round, if they hear of it at all.
+   */
+  setAvailability(account: Identity, availability: Availability, protocol: string): void {
+    this.#own.set(account, (this.#own.get(account) ?? new Map<string, Availability>()).set(protocol, availability))
   }
 
   /** As last said, and said lately enough. */
@@ -149,7 +152,8 @@ export class Signals implements Disposable {
 
   /** Says again who is here, and forgets who has not. */
   #tick(): void {
-    for (const [account, availability] of this.#own) {
+    for (const [account, said] of this.#own) {
+      const availability = availabilities.find((one) => [...said.values()].includes(one))!
       if (availability === 'offline') this.#own.delete(account)
       if (!this.#parts.conversations.settings(account).tellsPresence) continue
       for (const { identity, state } of this.#parts.keyring.contacts(account))

@@ -60,3 +60,19 @@ test('what did not reach its recipient says so in the room', async () => {
   expect(note.content['m.relates_to']['m.in_reply_to'].event_id).toBe(said)
   expect(note.content.body).toContain('did not reach')
 })
+
+test('that a contact is surer now who they are is said in the chat, and stands in their profile', async () => {
+  await using stages = await openStages()
+  const { gateway: ofAlice } = stages.of('alice')
+  const { gateway: ofBob } = stages.of('bob')
+  const alice = await stages.of('alice').logIn()
+  const { rooms } = await alice.sync()
+  const [room] = Object.keys(rooms.join)
+  const [bob] = rooms.join[room!].summary['m.heroes']
+  const { contacts, store } = ofAlice.knowledge
+  const digits = contacts.byIdentity(ofAlice.account, ofBob.account)!.fingerprint
+  await store.write((tx) => contacts.using(tx).verify(ofAlice.account, ofBob.account, digits))
+  const note = await alice.event(({ content }) => content.msgtype === 'm.notice')
+  expect(note.content.body).toContain('in-person')
+  expect(await alice.get(`/profile/${bob}`)).toMatchObject({ 'net.mycelium.trust': 'in-person' })
+})

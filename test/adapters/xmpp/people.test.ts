@@ -68,9 +68,9 @@ test('who tells that they are there is shown so, and what goes out is one word f
 
   const own: string[] = []
   const told = signals.setAvailability.bind(signals)
-  signals.setAvailability = (account, availability) => {
+  signals.setAvailability = (account, availability, protocol) => {
     own.push(availability)
-    told(account, availability)
+    told(account, availability, protocol)
   }
   const phone = bind('phone')
   await phone.say(xml('<presence><show>away</show></presence>'))

@@ -53,7 +53,7 @@ async function opened(tellsPresence: boolean) {
 
 test('nothing is said by default, whatever clients tell', async () => {
   using scope = await opened(false)
-  scope.signals.setAvailability(alice, 'available')
+  scope.signals.setAvailability(alice, 'available', 'xmpp')
   scope.signals.typing(alice, conversation, true)
   vi.advanceTimersByTime(10 * limits.presenceEveryMs)
   expect(scope.said).toEqual([])
@@ -62,14 +62,14 @@ test('nothing is said by default, whatever clients tell', async () => {
 test('where it is wanted, contacts hear who is there once in a round, and strangers never', async () => {
   using scope = await opened(true)
   for (const availability of ['available', 'away', 'available'] as const)
-    scope.signals.setAvailability(alice, availability)
+    scope.signals.setAvailability(alice, availability, 'xmpp')
   vi.advanceTimersByTime(2 * limits.presenceEveryMs)
   const available = { kind: 'signals', signals: [{ kind: 'presence', availability: 'available' }] }
   expect(scope.said).toEqual([
     { to: bob, item: available },
     { to: bob, item: available },
   ])
-  scope.signals.setAvailability(alice, 'offline')
+  scope.signals.setAvailability(alice, 'offline', 'xmpp')
   vi.advanceTimersByTime(5 * limits.presenceEveryMs)
   expect(scope.said).toHaveLength(3)
 })

@@ -84,12 +84,6 @@ export class ElementWeb implements AsyncDisposable {
   }
 
   /** Opens an invitation in the list and accepts it. */
-  async acceptInvite(name: string): Promise<void> {
-    await this.openRoom(name)
-    await this.browser.click('.mx_RoomPreviewBar_actions .mx_AccessibleButton_kind_primary')
-    await this.browser.sees('.mx_RoomHeader_heading', isShown)
-  }
-
   /** Writes a message in the open room and sends it. */
   async say(text: string): Promise<void> {
     await this.#write('.mx_RoomView_body .mx_SendMessageComposer .mx_BasicMessageComposer_input', text)

@@ -1,8 +1,7 @@
-/** Where the tests with Matrix clients have their people: the one place that knows which server it is. */
-import type { TestContext } from 'vitest'
-import { requireMade } from './made-on-demand.ts'
+/** Where the tests with Matrix clients have their people: two who are contacts, each with a gateway of their own. */
 import type { MatrixLogin } from './matrix-login.ts'
-import { Synapse } from './synapse.ts'
+import type { Gateway } from './gateway-process.ts'
+import { twoGateways } from './two-gateways.ts'
 
 export interface MatrixPerson extends MatrixLogin {
   readonly userId: string
@@ -18,22 +17,21 @@ export interface Homeserver extends AsyncDisposable {
   readonly bob: MatrixPerson
 }
 
-/** Ends the test as skipped (or failed, with CI set) where the server cannot be. */
-export async function homeserver(context: TestContext): Promise<Homeserver> {
-  await requireMade(context, 'synapse')
-  const users = { alice: "alice's secret", bob: "bob's secret" }
-  const synapse = await Synapse.open({ users })
-  const person = (user: keyof typeof users, contactName: keyof typeof users): MatrixPerson => ({
-    homeserver: synapse.url,
-    user,
-    password: users[user],
-    userId: synapse.userId(user),
-    contact: synapse.userId(contactName),
-    contactName,
-  })
+export async function homeserver(): Promise<Homeserver> {
+  const { alice, bob, [Symbol.asyncDispose]: close } = await twoGateways()
+  // what was read and who types is told to nobody unless its person wants it
+  for (const gateway of [alice, bob])
+    await gateway.verb('chat', 'settings', '--read-receipts', 'on', '--presence', 'on')
+  return { alice: await person(alice, bob), bob: await person(bob, alice), [Symbol.asyncDispose]: close }
+}
+
+async function person(gateway: Gateway, other: Gateway): Promise<MatrixPerson> {
   return {
-    alice: person('alice', 'bob'),
-    bob: person('bob', 'alice'),
-    [Symbol.asyncDispose]: async () => await synapse[Symbol.asyncDispose](),
+    homeserver: `http://localhost:${gateway.listeners.http.port}`,
+    user: gateway.name,
+    password: await gateway.addPassword('a Matrix program'),
+    userId: `@${gateway.name}:localhost`,
+    contact: `@${other.address.replace('@', ':')}`,
+    contactName: other.name,
   }
 }

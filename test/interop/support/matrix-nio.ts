@@ -50,11 +50,6 @@ export class NioPerson implements AsyncDisposable {
   }
 
   /** Waits for an invitation to the room and accepts it. */
-  async acceptInvite(room: string): Promise<void> {
-    await this.hears(room, ({ type, content }) => type === 'InviteMemberEvent' && content['membership'] === 'invite')
-    await this.#ask('accept', { room })
-  }
-
   /** @returns the id of the event, as each of these */
   async say(room: string, body: string): Promise<string> {
     return await this.#send(room, 'm.room.message', { msgtype: 'm.text', body })

@@ -82,14 +82,6 @@ export class MatrixProgram implements AsyncDisposable {
   }
 
   /** Waits for an invitation to the room and accepts it. */
-  async acceptInvite(roomId: string): Promise<void> {
-    await this.hears(`an invitation to ${roomId}`, () =>
-      this.client.getRoom(roomId)?.getMyMembership() === 'invite' ? true : undefined,
-    )
-    await this.client.joinRoom(roomId)
-    await this.room(roomId)
-  }
-
   /** The room, once it is heard of as one that this person is in. */
   async room(roomId: string): Promise<Room> {
     return await this.hears(roomId, () => {

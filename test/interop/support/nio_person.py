@@ -38,9 +38,6 @@ class Person:
     async def chat(self, with_):
         return ok(await self.client.room_create(invite=[with_], is_direct=True)).room_id
 
-    async def accept(self, room):
-        return ok(await self.client.join(room)).room_id
-
     async def send(self, room, kind, content):
         return ok(await self.client.room_send(room, kind, content)).event_id
 

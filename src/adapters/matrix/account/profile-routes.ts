@@ -2,26 +2,27 @@
 import { z } from 'zod'
 import { isChosen } from '../../../core/account/contact.ts'
 import type { Identity } from '../../../core/ids.ts'
+import { tierWords } from '../../../core/identity/trust.ts'
 import { limits } from '../../../core/limits.ts'
 import type { Api, Asked, Json } from '../http/api.ts'
 import { MatrixError } from '../http/matrix-error.ts'
 import type { Names } from '../names.ts'
 import type { MatrixServices } from '../services.ts'
+import type { Attendance } from '../sync/attendance.ts'
 import { presenceOf } from '../sync/presence.ts'
+import { trustType } from '../rooms/room-state.ts'
 import { ownOnly } from '../sync/sync-route.ts'
 
 export interface ProfileParts {
   readonly services: MatrixServices
   readonly names: Names
+  readonly attendance: Attendance
   readonly avatarOf: (account: Identity, who: Identity) => string | undefined
   readonly setAvatar: (account: Identity, url: string) => Promise<void>
 }
 
-/** How well it is known that an address is theirs: DESIGN §4. A field of our own, as MSC4133 lets profiles have. */
-const tierField = 'net.mycelium.trust'
-
 export function profileRoutes(api: Api, parts: ProfileParts): void {
-  const { services, names, avatarOf, setAvatar } = parts
+  const { services, names, attendance, avatarOf, setAvatar } = parts
   const personIn = ({ caller, path }: Asked): Identity => {
     const identity = names.identity(caller.account, path['user']!)
     if (identity === undefined) throw new MatrixError('M_NOT_FOUND', 'Nobody is known here by that user id')
@@ -34,7 +35,7 @@ export function profileRoutes(api: Api, parts: ProfileParts): void {
     return {
       ...(displayname === undefined ? {} : { displayname }),
       ...(avatar === undefined ? {} : { avatar_url: avatar }),
-      ...(contact === undefined ? {} : { [tierField]: contact.keyChanged ? 'key-changed' : contact.tier }),
+      ...(contact === undefined ? {} : { [trustType]: contact.keyChanged ? 'key-changed' : tierWords[contact.tier] }),
     }
   }
   api.on('GET', '/profile/:user', (asked) => profile(asked.caller.account, personIn(asked)))
@@ -103,8 +104,7 @@ export function profileRoutes(api: Api, parts: ProfileParts): void {
   })
   api.withBody('PUT', '/presence/:user/status', presence, ({ caller, path }, body) => {
     ownOnly(parts, caller, path['user']!)
-    const said = { online: 'available', unavailable: 'away', offline: 'offline' } as const
-    services.signals.setAvailability(caller.account, said[body.presence])
+    attendance.saw(caller, body.presence)
     return {}
   })
 }

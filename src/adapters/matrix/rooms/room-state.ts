@@ -2,6 +2,7 @@
 import type { Partner } from '../../../core/conversation/rows.ts'
 import { isAdmin, type Roster } from '../../../core/group/roster.ts'
 import type { Identity } from '../../../core/ids.ts'
+import { tierWords } from '../../../core/identity/trust.ts'
 import type { Names } from '../names.ts'
 import type { MatrixServices } from '../services.ts'
 import type { Membership } from '../stream/rows.ts'
@@ -63,10 +64,21 @@ function directState(parts: RoomStateParts, account: Identity, peer: Identity): 
     { type: 'm.room.power_levels', stateKey: '', by: account, content: powers },
     ...rules(account),
     { type: 'm.room.history_visibility', stateKey: '', by: account, content: { history_visibility: 'shared' } },
+    ...trustOf(services, account, peer),
     ...(peer === account
       ? []
       : [member(parts, account, peer, isWaiting ? 'invite' : 'join', isWaiting ? account : peer)]),
   ]
+}
+
+/** How well it is known that they are they: a state event of our own, whose changes the room tells of. */
+export const trustType = 'net.mycelium.trust'
+
+function trustOf({ contacts }: MatrixServices, account: Identity, peer: Identity): readonly Standing[] {
+  const contact = contacts.byIdentity(account, peer)
+  if (contact?.state !== 'active') return []
+  const trust = contact.keyChanged ? 'key-changed' : tierWords[contact.tier]
+  return [{ type: trustType, stateKey: '', by: undefined, content: { trust } }]
 }
 
 function groupState(

@@ -13,7 +13,7 @@ import type { Kept } from '../kept.ts'
 import type { MatrixServices } from '../services.ts'
 import type { RoomRow } from '../stream/rows.ts'
 import { derivedKey, type Stream } from '../stream/stream.ts'
-import { membershipOf, type RoomStateParts, roomState, type Standing } from './room-state.ts'
+import { membershipOf, type RoomStateParts, roomState, type Standing, trustType } from './room-state.ts'
 
 export interface RoomsParts extends RoomStateParts {
   readonly services: MatrixServices
@@ -79,18 +79,20 @@ export class Rooms {
     for (const { group } of services.groupBook.rows(tx, account)) this.ensure(tx, account, { kind: 'group', group })
   }
 
-  /** Everything that shows this person: their name, picture or standing is another. */
-  personChanged(tx: WriteTx, account: Identity, who: Identity): void {
+  /** Everything that shows these people: their names, pictures or standing are others. */
+  peopleChanged(tx: WriteTx, account: Identity, people: ReadonlySet<Identity>): void {
     const { services, stream } = this.#parts
-    const contact = services.contacts.byIdentity(account, who)
-    const direct: Partner = { kind: 'direct', peer: who }
-    const isChosen = contact !== undefined && contact.state !== 'fellow'
-    if (isChosen || stream.room(tx, account, idOfPartner(account, direct)) !== undefined)
-      this.ensure(tx, account, direct)
-    for (const room of stream.rooms(tx, account)) {
-      if (room.partner.kind !== 'group') continue
-      const group = services.groupBook.group(tx, account, room.partner.group)
-      if (group?.state.members.has(who) === true) this.ensure(tx, account, room.partner)
+    for (const who of people) {
+      const contact = services.contacts.byIdentity(account, who)
+      const direct: Partner = { kind: 'direct', peer: who }
+      const isChosen = contact !== undefined && contact.state !== 'fellow'
+      if (isChosen || stream.room(tx, account, idOfPartner(account, direct)) !== undefined)
+        this.ensure(tx, account, direct)
+    }
+    for (const { group } of services.groupBook.rows(tx, account)) {
+      const members = services.groupBook.group(tx, account, group)?.state.members
+      if (members !== undefined && [...people].some((who) => members.has(who)))
+        this.ensure(tx, account, { kind: 'group', group })
     }
   }
 
@@ -127,7 +129,15 @@ export class Rooms {
     for (const { type, stateKey, by, content } of wanted) {
       if (type === 'm.room.member') seen.add(stateKey)
       if (type === 'm.room.member' && stateKey === own && membership === 'leave') continue
-      stream.setState(tx, account, conversation, { type, stateKey, by, content: JSON.stringify(content), atMs })
+      const before = type === trustType ? stream.stateAt(tx, account, conversation, type, stateKey) : undefined
+      const isNew = stream.setState(tx, account, conversation, {
+        type,
+        stateKey,
+        by,
+        content: JSON.stringify(content),
+        atMs,
+      })
+      if (isNew && before !== undefined) this.note(tx, account, conversation, trustWords(String(content['trust'])))
     }
     for (const { type, stateKey, content } of stream.state(tx, account, conversation)) {
       const isOver = stateKey === own ? membership === 'leave' : !seen.has(stateKey)
@@ -145,3 +155,8 @@ export class Rooms {
     }
   }
 }
+
+const trustWords = (trust: string): string =>
+  trust === 'key-changed'
+    ? 'The key of this contact has changed. Nothing is sent until you have compared its digits: "mycelium-gateway contact verify".'
+    : `How sure it is that this contact is who they say they are: ${trust}.`

@@ -137,7 +137,7 @@ export class Follower implements AsyncDisposable {
     if (changed.size === 0 && conversations.lastNumber(account) <= from) return false
     this.#changed.delete(account)
     return await store.write((tx) => {
-      for (const who of changed) rooms.personChanged(tx, account, who)
+      if (changed.size > 0) rooms.peopleChanged(tx, account, changed)
       let taken = 0
       let last = from
       const to = from + 1 + limits.matrixStepsAtOnce
@@ -181,7 +181,7 @@ export class Follower implements AsyncDisposable {
         return
       case 'struck':
         this.#takeBack(tx, account, room, keyOfMessage(event.message), {
-          by: account,
+          by: this.#messageOf(tx, account, event.message)?.author ?? account,
           key: derivedKey('struck', event.message),
           atMs: this.#parts.ambient.clock.nowMs(),
         })

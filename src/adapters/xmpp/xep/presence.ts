@@ -244,7 +244,7 @@ class Presences implements Disposable {
   #tellOthers(account: Identity): void {
     const { signals } = this.#server.services
     const availability = this.availability(account)
-    signals.setAvailability(account, availability)
+    signals.setAvailability(account, availability, 'xmpp')
     const told = this.#tells(account) ? availability : 'nothing'
     if (this.#told.get(account) === told) return
     this.#told.set(account, told)
