@@ -66,7 +66,13 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
     ready: async (account) => await follower.caughtUp(account),
   })
   serverRoutes(api, { baseUrl: (authority, isSecure) => `${isSecure ? 'https' : 'http'}://${authority}` })
-  loginRoutes(api, { logins, tokens, names, onLogin: (account) => void follower.caughtUp(account) })
+  loginRoutes(api, {
+    logins,
+    tokens,
+    names,
+    random: ambient.random,
+    onLogin: (account) => void follower.caughtUp(account),
+  })
   syncRoutes(api, {
     ...view,
     kept,
