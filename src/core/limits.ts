@@ -139,6 +139,7 @@ export const limits = {
   matrixShortTokenMs: 24 * 3600_000, // ours: an access token of a program that can get another
   matrixDevicesMax: 100, // ours: of one account; the one unused for longest goes
   matrixDeviceNameOctetsMax: 256, // ours
+  matrixAuthSessionsMax: 1000, // ours: programs that are asked for a password again at once
   matrixTransactionMs: 24 * 3600_000, // ours: how long a transaction id is known again
   matrixStepsAtOnce: 256, // ours: steps of the feed that one commit takes into the stream
   matrixKeptBytesMax: 128 * 1024, // ours: one thing that is kept for programs

@@ -13,10 +13,11 @@ import { eventRoutes } from './events/event-routes.ts'
 import { relationRoutes } from './events/relation-routes.ts'
 import { Said } from './events/said.ts'
 import { Sender } from './events/send.ts'
-import { Api, type Asked } from './http/api.ts'
+import { Api } from './http/api.ts'
 import { serverRoutes } from './http/server-routes.ts'
 import { Kept } from './kept.ts'
-import { askAgain, loginRoutes } from './login/login-routes.ts'
+import { Again } from './login/again.ts'
+import { byPassword, loginRoutes } from './login/login-routes.ts'
 import { Tokens } from './login/tokens.ts'
 import { mediaRoutes } from './media/media-routes.ts'
 import { Media } from './media/media.ts'
@@ -78,7 +79,18 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
     ready: async (account) => await follower.caughtUp(account),
   })
   serverRoutes(api, { baseUrl: (authority, isSecure) => `${isSecure ? 'https' : 'http'}://${authority}` })
-  loginRoutes(api, { logins, tokens, names, onLogin: (account) => void follower.caughtUp(account) })
+  const again = new Again({
+    random: ambient.random,
+    names,
+    byPassword: async (user, password, request) => await byPassword({ logins, names }, user, password, request),
+  })
+  loginRoutes(api, {
+    logins,
+    tokens,
+    names,
+    again,
+    onLogin: (account) => void follower.caughtUp(account),
+  })
   syncRoutes(api, {
     ...view,
     kept,
@@ -99,9 +111,7 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
   pushRoutes(api, data)
   mediaRoutes(api, media)
   turnRoute(api, services.externalServices, ambient)
-  const checkAgain = async ({ caller, request }: Asked, password: string | undefined): Promise<void> =>
-    await askAgain({ logins, names }, caller.account, request, password)
-  keyRoutes(api, { ...data, tokens, said, encryption, checkAgain })
+  keyRoutes(api, { ...data, tokens, said, encryption, again })
   backupRoutes(api, data)
   profileRoutes(api, { services, names, attendance, avatarOf, setAvatar: media.setAvatar.bind(media) })
   for (const account of tokens.accounts(services.accounts.list().map(({ identity }) => identity)))

@@ -41,7 +41,7 @@ export const signalsCodec: Codec<readonly Signal[]> = array(
   limits.signalsMax,
 )
 
-/** As adapters hear it. */
+/** As adapters hear it; of the account itself too whether it is there. */
 export type Heard =
   | { readonly kind: 'typing'; readonly conversation: ConversationId; readonly who: Identity; readonly isOn: boolean }
   | { readonly kind: 'presence'; readonly who: Identity; readonly availability: Availability }
@@ -91,7 +91,16 @@ export class Signals implements Disposable {
    * the next round, if they hear of it at all.
    */
   setAvailability(account: Identity, availability: Availability, protocol: string): void {
+    const before = this.ownAvailability(account)
     this.#own.set(account, (this.#own.get(account) ?? new Map<string, Availability>()).set(protocol, availability))
+    const now = this.ownAvailability(account)
+    if (now !== before) this.#tell(account, { kind: 'presence', who: account, availability: now })
+  }
+
+  /** Of an account here, whether it tells others or not. */
+  ownAvailability(account: Identity): Availability {
+    const said = [...(this.#own.get(account)?.values() ?? [])]
+    return availabilities.find((one) => said.includes(one)) ?? 'offline'
   }
 
   /** As last said, and said lately enough. */
@@ -152,8 +161,8 @@ export class Signals implements Disposable {
 
   /** Says again who is here, and forgets who has not. */
   #tick(): void {
-    for (const [account, said] of this.#own) {
-      const availability = availabilities.find((one) => [...said.values()].includes(one))!
+    for (const account of this.#own.keys()) {
+      const availability = this.ownAvailability(account)
       if (availability === 'offline') this.#own.delete(account)
       if (!this.#parts.conversations.settings(account).tellsPresence) continue
       for (const { identity, state } of this.#parts.keyring.contacts(account))

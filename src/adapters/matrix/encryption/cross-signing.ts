@@ -4,6 +4,7 @@ import type { Identity } from '../../../core/ids.ts'
 import { limits } from '../../../core/limits.ts'
 import type { ReadTx, WriteTx } from '../../../core/store/store.ts'
 import type { Json } from '../http/api.ts'
+import { authSchema } from '../login/again.ts'
 import type { Kept } from '../kept.ts'
 import type { Signatures } from './device-keys.ts'
 
@@ -13,7 +14,7 @@ export const crossSigningSchema = z.looseObject({
   master_key: key.optional(),
   self_signing_key: key.optional(),
   user_signing_key: key.optional(),
-  auth: z.looseObject({ password: z.string().optional() }).optional(),
+  auth: authSchema.optional(),
 })
 export const usages = ['master_key', 'self_signing_key', 'user_signing_key'] as const
 export type Usage = (typeof usages)[number]

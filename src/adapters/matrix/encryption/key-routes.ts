@@ -6,6 +6,7 @@ import type { ReadTx, Store } from '../../../core/store/store.ts'
 import type { Said } from '../events/said.ts'
 import type { Api, Asked, Json } from '../http/api.ts'
 import { MatrixError } from '../http/matrix-error.ts'
+import type { Again } from '../login/again.ts'
 import type { Tokens } from '../login/tokens.ts'
 import { derivedKey } from '../stream/stream.ts'
 import { pageNumber } from '../events/event-routes.ts'
@@ -19,8 +20,7 @@ export interface KeyParts extends EncryptionParts {
   readonly tokens: Tokens
   readonly said: Said
   readonly encryption: Encryption
-  /** The password, once more. @throws MatrixError */
-  readonly checkAgain: (asked: Asked, password: string | undefined) => Promise<void>
+  readonly again: Again
 }
 
 const id = z.string().max(limits.matrixIdOctetsMax)
@@ -75,7 +75,7 @@ export function keyRoutes(api: Api, parts: KeyParts): void {
       (usage, at) => body[usage] !== undefined && before[at] !== undefined && !isSameKey(body[usage], before[at]),
     )
     // v1.19: the first ones come without asking again
-    if (isOther) await parts.checkAgain(asked, body.auth?.password)
+    if (isOther) await parts.again.check(asked.caller, { what: 'cross-signing', request: asked.request }, body.auth)
     await store.write((tx) => {
       for (const usage of usages) {
         const key = body[usage]

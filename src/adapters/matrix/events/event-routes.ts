@@ -2,7 +2,8 @@
 import { z } from 'zod'
 import { limits } from '../../../core/limits.ts'
 import type { Store } from '../../../core/store/store.ts'
-import { type Api, anyJson, type Asked, type Json } from '../http/api.ts'
+import type { Api, Asked, Json } from '../http/api.ts'
+import { eventContent } from '../http/canonical-json.ts'
 import { MatrixError } from '../http/matrix-error.ts'
 import { eventId, eventKeyOf } from '../names.ts'
 import { joinedRoom, readableRoom } from '../rooms/room-of.ts'
@@ -21,7 +22,7 @@ const pageDefault = 10
 
 export function eventRoutes(api: Api, parts: EventRouteParts): void {
   const { store, sender, stream } = parts
-  api.withBody('PUT', '/rooms/:room/send/:type/:txn', anyJson, async ({ caller, path }, content) => {
+  api.withBody('PUT', '/rooms/:room/send/:type/:txn', eventContent, async ({ caller, path }, content) => {
     const room = joinedRoom(parts, caller, path['room']!)
     const key = await sender.send(caller, { room, type: path['type']!, content, transaction: path['txn']! })
     return { event_id: eventId(key) }

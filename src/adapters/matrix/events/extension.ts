@@ -30,12 +30,16 @@ const infoFields: ReadonlySet<string> = new Set(['thumbnail_url', 'thumbnail_fil
 /** Kinds of messages that show a text. */
 const textTypes: ReadonlySet<unknown> = new Set(['m.text', 'm.emote', 'm.notice', 'm.location'])
 
+/** Of the types below `m.room.` those that the specification gives a meaning: as words of a conversation they would have another. */
+const roomTypes =
+  'aliases|avatar|canonical_alias|create|encrypted|encryption|guest_access|history_visibility|join_rules|member|' +
+  'message|name|pinned_events|policy|power_levels|redaction|server_acl|third_party_invite|tombstone|topic'
+const ownTypes = new RegExp(
+  `^m\\.(?:room\\.(?:${roomTypes})$|reaction$|call|direct|space|policy|receipt|typing|presence|key|secret|forwarded|dummy|push|tag|fully_read)`,
+)
+
 /** Events that a program may send as they are: neither state, nor what has a meaning of its own here. */
-export const mayPassWhole = (type: string): boolean =>
-  type.length <= limits.matrixIdOctetsMax &&
-  !/^m\.(?:room|reaction$|call|direct|space|policy|receipt|typing|presence|key|secret|forwarded|dummy|push|tag|fully_read)/.test(
-    type,
-  )
+export const mayPassWhole = (type: string): boolean => type.length <= limits.matrixIdOctetsMax && !ownTypes.test(type)
 
 type ExtensionPart = Extract<Part, { readonly kind: 'extension' }>
 

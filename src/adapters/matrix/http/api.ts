@@ -6,6 +6,7 @@
 import { type Context, Hono } from 'hono'
 import { z } from 'zod'
 import type { Log } from '../../../core/ambient.ts'
+import { toUtf8 } from '../../../core/bytes.ts'
 import type { Identity } from '../../../core/ids.ts'
 import { limits } from '../../../core/limits.ts'
 import type { HttpAnswer, HttpRequest } from '../../wire/http.ts'
@@ -165,7 +166,8 @@ async function readJson({ body, method }: HttpRequest): Promise<unknown> {
     if (bytes > limits.matrixBodyBytesMax) throw new MatrixError('M_TOO_LARGE', 'Larger than is taken here')
     pieces.push(piece)
   }
-  const text = Buffer.concat(pieces).toString('utf8')
+  const text = toUtf8(Buffer.concat(pieces))
+  if (text === undefined) throw new MatrixError('M_NOT_JSON', 'The body is no UTF-8')
   // programs leave out what would be empty
   if (text.trim() === '' && method !== 'PUT') return {}
   if (isTooDeep(text, limits.matrixJsonDepthMax)) throw new MatrixError('M_BAD_JSON', 'Nested too deeply')

@@ -65,11 +65,15 @@ export function serverRoutes(api: Api, { baseUrl }: ServerParts): void {
   api.on('POST', '/knock/:room', () => {
     throw new MatrixError('M_FORBIDDEN', 'Nobody knocks here: ask a member to add you')
   })
-  api.on('GET', '/publicRooms', () => ({ chunk: [], total_room_count_estimate: 0 }))
+  api.open('GET', '/publicRooms', () => ({ chunk: [], total_room_count_estimate: 0 }))
   api.withBody('POST', '/publicRooms', z.looseObject({}), () => ({ chunk: [], total_room_count_estimate: 0 }))
   api.on('GET', '/directory/room/:alias', () => {
     throw new MatrixError('M_NOT_FOUND', 'Rooms here have no aliases')
   })
+  for (const method of ['PUT', 'DELETE'] as const)
+    api.on(method, '/directory/room/:alias', () => {
+      throw new MatrixError('M_FORBIDDEN', 'Rooms here have no aliases')
+    })
   api.on('GET', '/rooms/:room/aliases', () => ({ aliases: [] }))
 }
 

@@ -8,12 +8,14 @@ import type { HttpRequest } from '../../wire/http.ts'
 import { type Api, type Json, readBody } from '../http/api.ts'
 import { MatrixError } from '../http/matrix-error.ts'
 import { addressOfUser, type Names } from '../names.ts'
+import { type Again, authSchema } from './again.ts'
 import type { Device, Given, Tokens } from './tokens.ts'
 
 interface LoginParts {
   readonly logins: Logins
   readonly tokens: Tokens
   readonly names: Names
+  readonly again: Again
   /** A program has come: its account is followed from now on. */
   readonly onLogin: (account: Identity) => void
 }
@@ -30,14 +32,9 @@ const loginBody = z.looseObject({
   refresh_token: z.boolean().optional(),
 })
 const refreshBody = z.looseObject({ refresh_token: z.string().max(limits.matrixIdOctetsMax) })
-const auth = z.looseObject({
-  type: z.string().optional(),
-  password: z.string().optional(),
-  session: z.string().optional(),
-})
 
 export function loginRoutes(api: Api, parts: LoginParts): void {
-  const { tokens, names } = parts
+  const { tokens, names, again } = parts
   api.open('GET', '/login', () => ({ flows: [{ type: 'm.login.password' }] }))
   api.open('POST', '/login', async (request) => await logIn(parts, request))
   api.open('POST', '/refresh', async (request) => {
@@ -78,9 +75,9 @@ export function loginRoutes(api: Api, parts: LoginParts): void {
   api.withBody(
     'DELETE',
     '/devices/:device',
-    z.looseObject({ auth: auth.optional() }),
+    z.looseObject({ auth: authSchema.optional() }),
     async ({ caller, path, request }, body) => {
-      await askAgain(parts, caller.account, request, body.auth?.password)
+      await again.check(caller, { what: `delete ${path['device']!}`, request }, body.auth)
       await tokens.end(caller.account, [path['device']!])
       return {}
     },
@@ -88,9 +85,9 @@ export function loginRoutes(api: Api, parts: LoginParts): void {
   api.withBody(
     'POST',
     '/delete_devices',
-    z.looseObject({ devices: z.array(deviceId).max(limits.matrixDevicesMax), auth: auth.optional() }),
+    z.looseObject({ devices: z.array(deviceId).max(limits.matrixDevicesMax), auth: authSchema.optional() }),
     async ({ caller, request }, body) => {
-      await askAgain(parts, caller.account, request, body.auth?.password)
+      await again.check(caller, { what: `delete ${body.devices.join(' ')}`, request }, body.auth)
       await tokens.end(caller.account, body.devices)
       return {}
     },
@@ -103,7 +100,8 @@ const closed = (): never => {
   throw new MatrixError('M_FORBIDDEN', 'Accounts are made with `mycelium-gateway account add`, not by programs')
 }
 
-async function logIn({ logins, tokens, names, onLogin }: LoginParts, request: HttpRequest): Promise<Json> {
+async function logIn(parts: LoginParts, request: HttpRequest): Promise<Json> {
+  const { tokens, names, onLogin } = parts
   const body = await readBody(request, loginBody)
   if (body.type !== 'm.login.password')
     throw new MatrixError('M_UNKNOWN', 'Log in with m.login.password and an app password')
@@ -111,7 +109,7 @@ async function logIn({ logins, tokens, names, onLogin }: LoginParts, request: Ht
     body.identifier === undefined ? body.user : body.identifier.type === 'm.id.user' ? body.identifier.user : undefined
   if (user === undefined || body.password === undefined)
     throw new MatrixError('M_BAD_JSON', 'Give your name here as m.id.user, and an app password')
-  const login = await byPassword(logins, localNameOf(names, user), body.password, request)
+  const login = await byPassword(parts, user, body.password, request)
   if (login === undefined)
     throw new MatrixError(
       'M_FORBIDDEN',
@@ -137,14 +135,14 @@ const tokensJson = ({ token, refresh }: Given): Json => ({
 })
 
 /** @throws MatrixError */
-async function byPassword(
-  logins: Logins,
+export async function byPassword(
+  { logins, names }: Pick<LoginParts, 'logins' | 'names'>,
   user: string,
   password: string,
   { remote }: HttpRequest,
 ): ReturnType<Logins['byPassword']> {
   try {
-    return await logins.byPassword(user, password, remote)
+    return await logins.byPassword(localNameOf(names, user), password, remote)
   } catch (error) {
     if (hasCode(error, 'throttled'))
       throw new MatrixError('M_LIMIT_EXCEEDED', 'Too many wrong passwords: wait', {
@@ -159,21 +157,6 @@ function localNameOf(names: Names, user: string): string {
   const address = addressOfUser(user)
   if (address === undefined) return user
   return address.endsWith(`@${names.server}`) ? address.slice(0, -names.server.length - 1) : address
-}
-
-/** Client-Server API, "User-Interactive Authentication API": what cannot be undone asks for the password again. */
-export async function askAgain(
-  { logins, names }: Pick<LoginParts, 'logins' | 'names'>,
-  account: Identity,
-  request: HttpRequest,
-  password: string | undefined,
-): Promise<void> {
-  const flows = { flows: [{ stages: ['m.login.password'] }], params: {}, session: 'again' }
-  if (password === undefined)
-    throw new MatrixError('M_FORBIDDEN', 'Say your app password again', { status: 401, fields: flows })
-  const login = await byPassword(logins, localNameOf(names, names.own(account)), password, request)
-  if (login?.account !== account)
-    throw new MatrixError('M_FORBIDDEN', 'Wrong app password', { status: 401, fields: flows })
 }
 
 const deviceJson = ({ id, name, seenAtMs }: Device): Json => ({

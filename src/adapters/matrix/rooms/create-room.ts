@@ -10,6 +10,7 @@ import { MatrixError } from '../http/matrix-error.ts'
 import type { Names } from '../names.ts'
 import type { MatrixServices } from '../services.ts'
 import type { Stream } from '../stream/stream.ts'
+import { roomVersion } from './room-state.ts'
 import type { Rooms } from './rooms.ts'
 
 const id = z.string().max(limits.matrixIdOctetsMax)
@@ -60,8 +61,8 @@ function refuseUnknown({
 }: CreateRoom): void {
   if (visibility === 'public' || preset === 'public_chat')
     throw new MatrixError('M_FORBIDDEN', 'Rooms here are for those who were invited: make a private one')
-  if (version !== undefined && !/^\d{1,2}$/.test(version))
-    throw new MatrixError('M_UNSUPPORTED_ROOM_VERSION', 'There are no rooms of this version')
+  if (version !== undefined && version !== roomVersion)
+    throw new MatrixError('M_UNSUPPORTED_ROOM_VERSION', `Rooms here have version ${roomVersion}`)
   if (alias !== undefined) throw new MatrixError('M_FORBIDDEN', 'Rooms here have no aliases')
   if (invite_3pid !== undefined && invite_3pid.length > 0)
     throw new MatrixError('M_FORBIDDEN', 'Invite by user id: @name:domain for name@domain')

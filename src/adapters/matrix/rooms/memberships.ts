@@ -3,7 +3,6 @@
  * group; to leave there refuses it.
  */
 import { unreachable } from '../../../core/errors.ts'
-import type { Identity } from '../../../core/ids.ts'
 import type { Store } from '../../../core/store/store.ts'
 import type { Caller } from '../http/api.ts'
 import { MatrixError } from '../http/matrix-error.ts'
@@ -96,7 +95,13 @@ export class Memberships {
   async #remove({ account }: Caller, room: RoomRow, user: string): Promise<void> {
     const { services, names } = this.#parts
     const group = groupOf(room)
-    const who: Identity = identityOf({ names }, account, user)
+    const who = names.identity(account, user)
+    const members = services.groupBook.groupNow(account, group)?.state.members
+    if (who === undefined || members?.has(who) !== true)
+      throw new MatrixError(
+        'M_FORBIDDEN',
+        `${user} is not in this room, and comes into it only when somebody adds them`,
+      )
     if (who === account) await services.groups.leave(account, group)
     else await services.groups.remove(account, group, who)
   }

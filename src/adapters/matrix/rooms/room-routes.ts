@@ -1,9 +1,11 @@
 /** Rooms: who is in them, what stands in them, and what a person does with them (Client-Server API, "Rooms"). */
+import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import { limits } from '../../../core/limits.ts'
 import type { Store } from '../../../core/store/store.ts'
 import { type ClientEvent, inRoom, viewState, type ViewParts } from '../events/event-view.ts'
-import { type Api, anyJson, type Asked, type Json } from '../http/api.ts'
+import type { Api, Asked, Json } from '../http/api.ts'
+import { eventContent } from '../http/canonical-json.ts'
 import { MatrixError } from '../http/matrix-error.ts'
 import { eventId } from '../names.ts'
 import type { Follower } from '../stream/follower.ts'
@@ -27,6 +29,8 @@ const user = z.looseObject({
   reason: z.string().max(limits.matrixEventBytesMax).optional(),
 })
 const nothing = z.looseObject({})
+/** Left out it means to publish (Client-Server API, "Listing rooms"). */
+const listed = z.looseObject({ visibility: z.enum(['private', 'public']).default('public') })
 
 export function roomRoutes(api: Api, parts: RoomRouteParts): void {
   const { store, stream, names, memberships, settings, follower } = parts
@@ -40,6 +44,16 @@ export function roomRoutes(api: Api, parts: RoomRouteParts): void {
       .read((tx) => stream.rooms(tx, caller.account))
       .flatMap(({ membership, conversation }) => (membership === 'join' ? [names.room(conversation)] : [])),
   }))
+  api.on('GET', '/directory/list/room/:room', ({ caller, path }) => {
+    roomOf(parts, caller, path['room']!)
+    return { visibility: 'private' }
+  })
+  api.withBody('PUT', '/directory/list/room/:room', listed, ({ caller, path }, { visibility }) => {
+    roomOf(parts, caller, path['room']!)
+    if (visibility !== 'private')
+      throw new MatrixError('M_FORBIDDEN', 'Rooms here are for those who were invited, and listed nowhere')
+    return {}
+  })
   const join = async ({ caller, path }: Asked): Promise<Json> => {
     const room = await memberships.join(caller, path['room']!)
     await follower.caughtUp(caller.account)
@@ -79,18 +93,22 @@ export function roomRoutes(api: Api, parts: RoomRouteParts): void {
     })
   const setState = async ({ caller, path }: Asked, content: Json): Promise<Json> => {
     const room = roomOf(parts, caller, path['room']!)
+    const standing = (): StateRow | undefined =>
+      store.read((tx) => stream.stateAt(tx, caller.account, room.conversation, path['type']!, path['key'] ?? ''))
+    const before = room.membership === 'join' ? standing() : undefined
+    // programs write what stands already: it is no change, and needs no right
+    if (before !== undefined && isDeepStrictEqual(JSON.parse(before.content), content))
+      return { event_id: eventId(before.key) }
     await settings.set(caller, room, { type: path['type']!, stateKey: path['key'] ?? '', content })
     await follower.caughtUp(caller.account)
-    const now = store.read((tx) =>
-      stream.stateAt(tx, caller.account, room.conversation, path['type']!, path['key'] ?? ''),
-    )
+    const now = standing()
     if (now === undefined)
       throw new MatrixError('M_UNKNOWN', 'It was taken, and does not stand here yet', { status: 500 })
     return { event_id: eventId(now.key) }
   }
   for (const path of ['/rooms/:room/state/:type', '/rooms/:room/state/:type/', '/rooms/:room/state/:type/:key']) {
     api.on('GET', path, stateAt)
-    api.withBody('PUT', path, anyJson, setState)
+    api.withBody('PUT', path, eventContent, setState)
   }
   api.on('GET', '/rooms/:room/members', ({ caller, path, query }) =>
     store.read((tx) => {

@@ -47,8 +47,7 @@ export class RoomSettings {
     const { account } = caller
     const { type, stateKey, content } = setting
     if (type === 'm.room.member') {
-      const { membership: wanted } = read(membership, content)
-      await this.#setMembership(caller, room, stateKey, wanted)
+      await this.#setMembership(caller, room, stateKey, read(membership, content))
       return
     }
     if (type === 'm.room.encryption')
@@ -71,11 +70,13 @@ export class RoomSettings {
     caller: Caller,
     room: RoomRow,
     user: string,
-    wanted: z.infer<typeof membership>['membership'],
+    { membership: wanted }: z.infer<typeof membership>,
   ): Promise<void> {
     const { memberships, names } = this.#parts
     const isOwn = user === names.own(caller.account)
     if (wanted === 'invite') await memberships.invite(caller, room, user)
+    else if (wanted === 'join' && isOwn && room.membership === 'join')
+      throw new MatrixError('M_FORBIDDEN', 'You are called the same in all rooms: change your name in your profile')
     else if (wanted === 'join' && isOwn) await memberships.join(caller, names.room(room.conversation))
     else if (wanted === 'join') throw new MatrixError('M_FORBIDDEN', 'Nobody joins for another')
     else if (isOwn) await memberships.leave(caller, room)

@@ -124,11 +124,11 @@ export class Rooms {
     const { stream, ambient, names } = this.#parts
     const atMs = ambient.clock.nowMs()
     const own = names.own(account)
-    const wanted = roomState(this.#parts, account, partner)
+    // what changes in a room that one has left is not told
+    const wanted = membership === 'leave' ? [] : roomState(this.#parts, account, partner)
     const seen = new Set<string>()
     for (const { type, stateKey, by, content } of wanted) {
       if (type === 'm.room.member') seen.add(stateKey)
-      if (type === 'm.room.member' && stateKey === own && membership === 'leave') continue
       const before = type === trustType ? stream.stateAt(tx, account, conversation, type, stateKey) : undefined
       const isNew = stream.setState(tx, account, conversation, {
         type,
@@ -140,7 +140,7 @@ export class Rooms {
       if (isNew && before !== undefined) this.note(tx, account, conversation, trustWords(String(content['trust'])))
     }
     for (const { type, stateKey, content } of stream.state(tx, account, conversation)) {
-      const isOver = stateKey === own ? membership === 'leave' : !seen.has(stateKey)
+      const isOver = membership === 'leave' ? stateKey === own : !seen.has(stateKey)
       if (type !== 'm.room.member' || !isOver) continue
       const { membership: before } = JSON.parse(content) as { readonly membership?: string }
       if (before === 'leave') continue

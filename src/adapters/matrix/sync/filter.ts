@@ -3,17 +3,21 @@ import { z } from 'zod'
 import { limits } from '../../../core/limits.ts'
 import type { ClientEvent } from '../events/event-view.ts'
 
-const names = z.array(z.string().max(limits.matrixIdOctetsMax)).max(1000)
+const listOf = <T extends z.ZodType>(item: T) => z.array(item).max(1000)
+const name = z.string().max(limits.matrixIdOctetsMax)
+const names = listOf(name)
+const users = listOf(name.regex(/^@.+:./, 'no user id'))
+const rooms = listOf(name.startsWith('!', 'no room id'))
 const events = z.looseObject({
   limit: z.number().optional(),
   types: names.optional(),
   not_types: names.optional(),
-  senders: names.optional(),
-  not_senders: names.optional(),
+  senders: users.optional(),
+  not_senders: users.optional(),
 })
 const roomEvents = events.extend({
-  rooms: names.optional(),
-  not_rooms: names.optional(),
+  rooms: rooms.optional(),
+  not_rooms: rooms.optional(),
   contains_url: z.boolean().optional(),
   lazy_load_members: z.boolean().optional(),
   include_redundant_members: z.boolean().optional(),
@@ -26,8 +30,8 @@ export const filterSchema = z.looseObject({
   presence: events.optional(),
   room: z
     .looseObject({
-      rooms: names.optional(),
-      not_rooms: names.optional(),
+      rooms: rooms.optional(),
+      not_rooms: rooms.optional(),
       include_leave: z.boolean().optional(),
       account_data: roomEvents.optional(),
       ephemeral: roomEvents.optional(),

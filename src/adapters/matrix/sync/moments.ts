@@ -12,6 +12,7 @@ interface Typing {
 }
 
 export class Moments implements Disposable {
+  readonly #services: MatrixServices
   readonly #ambient: Ambient
   readonly #stream: Stream
   /** By account and conversation. */
@@ -22,12 +23,15 @@ export class Moments implements Disposable {
   #last = 1
 
   constructor({ services, stream, ambient }: { services: MatrixServices; stream: Stream; ambient: Ambient }) {
+    this.#services = services
     this.#ambient = ambient
     this.#stream = stream
     this.#stop = services.signals.watch((account, heard) => {
       if (heard.kind === 'typing')
         this.typing(account, heard.conversation, heard.who, heard.isOn ? limits.matrixTypingMs : 0)
       else this.#heardPresence(account, heard.who)
+      if (heard.kind === 'presence' && heard.who === account)
+        for (const other of this.#colleagues(account)) this.#heardPresence(other, account)
     })
     this.#timer = setInterval(() => this.#tick(), 1000)
     this.#timer.unref()
@@ -67,6 +71,18 @@ export class Moments implements Disposable {
   /** Whose presence has changed since. */
   presenceSince(account: Identity, moment: number): readonly Identity[] {
     return [...(this.#presence.get(account) ?? [])].flatMap(([who, at]) => (at > moment ? [who] : []))
+  }
+
+  /** Accounts of this gateway that share a room with one: nobody else tells them. */
+  #colleagues(account: Identity): readonly Identity[] {
+    const { store, accounts, groupBook } = this.#services
+    const rooms = store.read((tx) => this.#stream.rooms(tx, account)).filter(({ membership }) => membership === 'join')
+    const people = rooms.flatMap(({ partner }) =>
+      partner.kind === 'direct'
+        ? [partner.peer]
+        : [...(groupBook.groupNow(account, partner.group)?.state.members.keys() ?? [])],
+    )
+    return [...new Set(people)].filter((who) => who !== account && accounts.has(who))
   }
 
   #heardPresence(account: Identity, who: Identity): void {

@@ -9,9 +9,10 @@ import { type ClientEvent, viewEvent, type Viewer, viewState, type ViewParts } f
 import type { Json } from '../http/api.ts'
 import type { Kept } from '../kept.ts'
 import { eventId } from '../names.ts'
-import type { Entry, RoomRow, StateRow } from '../stream/rows.ts'
+import type { Entry, RoomRow, StateRow, TimelineEntry } from '../stream/rows.ts'
 import type { Numbered } from '../stream/stream.ts'
 import { type EventFilter, type Filter, isRoomWanted, isWanted } from './filter.ts'
+import { ignoredBy } from './ignored.ts'
 import type { Moments } from './moments.ts'
 import { presenceEvent } from './presence.ts'
 import { type Token, writeToken } from './token.ts'
@@ -52,7 +53,7 @@ const timelineDefault = 20
 
 /** What has happened in one room since. */
 interface RoomNews {
-  readonly events: Numbered<Extract<Entry, { readonly kind: 'event' }>>[]
+  readonly events: Numbered<TimelineEntry>[]
   readonly receipts: Extract<Entry, { readonly kind: 'receipt' }>[]
   readonly data: Set<string>
   isMembership: boolean
@@ -105,12 +106,14 @@ class Work {
   readonly #tx: ReadTx
   readonly #viewer: Viewer
   readonly #asked: Asked
+  readonly #ignored: ReadonlySet<string>
 
   constructor(parts: SyncParts, tx: ReadTx, viewer: Viewer, asked: Asked) {
     this.#parts = parts
     this.#tx = tx
     this.#viewer = viewer
     this.#asked = asked
+    this.#ignored = ignoredBy(parts.kept, tx, viewer.account)
   }
 
   get #account(): Identity {
@@ -139,7 +142,8 @@ class Work {
         const joined = this.#joined(row, of, typing.get(row.conversation))
         if (joined !== undefined) answer.join[id] = joined
       } else if (row.membership === 'invite') {
-        if (isInitial || fullState || of.isMembership) answer.invite[id] = this.#invited(row)
+        const isNews = isInitial || fullState || of.isMembership
+        if (isNews && !this.#isAskedByIgnored(row)) answer.invite[id] = this.#invited(row)
       } else if (of.isMembership || (isInitial && filter.room?.include_leave === true))
         answer.leave[id] = this.#left(row, of)
     }
@@ -173,13 +177,17 @@ class Work {
     const data = this.#roomData(conversation, news, isNew).filter((event) =>
       isWanted(filter.room?.account_data, { ...event, sender: '' }),
     )
+    const shown = ephemeral.filter((event) => isWanted(filter.room?.ephemeral, { ...event, sender: '' }))
+    const isEmpty = timeline.events.length + state.length + shown.length + data.length === 0
+    // all that has come was filtered out; what is unread changes with receipts too
+    if (isEmpty && !timeline.limited && !isNew && !fullState && news.receipts.length === 0) return undefined
     return {
       timeline,
       ...(this.#asked.stateAfter
         ? { 'org.matrix.msc4222.state_after': { events: state }, state_after: { events: state } }
         : {}),
       state: { events: this.#asked.stateAfter ? [] : state },
-      ephemeral: { events: ephemeral.filter((event) => isWanted(filter.room?.ephemeral, { ...event, sender: '' })) },
+      ephemeral: { events: shown },
       account_data: { events: data },
       unread_notifications: this.#parts.unread.count(this.#tx, this.#viewer, row),
       ...(filter.room?.timeline?.unread_thread_notifications === true ? { unread_thread_notifications: {} } : {}),
@@ -192,45 +200,61 @@ class Work {
     row: RoomRow,
     news: RoomNews,
     isNew: boolean,
-  ): { readonly timeline: Json; readonly state: readonly ClientEvent[] } {
+  ): {
+    readonly timeline: Json & { readonly events: readonly ClientEvent[]; readonly limited: boolean }
+    readonly state: readonly ClientEvent[]
+  } {
     const { stream } = this.#parts
     const { conversation } = row
     const filter = this.#asked.filter.room?.timeline
-    const limit = Math.min(Math.max(1, filter?.limit ?? timelineDefault), limits.matrixTimelineMax)
-    const { number: last } = { number: stream.progress(this.#tx, this.#account).last }
+    const limit = Math.min(Math.max(0, filter?.limit ?? timelineDefault), limits.matrixTimelineMax)
+    const { last } = stream.progress(this.#tx, this.#account)
     const latest = isNew
-      ? [
-          ...stream.timeline(this.#tx, this.#account, conversation, { to: last + 1, reverse: true, limit: limit + 1 }),
-        ].toReversed()
-      : news.events
-    const shown = latest.slice(-limit)
-    const limited = latest.length > limit
-    const events = shown.flatMap((one) => viewEvent(this.#parts, this.#tx, this.#viewer, one) ?? [])
-    const first = shown[0]?.number ?? last + 1
-    const inTimeline = new Set(
-      shown.flatMap(({ entry }) => (entry.source.kind === 'state' ? [eventId(entry.key)] : [])),
-    )
-    const state = this.#state(row, { isNew: isNew || this.#asked.fullState, first, events, inTimeline })
-    return {
-      timeline: {
-        events: events.filter((event) => isWanted(filter, event)),
-        limited,
-        prev_batch: `t${first}`,
-      },
-      state,
+      ? stream.timeline(this.#tx, this.#account, conversation, { to: last + 1, reverse: true })
+      : news.events.toReversed()
+    const { events, first, limited } = this.#lastWanted(latest, { filter, limit, last })
+    const inTimeline = new Set(events.flatMap(({ event_id: id, state_key: key }) => (key === undefined ? [] : [id])))
+    const state = this.#state(row, { isNew: isNew || this.#asked.fullState, events, inTimeline })
+    return { timeline: { events, limited, prev_batch: `t${first}` }, state }
+  }
+
+  /** @param latest the last one first: the limit counts what the filter leaves (Client-Server API, "Filtering") */
+  #lastWanted(
+    latest: Iterable<Numbered<TimelineEntry>>,
+    {
+      filter,
+      limit,
+      last,
+    }: { readonly filter: EventFilter | undefined; readonly limit: number; readonly last: number },
+  ): { readonly events: readonly ClientEvent[]; readonly first: number; readonly limited: boolean } {
+    const events: ClientEvent[] = []
+    let first = last + 1
+    let seen = 0
+    for (const numbered of latest) {
+      seen += 1
+      const event = viewEvent(this.#parts, this.#tx, this.#viewer, numbered)
+      if (event === undefined || !this.#isShown(filter, event)) continue
+      if (events.length >= limit || seen > limits.matrixPageMax)
+        return { events: events.toReversed(), first, limited: true }
+      events.push(event)
+      first = numbered.number
     }
+    return { events: events.toReversed(), first, limited: false }
+  }
+
+  #isShown(filter: EventFilter | undefined, event: ClientEvent): boolean {
+    const isIgnored = event.state_key === undefined && this.#ignored.has(event.sender)
+    return !isIgnored && isWanted(filter, event)
   }
 
   #state(
     { conversation }: RoomRow,
     {
       isNew,
-      first,
       events,
       inTimeline,
     }: {
       readonly isNew: boolean
-      readonly first: number
       readonly events: readonly ClientEvent[]
       readonly inTimeline: ReadonlySet<string>
     },
@@ -245,11 +269,12 @@ class Work {
     return stream
       .state(this.#tx, this.#account, conversation)
       .filter((row) => {
-        const isMember = row.type === 'm.room.member'
-        if (isLazy && isMember && row.stateKey !== own) return senders.has(row.stateKey)
+        // whoever has come, gone or changed since is told of all the same: else they would stay in the room forever
+        const isNews = !isNew && row.number > from
+        if (isLazy && row.type === 'm.room.member' && row.stateKey !== own) return isNews || senders.has(row.stateKey)
         return !isKnown(row)
       })
-      .filter((row) => stateAfter || row.number < first || !inTimeline.has(eventId(row.key)))
+      .filter((row) => stateAfter || !inTimeline.has(eventId(row.key)))
       .map((row) => viewState(this.#parts, this.#account, row))
       .filter((event) => isWanted(wanted, event))
   }
@@ -311,6 +336,12 @@ class Work {
     }
     const members = services.groupBook.group(this.#tx, this.#account, partner.group)?.state.members
     return { 'm.joined_member_count': members?.size ?? 0, 'm.invited_member_count': 0 }
+  }
+
+  #isAskedByIgnored({ conversation }: RoomRow): boolean {
+    const { stream, names } = this.#parts
+    const own = stream.stateAt(this.#tx, this.#account, conversation, 'm.room.member', names.own(this.#account))
+    return own?.by !== undefined && this.#ignored.has(names.user(this.#account, own.by))
   }
 
   #invited(row: RoomRow): Json {
