@@ -118,6 +118,27 @@ test('that something was read is told only by those who want it told', async () 
   await expect.poll(marksAtBob, patience).toEqual([{ who: alice.account, upTo: second }])
 })
 
+test('what was read in private is told to nobody, whatever else is told', async () => {
+  await using scope = await friends()
+  const { alice, bob } = scope
+  const [hello] = history(alice, bob)
+  const second = await say(bob, alice, 'second')
+  const third = await say(bob, alice, 'third')
+  await texts(alice, bob).toEqual(['hello', 'second', 'third'])
+  const { conversations, store } = alice.knowledge
+  await store.write((tx) => conversations.setSettings(tx, alice.account, { tellsRead: true }))
+  const { chats } = alice.node.delivery
+  const told = () => bob.knowledge.conversations.marks(bob.account, between(bob, alice)).map(({ upTo }) => upTo)
+  // the one that may be told waits a little, and is passed meanwhile
+  await chats.markRead(alice.account, between(alice, bob), hello!.id)
+  await chats.markRead(alice.account, between(alice, bob), third, { isPrivate: true })
+  expect(conversations.get(alice.account, between(alice, bob))?.unread).toBe(0)
+  await expect.poll(told, patience).toEqual([hello!.id])
+  chats.readIsKnown(alice.account, between(alice, bob), second)
+  chats.readIsKnown(alice.account, between(alice, bob), hello!.id)
+  await expect.poll(told, patience).toEqual([second])
+})
+
 test('what somebody lost is asked for and comes again, and what is nowhere holds nothing up', async () => {
   await using scope = await friends()
   const { alice, bob } = scope

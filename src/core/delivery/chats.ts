@@ -36,8 +36,8 @@ export interface ChatParts {
   readonly hasRoom: (tx: WriteTx, account: Identity, arriving: Arriving) => boolean
   readonly say: (account: Identity, contact: Identity, item: Item) => void
   readonly sayTo: (pair: Pair, item: Item) => void
-  /** After the commit: this account's own read mark went on. */
-  readonly onRead: (account: Identity, conversation: ConversationId) => void
+  /** After the commit: this account has read up to there, and others may know. */
+  readonly onRead: (account: Identity, conversation: ConversationId, upTo: MessageId) => void
   /** What a member of a group says about it. */
   readonly takeOfGroup: (
     tx: WriteTx,
@@ -89,15 +89,28 @@ export class Chats implements Disposable {
     return { id: arriving.id, conversation: idOfPartner(account, { kind: 'direct', peer }) }
   }
 
-  /** What this account has read; whom it may be told hears of it a little later. */
-  async markRead(account: Identity, conversation: ConversationId, upTo: MessageId): Promise<void> {
+  /**
+   * What this account has read; whom it may be told hears of it a little later.
+   * @param isPrivate nobody hears of this, whatever the account's settings say
+   */
+  async markRead(
+    account: Identity,
+    conversation: ConversationId,
+    upTo: MessageId,
+    { isPrivate = false }: { readonly isPrivate?: boolean } = {},
+  ): Promise<void> {
     const { conversations, store } = this.#parts
     const row = conversations.get(account, conversation)
     if (row === undefined) throw new MyceliumError('no-such-message')
     const isNews = await store.write((tx) =>
       conversations.mark(tx, account, conversation, { who: account, heads: [upTo] }),
     )
-    if (isNews) this.#parts.onRead(account, conversation)
+    if (isNews && !isPrivate) this.#parts.onRead(account, conversation, upTo)
+  }
+
+  /** Others may know of this now, which was read before and kept private. */
+  readIsKnown(account: Identity, conversation: ConversationId, upTo: MessageId): void {
+    this.#parts.onRead(account, conversation, upTo)
   }
 
   /** That this account has read up to there, to the other of a direct chat. */

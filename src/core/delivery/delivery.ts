@@ -250,7 +250,7 @@ class RunningDelivery implements Delivery {
       post,
       say: (account, contact, item) => this.#switchboard.say(account, contact, item),
       sayTo: (pair, item) => this.#switchboard.channel(pair).say(item),
-      onRead: (account, conversation) => this.#receipts.read(account, conversation),
+      onRead: (...read) => this.#receipts.read(...read),
       takeOfGroup: (tx, ...statement) => this.#groupInbox.take(tx, ...statement),
     })
     const devicesOf = keyring.devicesInLog.bind(keyring)
