@@ -34,7 +34,8 @@ import { Relations } from './stream/relations.ts'
 import { Stream } from './stream/stream.ts'
 import { Attendance } from './sync/attendance.ts'
 import { Moments } from './sync/moments.ts'
-import { syncRoutes } from './sync/sync-route.ts'
+import { slidingRoutes } from './sync/sliding/routes.ts'
+import { syncRoutes, type SyncRouteParts } from './sync/sync-route.ts'
 import { Unread } from './sync/unread.ts'
 
 export interface Matrix extends AsyncDisposable {
@@ -91,7 +92,7 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
     again,
     onLogin: (account) => void follower.caughtUp(account),
   })
-  syncRoutes(api, {
+  const syncParts: SyncRouteParts = {
     ...view,
     kept,
     moments,
@@ -101,7 +102,9 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
     onPresence: (caller, presence) => attendance.saw(caller, presence),
     onHeard: (caller, token) => encryption.heard(caller, token.number),
     closing: closing.signal,
-  })
+  }
+  syncRoutes(api, syncParts)
+  slidingRoutes(api, syncParts)
   const data = { services, store, kept, names, stream }
   eventRoutes(api, { ...view, sender })
   relationRoutes(api, view)
