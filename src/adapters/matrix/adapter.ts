@@ -12,6 +12,7 @@ import { keyRoutes } from './encryption/key-routes.ts'
 import { eventRoutes } from './events/event-routes.ts'
 import { relationRoutes } from './events/relation-routes.ts'
 import { Said } from './events/said.ts'
+import { searchRoute } from './events/search-route.ts'
 import { Sender } from './events/send.ts'
 import { Api } from './http/api.ts'
 import { serverRoutes } from './http/server-routes.ts'
@@ -108,6 +109,7 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
   const data = { services, store, kept, names, stream }
   eventRoutes(api, { ...view, sender })
   relationRoutes(api, view)
+  searchRoute(api, view)
   roomRoutes(api, { ...view, rooms, memberships, settings, follower })
   receiptRoutes(api, { ...data, moments })
   dataRoutes(api, data)
