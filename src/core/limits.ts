@@ -149,6 +149,10 @@ export const limits = {
   matrixSyncEntriesMax: 20_000, // ours: behind by more, a program gets everything anew
   matrixTypingMs: 30_000, // ours: the longest that somebody types without saying so again
   matrixPushRulesMax: 500, // ours: of one kind, of one account
+  matrixNoticeActionsBytesMax: 1024, // ours: of the rule by which an event is told of
+  matrixRoomsCountedMax: 10_000, // ours: rooms of all accounts of whose unread messages the number is in memory
+  matrixThreadsReadMax: 1000, // ours: receipts of one's own in threads of one room; the oldest goes
+  matrixThreadHopsMax: 3, // Client-Server API, "Threaded read receipts": events from one that is about another to its thread
   matrixPushConditionsMax: 32, // ours: conditions, and actions, of one rule
   matrixOneTimeKeysMax: 1000, // ours: of one device
   matrixToDeviceMax: 1000, // ours: messages that wait for one device; the oldest goes

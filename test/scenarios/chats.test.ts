@@ -131,7 +131,9 @@ test('what was read in private is told to nobody, whatever else is told', async 
   const told = () => bob.knowledge.conversations.marks(bob.account, between(bob, alice)).map(({ upTo }) => upTo)
   // the one that may be told waits a little, and is passed meanwhile
   await chats.markRead(alice.account, between(alice, bob), hello!.id)
-  await chats.markRead(alice.account, between(alice, bob), third, { isPrivate: true })
+  await store.write((tx) =>
+    conversations.mark(tx, alice.account, between(alice, bob), { who: alice.account, heads: [third] }),
+  )
   expect(conversations.get(alice.account, between(alice, bob))?.unread).toBe(0)
   await expect.poll(told, patience).toEqual([hello!.id])
   chats.readIsKnown(alice.account, between(alice, bob), second)

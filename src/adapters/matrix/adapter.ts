@@ -23,8 +23,10 @@ import { Tokens } from './login/tokens.ts'
 import { mediaRoutes } from './media/media-routes.ts'
 import { Media } from './media/media.ts'
 import { Names } from './names.ts'
+import { Notices } from './push/notices.ts'
 import { pushRoutes } from './push/push-routes.ts'
 import { Memberships } from './rooms/memberships.ts'
+import { Reading } from './rooms/reading.ts'
 import { receiptRoutes } from './rooms/receipt-routes.ts'
 import { roomRoutes } from './rooms/room-routes.ts'
 import { RoomSettings } from './rooms/room-settings.ts'
@@ -55,11 +57,13 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
   const tokens = new Tokens({ store, logins, ambient })
   const avatarOf = media.avatarOf.bind(media)
   const rooms = new Rooms({ services, names, stream, kept, ambient, avatarOf })
-  const follower = scope.use(new Follower({ services, stream, relations, rooms, ambient }))
+  const reading = new Reading({ services, stream, relations, kept, clock: ambient.clock })
+  const follower = scope.use(new Follower({ services, stream, relations, reading, rooms, ambient }))
   const attendance = scope.use(new Attendance({ signals: services.signals, ambient }))
   const moments = scope.use(new Moments({ services, stream, ambient }))
   const view = { services, store, names, stream, said, relations, fileUrl: media.fileUrl.bind(media) }
-  const unread = new Unread({ ...view, kept })
+  const notices = new Notices({ ...view, kept, reading, ambient })
+  const unread = new Unread({ stream, notices, reading })
   const encryption = new Encryption({ services, kept, names, stream })
   tokens.whenEnded((tx, account, device) => encryption.deviceEnded(tx, account, device))
   const closing = new AbortController()
@@ -98,6 +102,7 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
     kept,
     moments,
     unread,
+    reading,
     encryption,
     run: Buffer.from(ambient.random.bytes(6)).toString('base64url'),
     onPresence: (caller, presence) => attendance.saw(caller, presence),
@@ -111,7 +116,7 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
   relationRoutes(api, view)
   searchRoute(api, view)
   roomRoutes(api, { ...view, rooms, memberships, settings, follower })
-  receiptRoutes(api, { ...data, moments })
+  receiptRoutes(api, { ...data, moments, reading })
   dataRoutes(api, data)
   pushRoutes(api, data)
   mediaRoutes(api, media)

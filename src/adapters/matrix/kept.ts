@@ -29,7 +29,7 @@ const kinds = {
   backedUp: 9,
   /** Signatures that one user made, by user and key. */
   signatures: 10,
-  /** Receipts that are the account's own affair: by room and kind. */
+  /** How far the account has read: by room, kind of receipt, and thread or ''. */
   receipt: 11,
 } as const
 export type KeptKind = keyof typeof kinds

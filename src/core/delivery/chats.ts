@@ -89,26 +89,18 @@ export class Chats implements Disposable {
     return { id: arriving.id, conversation: idOfPartner(account, { kind: 'direct', peer }) }
   }
 
-  /**
-   * What this account has read; whom it may be told hears of it a little later.
-   * @param isPrivate nobody hears of this, whatever the account's settings say
-   */
-  async markRead(
-    account: Identity,
-    conversation: ConversationId,
-    upTo: MessageId,
-    { isPrivate = false }: { readonly isPrivate?: boolean } = {},
-  ): Promise<void> {
+  /** What this account has read; whom it may be told hears of it a little later. */
+  async markRead(account: Identity, conversation: ConversationId, upTo: MessageId): Promise<void> {
     const { conversations, store } = this.#parts
     const row = conversations.get(account, conversation)
     if (row === undefined) throw new MyceliumError('no-such-message')
     const isNews = await store.write((tx) =>
       conversations.mark(tx, account, conversation, { who: account, heads: [upTo] }),
     )
-    if (isNews && !isPrivate) this.#parts.onRead(account, conversation, upTo)
+    if (isNews) this.#parts.onRead(account, conversation, upTo)
   }
 
-  /** Others may know of this now, which was read before and kept private. */
+  /** Others may know of this, which is marked already (`Conversations.mark`): what is only marked stays private. */
   readIsKnown(account: Identity, conversation: ConversationId, upTo: MessageId): void {
     this.#parts.onRead(account, conversation, upTo)
   }

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { ClientEvent } from '../../../src/adapters/matrix/events/event-view.ts'
-import { actionsFor } from '../../../src/adapters/matrix/push/evaluate.ts'
+import { actionsOf, ruleFor } from '../../../src/adapters/matrix/push/evaluate.ts'
 import { globMatches } from '../../../src/adapters/matrix/push/glob.ts'
 import { predefinedRules } from '../../../src/adapters/matrix/push/predefined.ts'
 import { type Answer, openStages } from './support.ts'
@@ -45,7 +45,8 @@ test.for([
     { notify: false, highlight: false },
   ],
 ] as const)('of %s the rules of everybody say whether it is told', ([, of, actions]) => {
-  expect(actionsFor(predefinedRules(user), of, context)).toEqual(actions)
+  const rule = ruleFor(predefinedRules(user), of, context)
+  expect(actionsOf(rule ?? { actions: [] })).toEqual(actions)
 })
 
 test('globs are as the specification’s, and cost little whatever they are', () => {

@@ -18,16 +18,14 @@ export interface PushContext {
   readonly mayNotifyRoom: (sender: string) => boolean
 }
 
-const nothing: Actions = { notify: false, highlight: false }
-
 /** One's own events never call for attention: they are not asked about. */
-export function actionsFor(rules: Ruleset, event: ClientEvent, context: PushContext): Actions {
+export function ruleFor(rules: Ruleset, event: ClientEvent, context: PushContext): PushRule | undefined {
   for (const kind of kinds)
-    for (const rule of rules[kind]) if (rule.enabled && fits(kind, rule, event, context)) return actionsOf(rule)
-  return nothing
+    for (const rule of rules[kind]) if (rule.enabled && fits(kind, rule, event, context)) return rule
+  return undefined
 }
 
-function actionsOf({ actions }: PushRule): Actions {
+export function actionsOf({ actions }: Pick<PushRule, 'actions'>): Actions {
   const highlight = actions.find(
     (action) => typeof action === 'object' && action['set_tweak'] === 'highlight' && action['value'] !== false,
   )

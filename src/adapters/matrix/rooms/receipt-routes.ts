@@ -1,19 +1,19 @@
 /** How far somebody has read, and whether they type (Client-Server API, "Receipts", "Fully read markers", "Typing Notifications"). */
 import { z } from 'zod'
-import type { Identity, MessageId } from '../../../core/ids.ts'
+import type { Identity } from '../../../core/ids.ts'
 import { limits } from '../../../core/limits.ts'
-import type { ReadTx } from '../../../core/store/store.ts'
 import { type DataParts, putData } from '../account/data-routes.ts'
 import type { Api, Asked } from '../http/api.ts'
 import { MatrixError } from '../http/matrix-error.ts'
-import { eventKeyOf } from '../names.ts'
 import type { RoomRow } from '../stream/rows.ts'
 import type { Moments } from '../sync/moments.ts'
 import { ownOnly } from '../sync/sync-route.ts'
+import type { Reading, ReceiptKind } from './reading.ts'
 import { joinedRoom } from './room-of.ts'
 
 export interface ReceiptParts extends DataParts {
   readonly moments: Moments
+  readonly reading: Reading
 }
 
 const eventId = z.string().max(limits.matrixIdOctetsMax)
@@ -21,15 +21,23 @@ const kinds: ReadonlySet<string> = new Set(['m.read', 'm.read.private', 'm.fully
 
 export function receiptRoutes(api: Api, parts: ReceiptParts): void {
   const { services, moments, names } = parts
-  const receiptBody = z.looseObject({ thread_id: z.string().max(limits.matrixIdOctetsMax).optional() })
-  api.withBody('POST', '/rooms/:room/receipt/:kind/:event', receiptBody, async ({ caller, path }) => {
-    const room = joinedRoom(parts, caller, path['room']!)
-    const kind = path['kind']!
-    if (!kinds.has(kind)) throw new MatrixError('M_INVALID_PARAM', `There are no receipts of kind ${kind}`)
-    if (kind === 'm.fully_read') await fullyRead(parts, caller.account, room, path['event']!)
-    else await read(parts, caller.account, room, path['event']!)
-    return {}
-  })
+  const receiptBody = z.looseObject({ thread_id: z.string().min(1).max(limits.matrixIdOctetsMax).optional() })
+  api.withBody(
+    'POST',
+    '/rooms/:room/receipt/:kind/:event',
+    receiptBody,
+    async ({ caller, path }, { thread_id: thread }) => {
+      const room = joinedRoom(parts, caller, path['room']!)
+      const kind = path['kind']!
+      if (!kinds.has(kind)) throw new MatrixError('M_INVALID_PARAM', `There are no receipts of kind ${kind}`)
+      const id = path['event']!
+      if (kind === 'm.fully_read') {
+        if (thread !== undefined) throw new MatrixError('M_INVALID_PARAM', 'm.fully_read is of no thread')
+        await fullyRead(parts, caller.account, room, id)
+      } else await read(parts, caller.account, room, { kind: kind as ReceiptKind, id, thread })
+      return {}
+    },
+  )
   const markers = z.looseObject({
     'm.fully_read': eventId.optional(),
     'm.read': eventId.optional(),
@@ -38,8 +46,10 @@ export function receiptRoutes(api: Api, parts: ReceiptParts): void {
   api.withBody('POST', '/rooms/:room/read_markers', markers, async ({ caller, path }, body) => {
     const room = joinedRoom(parts, caller, path['room']!)
     if (body['m.fully_read'] !== undefined) await fullyRead(parts, caller.account, room, body['m.fully_read'])
-    const upTo = body['m.read'] ?? body['m.read.private']
-    if (upTo !== undefined) await read(parts, caller.account, room, upTo)
+    for (const kind of ['m.read', 'm.read.private'] as const) {
+      const id = body[kind]
+      if (id !== undefined) await read(parts, caller.account, room, { kind, id, thread: undefined })
+    }
     return {}
   })
   const typing = z.looseObject({ typing: z.boolean(), timeout: z.number().optional() })
@@ -61,33 +71,14 @@ export function receiptRoutes(api: Api, parts: ReceiptParts): void {
   })
 }
 
-/** The last message at or before an event: of a note or a change of the room nobody else knows. */
-function messageAt(
-  { services, stream }: ReceiptParts,
-  tx: ReadTx,
+async function read(
+  { store, services, reading }: ReceiptParts,
   account: Identity,
-  room: RoomRow,
-  id: string,
-): MessageId | undefined {
-  const key = eventKeyOf(id)
-  const place = key && stream.place(tx, account, key)
-  if (key === undefined || place === undefined)
-    throw new MatrixError('M_NOT_FOUND', 'There is no such event in this room')
-  let left = limits.matrixTimelineMax
-  const span = { to: place.number + 1, reverse: true, limit: limits.matrixTimelineMax }
-  for (const { entry } of stream.timeline(tx, account, room.conversation, span)) {
-    left -= 1
-    if (entry.source.kind !== 'message' && entry.source.kind !== 'reaction') continue
-    const { message } = entry.source
-    if (services.conversations.history.message(tx, account, message)?.state === 'shown') return message
-    if (left === 0) break
-  }
-  return undefined
-}
-
-async function read(parts: ReceiptParts, account: Identity, room: RoomRow, id: string): Promise<void> {
-  const upTo = parts.store.read((tx) => messageAt(parts, tx, account, room, id))
-  if (upTo !== undefined) await parts.services.chats.markRead(account, room.conversation, upTo)
+  { conversation }: RoomRow,
+  what: Parameters<Reading['read']>[3],
+): Promise<void> {
+  const known = await store.write((tx) => reading.read(tx, account, conversation, what))
+  if (known !== undefined) services.chats.readIsKnown(account, conversation, known)
 }
 
 async function fullyRead(parts: ReceiptParts, account: Identity, room: RoomRow, id: string): Promise<void> {

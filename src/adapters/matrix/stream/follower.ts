@@ -15,6 +15,7 @@ import { decodeMessage, type Message } from '../../../core/message/message.ts'
 import type { WriteTx } from '../../../core/store/store.ts'
 import { callEvent } from '../calls/call-event.ts'
 import { readExtension } from '../events/extension.ts'
+import type { Reading } from '../rooms/reading.ts'
 import type { Rooms } from '../rooms/rooms.ts'
 import type { MatrixServices } from '../services.ts'
 import { type Relations, relationsOf } from './relations.ts'
@@ -26,6 +27,7 @@ interface FollowerParts {
   readonly services: MatrixServices
   readonly stream: Stream
   readonly relations: Relations
+  readonly reading: Reading
   readonly rooms: Rooms
   readonly ambient: Ambient
 }
@@ -166,13 +168,16 @@ export class Follower implements AsyncDisposable {
         this.#about(tx, account, room, event.message)
         return
       case 'read':
-        stream.append(tx, account, {
-          kind: 'receipt',
-          room: conversation,
-          who: event.who,
-          upTo: keyOfMessage(event.upTo),
-          atMs: this.#parts.ambient.clock.nowMs(),
-        })
+        if (event.who === account)
+          this.#parts.reading.readElsewhere(tx, account, conversation, keyOfMessage(event.upTo))
+        else
+          stream.append(tx, account, {
+            kind: 'receipt',
+            room: conversation,
+            who: event.who,
+            upTo: keyOfMessage(event.upTo),
+            atMs: this.#parts.ambient.clock.nowMs(),
+          })
         return
       case 'failed':
         this.#failed(tx, account, room, event)

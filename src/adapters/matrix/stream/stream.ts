@@ -43,8 +43,12 @@ export interface Span {
 const nothing: Progress = { feed: 0, last: 0 }
 const numberAt = (key: Uint8Array): number => Number(Buffer.from(key).readBigUInt64BE(key.length - 8))
 
+/** An event has come, in the transaction that brings it. */
+export type AppendedListener = (tx: WriteTx, account: Identity, numbered: Numbered<TimelineEntry>) => void
+
 export class Stream {
   readonly #store: Store
+  readonly #appended = new Set<AppendedListener>()
   readonly #waiting = new Map<Identity, Set<() => void>>()
   /** Last numbers that a transaction has given. */
   readonly #given = new WeakMap<WriteTx, Map<Identity, number>>()
@@ -101,7 +105,13 @@ export class Stream {
       const target = this.place(tx, account, source.target)
       if (target !== undefined) this.#putPlace(tx, account, source.target, { ...target, redactedBy: number })
     }
+    for (const listener of this.#appended) listener(tx, account, { number, entry: { kind: 'event', ...entry } })
     return number
+  }
+
+  /** Hears of each event of a timeline once. */
+  whenAppended(listener: AppendedListener): void {
+    this.#appended.add(listener)
   }
 
   /** What stands under a type and key from now on. @returns false where it stood there */

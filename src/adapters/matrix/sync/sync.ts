@@ -9,6 +9,7 @@ import { type ClientEvent, viewEvent, type Viewer, viewState, type ViewParts } f
 import type { Json } from '../http/api.ts'
 import type { Kept } from '../kept.ts'
 import { eventId } from '../names.ts'
+import type { Reading } from '../rooms/reading.ts'
 import type { Entry, RoomRow, StateRow, TimelineEntry } from '../stream/rows.ts'
 import type { Numbered } from '../stream/stream.ts'
 import { type EventFilter, type Filter, isRoomWanted, isWanted } from './filter.ts'
@@ -16,6 +17,7 @@ import { ignoredBy } from './ignored.ts'
 import { invitedState } from './invited-state.ts'
 import type { Moments } from './moments.ts'
 import { presenceEvent } from './presence.ts'
+import { receiptEvents } from './receipts.ts'
 import { type Summary, summaryOf } from './room-summary.ts'
 import { type Token, writeToken } from './token.ts'
 import type { Unread } from './unread.ts'
@@ -24,6 +26,7 @@ export interface SyncParts extends ViewParts {
   readonly kept: Kept
   readonly moments: Moments
   readonly unread: Unread
+  readonly reading: Reading
   readonly encryption: EncryptionSync
   /** Of this run of the gateway. */
   readonly run: string
@@ -176,7 +179,10 @@ class Work {
     const isQuiet = news.events.length + news.receipts.length + news.data.size === 0 && !news.isMembership
     if (!isNew && isQuiet && typing === undefined && !fullState) return undefined
     const { timeline, state } = this.#timeline(row, news, isNew)
-    const ephemeral = [...this.#typingEvent(typing), ...this.#receiptEvent(conversation, news, isNew)]
+    const ephemeral = [
+      ...this.#typingEvent(typing),
+      ...receiptEvents(this.#parts, this.#tx, this.#account, conversation, isNew ? undefined : news.receipts),
+    ]
     const data = this.#roomData(conversation, news, isNew).filter((event) =>
       isWanted(filter.room?.account_data, { ...event, sender: '' }),
     )
@@ -192,10 +198,17 @@ class Work {
       state: { events: this.#asked.stateAfter ? [] : state },
       ephemeral: { events: shown },
       account_data: { events: data },
-      unread_notifications: this.#parts.unread.count(this.#tx, this.#viewer, row),
-      ...(filter.room?.timeline?.unread_thread_notifications === true ? { unread_thread_notifications: {} } : {}),
+      ...this.#unread(row),
       summary: summaryJson(summaryOf(this.#parts, this.#tx, this.#account, row)),
     }
+  }
+
+  #unread(row: RoomRow): Json {
+    const { unread } = this.#parts
+    if (this.#asked.filter.room?.timeline?.unread_thread_notifications !== true)
+      return { unread_notifications: unread.count(this.#tx, this.#viewer, row) }
+    const { main, threads } = unread.byThread(this.#tx, this.#viewer, row)
+    return { unread_notifications: main, unread_thread_notifications: threads }
   }
 
   /** Events of a timeline, and what stands before or after it and the program does not know. */
@@ -286,28 +299,6 @@ class Work {
     if (typing === undefined) return []
     const { names } = this.#parts
     return [{ type: 'm.typing', content: { user_ids: typing.map((who) => names.user(this.#account, who)) } }]
-  }
-
-  /** Of everybody where the room is new to the program, else what has come since. */
-  #receiptEvent(
-    conversation: ConversationId,
-    { receipts }: RoomNews,
-    isNew: boolean,
-  ): readonly (Json & { type: string; content: Json })[] {
-    const { names, services } = this.#parts
-    const marks = isNew
-      ? services.conversations
-          .marks(this.#account, conversation)
-          .map(({ who, upTo, atMs }) => ({ who, upTo: upTo as string, atMs }))
-      : receipts
-    if (marks.length === 0) return []
-    const content: Record<string, { 'm.read': Record<string, Json> }> = {}
-    for (const { who, upTo, atMs } of marks) {
-      const id = `$${Buffer.from(upTo, 'hex').toString('base64url')}`
-      content[id] ??= { 'm.read': {} }
-      content[id]['m.read'][names.user(this.#account, who)] = { ts: atMs }
-    }
-    return [{ type: 'm.receipt', content }]
   }
 
   #roomData(

@@ -2,9 +2,8 @@
 import type { ConversationId } from '../../../../core/ids.ts'
 import type { ReadTx } from '../../../../core/store/store.ts'
 import type { Caller, Json } from '../../http/api.ts'
-import { eventId } from '../../names.ts'
-import type { EventKey } from '../../stream/rows.ts'
 import type { Numbered } from '../../stream/stream.ts'
+import { receiptEvents } from '../receipts.ts'
 import type { SyncParts } from '../sync.ts'
 import type { SlidingRequest } from './request.ts'
 
@@ -45,7 +44,7 @@ export function extensionsOf(
     isNews ||= data.isNews
   }
   if (extensions.receipts) {
-    const rooms = receipts(parts, caller, told)
+    const rooms = receipts(parts, tx, caller, told)
     if (Object.keys(rooms).length > 0) body['receipts'] = { rooms }
   }
   if (extensions.typing) {
@@ -80,24 +79,28 @@ function accountData(
   return { body: { global, rooms: Object.fromEntries(ofRooms) }, isNews: global.length > 0 || ofRooms.length > 0 }
 }
 
-function receipts({ names, services }: SyncParts, { account }: Caller, { entries, rooms, isNew }: Told): Json {
+function receipts(parts: SyncParts, tx: ReadTx, { account }: Caller, { entries, rooms, isNew }: Told): Json {
   const answer: Record<string, Json> = {}
   for (const room of rooms) {
-    const marks = isNew(room)
-      ? services.conversations
-          .marks(account, room)
-          .map(({ who, upTo, atMs }) => ({ who, upTo: upTo as string as EventKey, atMs }))
+    const news = isNew(room)
+      ? undefined
       : entries.flatMap(({ entry }) => (entry.kind === 'receipt' && entry.room === room ? [entry] : []))
-    if (marks.length === 0) continue
-    const content: Record<string, { 'm.read': Record<string, Json> }> = {}
-    for (const { who, upTo, atMs } of marks) {
-      const id = eventId(upTo)
-      content[id] ??= { 'm.read': {} }
-      content[id]['m.read'][names.user(account, who)] = { ts: atMs }
-    }
-    answer[names.room(room)] = { type: 'm.receipt', content }
+    const events = receiptEvents(parts, tx, account, room, news)
+    if (events.length > 0) answer[parts.names.room(room)] = { type: 'm.receipt', content: together(events) }
   }
   return answer
+}
+
+/** There is one event for each room here. */
+function together(events: readonly { readonly content: Json }[]): Json {
+  const all: Record<string, Record<string, Json>> = {}
+  for (const { content } of events)
+    for (const [event, kinds] of Object.entries(content as Readonly<Record<string, Readonly<Record<string, Json>>>>))
+      for (const [kind, users] of Object.entries(kinds)) {
+        const of = (all[event] ??= {})
+        of[kind] = { ...of[kind], ...users }
+      }
+  return all
 }
 
 function typing({ names, moments }: SyncParts, { account }: Caller, { rooms, moment }: Told): Json {
