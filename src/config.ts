@@ -85,6 +85,12 @@ const schema = z.strictObject({
         .max(limits.turnServersMax)
         .default([])
         .describe('STUN and TURN servers that programs are told of for calls.'),
+      openRoomsFirst: z
+        .boolean()
+        .default(false)
+        .describe(
+          'Whether programs make their rooms as open ones among the accounts of this gateway, in which nothing is kept, rather than as groups.',
+        ),
       hostCandidates: z
         .boolean()
         .default(false)

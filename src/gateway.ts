@@ -251,7 +251,7 @@ async function openChat(
   const counts = { xmpp: newLoginCounts(), matrix: newLoginCounts() }
   const known = { store, accounts, contacts, people, conversations, groupBook }
   const served = { chats, groups, files, signals, callSignals, profiles, operations }
-  const { hostCandidates, component, origins } = config.xmpp
+  const { hostCandidates, openRoomsFirst, component, origins } = config.xmpp
   const uploads = new FileUrls({ store, accounts, conversations, files, stored, authority: fileAuthority, ambient })
   const externalServices = turnServers(config.xmpp.turn, ambient.log)
   await using parts = new AsyncDisposableStack()
@@ -265,6 +265,7 @@ async function openChat(
         uploads,
         externalServices,
         hostCandidates,
+        openRoomsFirst,
         tls,
         domain,
       },

@@ -148,6 +148,13 @@ export const limits = {
   matrixPageMax: 1000, // ours: events of one page
   matrixSyncEntriesMax: 20_000, // ours: behind by more, a program gets everything anew
   matrixTypingMs: 30_000, // ours: the longest that somebody types without saying so again
+  matrixPushRulesMax: 500, // ours: of one kind, of one account
+  matrixPushConditionsMax: 32, // ours: conditions, and actions, of one rule
+  matrixOneTimeKeysMax: 1000, // ours: of one device
+  matrixToDeviceMax: 1000, // ours: messages that wait for one device; the oldest goes
+  matrixBackupVersionsMax: 10, // ours: of one account; the oldest goes
+  matrixBackupSessionsMax: 100_000, // ours: of one account
+  matrixFileMs: 10 * 60_000, // ours: until an upload is a file of a message
   matrixAwayMs: 60_000, // ours: a program that has not asked for news for so long is gone
   matrixPollMsMax: 120_000, // ours: how long a sync is held
   // xmpp: contacts, presence and what is kept for programs
@@ -157,6 +164,9 @@ export const limits = {
   xmppNodesMax: 200, // ours: of personal events, of one account; OMEMO has one for each program
   xmppNodeItemsMax: 1000, // ours: of one node; bookmarks have one for each room
   xmppItemsBytesMax: 16 * 1024 * 1024, // ours: of all nodes of an account
+  xmppServiceNodesMax: 1000, // ours: of the service for nodes, over all accounts
+  xmppServiceBytesMax: 64 * 1024 * 1024, // ours: of all their items
+  xmppSubscriptionsMax: 1000, // ours: of one of them
   xmppPrivateMax: 100, // ours: elements of XEP-0049
   xmppRosterItemsMax: 10_000, // ours: told at once; the stanza would be larger than programs take
   xmppRosterGroupsMax: 16, // ours: of one contact
@@ -409,6 +419,15 @@ export const limits = {
   xmppRoomHistoryMax: 500, // ours: the rest is in the archive
   xmppRoomsToldAtOnce: 100, // ours: groups that get a bookmark when a program comes
   xmppRoomItemsMax: 100, // ours: affiliations changed by one request
+  xmppHallsMax: 1000, // ours: rooms of this gateway alone
+  xmppHallsPerAccountMax: 100, // ours: of which one account is an owner
+  xmppHallOccupantsMax: 500, // ours
+  xmppHallAdminsBeyond: 20, // ours: admins who enter one that is full (XEP-0045 §7.2.9)
+  xmppHallStandingsMax: 1000, // ours: affiliations of one
+  xmppHallTextOctetsMax: 1024, // ours: name, description, password and subject
+  xmppHallPresenceCharsMax: 8192, // ours: what a program's presence says in one, kept as long as it is in
+  xmppHallHistoryCharsMax: 256 * 1024, // ours: what was said last in one
+  xmppHallAsksMax: 1000, // ours: iqs between occupants that wait for their answer, over all
 
   // store
   storeKeyBytesMax: 500, // ours: below LMDB's 1978 for 4 KB pages
@@ -553,6 +572,7 @@ export const limits = {
   fileAwaitMs: 20_000, // ours: how long a request waits for a file that is on its way here
   fileAwaitStepMs: 200, // ours
   turnLoginMs: 6 * 3600_000, // ours: how long a login at a TURN server is good for
+  turnLoginAgainMs: 60_000, // ours: how long a program that asks again is told the same
   turnServersMax: 16, // ours
   xmppOriginsMax: 32, // ours
   xmppWebSocketsMax: 1000, // ours: at once, within httpConnectionsMax of each listener

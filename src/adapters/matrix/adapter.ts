@@ -4,17 +4,23 @@ import { limits } from '../../core/limits.ts'
 import type { HttpRoute } from '../wire/http.ts'
 import { dataRoutes } from './account/data-routes.ts'
 import { profileRoutes } from './account/profile-routes.ts'
+import { backupRoutes } from './encryption/backup-routes.ts'
 import { Encryption } from './encryption/encryption.ts'
+import { keyRoutes } from './encryption/key-routes.ts'
 import { eventRoutes } from './events/event-routes.ts'
+import { relationRoutes } from './events/relation-routes.ts'
 import { Said } from './events/said.ts'
 import { Sender } from './events/send.ts'
 import { Api } from './http/api.ts'
 import { serverRoutes } from './http/server-routes.ts'
 import { Kept } from './kept.ts'
-import { loginRoutes } from './login/login-routes.ts'
+import { Again } from './login/again.ts'
+import { byPassword, loginRoutes } from './login/login-routes.ts'
 import { Tokens } from './login/tokens.ts'
+import { mediaRoutes } from './media/media-routes.ts'
 import { Media } from './media/media.ts'
 import { Names } from './names.ts'
+import { pushRoutes } from './push/push-routes.ts'
 import { Memberships } from './rooms/memberships.ts'
 import { receiptRoutes } from './rooms/receipt-routes.ts'
 import { roomRoutes } from './rooms/room-routes.ts'
@@ -22,6 +28,7 @@ import { RoomSettings } from './rooms/room-settings.ts'
 import { Rooms } from './rooms/rooms.ts'
 import type { MatrixServices } from './services.ts'
 import { Follower } from './stream/follower.ts'
+import { Relations } from './stream/relations.ts'
 import { Stream } from './stream/stream.ts'
 import { Attendance } from './sync/attendance.ts'
 import { Moments } from './sync/moments.ts'
@@ -37,18 +44,20 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
   const { store, logins } = services
   const names = new Names(services)
   const stream = new Stream(store)
+  const relations = new Relations(stream)
   const kept = new Kept()
   const said = new Said(ambient.clock)
-  const media = new Media({ names })
+  const media = new Media({ services, names, ambient })
   const tokens = new Tokens({ store, logins, ambient })
   const avatarOf = media.avatarOf.bind(media)
   const rooms = new Rooms({ services, names, stream, kept, ambient, avatarOf })
-  const follower = scope.use(new Follower({ services, stream, rooms, ambient }))
+  const follower = scope.use(new Follower({ services, stream, relations, rooms, ambient }))
   const attendance = scope.use(new Attendance({ signals: services.signals, ambient }))
   const moments = scope.use(new Moments({ services, stream, ambient }))
-  const view = { services, store, names, stream, said, fileUrl: media.fileUrl.bind(media) }
+  const view = { services, store, names, stream, said, relations, fileUrl: media.fileUrl.bind(media) }
   const unread = new Unread({ ...view, kept })
-  const encryption = new Encryption()
+  const encryption = new Encryption({ services, kept, names, stream })
+  tokens.whenEnded((tx, account, device) => encryption.deviceEnded(tx, account, device))
   const closing = new AbortController()
   scope.defer(() => closing.abort())
   const sender = new Sender({
@@ -66,11 +75,16 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
     ready: async (account) => await follower.caughtUp(account),
   })
   serverRoutes(api, { baseUrl: (authority, isSecure) => `${isSecure ? 'https' : 'http'}://${authority}` })
+  const again = new Again({
+    random: ambient.random,
+    names,
+    byPassword: async (user, password, request) => await byPassword({ logins, names }, user, password, request),
+  })
   loginRoutes(api, {
     logins,
     tokens,
     names,
-    random: ambient.random,
+    again,
     onLogin: (account) => void follower.caughtUp(account),
   })
   syncRoutes(api, {
@@ -81,14 +95,19 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
     encryption,
     run: Buffer.from(ambient.random.bytes(6)).toString('base64url'),
     onPresence: (caller, presence) => attendance.saw(caller, presence),
-    onHeard: () => {},
+    onHeard: (caller, token) => encryption.heard(caller, token.number),
     closing: closing.signal,
   })
   const data = { services, store, kept, names, stream }
   eventRoutes(api, { ...view, sender })
+  relationRoutes(api, view)
   roomRoutes(api, { ...view, rooms, memberships, settings, follower })
   receiptRoutes(api, { ...data, moments })
   dataRoutes(api, data)
+  pushRoutes(api, data)
+  mediaRoutes(api, media)
+  keyRoutes(api, { ...data, tokens, said, encryption, again })
+  backupRoutes(api, data)
   profileRoutes(api, { services, names, attendance, avatarOf, setAvatar: media.setAvatar.bind(media) })
   for (const account of tokens.accounts(services.accounts.list().map(({ identity }) => identity)))
     void follower.caughtUp(account)

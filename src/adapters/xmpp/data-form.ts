@@ -6,8 +6,16 @@ export const formNs = 'jabber:x:data'
 export interface Field {
   readonly name: string
   readonly label: string
-  readonly type: 'boolean' | 'fixed' | 'hidden' | 'list-single' | 'text-multi' | 'text-private' | 'text-single'
-  /** One for each line of a text-multi. */
+  readonly type:
+    | 'boolean'
+    | 'fixed'
+    | 'hidden'
+    | 'jid-multi'
+    | 'list-single'
+    | 'text-multi'
+    | 'text-private'
+    | 'text-single'
+  /** One for each line of a text-multi, or each JID. */
   readonly values?: readonly string[]
   readonly isRequired?: boolean
   /** Of a list. */

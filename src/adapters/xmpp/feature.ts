@@ -81,6 +81,8 @@ export interface Feature {
   message?(message: Stanza): Promise<'done' | 'next'>
   /** Each presence of a client, to whomever, in turn until one is done. @throws StanzaError */
   presence?(presence: Stanza): Promise<'done' | 'next'>
+  /** A get or a set that a part passes on to another client, whatever it asks. @throws StanzaError */
+  relay?(iq: Stanza): 'done' | 'next'
   /** A result or an error of a client, to an iq that some part has sent it. */
   result?(answer: Stanza): 'done' | 'next'
   /** What it adds to the features of a stream after login (RFC 6120 §4.3.2). */

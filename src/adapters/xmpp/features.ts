@@ -11,6 +11,7 @@ import { disco } from './xep/disco.ts'
 import { displayed } from './xep/displayed.ts'
 import { entityTime } from './xep/entity-time.ts'
 import { externalServices } from './xep/external-services.ts'
+import { halls } from './xep/halls/halls.ts'
 import { httpUpload } from './xep/http-upload.ts'
 import { interests } from './xep/interests.ts'
 import { lastActivity } from './xep/last-activity.ts'
@@ -19,6 +20,7 @@ import { pep } from './xep/pep/requests.ts'
 import { ping } from './xep/ping.ts'
 import { presence } from './xep/presence.ts'
 import { privateStorage } from './xep/private-storage.ts'
+import { pubsub } from './xep/pubsub/pubsub.ts'
 import { push } from './xep/push.ts'
 import { registration } from './xep/registration.ts'
 import { roster } from './xep/roster.ts'
@@ -36,6 +38,7 @@ export const featureMakers: readonly ((server: Server) => Feature)[] = [
   lastActivity,
   registration,
   muc,
+  halls,
   roster,
   subscriptions,
   interests,
@@ -43,6 +46,7 @@ export const featureMakers: readonly ((server: Server) => Feature)[] = [
   chats, // before presence: what was missed is known by who is there already
   presence,
   pep,
+  pubsub,
   vcard,
   bookmarks,
   privateStorage,

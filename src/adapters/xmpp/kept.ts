@@ -24,6 +24,11 @@ const kinds = {
   listed: 8,
   /** Between two accounts of this gateway. */
   terms: 9,
+  /** Of the service for nodes, by node: itself, items by id, subscriptions by JID, affiliations by account. */
+  serviceNode: 10,
+  serviceItem: 11,
+  serviceSubscription: 12,
+  serviceStanding: 13,
 } as const
 export type KeptKind = keyof typeof kinds
 

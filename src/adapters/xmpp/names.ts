@@ -3,6 +3,8 @@
  * DESIGN §4 says; groups are rooms `<group id>@groups.domain`, so that a room never depends on a name, or are called as the
  * program wanted that made them (room-names.ts).
  */
+import { fromUtf8 } from '../../core/bytes.ts'
+import { limits } from '../../core/limits.ts'
 import type { Address, GroupId, Identity } from '../../core/ids.ts'
 import { parseAddress } from '../../core/message/address.ts'
 import { bareOf, escapeLocal, type Jid, parseJid, unescapeLocal } from './jid.ts'
@@ -21,6 +23,12 @@ export type Named =
   | { readonly kind: 'room'; readonly group: GroupId }
   /** What no room is called yet. */
   | { readonly kind: 'vacant'; readonly local: string }
+  /** The domain of rooms that are this gateway's alone (xep/halls). */
+  | { readonly kind: 'halls' }
+  /** One of them, whether or not it is there. */
+  | { readonly kind: 'hall' }
+  /** The domain of nodes that accounts here have for each other (xep/pubsub). */
+  | { readonly kind: 'pubsub' }
   | { readonly kind: 'unknown' }
 
 /** Of people whose address leads nowhere: with their identity before it. */
@@ -43,6 +51,12 @@ export class Names {
   }
   get rooms(): string {
     return `groups.${this.#services.domain}`
+  }
+  get halls(): string {
+    return `rooms.${this.#services.domain}`
+  }
+  get pubsub(): string {
+    return `pubsub.${this.#services.domain}`
   }
   get uploads(): string {
     return `upload.${this.#services.domain}`
@@ -73,11 +87,16 @@ export class Names {
   named(account: Identity, { local, domain }: Jid): Named {
     if (domain === this.server && local === '') return { kind: 'server' }
     if (domain === this.uploads && local === '') return { kind: 'uploads' }
+    if (domain === this.pubsub) return local === '' ? { kind: 'pubsub' } : { kind: 'unknown' }
     if (domain === this.rooms) {
       if (local === '') return { kind: 'rooms' }
       const group = /^[\da-f]{64}$/.test(local) ? (local as GroupId) : this.roomNames.groupOf(local)
       if (group !== undefined) return { kind: 'room', group }
       return isRoomName(local) ? { kind: 'vacant', local } : { kind: 'unknown' }
+    }
+    if (domain === this.halls) {
+      if (local === '') return { kind: 'halls' }
+      return fromUtf8(local).length <= limits.xmppRoomLocalOctetsMax ? { kind: 'hall' } : { kind: 'unknown' }
     }
     const { accounts, contacts } = this.#services
     if (domain === namelessDomain) {

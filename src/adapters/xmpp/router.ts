@@ -68,6 +68,7 @@ async function answerIq(server: Server, stanza: Stanza): Promise<void> {
   const [payload, ...more] = elements(element)
   if ((type !== 'get' && type !== 'set') || payload === undefined || more.length > 0)
     throw new StanzaError('bad-request', 'an iq is a get or a set with one child')
+  for (const feature of server.features) if (feature.relay?.(stanza) === 'done') return
   const name = `${payload.name} ${payload.ns}`
   const handler = server.features
     .flatMap(({ iq = [] }) => iq)

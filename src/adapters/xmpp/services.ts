@@ -41,4 +41,6 @@ export interface XmppServices {
   readonly domain: string
   /** Calls say where programs are in their own networks (`xmpp.hostCandidates`). */
   readonly hostCandidates: boolean
+  /** Programs find the rooms among accounts of this gateway before groups (`xmpp.openRoomsFirst`). */
+  readonly openRoomsFirst: boolean
 }

@@ -100,6 +100,8 @@ const ownTables = [
   tables.matrixProgress,
   tables.matrixKept,
   tables.matrixSaid,
+  tables.matrixRelations,
+  tables.matrixThreads,
   tables.matrixToDevice,
   tables.componentSaid,
 ]

@@ -132,6 +132,8 @@ export const tables = {
   matrixProgress: table(148, 'matrix-progress'), // account → up to which step of the feed its stream goes
   matrixKept: table(149, 'matrix-kept'), // account ‖ u8 kind ‖ opaque(name) ‖ … → what programs keep here
   matrixSaid: table(150, 'matrix-said'), // account ‖ opaque(device, transaction) → event id; message id → device, transaction
+  matrixRelations: table(152, 'matrix-relations'), // account ‖ event id ‖ u64 number of an event that is about it → how
+  matrixThreads: table(153, 'matrix-threads'), // account ‖ conversation ‖ id of the event that a thread hangs on → its latest, how many
   matrixToDevice: table(151, 'matrix-to-device'), // account ‖ opaque(device id) ‖ u64 number → event for that device
 
   // core/delivery, again

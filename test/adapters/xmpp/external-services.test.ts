@@ -51,6 +51,30 @@ test('a login for a while is what a TURN server makes of the same secret, and ne
   }
 })
 
+test('a program that asks again is told the same login for a minute, and no other program is told it', () => {
+  let atMs = nowMs
+  const ambient = { clock: { nowMs: () => atMs }, random: systemRandom, log: silentLog }
+  const service = {
+    type: 'turn',
+    host: 'turn.example',
+    port: 3478,
+    transport: 'udp',
+    username: '',
+    secret: () => Buffer.from('north wind'),
+  }
+  const { iq } = externalServices({ services: { externalServices: [service] }, ambient } as unknown as Server)
+  const ask = (client: Client): string | undefined => {
+    const answer = iq![0]!.answer({ payload: el('services urn:xmpp:extdisco:2'), client } as Iq) as Element
+    return elements(answer)[0]!.attrs.username
+  }
+  const [one, other] = [{} as Client, {} as Client]
+  const first = ask(one)
+  expect(ask(one)).toBe(first)
+  expect(ask(other)).not.toBe(first)
+  atMs += 60_000
+  expect(ask(one)).not.toBe(first)
+})
+
 test('a server whose secret cannot be read is told of without a login; without servers there is nothing to tell', () => {
   const server = {
     type: 'turn',

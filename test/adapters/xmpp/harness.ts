@@ -65,6 +65,7 @@ export function openTestXmpp(whose: TestGateway, domain = 'localhost', given: Pa
       signals,
       callSignals,
       hostCandidates: false,
+      openRoomsFirst: false,
       uploads: fileUrlsOf(whose, ambient),
       externalServices,
       profiles,

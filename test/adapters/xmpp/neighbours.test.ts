@@ -1,49 +1,9 @@
 /** What goes between accounts of one gateway goes as at any server (RFC 6120 §8.1, RFC 6121 §8.5). */
 import { expect, test } from 'vitest'
-import { silentLog, systemClock, systemRandom } from '../../../src/core/ambient.ts'
-import { createAccount } from '../../../src/operations/accounts.ts'
 import { serialise } from '../../../src/adapters/xmpp/element.ts'
-import type { Identity } from '../../../src/core/ids.ts'
-import { openWorld, type TestGateway } from '../../support/world.ts'
-import { type BoundClient, openTestXmpp, type TestXmpp } from './harness.ts'
+import type { BoundClient } from './harness.ts'
+import { openNeighbours } from './neighbours.ts'
 import { xml } from './xml.ts'
-
-const ambient = { clock: systemClock, random: systemRandom, log: silentLog }
-
-interface Neighbours extends AsyncDisposable {
-  readonly alice: TestGateway
-  readonly xmpp: TestXmpp
-  readonly carol: Identity
-  readonly desk: BoundClient
-  readonly hers: BoundClient
-}
-
-/** Alice's `desk` and Carol's `hers`, both there. */
-async function openNeighbours(): Promise<Neighbours> {
-  const world = await openWorld()
-  const alice = await world.gateway('alice')
-  await createAccount(alice.knowledge, ambient, {
-    localName: 'carol',
-    address: undefined,
-    displayName: 'Carol',
-  })
-  const carol = alice.knowledge.accounts.byUser('carol')!.identity
-  const xmpp = openTestXmpp(alice)
-  const [desk, hers] = [xmpp.bind('desk'), xmpp.bind('hers', carol)]
-  for (const client of [desk, hers]) await client.say(xml('<presence/>'))
-  for (const client of [desk, hers]) client.take()
-  return {
-    alice,
-    xmpp,
-    carol,
-    desk,
-    hers,
-    async [Symbol.asyncDispose]() {
-      xmpp[Symbol.dispose]()
-      await world[Symbol.asyncDispose]()
-    },
-  }
-}
 
 const attrsOf = ({ inbox }: BoundClient) => inbox.splice(0).map(({ attrs }) => attrs)
 
@@ -357,7 +317,7 @@ test('a room between neighbours: who makes it is not invited to it, ids stay, an
   expect(heard[1]).toMatch(/id='m2'.*<replace xmlns='urn:xmpp:message-correct:0' id='m1'\/>/)
 })
 
-test('who types is told to whoever sees that one is there', async () => {
+test('who types is told to whoever sees that one is there, or is written to by somebody who tells of presence', async () => {
   await using neighbours = await openNeighbours()
   const { alice, desk, hers } = neighbours
   const state = (name: string) => `<${name} xmlns='http://jabber.org/protocol/chatstates'/>`
@@ -375,6 +335,12 @@ test('who types is told to whoever sees that one is there', async () => {
     xml(`<message to='carol@localhost/hers' type='chat' id='s2'><body>hi</body>${state('active')}</message>`),
   )
   expect(hers.take().join('')).toContain(state('active'))
+  // as to contacts: whom one writes to may know that one writes
+  for (const type of ['unsubscribe', 'unsubscribed'])
+    await hers.send(xml(`<presence type='${type}' to='alice@localhost'/>`))
+  for (const client of [desk, hers]) client.take()
+  await desk.send(typing)
+  expect(hers.take().join('')).toContain(state('composing'))
 })
 
 test('who is disabled is shown as gone, though nothing was told of their programs', async () => {

@@ -32,6 +32,7 @@ export function servicesOf(whose: TestGateway, tls: XmppServices['tls']): XmppSe
     ...served,
     externalServices: [],
     hostCandidates: false,
+    openRoomsFirst: false,
     operations: () => {
       throw new TypeError('no commands here')
     },

@@ -1,16 +1,71 @@
-/** Keys of an account's own programs, and what they say to each other. */
-import type { ReadTx } from '../../../core/store/store.ts'
-import type { Json } from '../http/api.ts'
+/** What concerns keys of devices in /sync: how many are left, whose have changed, and what devices say to each other. */
+import type { Identity } from '../../../core/ids.ts'
+import type { ReadTx, WriteTx } from '../../../core/store/store.ts'
 import type { Viewer } from '../events/event-view.ts'
-import type { Numbered } from '../stream/stream.ts'
+import type { Caller, Json } from '../http/api.ts'
+import type { Kept } from '../kept.ts'
+import type { Names } from '../names.ts'
+import type { MatrixServices } from '../services.ts'
+import type { Numbered, Stream } from '../stream/stream.ts'
 import type { EncryptionSync } from '../sync/sync.ts'
+import { counts, removeDevice, unusedFallbacks } from './device-keys.ts'
+import { forget, forgetAll, hasHeard, sentTo } from './to-device.ts'
+
+export interface EncryptionParts {
+  readonly services: MatrixServices
+  readonly kept: Kept
+  readonly names: Names
+  readonly stream: Stream
+}
 
 export class Encryption implements EncryptionSync {
-  fields(_tx: ReadTx, _viewer: Viewer, _entries: readonly Numbered[], _isInitial: boolean): Json {
-    return { device_one_time_keys_count: {}, device_unused_fallback_key_types: [] }
+  readonly #parts: EncryptionParts
+
+  constructor(parts: EncryptionParts) {
+    this.#parts = parts
   }
 
-  toDevice(_tx: ReadTx, _viewer: Viewer, _after: number): readonly Json[] {
-    return []
+  fields(tx: ReadTx, { account, device }: Viewer, entries: readonly Numbered[], isInitial: boolean): Json {
+    const { kept, names } = this.#parts
+    const changed = new Set(entries.flatMap(({ entry }) => (entry.kind === 'keys' ? [entry.who] : [])))
+    const lists = {
+      changed: [...changed].map((who) => names.user(account, who)),
+      left: [],
+    }
+    const unused = unusedFallbacks(kept, tx, account, device)
+    return {
+      ...(changed.size === 0 || isInitial ? {} : { device_lists: lists }),
+      device_one_time_keys_count: counts(kept, tx, account, device),
+      device_unused_fallback_key_types: unused,
+      'org.matrix.msc2732.device_unused_fallback_key_types': unused,
+    }
+  }
+
+  toDevice(tx: ReadTx, { account, device }: Viewer, after: number): readonly Json[] {
+    return sentTo(tx, account, device, after)
+  }
+
+  /** A program has come back with a token: what was told before it has come. */
+  heard({ account, device }: Caller, upTo: number): void {
+    const { store } = this.#parts.services
+    if (!store.read((tx) => hasHeard(tx, account, device, upTo))) return
+    store.write((tx) => forget(tx, account, device, upTo)).catch(() => undefined) // it is told once more, and then not
+  }
+
+  /** Keys of an account's devices are others: its programs hear of it, and those of accounts here who talk to it. */
+  changed(tx: WriteTx, who: Identity): void {
+    const { stream, services } = this.#parts
+    for (const { identity } of services.accounts.list()) {
+      const isOwn = identity === who
+      const talks =
+        isOwn || stream.rooms(tx, identity).some(({ partner }) => partner.kind === 'direct' && partner.peer === who)
+      if (talks && stream.isBegun(tx, identity)) stream.append(tx, identity, { kind: 'keys', who })
+    }
+  }
+
+  deviceEnded(tx: WriteTx, account: Identity, device: string): void {
+    removeDevice(this.#parts.kept, tx, account, device)
+    forgetAll(tx, account, device)
+    this.changed(tx, account)
   }
 }

@@ -1,5 +1,4 @@
 /** Entries of a timeline as programs get them (Client-Server API, "Room event format"). */
-import { aboutOf } from '../../../core/conversation/history.ts'
 import { unreachable } from '../../../core/errors.ts'
 import type { ConversationId, Identity, MessageId } from '../../../core/ids.ts'
 import { decodeMessage, type Message } from '../../../core/message/message.ts'
@@ -8,6 +7,7 @@ import type { Json } from '../http/api.ts'
 import { eventId, type Names } from '../names.ts'
 import type { MatrixServices } from '../services.ts'
 import { keyOfMessage } from '../stream/follower.ts'
+import type { Relations } from '../stream/relations.ts'
 import type { Source, StateRow, TimelineEntry } from '../stream/rows.ts'
 import type { Numbered, Stream } from '../stream/stream.ts'
 import type { Said } from './said.ts'
@@ -30,6 +30,7 @@ export interface ViewParts {
   readonly names: Names
   readonly stream: Stream
   readonly said: Said
+  readonly relations: Relations
   readonly fileUrl: (account: Identity, message: MessageId) => string
 }
 
@@ -142,16 +143,24 @@ export function messageOf(services: MatrixServices, tx: ReadTx, account: Identit
   return row === undefined || row.encoded.length === 0 ? undefined : decodeMessage(row.encoded)
 }
 
-/** Client-Server API, "Aggregations of child events": the latest edit. */
+/** Client-Server API, "Aggregations of child events": the latest edit, and the thread that hangs on it. */
 function bundled(parts: ViewParts, tx: ReadTx, viewer: Viewer, { key, source, room }: TimelineEntry): Json | undefined {
   if (source.kind !== 'message') return undefined
-  const { services, stream } = parts
-  const edits = services.conversations.history.about(tx, viewer.account, source.message).filter((id) => {
-    const about = messageOf(services, tx, viewer.account, id)
-    return about !== undefined && aboutOf(about)?.kind === 'edit'
-  })
-  const last = edits.at(-1)
-  const numbered = last === undefined ? undefined : stream.event(tx, viewer.account, keyOfMessage(last))
-  const event = numbered && viewSource(parts, tx, viewer, numbered.entry)
-  return event === undefined || key === numbered?.entry.key ? undefined : { 'm.replace': inRoom(parts, event, room) }
+  const { stream, relations } = parts
+  const { account } = viewer
+  const view = (number: number | undefined): ClientEvent | undefined => {
+    const entry = number === undefined ? undefined : stream.entry(tx, account, number)
+    const event = entry?.kind === 'event' ? viewSource(parts, tx, viewer, entry) : undefined
+    return event && inRoom(parts, event, room)
+  }
+  const edit = view(relations.of(tx, account, key).findLast(({ type }) => type === 'm.replace')?.number)
+  const thread = relations.thread(tx, account, room, key)
+  const latest = view(thread?.latest)
+  if (edit === undefined && latest === undefined) return undefined
+  return {
+    ...(edit === undefined ? {} : { 'm.replace': edit }),
+    ...(thread === undefined || latest === undefined
+      ? {}
+      : { 'm.thread': { latest_event: latest, count: thread.count, current_user_participated: thread.isOwn } }),
+  }
 }

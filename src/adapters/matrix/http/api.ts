@@ -108,9 +108,7 @@ export class Api {
 
   #add(method: Method, path: string, handle: (context: Context<Bindings>) => Promise<Answer>): void {
     const whole =
-      path.startsWith('/_matrix') || path.startsWith('/.well-known')
-        ? path
-        : `/_matrix/client/:version{${versions}}${path}`
+      path.startsWith('/_matrix') || path.startsWith('/.well-known') ? path : `/_matrix/client/:api{${versions}}${path}`
     this.#app.on(method, whole, async (context) => {
       const answer = await handle(context)
       return this.#give(context, isRaw(answer) ? answer.raw : jsonAnswer(200, answer))

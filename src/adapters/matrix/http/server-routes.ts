@@ -65,7 +65,6 @@ export function serverRoutes(api: Api, { baseUrl }: ServerParts): void {
   api.on('POST', '/knock/:room', () => {
     throw new MatrixError('M_FORBIDDEN', 'Nobody knocks here: ask a member to add you')
   })
-  api.on('GET', '/pushers', () => ({ pushers: [] }))
   api.open('GET', '/publicRooms', () => ({ chunk: [], total_room_count_estimate: 0 }))
   api.withBody('POST', '/publicRooms', z.looseObject({}), () => ({ chunk: [], total_room_count_estimate: 0 }))
   api.on('GET', '/directory/room/:alias', () => {

@@ -1,7 +1,6 @@
 /** Logging in and out, and the programs of an account (Client-Server API, "Client Authentication", "Device Management"). */
 import { z } from 'zod'
 import type { Logins } from '../../../core/account/logins.ts'
-import type { Random } from '../../../core/ambient.ts'
 import { hasCode } from '../../../core/errors.ts'
 import type { Identity } from '../../../core/ids.ts'
 import { limits } from '../../../core/limits.ts'
@@ -9,14 +8,14 @@ import type { HttpRequest } from '../../wire/http.ts'
 import { type Api, type Json, readBody } from '../http/api.ts'
 import { MatrixError } from '../http/matrix-error.ts'
 import { addressOfUser, type Names } from '../names.ts'
-import { Again, authSchema } from './again.ts'
+import { type Again, authSchema } from './again.ts'
 import type { Device, Given, Tokens } from './tokens.ts'
 
 interface LoginParts {
   readonly logins: Logins
   readonly tokens: Tokens
   readonly names: Names
-  readonly random: Random
+  readonly again: Again
   /** A program has come: its account is followed from now on. */
   readonly onLogin: (account: Identity) => void
 }
@@ -35,12 +34,7 @@ const loginBody = z.looseObject({
 const refreshBody = z.looseObject({ refresh_token: z.string().max(limits.matrixIdOctetsMax) })
 
 export function loginRoutes(api: Api, parts: LoginParts): void {
-  const { tokens, names, random } = parts
-  const again = new Again({
-    random,
-    names,
-    byPassword: async (user, password, request) => await byPassword(parts, user, password, request),
-  })
+  const { tokens, names, again } = parts
   api.open('GET', '/login', () => ({ flows: [{ type: 'm.login.password' }] }))
   api.open('POST', '/login', async (request) => await logIn(parts, request))
   api.open('POST', '/refresh', async (request) => {
@@ -141,7 +135,7 @@ const tokensJson = ({ token, refresh }: Given): Json => ({
 })
 
 /** @throws MatrixError */
-async function byPassword(
+export async function byPassword(
   { logins, names }: Pick<LoginParts, 'logins' | 'names'>,
   user: string,
   password: string,

@@ -16,12 +16,14 @@ import type { WriteTx } from '../../../core/store/store.ts'
 import { readExtension } from '../events/extension.ts'
 import type { Rooms } from '../rooms/rooms.ts'
 import type { MatrixServices } from '../services.ts'
+import { type Relations, relationsOf } from './relations.ts'
 import type { EventKey, RoomRow } from './rows.ts'
 import { derivedKey, type Stream } from './stream.ts'
 
 interface FollowerParts {
   readonly services: MatrixServices
   readonly stream: Stream
+  readonly relations: Relations
   readonly rooms: Rooms
   readonly ambient: Ambient
 }
@@ -198,11 +200,17 @@ export class Follower implements AsyncDisposable {
   }
 
   #message(tx: WriteTx, account: Identity, { conversation }: RoomRow, id: MessageId): void {
-    this.#parts.stream.appendEvent(tx, account, {
+    const { stream, relations } = this.#parts
+    const key = keyOfMessage(id)
+    const number = stream.appendEvent(tx, account, {
       room: conversation,
-      key: keyOfMessage(id),
+      key,
       source: { kind: 'message', message: id },
     })
+    const message = this.#messageOf(tx, account, id)
+    if (message === undefined) return
+    for (const relation of relationsOf(message))
+      relations.add(tx, account, { room: conversation, number, isOwn: message.author === account, ...relation })
   }
 
   #about(tx: WriteTx, account: Identity, room: RoomRow, id: MessageId): void {
@@ -226,7 +234,7 @@ export class Follower implements AsyncDisposable {
     { conversation }: RoomRow,
     { id, target, message }: { readonly id: MessageId; readonly target: MessageId; readonly message: Message },
   ): void {
-    const { stream, services } = this.#parts
+    const { stream, services, relations } = this.#parts
     const who = message.author
     const shown = viewMessage(tx, services.conversations.history, account, target)
     const now = new Set(shown?.reactions.find((one) => one.who === who)?.reactions)
@@ -248,10 +256,17 @@ export class Follower implements AsyncDisposable {
     for (const reaction of now) {
       if (before.has(reaction)) continue
       const key = keyOfReaction(id, reaction)
-      stream.appendEvent(tx, account, {
+      const number = stream.appendEvent(tx, account, {
         room: conversation,
         key,
         source: { kind: 'reaction', message: id, target, reaction },
+      })
+      relations.add(tx, account, {
+        room: conversation,
+        number,
+        isOwn: who === account,
+        type: 'm.annotation',
+        target: keyOfMessage(target),
       })
       stream.setReaction(tx, account, { target, who, reaction }, key)
     }
@@ -264,11 +279,12 @@ export class Follower implements AsyncDisposable {
     target: EventKey,
     { by, key, atMs }: { readonly by: Identity; readonly key: EventKey; readonly atMs: number },
   ): void {
-    this.#parts.stream.appendEvent(tx, account, {
-      room: conversation,
-      key,
-      source: { kind: 'redaction', by, target, atMs },
-    })
+    const { stream, relations } = this.#parts
+    stream.appendEvent(tx, account, { room: conversation, key, source: { kind: 'redaction', by, target, atMs } })
+    const source = stream.event(tx, account, target)?.entry.source
+    const message = source?.kind === 'message' ? this.#messageOf(tx, account, source.message) : undefined
+    for (const relation of message === undefined ? [] : relationsOf(message))
+      if (relation.type === 'm.thread') relations.recount(tx, account, conversation, relation.target)
   }
 
   /** Nobody will bring it there any more: the room says so, where its author looks. */

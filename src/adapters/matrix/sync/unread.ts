@@ -46,10 +46,21 @@ export class Unread {
         displayName: services.people.nameOf(account, account) ?? '',
         room: names.room(room.conversation),
         memberCount: members,
+        mayNotifyRoom: (sender) =>
+          mayNotify(stream.stateAt(tx, account, room.conversation, 'm.room.power_levels', '')?.content, sender),
       })
       if (actions.notify) counts.notification_count += 1
       if (actions.highlight) counts.highlight_count += 1
     }
     return counts
   }
+}
+
+/** Client-Server API, `m.room.power_levels`: who may speak to a whole room. */
+function mayNotify(content: string | undefined, sender: string): boolean {
+  const powers = JSON.parse(content ?? '{}') as {
+    readonly users?: Readonly<Record<string, number>>
+    readonly notifications?: { readonly room?: number }
+  }
+  return (powers.users?.[sender] ?? 0) >= (powers.notifications?.room ?? 50)
 }

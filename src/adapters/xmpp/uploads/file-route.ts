@@ -2,15 +2,15 @@
  * `/xmpp/files/`: an upload is put here once (XEP-0363 §4), files are had from here, whole or in part. A message's file
  * that is still on its way is waited for: programs ask as soon as they see the message.
  */
-import { setTimeout as pause } from 'node:timers/promises'
 import { hasCode, MyceliumError } from '../../../core/errors.ts'
 import type { Identity, MessageId } from '../../../core/ids.ts'
 import { limits } from '../../../core/limits.ts'
 import { sizeOfContent } from '../../../core/message/content.ts'
+import { untilHere } from '../../wire/file-wait.ts'
 import { type HttpAnswer, type HttpRequest, type HttpRoute, textAnswer } from '../../wire/http.ts'
 import { type FileId, fileIdOf, filesPath, type FileUrls } from './file-urls.ts'
-import { disposition, mediaTypeOf } from './media-type.ts'
-import { parseRange, type Range } from './range.ts'
+import { disposition, mediaTypeOf } from '../../wire/media-type.ts'
+import { parseRange, type Range } from '../../wire/range.ts'
 import type { Slot } from './slots.ts'
 
 /** @param origins of pages that may upload and read, beside the listener's own */
@@ -135,32 +135,11 @@ async function ofMessage(
   if (part === undefined) return undefined
   const { name, mediaType } = part
   const size = sizeOfContent(part.content)
-  const isHere = (): boolean => files.standing(account, message)?.state === 'here'
-  if (method === 'GET' && !isHere()) {
-    const whyNot = await fetched(async () => await files.fetch(account, message), isHere, signal)
-    if (whyNot !== undefined) return whyNot
+  if (method === 'GET') {
+    const waited = await untilHere(files, account, message, { ms: limits.fileAwaitMs, signal })
+    if (waited === 'gone') return nothing()
+    if (waited === 'no-room') return refused(503, 'there is no room for this file')
+    if (waited === 'coming') return textAnswer(503, 'this file is still on its way', { 'retry-after': '30' })
   }
   return { name, mediaType, size, read: (range) => files.read(account, message, range) }
-}
-
-/** @returns what is answered where it has not come in time */
-async function fetched(
-  fetch: () => Promise<void>,
-  isHere: () => boolean,
-  signal: AbortSignal,
-): Promise<HttpAnswer | undefined> {
-  try {
-    await fetch()
-  } catch (error) {
-    if (hasCode(error, 'no-such-message')) return nothing()
-    if (error instanceof MyceliumError) return refused(503, 'there is no room for this file')
-    throw error
-  }
-  const untilMs = performance.now() + limits.fileAwaitMs
-  while (!isHere()) {
-    if (signal.aborted || performance.now() > untilMs)
-      return textAnswer(503, 'this file is still on its way', { 'retry-after': '30' })
-    await pause(limits.fileAwaitStepMs)
-  }
-  return undefined
 }

@@ -115,9 +115,10 @@ function passNow(
   for (const client of hub.of(identity)) if (wants(client)) client.send(passed)
 }
 
-/** Who types is told to whoever may know that one is there. */
+/** Who types is told to whoever may know that one is there, and by who tells of presence to all they write to, as to contacts. */
 function passState(server: Server, identity: Identity, stanza: Stanza, recipient: Client | undefined): void {
-  const isTold = isOpenTo(server, stanza.client.account, identity)
+  const { account } = stanza.client
+  const isTold = server.services.conversations.settings(account).tellsPresence || isOpenTo(server, account, identity)
   if (!isTold) return
   if (recipient === undefined) passNow(server, identity, stanza, (one) => hears(one) && !one.state.isInactive)
   else recipient.send(sieved(stanza.element, fullOf(recipient.jid)))

@@ -19,7 +19,18 @@ export const formNs = 'jabber:x:data'
 /** XEP-0115 `node`: names the program, as a URI. */
 const capsNode = 'urn:mycelium:gateway'
 
-const everywhere = ['server', 'rooms', 'uploads', 'self', 'person', 'room', 'vacant'] as const
+const everywhere = [
+  'server',
+  'rooms',
+  'uploads',
+  'self',
+  'person',
+  'room',
+  'vacant',
+  'halls',
+  'hall',
+  'pubsub',
+] as const
 
 export const disco = (server: Server): Feature => ({
   iq: [
@@ -48,19 +59,29 @@ export const disco = (server: Server): Feature => ({
       }
     if (kind === 'self') return { identities: [{ category: 'account', type: 'registered' }], features }
     if (kind === 'person') return { identities: [{ category: 'account', type: 'registered' }], features }
-    return kind === 'rooms' || kind === 'uploads' ? { features } : undefined
+    return kind === 'rooms' || kind === 'halls' || kind === 'pubsub' || kind === 'uploads' ? { features } : undefined
   },
   streamFeatures: () => streamCaps(server),
   items(_to, { kind }) {
     if (kind !== 'server') return []
-    const { rooms, uploads } = server.names
+    const { halls, pubsub, rooms, uploads } = server.names
     const isThere = (domain: string, named: Named): boolean =>
       server.features.some((feature) => {
         const said = feature.disclose?.({ local: '', domain, resource: '' }, named, undefined, undefined)
         return said?.identities !== undefined
       })
+    const groups = isThere(rooms, { kind: 'rooms' }) ? itemOf(rooms, 'Groups') : undefined
+    // to somebody who is alone here it would be an empty place in which programs make rooms that nobody can enter
+    const open =
+      server.services.accounts.list().length > 1 && isThere(halls, { kind: 'halls' })
+        ? itemOf(halls, 'Rooms of this gateway')
+        : undefined
     return [
-      isThere(rooms, { kind: 'rooms' }) ? itemOf(rooms, 'Groups') : undefined,
+      // programs make their rooms at the first: what is said in an open room nobody keeps, and who is away misses it
+      ...(server.services.openRoomsFirst ? [open, groups] : [groups, open]),
+      server.services.accounts.list().length > 1 && isThere(pubsub, { kind: 'pubsub' })
+        ? itemOf(pubsub, 'Nodes of this gateway')
+        : undefined,
       isThere(uploads, { kind: 'uploads' }) ? itemOf(uploads, 'Files') : undefined,
     ].filter((item) => item !== undefined)
   },

@@ -1,12 +1,13 @@
 /**
  * XEP-0215: STUN and TURN servers for calls, if the owner has named some. Where a secret is shared with the server, each
- * answer has a login of its own that ends by itself, as TURN servers understand it: name `<end, Unix seconds>:<random>`,
+ * program has a login of its own that ends by itself, as TURN servers understand it: name `<end, Unix seconds>:<random>`,
  * password its HMAC-SHA-1 under the secret.
  */
 import { toBase64, toBase64Url } from '../../../core/bytes.ts'
 import { hmac } from '../../../core/crypto/kdf.ts'
 import { fromUtf8 } from '../../../core/bytes.ts'
 import { limits } from '../../../core/limits.ts'
+import type { Client } from '../client.ts'
 import { childrenNamed, type Element, el } from '../element.ts'
 import type { ExternalService } from '../external-service.ts'
 import type { Feature, Server } from '../feature.ts'
@@ -14,8 +15,29 @@ import { StanzaError } from '../stanza-error.ts'
 
 const ns = 'urn:xmpp:extdisco:2'
 
+interface Login {
+  readonly sinceMs: number
+  readonly endSeconds: number
+  readonly name: string
+}
+
 export function externalServices({ services: { externalServices }, ambient }: Server): Feature {
-  const written = (service: ExternalService): Element => {
+  /** A program that asks for all, then for some, then for a login is told of one and the same. */
+  const known = new WeakMap<Client, Map<ExternalService, Login>>()
+  const loginOf = (client: Client, service: ExternalService): Login => {
+    const own = known.get(client) ?? new Map<ExternalService, Login>()
+    known.set(client, own)
+    const nowMs = ambient.clock.nowMs()
+    const before = own.get(service)
+    if (before !== undefined && nowMs - before.sinceMs < limits.turnLoginAgainMs) return before
+    const endSeconds = Math.floor((nowMs + limits.turnLoginMs) / 1000)
+    const { username } = service
+    const name = `${endSeconds}:${username === '' ? toBase64Url(ambient.random.bytes(9)) : username}`
+    const login = { sinceMs: nowMs, endSeconds, name }
+    own.set(service, login)
+    return login
+  }
+  const written = (client: Client, service: ExternalService): Element => {
     const { type, host, port, transport, username, secret: secretOf } = service
     const place = { type, host, port, transport }
     const secret = secretOf()
@@ -23,8 +45,7 @@ export function externalServices({ services: { externalServices }, ambient }: Se
       const named = username === '' ? {} : { username, restricted: 'true' }
       return el(`service ${ns}`, { ...place, ...named })
     }
-    const endSeconds = Math.floor((ambient.clock.nowMs() + limits.turnLoginMs) / 1000)
-    const name = `${endSeconds}:${username === '' ? toBase64Url(ambient.random.bytes(9)) : username}`
+    const { endSeconds, name } = loginOf(client, service)
     return el(`service ${ns}`, {
       ...place,
       restricted: 'true',
@@ -39,16 +60,16 @@ export function externalServices({ services: { externalServices }, ambient }: Se
         payload: `services ${ns}`,
         at: ['server'],
         type: 'get',
-        answer({ payload: { attrs } }) {
+        answer({ client, payload: { attrs } }) {
           const chosen = externalServices.filter(({ type }) => attrs.type === undefined || attrs.type === type)
-          return el(`services ${ns}`, { type: attrs.type }, ...chosen.map(written))
+          return el(`services ${ns}`, { type: attrs.type }, ...chosen.map((one) => written(client, one)))
         },
       },
       {
         payload: `credentials ${ns}`,
         at: ['server'],
         type: 'get',
-        answer({ payload }) {
+        answer({ client, payload }) {
           const [asked] = childrenNamed(payload, 'service')
           const found = externalServices.find(
             ({ host, type, port }) =>
@@ -57,7 +78,7 @@ export function externalServices({ services: { externalServices }, ambient }: Se
               (asked.attrs.port === undefined || asked.attrs.port === String(port)),
           )
           if (found === undefined) throw new StanzaError('item-not-found')
-          return el(`credentials ${ns}`, {}, written(found))
+          return el(`credentials ${ns}`, {}, written(client, found))
         },
       },
     ],

@@ -5,7 +5,7 @@ import { type Element, el } from '../element.ts'
 import type { Feature, Iq, Server } from '../feature.ts'
 import { StanzaError } from '../stanza-error.ts'
 import { fileNameOf } from '../../../core/delivery/file-name.ts'
-import { mediaTypeOf } from '../uploads/media-type.ts'
+import { mediaTypeOf } from '../../wire/media-type.ts'
 
 const ns = 'urn:xmpp:http:upload:0'
 

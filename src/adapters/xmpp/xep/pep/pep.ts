@@ -124,7 +124,9 @@ export class Pep {
 
   ownItemsIn(tx: ReadTx, account: Identity, node: string): readonly Shown[] | undefined {
     const virtual = this.#virtuals.get(node)
-    if (virtual !== undefined) return virtual.items(tx, account)
+    const seen = virtual?.items(tx, account)
+    // nobody has made it: it is there when there is something to see in it
+    if (seen !== undefined) return seen.length === 0 ? undefined : seen
     return readNode(tx, account, node) === undefined ? undefined : readItems(tx, account, node)
   }
 

@@ -60,8 +60,8 @@ export const pep = (server: Server): Feature => {
       })),
     ],
     disclose(_to, named, client, node) {
-      // some libraries ask the server, and take OMEMO for impossible otherwise (Smack 4.5, OmemoManager)
-      if (named.kind === 'server' && node === undefined) return { features: [pubsubNs] }
+      // some libraries ask the server, and take what is kept at accounts for impossible otherwise (Smack 4.5: OMEMO, OpenPGP)
+      if (named.kind === 'server' && node === undefined) return { features: [pubsubNs, ...features] }
       if (named.kind !== 'self' && named.kind !== 'person') return undefined
       if (node === undefined)
         return named.kind === 'self'
@@ -115,11 +115,10 @@ function read(server: Server, { client, toNamed, payload }: Iq): Element {
   if (items === undefined) throw unsupported(childrenNames(payload))
   const node = nodeOf(items)
   const found = pepOf(server).itemsOf(client.account, toNamed, node)
-  // a node of which there is nothing is as good as none: programs take an empty list for an error of their own
-  if (found === undefined || found.length === 0) throw new StanzaError('item-not-found')
+  if (found === undefined) throw new StanzaError('item-not-found')
   const wanted = childrenNamed(items, 'item').flatMap(({ attrs }) => attrs.id ?? [])
+  // none of them is an answer too (§6.5.7), as long as there is the node
   const named = wanted.length === 0 ? found : found.filter(({ id }) => wanted.includes(id))
-  if (named.length === 0) throw new StanzaError('item-not-found')
   const { max_items: max = '' } = items.attrs
   const last = /^[1-9]\d{0,8}$/.test(max) ? named.slice(-Number(max)) : named
   return el(
