@@ -282,7 +282,15 @@ async function openChat(
   fronts.use(parts.move()) // its streams end before the server does
   const matrix = fronts.use(
     await openMatrix(
-      { ...known, ...served, logins: countedLogins(logins, counts.matrix), uploads: stored, domain },
+      {
+        ...known,
+        ...served,
+        logins: countedLogins(logins, counts.matrix),
+        uploads: stored,
+        externalServices,
+        hostCandidates,
+        domain,
+      },
       ambient,
     ),
   )

@@ -1,6 +1,6 @@
 /** STUN and TURN servers of the configuration, with the secrets that their files hold now. */
 import { readFileSync } from 'node:fs'
-import type { ExternalService } from './adapters/xmpp/external-service.ts'
+import type { ExternalService } from './adapters/wire/external-service.ts'
 import type { Config } from './config.ts'
 import type { Log } from './core/ambient.ts'
 

@@ -4,6 +4,8 @@ import { limits } from '../../core/limits.ts'
 import type { HttpRoute } from '../wire/http.ts'
 import { dataRoutes } from './account/data-routes.ts'
 import { profileRoutes } from './account/profile-routes.ts'
+import { Calls } from './calls/calls.ts'
+import { turnRoute } from './calls/turn-route.ts'
 import { backupRoutes } from './encryption/backup-routes.ts'
 import { Encryption } from './encryption/encryption.ts'
 import { keyRoutes } from './encryption/key-routes.ts'
@@ -60,10 +62,12 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
   tokens.whenEnded((tx, account, device) => encryption.deviceEnded(tx, account, device))
   const closing = new AbortController()
   scope.defer(() => closing.abort())
+  const calls = scope.use(new Calls({ services, stream, said, ambient }))
   const sender = new Sender({
     services,
     stream,
     said,
+    calls,
     fileBehind: media.fileBehind.bind(media),
     fileSaid: media.fileSaid.bind(media),
   })
@@ -106,6 +110,7 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
   dataRoutes(api, data)
   pushRoutes(api, data)
   mediaRoutes(api, media)
+  turnRoute(api, services.externalServices, ambient)
   keyRoutes(api, { ...data, tokens, said, encryption, again })
   backupRoutes(api, data)
   profileRoutes(api, { services, names, attendance, avatarOf, setAvatar: media.setAvatar.bind(media) })

@@ -13,6 +13,7 @@ import type { Profiles } from '../../core/delivery/profiles.ts'
 import type { Signals } from '../../core/delivery/signals.ts'
 import type { Uploads } from '../../core/delivery/uploads.ts'
 import type { Store } from '../../core/store/store.ts'
+import type { ExternalService } from '../wire/external-service.ts'
 
 export interface MatrixServices {
   readonly store: Store
@@ -29,6 +30,10 @@ export interface MatrixServices {
   readonly callSignals: CallSignals
   readonly uploads: Uploads
   readonly profiles: Profiles
+  /** STUN and TURN servers for calls. */
+  readonly externalServices: readonly ExternalService[]
+  /** Calls say where programs are in their own networks (`xmpp.hostCandidates`). */
+  readonly hostCandidates: boolean
   /** Of own user ids: `@localName:domain`. */
   readonly domain: string
 }

@@ -14,7 +14,7 @@ import type { Signals } from '../../core/delivery/signals.ts'
 import type { Store } from '../../core/store/store.ts'
 import type { TlsMaterial } from '../wire/tls.ts'
 import type { CommandOperations } from './xep/commands/step.ts'
-import type { ExternalService } from './external-service.ts'
+import type { ExternalService } from '../wire/external-service.ts'
 import type { Uploads } from './uploads/uploads.ts'
 
 export interface XmppServices {

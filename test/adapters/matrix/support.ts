@@ -2,6 +2,7 @@
 import { expect } from 'vitest'
 import { type HttpListener, openHttp } from '../../../src/adapters/http/adapter.ts'
 import { type Matrix, openMatrix } from '../../../src/adapters/matrix/adapter.ts'
+import type { ExternalService } from '../../../src/adapters/wire/external-service.ts'
 import { silentLog, systemClock, systemRandom } from '../../../src/core/ambient.ts'
 import { DisposedTogether } from '../../../src/core/disposal.ts'
 import type { Identity } from '../../../src/core/ids.ts'
@@ -14,6 +15,15 @@ const httpServices = {
   isHealthy: () => true,
   metrics: () => [],
   metricsToken: 'none',
+}
+
+const turn: ExternalService = {
+  type: 'turn',
+  host: 'turn.example',
+  port: 3478,
+  transport: 'udp',
+  username: '',
+  secret: () => Buffer.from('shared'),
 }
 
 /** Whatever JSON a server answers: tests say what they expect of it. */
@@ -46,7 +56,8 @@ export class Server implements AsyncDisposable {
     const fronts = new DisposedTogether()
     const known = { store, logins, accounts, contacts, people, conversations, groupBook }
     const served = { chats, groups, files, signals, callSignals, profiles, uploads, domain: 'localhost' }
-    const matrix = fronts.use(await openMatrix({ ...known, ...served }, ambient))
+    const ofCalls = { externalServices: [turn], hostCandidates: false }
+    const matrix = fronts.use(await openMatrix({ ...known, ...served, ...ofCalls }, ambient))
     const http = fronts.use(
       await openHttp({
         name: 'http',

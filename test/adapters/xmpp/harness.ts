@@ -2,7 +2,7 @@
 import type { Client } from '../../../src/adapters/xmpp/client.ts'
 import { newClientState } from '../../../src/adapters/xmpp/client.ts'
 import { type Element, serialise } from '../../../src/adapters/xmpp/element.ts'
-import type { ExternalService } from '../../../src/adapters/xmpp/external-service.ts'
+import type { ExternalService } from '../../../src/adapters/wire/external-service.ts'
 import { withResource } from '../../../src/adapters/xmpp/jid.ts'
 import { routeStanza } from '../../../src/adapters/xmpp/router.ts'
 import { openServer, type XmppServer } from '../../../src/adapters/xmpp/server.ts'

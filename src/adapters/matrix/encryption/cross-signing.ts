@@ -4,8 +4,8 @@ import type { Identity } from '../../../core/ids.ts'
 import { limits } from '../../../core/limits.ts'
 import type { ReadTx, WriteTx } from '../../../core/store/store.ts'
 import type { Json } from '../http/api.ts'
-import type { Kept } from '../kept.ts'
 import { authSchema } from '../login/again.ts'
+import type { Kept } from '../kept.ts'
 import type { Signatures } from './device-keys.ts'
 
 const id = z.string().max(limits.matrixIdOctetsMax)

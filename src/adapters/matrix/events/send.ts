@@ -6,6 +6,7 @@ import type { PreparedFile } from '../../../core/delivery/files.ts'
 import type { Identity, MessageId } from '../../../core/ids.ts'
 import { limits } from '../../../core/limits.ts'
 import type { ReadTx, WriteTx } from '../../../core/store/store.ts'
+import { type Calls, isCall } from '../calls/calls.ts'
 import type { Caller, Json } from '../http/api.ts'
 import { refuseLarge } from '../http/canonical-json.ts'
 import { MatrixError } from '../http/matrix-error.ts'
@@ -22,6 +23,7 @@ export interface SendParts {
   readonly services: MatrixServices
   readonly stream: Stream
   readonly said: Said
+  readonly calls: Calls
   /** What this account has uploaded under an mxc URI, as a file that can be said. @throws MatrixError */
   readonly fileBehind: (account: Identity, url: string) => Promise<PreparedFile>
   /** The message has it now. */
@@ -45,6 +47,7 @@ export class Sender {
   /** @returns once it is durable here @throws MatrixError, what `Chats.say` and `Groups.say` throw */
   async send(caller: Caller, { room, type, content, transaction }: Sending): Promise<EventKey> {
     refuseLarge(content)
+    if (isCall(type)) return await this.#parts.calls.send(caller, { room, type, content, transaction })
     const path = `send ${room.conversation} ${type}`
     const known = this.#parts.services.store.read((tx) => this.#parts.said.before(tx, caller, path, transaction))
     if (known !== undefined) return known

@@ -29,7 +29,8 @@ export function toMatrix(id: MessageId, message: Message, reading: Reading): Sho
   const edit = parts.find((part) => part.kind === 'edit')
   if (edit !== undefined) return editOf(edit, readExtension(parts)?.content)
   const call = parts.find((part) => part.kind === 'call')
-  if (call !== undefined) return callOf(call)
+  // what only programs understand of it went past the conversation
+  if (call !== undefined) return { type: 'm.room.message', content: { msgtype: 'm.notice', body: 'Called.' } }
   const extension = readExtension(parts)
   const related = relatesTo(relations, reading)
   const file = parts.find((part) => part.kind === 'file')
@@ -80,11 +81,6 @@ function editOf({ target, body }: Extract<Part, { readonly kind: 'edit' }>, extr
       'm.relates_to': { rel_type: 'm.replace', event_id: eventIdOf(target) },
     },
   }
-}
-
-function callOf({ protocol, payload }: Extract<Part, { readonly kind: 'call' }>): Shown {
-  const event = protocol === 'matrix' ? callEvent(payload) : undefined
-  return event ?? { type: 'm.room.message', content: { msgtype: 'm.notice', body: 'Called.' } }
 }
 
 /** An event of a call as another gateway's program wrote it. */

@@ -13,7 +13,9 @@ import type { Identity, MessageId } from '../../../core/ids.ts'
 import { limits } from '../../../core/limits.ts'
 import { decodeMessage, type Message } from '../../../core/message/message.ts'
 import type { WriteTx } from '../../../core/store/store.ts'
+import { keyOfCall } from '../calls/calls.ts'
 import { readExtension } from '../events/extension.ts'
+import { callEvent } from '../events/to-matrix.ts'
 import type { Rooms } from '../rooms/rooms.ts'
 import type { MatrixServices } from '../services.ts'
 import { type Relations, relationsOf } from './relations.ts'
@@ -201,13 +203,14 @@ export class Follower implements AsyncDisposable {
 
   #message(tx: WriteTx, account: Identity, { conversation }: RoomRow, id: MessageId): void {
     const { stream, relations } = this.#parts
-    const key = keyOfMessage(id)
-    const number = stream.appendEvent(tx, account, {
-      room: conversation,
-      key,
-      source: { kind: 'message', message: id },
-    })
     const message = this.#messageOf(tx, account, id)
+    const call = message?.parts.find((part) => part.kind === 'call')
+    const callId = call?.protocol === 'matrix' ? callEvent(call.payload)?.content['call_id'] : undefined
+    // what programs told each other of the call stands in the room already
+    if (typeof callId === 'string' && stream.place(tx, account, keyOfCall(callId)) !== undefined) return
+    const key = keyOfMessage(id)
+    const source = { kind: 'message', message: id } as const
+    const number = stream.appendEvent(tx, account, { room: conversation, key, source })
     if (message === undefined) return
     for (const relation of relationsOf(message))
       relations.add(tx, account, { room: conversation, number, isOwn: message.author === account, ...relation })

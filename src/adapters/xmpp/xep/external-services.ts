@@ -9,7 +9,7 @@ import { fromUtf8 } from '../../../core/bytes.ts'
 import { limits } from '../../../core/limits.ts'
 import type { Client } from '../client.ts'
 import { childrenNamed, type Element, el } from '../element.ts'
-import type { ExternalService } from '../external-service.ts'
+import type { ExternalService } from '../../wire/external-service.ts'
 import type { Feature, Server } from '../feature.ts'
 import { StanzaError } from '../stanza-error.ts'
 
