@@ -102,8 +102,10 @@ test('another’s room, data and devices are nobody’s to read', async () => {
   await using stages = await openStages()
   const [alice, bob] = [await stages.of('alice').logIn(), await stages.of('bob').logIn()]
   const { room_id: room } = await alice.post('/createRoom', { name: 'Mine' })
-  for (const path of ['state', 'messages?dir=b', 'members', 'event/$x'])
+  for (const path of ['state', 'messages?dir=b', 'members', 'joined_members'])
     expect(await bob.refused('GET', `/rooms/${room}/${path}`)).toBe('403 M_FORBIDDEN')
+  const event = await alice.say(room, 'For me')
+  expect(await bob.refused('GET', `/rooms/${room}/event/${event}`)).toBe('404 M_NOT_FOUND')
   const other = '@carol:localhost'
   expect(await alice.refused('GET', `/user/${other}/account_data/m.direct`)).toBe('403 M_FORBIDDEN')
   expect(await alice.refused('PUT', `/profile/${other}/displayname`, { displayname: 'x' })).toBe('403 M_FORBIDDEN')
