@@ -271,8 +271,9 @@ export class ManagedProgram implements AsyncDisposable {
     }
     if (h === undefined || answer.attrs.previd !== id) this.#fault(`resumed what? ${serialise(answer)}`)
     this.resumed += 1
-    this.#attach(connection)
+    // before anything that came along is answered: the answer comes after these, and once
     for (const xml of this.#unacknowledged) connection.say(xml)
+    this.#attach(connection)
     this.#ask(connection)
     return true
   }
