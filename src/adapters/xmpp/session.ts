@@ -121,6 +121,10 @@ export class Session implements Client {
     if (transport.waitingBytes > limits.xmppOutgoingBytesMax) transport.destroy()
   }
 
+  unacknowledged(): readonly string[] {
+    return this.#management?.unacknowledged() ?? []
+  }
+
   /** XEP-0352. */
   setInactive(isInactive: boolean): void {
     this.state.isInactive = isInactive

@@ -6,7 +6,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Clock } from '../../../core/ambient.ts'
 import { limits } from '../../../core/limits.ts'
-import type { WriteTx } from '../../../core/store/store.ts'
+import type { ReadTx, WriteTx } from '../../../core/store/store.ts'
 import { el, serialise } from '../element.ts'
 import { StreamError, type Transport } from '../transport.ts'
 import { Incoming, type Ticket } from './incoming.ts'
@@ -166,6 +166,23 @@ export class Management {
     this.#ask()
   }
 
+  /** Messages that the client may not have, oldest first. */
+  unacknowledged(): readonly string[] {
+    const { durable } = this.#parts
+    const items =
+      this.#isUnknown && durable !== undefined
+        ? durable.rows.store.read((tx) => this.#keptByAll(tx, durable))
+        : this.#outgoing.items
+    return items.flatMap(({ xml }) => (xml.startsWith('<message') ? [xml] : []))
+  }
+
+  /** What another process has sent, and what was said since. */
+  #keptByAll(tx: ReadTx, { id, rows }: Durable): readonly Item[] {
+    const before = rows.kept(tx, id)
+    const numbered = new Set(before.map(({ number }) => number))
+    return [...before, ...this.#outgoing.unsaved().filter(({ number }) => !numbered.has(number))]
+  }
+
   attach(transport: Transport): void {
     this.#transport = transport
     this.#isAsked = false
@@ -192,11 +209,8 @@ export class Management {
     this.#pending = pending
     try {
       await this.#pumping
-      const unsaved = this.#outgoing.unsaved()
       const taken = await rows.store.write((tx) => {
-        const before = rows.kept(tx, id)
-        const numbered = new Set(before.map(({ number }) => number))
-        const kept = [...before, ...unsaved.filter(({ number }) => !numbered.has(number))]
+        const kept = this.#keptByAll(tx, durable)
         const outgoing = Outgoing.takenUp(kept, low)
         const numbers = kept.map(({ number }) => number)
         rows.forget(tx, id, numbers)
