@@ -1,7 +1,8 @@
 /**
- * What came while no program of an account was there, or did not arrive at the last one. A program that reads the archive (XEP-0313) finds it in there and gets
- * nothing else; any other one gets it with its first presence (XEP-0160), as one does from Prosody. Which kind it is, is
- * known from when it was here before; of a new one after a moment in which it could have asked.
+ * What came while no program of an account was there, or did not arrive at the last one. A program that reads the archive
+ * (XEP-0313) finds it in there and gets nothing else; any other one gets it with its first presence (XEP-0160), as one does
+ * from Prosody. Which kind it is, is known from when it was here before; of a new one after a moment in which it could have
+ * asked.
  */
 import type { Identity, MessageId } from '../../../core/ids.ts'
 import { limits } from '../../../core/limits.ts'
