@@ -101,7 +101,8 @@ class Person implements AsyncDisposable {
       const returnWords = ['<resume ', '<bind ']
       const link = scope.use(await SeverableLink.open(gateway.listeners.xmpp.port, random, { returnWords }))
       const password = await gateway.addPassword(resource)
-      const settings = { port: link.port, user: gateway.name, password, resource }
+      const isInline = resource === 'phone'
+      const settings = { port: link.port, user: gateway.name, password, resource, isInline }
       programs.push({ link, program: scope.use(await ManagedProgram.start(settings)) })
     }
     return new Person(gateway, scope.move(), programs)
@@ -116,7 +117,13 @@ class Person implements AsyncDisposable {
     const { gateway } = this
     const password = await gateway.addPassword('reader')
     const { port } = gateway.listeners.xmpp
-    await using reader = await ManagedProgram.start({ port, user: gateway.name, password, resource: 'reader' })
+    await using reader = await ManagedProgram.start({
+      port,
+      user: gateway.name,
+      password,
+      resource: 'reader',
+      isInline: false,
+    })
     await until(() => reader.isUpToDate, silenceMsMax)
     return [...reader.shown]
   }

@@ -12,6 +12,7 @@ import { XmlReader } from '../../src/adapters/xmpp/xml-reader.ts'
 const sm = 'urn:xmpp:sm:3'
 const sid = 'urn:xmpp:sid:0'
 const mam = 'urn:xmpp:mam:2'
+const bind2 = 'urn:xmpp:bind:0'
 const rsm = 'http://jabber.org/protocol/rsm'
 const carbons = 'urn:xmpp:carbons:2'
 const forward = 'urn:xmpp:forward:0'
@@ -32,6 +33,8 @@ export interface ProgramSettings {
   readonly user: string
   readonly password: string
   readonly resource: string
+  /** It logs in, resumes and takes its resource in one go. */
+  readonly isInline: boolean
 }
 
 /** A message as the program shows it to its person. */
@@ -139,6 +142,7 @@ export class ManagedProgram implements AsyncDisposable {
   #acknowledged = 0
   /** In order: those after them. */
   #unacknowledged: string[] = []
+  #repeated: string[] = []
   #askedAtMs: number | undefined
   #sinceAsked = 0
   #isForgetful = false
@@ -247,38 +251,25 @@ export class ManagedProgram implements AsyncDisposable {
   async #enter(connection: Connection): Promise<void> {
     connection.say(header)
     await connection.next('features')
+    if (this.#isForgetful) this.#streamId = undefined
+    await (this.#settings.isInline ? this.#enterInline(connection) : this.#enterStepwise(connection))
+  }
+
+  get #plain(): string {
     const { user, password } = this.#settings
-    const plain = Buffer.from(`\0${user}\0${password}`).toString('base64')
-    connection.say(`<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>${plain}</auth>`)
+    return Buffer.from(`\0${user}\0${password}`).toString('base64')
+  }
+
+  /** RFC 6120 §6 and §7, with stream management by itself. */
+  async #enterStepwise(connection: Connection): Promise<void> {
+    connection.say(`<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>${this.#plain}</auth>`)
     await connection.next('success')
     connection.restart()
     await connection.next('features')
-    if (this.#isForgetful) this.#streamId = undefined
-    if (this.#streamId !== undefined && (await this.#resume(connection, this.#streamId))) return
-    await this.#begin(connection)
-  }
-
-  /** XEP-0198 §5. */
-  async #resume(connection: Connection, id: string): Promise<boolean> {
-    connection.say(`<resume xmlns='${sm}' previd='${id}' h='${this.#received}'/>`)
-    const answer = await connection.next('resumed', 'failed')
-    const { h } = answer.attrs
-    if (h !== undefined) this.#drop(Number(h))
-    if (answer.name === 'failed') {
-      this.refused += 1
-      this.#streamId = undefined
-      return false
+    if (this.#streamId !== undefined) {
+      connection.say(this.#resumption(this.#streamId))
+      if (this.#isResumed(await connection.next('resumed', 'failed'))) return this.#goOn(connection)
     }
-    if (h === undefined || answer.attrs.previd !== id) this.#fault(`resumed what? ${serialise(answer)}`)
-    this.resumed += 1
-    // before anything that came along is answered: the answer comes after these, and once
-    for (const xml of this.#unacknowledged) connection.say(xml)
-    this.#attach(connection)
-    this.#ask(connection)
-    return true
-  }
-
-  async #begin(connection: Connection): Promise<void> {
     const bind = 'urn:ietf:params:xml:ns:xmpp-bind'
     connection.say(
       `<iq type='set' id='bind'><bind xmlns='${bind}'><resource>${this.resource}</resource></bind></iq><enable xmlns='${sm}' resume='true'/>`,
@@ -286,24 +277,73 @@ export class ManagedProgram implements AsyncDisposable {
     const bound = await connection.next('iq')
     const jid = childText(child(bound, `bind ${bind}`) ?? bound, `jid ${bind}`)
     if (jid !== `${this.#bare}/${this.resource}`) this.#fault(`bound as ${jid}`)
-    const { id } = (await connection.next('enabled')).attrs
-    if (id === undefined) throw new Error('a stream that cannot be resumed')
+    this.#begin(connection, await connection.next('enabled'))
+    this.say(`<iq type='set' id='carbons'><enable xmlns='${carbons}'/></iq>`)
+    this.#comeIn()
+  }
+
+  /** All of it with the login (XEP-0388, XEP-0386). */
+  async #enterInline(connection: Connection): Promise<void> {
+    const resumption = this.#streamId === undefined ? '' : this.#resumption(this.#streamId)
+    const wishes = `<enable xmlns='${carbons}'/><enable xmlns='${sm}' resume='true'/>`
+    connection.say(
+      `<authenticate xmlns='urn:xmpp:sasl:2' mechanism='PLAIN'><initial-response>${this.#plain}</initial-response><user-agent id='${this.#bare}-${this.resource}'/><bind xmlns='${bind2}'><tag>${this.resource}</tag>${wishes}</bind>${resumption}</authenticate>`,
+    )
+    const success = await connection.next('success')
+    await connection.next('features')
+    const answer = child(success, `resumed ${sm}`) ?? child(success, `failed ${sm}`)
+    if (answer !== undefined && this.#isResumed(answer)) return this.#goOn(connection)
+    const bound = child(success, `bound ${bind2}`)
+    this.#begin(connection, (bound && child(bound, `enabled ${sm}`)) ?? success)
+    this.#comeIn()
+  }
+
+  /** XEP-0198 §5. */
+  #resumption(id: string): string {
+    return `<resume xmlns='${sm}' previd='${id}' h='${this.#received}'/>`
+  }
+
+  #isResumed(answer: Element): boolean {
+    const { h, previd } = answer.attrs
+    if (h !== undefined) this.#drop(Number(h))
+    if (answer.name === 'resumed') {
+      if (h === undefined || previd !== this.#streamId) this.#fault(`resumed what? ${serialise(answer)}`)
+      return true
+    }
+    this.refused += 1
+    this.#streamId = undefined
+    return false
+  }
+
+  #goOn(connection: Connection): void {
+    this.resumed += 1
+    // before anything that came along is answered: the answer comes after these, and once
+    for (const xml of this.#unacknowledged) connection.say(xml)
+    this.#attach(connection)
+    this.#ask(connection)
+  }
+
+  #begin(connection: Connection, enabled: Element): void {
+    const { id } = enabled.attrs
+    if (enabled.name !== 'enabled' || id === undefined) this.#fault(`a stream that cannot go on: ${serialise(enabled)}`)
     this.#isForgetful = false
     this.#streamId = id
     this.begun += 1
     this.#received = 0
     this.#acknowledged = 0
     // messages are repeated on the new stream; the rest was about the old one
-    const messages = this.#unacknowledged.filter((xml) => xml.startsWith('<message'))
+    this.#repeated = this.#unacknowledged.filter((xml) => xml.startsWith('<message'))
     this.#unacknowledged = []
     this.#meanwhile = []
     this.#found = new Set()
     this.#foundLast = this.#lastArchiveId
     this.#attach(connection)
-    this.say(`<iq type='set' id='carbons'><enable xmlns='${carbons}'/></iq>`)
+  }
+
+  #comeIn(): void {
     this.say('<presence/>')
     this.#query()
-    for (const xml of messages) this.say(xml)
+    for (const xml of this.#repeated.splice(0)) this.say(xml)
   }
 
   #attach(connection: Connection): void {
