@@ -3,13 +3,14 @@
  * streams (XEP-0198), over two gateways: between a program and its gateway, and between the gateways. What counts is what
  * each program has shown, what a sender's other program has heard of it (XEP-0280), and what both archives hold.
  */
+import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Gateway } from '../../test/interop/support/gateway-process.ts'
 import { twoGateways } from '../../test/interop/support/two-gateways.ts'
 import { limits } from '../../src/core/limits.ts'
 import { freePort } from '../support/free-port.ts'
 import { below, type Random, seeded } from '../support/seeded.ts'
-import { ManagedProgram, type Shown } from './managed-program.ts'
+import { ManagedProgram, type ProgramSettings, type Shown } from './managed-program.ts'
 import { type Break, SeverableLink } from './severable-link.ts'
 
 interface CutRun {
@@ -20,7 +21,7 @@ interface CutRun {
   readonly say?: (line: string) => void
 }
 
-interface View {
+export interface View {
   readonly name: string
   readonly lost: number
   readonly doubled: number
@@ -102,7 +103,7 @@ class Person implements AsyncDisposable {
       const link = scope.use(await SeverableLink.open(gateway.listeners.xmpp.port, random, { returnWords }))
       const password = await gateway.addPassword(resource)
       const isInline = resource === 'phone'
-      const settings = { port: link.port, user: gateway.name, password, resource, isInline }
+      const settings = { dial: dialTo(link.port), user: gateway.name, password, resource, isInline }
       programs.push({ link, program: scope.use(await ManagedProgram.start(settings)) })
     }
     return new Person(gateway, scope.move(), programs)
@@ -116,16 +117,7 @@ class Person implements AsyncDisposable {
   async archive(): Promise<readonly Shown[]> {
     const { gateway } = this
     const password = await gateway.addPassword('reader')
-    const { port } = gateway.listeners.xmpp
-    await using reader = await ManagedProgram.start({
-      port,
-      user: gateway.name,
-      password,
-      resource: 'reader',
-      isInline: false,
-    })
-    await until(() => reader.isUpToDate, silenceMsMax)
-    return [...reader.shown]
+    return await archiveOf({ dial: dialTo(gateway.listeners.xmpp.port), user: gateway.name, password })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -200,7 +192,7 @@ export async function cutRun({ messages, cuts, seed, say = () => {} }: CutRun): 
   }
 }
 
-async function write(
+export async function write(
   program: ManagedProgram,
   to: string,
   count: number,
@@ -289,8 +281,19 @@ class Cutter {
   }
 }
 
+/** All that an archive holds, as a program that is new reads it. */
+export async function archiveOf(
+  account: Pick<ProgramSettings, 'dial' | 'user' | 'password'>,
+): Promise<readonly Shown[]> {
+  await using reader = await ManagedProgram.start({ ...account, resource: 'reader', isInline: false })
+  await until(() => reader.isUpToDate, silenceMsMax)
+  return [...reader.shown]
+}
+
+const dialTo = (port: number) => (): Socket => connect({ port, host: '127.0.0.1', noDelay: true })
+
 /** Of one direction, from its beginning to `count`. */
-function view(name: string, shown: readonly Shown[], count: number): View {
+export function view(name: string, shown: readonly Shown[], count: number): View {
   const numbers = shown.map(numberOf)
   return {
     name,
@@ -310,7 +313,8 @@ function views({ gateway, desk, phone }: Person, count: number): readonly View[]
   ]
 }
 
-const sumOf = (all: readonly View[], of: (one: View) => number): number => all.reduce((sum, one) => sum + of(one), 0)
+export const sumOf = (all: readonly View[], of: (one: View) => number): number =>
+  all.reduce((sum, one) => sum + of(one), 0)
 
 async function archiveViews(person: Person, count: number): Promise<readonly View[]> {
   const archive = await person.archive()
@@ -327,13 +331,13 @@ async function archiveViews(person: Person, count: number): Promise<readonly Vie
 /** The number that a message begins with, after the name of the program that said it. */
 const numberOf = ({ text }: Shown): number => Number(text.split(' ')[1])
 
-async function until(isSo: () => boolean, msMax: number): Promise<void> {
+export async function until(isSo: () => boolean, msMax: number): Promise<void> {
   const deadline = performance.now() + msMax
   while (!isSo() && performance.now() < deadline) await sleep(50)
 }
 
 /** Until the count has reached `wanted`, or has not risen for a long time. */
-async function untilQuiet(count: () => number, wanted: number): Promise<void> {
+export async function untilQuiet(count: () => number, wanted: number): Promise<void> {
   let [last, since] = [count(), performance.now()]
   while (last < wanted && performance.now() - since < silenceMsMax) {
     await sleep(100)

@@ -4,7 +4,7 @@
  * begins anew with its resource, and reads in the archive (XEP-0313) what it has missed. It breaks over a server that
  * counts wrongly rather than make up for it.
  */
-import { connect, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { child, childText, clientNs, type Element, el, elements, serialise } from '../../src/adapters/xmpp/element.ts'
 import { XmlReader } from '../../src/adapters/xmpp/xml-reader.ts'
@@ -29,7 +29,8 @@ const againMs = 50
 const archivePage = 200
 
 export interface ProgramSettings {
-  readonly port: number
+  /** Connects; what is said before there is a connection waits. */
+  readonly dial: () => Socket
   readonly user: string
   readonly password: string
   readonly resource: string
@@ -56,8 +57,8 @@ class Connection {
   readonly over: Promise<void>
   isOver = false
 
-  constructor(port: number) {
-    this.#socket = connect({ port, host: '127.0.0.1', noDelay: true })
+  constructor(socket: Socket) {
+    this.#socket = socket
     this.#socket.on('data', (piece: Buffer) => this.#read(piece))
     this.#socket.on('error', () => this.#socket.destroy())
     this.over = new Promise((resolve) => {
@@ -213,7 +214,7 @@ export class ManagedProgram implements AsyncDisposable {
 
   async #run(): Promise<void> {
     while (!this.#isStopping) {
-      const connection = new Connection(this.#settings.port)
+      const connection = new Connection(this.#settings.dial())
       try {
         await this.#enter(connection)
         this.#back.resolve()

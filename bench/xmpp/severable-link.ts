@@ -118,7 +118,10 @@ class Passage {
     this.#out = 'passes'
     this.#back = 'passes'
     for (const piece of this.#held.splice(0)) this.#server.write(piece)
-    this.#server.resume()
+    // an end that has gone meanwhile is told of only now
+    if (this.#caller.destroyed) this.#server.destroy()
+    else if (this.#server.destroyed) this.#caller.destroy()
+    else this.#server.resume()
   }
 
   #reset(): void {
