@@ -78,14 +78,21 @@ export class Management {
     return this.#incoming.begin()
   }
 
-  /** In the transaction that keeps what a stanza asks for. */
+  /**
+   * In the transaction that keeps what a stanza asks for. It counts those before it too, which the client will not say
+   * again: what came of them, such as its presence, is kept with it.
+   */
   noteHandled(tx: WriteTx, ticket: Ticket): void {
     const { durable } = this.#parts
     if (durable === undefined) return
     const handled = this.#incoming.noted(ticket)
     durable.rows.putHandled(tx, durable.id, handled)
+    // how far it was given what happens changes with every message, and may lag behind
+    const isKept = this.#saved !== undefined && isSame({ ...durable.row().state, upTo: this.#saved.upTo }, this.#saved)
+    const state = isKept ? undefined : this.#keepState(tx, durable)
     tx.afterCommit(() => {
       this.#durablyHandled = Math.max(this.#durablyHandled, handled)
+      if (state !== undefined) this.#saved = state
     })
   }
 
