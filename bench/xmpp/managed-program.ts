@@ -322,6 +322,8 @@ export class ManagedProgram implements AsyncDisposable {
     for (const xml of this.#unacknowledged) connection.say(xml)
     this.#attach(connection)
     this.#ask(connection)
+    // answers are not kept over a start of the gateway
+    if (this.#meanwhile !== undefined) this.#query()
   }
 
   #begin(connection: Connection, enabled: Element): void {
@@ -391,7 +393,7 @@ export class ManagedProgram implements AsyncDisposable {
     const result = child(message, `result ${mam}`)
     if (result !== undefined) {
       const archiveId = result.attrs.id ?? ''
-      if (result.attrs.queryid !== this.#queryId) return
+      if (this.#meanwhile === undefined || result.attrs.queryid !== this.#queryId) return
       this.#foundLast = archiveId
       const inner = forwardedIn(result)
       if (inner !== undefined) this.#fromArchive(inner, archiveId)
@@ -442,7 +444,7 @@ export class ManagedProgram implements AsyncDisposable {
 
   #answer(iq: Element): void {
     const fin = child(iq, `fin ${mam}`)
-    if (iq.attrs.id !== this.#queryId || fin === undefined) return
+    if (this.#meanwhile === undefined || iq.attrs.id !== this.#queryId || fin === undefined) return
     if (fin.attrs.complete !== 'true') {
       const last = child(fin, `set ${rsm}`)
       this.#foundLast = (last && childText(last, `last ${rsm}`)) ?? this.#foundLast
