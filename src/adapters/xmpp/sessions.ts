@@ -57,7 +57,7 @@ export class Sessions implements AsyncDisposable {
 
   /** Before a resource is bound (RFC 6120 §7): nobody sees the client yet. @throws StanzaError */
   prepare(login: Login, resource: string): Session {
-    const { hub, names } = this.#server
+    const { hub, names, services } = this.#server
     const jid = parseJid(fullOf(withResource(names.own(login.account), resource)))
     if (jid === undefined) throw new StanzaError('bad-request', 'no such resource can be')
     const isAnother = hub.find(login.account, jid) === undefined
@@ -66,7 +66,10 @@ export class Sessions implements AsyncDisposable {
       if (lost === undefined) throw new StanzaError('resource-constraint', 'too many clients of this account')
       this.end(lost)
     }
-    return this.#newSession(login, jid)
+    const session = this.#newSession(login, jid)
+    // it is given what happens from now on: kept before anything has, so that a start of the gateway loses nothing of it
+    session.state.upTo = services.conversations.lastNumber(login.account)
+    return session
   }
 
   /** The client is bound, and knows it. */

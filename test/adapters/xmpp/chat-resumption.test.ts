@@ -173,3 +173,32 @@ test('a process that ends right after a message was kept: what was said before t
   expect(await after.until(/<resumed [^>]*>|<\/failed>/)).toContain("h='3'")
   expect(restored!.state).toMatchObject({ carbons: true, priority: 5, presence: { name: 'presence' } })
 })
+
+test('a program that was given nothing yet when the gateway ended gets the first message too, once it resumes', async () => {
+  await using world = await openWorld()
+  const alice = await world.gateway('alice')
+  const bob = await world.gateway('bob')
+  await world.introduce(alice, bob)
+  await expect
+    .poll(() => alice.knowledge.contacts.byIdentity(alice.account, bob.account)?.state, patience)
+    .toBe('active')
+  const before = await openStreamServer(alice)
+  using client = await RawClient.bound(before, 'desk')
+  client.say(`<enable xmlns='${ns}' resume='true'/>`)
+  const id = /id='([^']*)'/.exec(await client.until(/<enabled [^>]*>/))![1]!
+  client.say(`<presence/><r xmlns='${ns}'/>`)
+  await client.until(/<a [^>]*>/)
+  await before.xmpp[Symbol.asyncDispose]()
+  await bob.node.delivery.chats.say(bob.account, alice.account, { parts: [{ kind: 'text', text: 'first' }] })
+  const chat = idOfPartner(alice.account, { kind: 'direct', peer: bob.account })
+  await expect
+    .poll(() => alice.knowledge.conversations.page(alice.account, chat, { limit: 10 }), patience)
+    .toHaveLength(1)
+  await using again = await openStreamServer(alice)
+  using after = await RawClient.plain(again)
+  await after.begin()
+  await after.login(before)
+  after.say(`<resume xmlns='${ns}' previd='${id}' h='0'/>`)
+  await after.until('<resumed ')
+  expect(await after.until('<body>first</body>')).toContain("type='chat'")
+})
