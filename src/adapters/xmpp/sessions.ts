@@ -272,7 +272,8 @@ export class Sessions implements AsyncDisposable {
   #restore(): void {
     const nowMs = this.#nowMs()
     const { accounts } = this.#server.services
-    for (const { id, row } of this.#rows.all()) {
+    // of one resource the latest stays: that another took its place may not have been noted any more
+    for (const { id, row } of this.#rows.all().toSorted((a, b) => a.row.openedAtMs - b.row.openedAtMs)) {
       const lostAtMs = row.lostAtMs === 0 ? nowMs : row.lostAtMs
       const isThere = accounts.has(row.account) && row.overAtMs === 0
       if (isThere && nowMs - lostAtMs <= limits.xmppResumeAfterStartMs) this.#restoreOne(id, row, lostAtMs)

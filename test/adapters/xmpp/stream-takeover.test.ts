@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { el } from '../../../src/adapters/xmpp/element.ts'
+import { StreamRows } from '../../../src/adapters/xmpp/resumption/stream-rows.ts'
 import { Session } from '../../../src/adapters/xmpp/session.ts'
 import { limits } from '../../../src/core/limits.ts'
 import { openWorld, type TestGateway, type World } from '../../support/world.ts'
@@ -138,4 +139,26 @@ test('a resource taken anew while the queue of its old connection is full is the
   using late = await back()
   resume(late, old.id, 0)
   expect(await answer(late)).toContain('<item-not-found ')
+})
+
+test('of streams of one resource that were not noted as over when the process ended, the latest is restored', async () => {
+  const rows = new StreamRows(alice.knowledge.store)
+  const scope = new DisposableStack()
+  let latest = ''
+  for (let at = 0; at < 8; at += 1) {
+    latest = scope.use(await managed()).id
+    await sleep(5)
+  }
+  await expect.poll(() => rows.all().filter(({ row }) => row.overAtMs > 0), patience).toHaveLength(7)
+  await rows.store.write((tx) => {
+    for (const { id, row } of rows.all()) rows.put(tx, id, { ...row, overAtMs: 0 })
+  })
+  // the old process is left as it stands
+  await using again = await openStreamServer(alice)
+  using client = await RawClient.plain(again)
+  await client.begin()
+  await client.login(server)
+  resume(client, latest, 0)
+  expect(await answer(client)).toContain('<resumed ')
+  scope.dispose()
 })
