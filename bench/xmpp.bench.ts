@@ -68,7 +68,7 @@ export const bench: Bench = async ({ quick, say }) => {
   })
   const killed = await killRun(quick ? { messages: 1000, kills: 3 } : { messages: 10_000, kills: 6 })
   say(`killed: ${killed.resumed} streams went on, ${killed.disordered} out of order`)
-  const cut = await cutRun({ ...(quick ? { messages: 1000, cuts: 11 } : { messages: 10_000, cuts: 66 }), seed: 1, say })
+  const cut = await cutRun({ ...(quick ? { messages: 1000, cuts: 12 } : { messages: 10_000, cuts: 72 }), seed: 1, say })
   say(`cut: ${cut.resumed} streams went on, ${cut.refused} did not, ${cut.begunAnew} were begun anew by their programs`)
   for (const fault of cut.faults) say(fault)
   const compared = (name: string, unit: string, of: (side: Measured) => number, digits = 0): Result => {

@@ -1,7 +1,7 @@
 /**
  * Networks that are cut again and again while two people write to each other, each with two programs that manage their
- * streams (XEP-0198), over two gateways: between a program and its gateway, and between the gateways. What counts is what
- * each program has shown, what a sender's other program has heard of it (XEP-0280), and what both archives hold.
+ * streams (XEP-0198), over two gateways: between a program and its gateway, and between the gateways, which are killed now
+ * and then too. What counts is what each program has shown, what a sender's other program has heard of it (XEP-0280), and what both archives hold.
  */
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -49,7 +49,7 @@ interface CutOutcome {
 
 type ClientCut = { readonly how: Break; readonly stumble?: Break; readonly isForgetful?: boolean }
 type LinkCut = 'link reset' | 'link mended' | 'link lost'
-type Cut = ClientCut | LinkCut
+type Cut = ClientCut | LinkCut | 'killed'
 
 /** All that can happen; a run goes round them in an order of its own. */
 const kinds: readonly Cut[] = [
@@ -64,6 +64,7 @@ const kinds: readonly Cut[] = [
   'link reset',
   'link mended',
   'link lost',
+  'killed',
 ]
 
 /** Not acknowledged by one's gateway: then a sender waits. */
@@ -244,7 +245,8 @@ class Cutter {
     while (this.#made < Math.floor(((number + 1) * (cuts + 1)) / of) && this.#made < cuts) {
       const kind = this.#order[this.#made % this.#order.length]!
       this.#made += 1
-      await (typeof kind === 'string' ? this.#cutLinks(kind) : this.#cutProgram(kind))
+      if (kind === 'killed') await this.#kill()
+      else await (typeof kind === 'string' ? this.#cutLinks(kind) : this.#cutProgram(kind))
     }
   }
 
@@ -258,6 +260,19 @@ class Cutter {
       const silent = Promise.all(this.#links.map(async (link) => await link.silence(ms, after)))
       this.#under.set('links', silent)
     }
+  }
+
+  /** kill -9, whatever else is cut just then. */
+  async #kill(): Promise<void> {
+    const person = this.#people[below(this.#random, this.#people.length)]!
+    await Promise.all([person, ...person.programs].map(async (one) => await this.#under.get(one)))
+    this.#say(`cut ${this.#made}: ${person.gateway.name} killed`)
+    for (const program of person.programs) program.expectLoss()
+    this.#under.set(
+      person,
+      person.gateway.kill().then(async () => await person.gateway.start()),
+    )
+    for (const program of person.programs) this.#under.set(program, program.nextReturn())
   }
 
   async #cutProgram({ how, stumble, isForgetful = false }: ClientCut): Promise<void> {
