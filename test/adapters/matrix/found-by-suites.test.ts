@@ -231,3 +231,99 @@ test('one’s own presence is what one said, and colleagues see it where it is t
   const told = await alice.until((answer) => answer.presence?.events.find(({ sender }: Answer) => sender === bob.user))
   expect(told.content.presence).toBe('online')
 })
+
+test('a room that was left is told to a program that asks for those, and a forgotten one is read no more', async () => {
+  await using office = await openOffice()
+  const { alice } = office
+  const { room_id: room } = await alice.post('/createRoom', { name: 'Over' })
+  const said = await alice.say(room, 'The last word')
+  await alice.sync()
+  await alice.post(`/rooms/${room}/leave`)
+  const all = await alice.get(`/sync?filter=${encodeURIComponent('{"room":{"include_leave":true}}')}`)
+  const { timeline, state } = all.rooms.leave[room]
+  expect(timeline.events.map(({ event_id: id }: Answer) => id)).toContain(said)
+  expect(timeline.events.at(-1).content.membership).toBe('leave')
+  expect([...state.events, ...timeline.events].some(({ type }: Answer) => type === 'm.room.create')).toBe(true)
+  expect(await alice.refused('GET', `/rooms/${room}/joined_members`)).toBe('403 M_FORBIDDEN')
+  await alice.get(`/rooms/${room}/messages?dir=b`)
+  await alice.post(`/rooms/${room}/forget`)
+  expect(await alice.refused('GET', `/rooms/${room}/messages?dir=b`)).toBe('403 M_FORBIDDEN')
+  expect((await alice.sync()).rooms.leave[room]).toBeDefined()
+  expect((await alice.get('/sync?full_state=true')).rooms?.leave).toBeUndefined()
+})
+
+test('members are told as they were at a token', async () => {
+  await using office = await openOffice()
+  const { alice, bob } = office
+  const { room_id: room } = await alice.post('/createRoom', { name: 'Team' })
+  const { next_batch: alone } = await alice.sync()
+  await alice.post(`/rooms/${room}/invite`, { user_id: bob.user })
+  const { next_batch: both } = await alice.sync()
+  await alice.post(`/rooms/${room}/kick`, { user_id: bob.user })
+  const at = async (token: string): Promise<readonly unknown[]> =>
+    (await alice.get(`/rooms/${room}/members?at=${token}`)).chunk.map(({ state_key: who, content }: Answer) => [
+      who,
+      content.membership,
+    ])
+  expect(await at(alone)).toEqual([[alice.user, 'join']])
+  expect(new Map((await at(both)) as [string, string][])).toEqual(
+    new Map([
+      [alice.user, 'join'],
+      [bob.user, 'join'],
+    ]),
+  )
+})
+
+test('colleagues in a group see who types, where that is told', async () => {
+  await using office = await openOffice()
+  const { alice, bob, stages } = office
+  const room = await sharedRoom(office)
+  const { knowledge } = stages.of('alice').gateway
+  const typing = async (program: Program): Promise<readonly string[]> => {
+    const { ephemeral } = await program.until((answer) => answer.rooms?.join?.[room])
+    return ephemeral.events.find(({ type }: Answer) => type === 'm.typing')?.content.user_ids
+  }
+  await bob.put(`/rooms/${room}/typing/${bob.user}`, { typing: true })
+  expect(await typing(bob)).toEqual([bob.user])
+  expect((await alice.sync()).rooms).toBeUndefined()
+  await bob.put(`/rooms/${room}/typing/${bob.user}`, { typing: false })
+  const bobs = knowledge.accounts.byUser('bob')!.identity
+  await knowledge.store.write((tx) => knowledge.conversations.setSettings(tx, bobs, { tellsPresence: true }))
+  await bob.put(`/rooms/${room}/typing/${bob.user}`, { typing: true })
+  expect(await typing(alice)).toEqual([bob.user])
+})
+
+test('power levels that a group has not are refused, not taken and forgotten', async () => {
+  await using office = await openOffice()
+  const { alice } = office
+  const room = await sharedRoom(office)
+  const path = `/rooms/${room}/state/m.room.power_levels`
+  const levels = await alice.get(path)
+  for (const change of [{ ban: 50 }, { users_default: 10 }, { events_default: 50 }, { events: { 'm.room.name': 0 } }])
+    expect(await alice.refused('PUT', path, { ...levels, ...change })).toBe('403 M_FORBIDDEN')
+  await alice.put(path, { ...levels, events_default: 100 })
+  expect(await alice.get(path)).toEqual({ ...levels, events_default: 100 })
+})
+
+test('an event that is too large is refused as such, state too', async () => {
+  await using office = await openOffice()
+  const room = await sharedRoom(office)
+  const content = { name: 'x'.repeat(70_000) }
+  for (const path of [`send/x.y/1`, 'state/m.room.name', 'state/x.y'])
+    expect(await office.alice.refused('PUT', `/rooms/${room}/${path}`, content)).toBe('413 M_TOO_LARGE')
+})
+
+test('with a room comes who of its people is there', async () => {
+  await using office = await openOffice()
+  const { alice, bob, stages } = office
+  const { knowledge } = stages.of('alice').gateway
+  const bobs = knowledge.accounts.byUser('bob')!.identity
+  await knowledge.store.write((tx) => knowledge.conversations.setSettings(tx, bobs, { tellsPresence: true }))
+  await bob.sync()
+  await alice.sync()
+  await alice.post('/createRoom', { name: 'Team', invite: [bob.user] })
+  const told = (await alice.sync()).presence.events.find(({ sender }: Answer) => sender === bob.user)
+  expect(told.content.presence).toBe('online')
+  const anew = await alice.get('/sync')
+  expect(anew.presence.events.some(({ sender }: Answer) => sender === bob.user)).toBe(true)
+})

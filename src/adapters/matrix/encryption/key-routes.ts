@@ -75,7 +75,9 @@ export function keyRoutes(api: Api, parts: KeyParts): void {
       (usage, at) => body[usage] !== undefined && before[at] !== undefined && !isSameKey(body[usage], before[at]),
     )
     // v1.19: the first ones come without asking again
-    if (isOther) await parts.again.check(asked.caller, { what: 'cross-signing', request: asked.request }, body.auth)
+    const { auth, ...keys } = body
+    const what = `replace cross-signing keys ${JSON.stringify(keys)}`
+    if (isOther) await parts.again.check(asked.caller, { what, request: asked.request }, auth)
     await store.write((tx) => {
       for (const usage of usages) {
         const key = body[usage]

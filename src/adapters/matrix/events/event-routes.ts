@@ -36,7 +36,7 @@ export function eventRoutes(api: Api, parts: EventRouteParts): void {
   api.on('GET', '/rooms/:room/event/:event', (asked) => {
     const { caller, path } = asked
     return store.read((tx) => {
-      const room = readableRoom(parts, caller, path['room']!, tx)
+      const room = readableOr404(parts, caller, path['room']!, tx)
       const found = eventIn(parts, room, path['event']!, asked)
       const event = viewEvent(parts, tx, caller, found)
       if (event === undefined) throw notFound()
@@ -64,6 +64,15 @@ export function eventRoutes(api: Api, parts: EventRouteParts): void {
       return { event_id: best.event_id, origin_server_ts: best.origin_server_ts }
     }),
   )
+}
+
+/** One event of a room that cannot be read is one that is not there (Client-Server API, "Getting events for a room"). */
+function readableOr404(...asked: Parameters<typeof readableRoom>): RoomRow {
+  try {
+    return readableRoom(...asked)
+  } catch (error) {
+    throw error instanceof MatrixError && error.errcode === 'M_FORBIDDEN' ? notFound() : error
+  }
 }
 
 const notFound = (): MatrixError => new MatrixError('M_NOT_FOUND', 'There is no such event in this room')

@@ -8,6 +8,7 @@ import { limits } from '../../../core/limits.ts'
 import type { ReadTx, WriteTx } from '../../../core/store/store.ts'
 import { type Calls, isCall } from '../calls/calls.ts'
 import type { Caller, Json } from '../http/api.ts'
+import { refuseLarge } from '../http/canonical-json.ts'
 import { MatrixError } from '../http/matrix-error.ts'
 import { eventKeyOf } from '../names.ts'
 import type { MatrixServices } from '../services.ts'
@@ -45,8 +46,7 @@ export class Sender {
 
   /** @returns once it is durable here @throws MatrixError, what `Chats.say` and `Groups.say` throw */
   async send(caller: Caller, { room, type, content, transaction }: Sending): Promise<EventKey> {
-    if (Buffer.byteLength(JSON.stringify(content)) > limits.matrixEventBytesMax)
-      throw new MatrixError('M_TOO_LARGE', 'An event has 65536 octets at most')
+    refuseLarge(content)
     if (isCall(type)) return await this.#parts.calls.send(caller, { room, type, content, transaction })
     const path = `send ${room.conversation} ${type}`
     const known = this.#parts.services.store.read((tx) => this.#parts.said.before(tx, caller, path, transaction))

@@ -6,7 +6,8 @@
 import { z } from 'zod'
 import type { Login } from '../../../core/account/logins.ts'
 import type { Random } from '../../../core/ambient.ts'
-import { toBase64Url } from '../../../core/bytes.ts'
+import { fromUtf8, toBase64Url, toHex } from '../../../core/bytes.ts'
+import { labelledHash } from '../../../core/crypto/kdf.ts'
 import type { Identity } from '../../../core/ids.ts'
 import { limits } from '../../../core/limits.ts'
 import type { HttpRequest } from '../../wire/http.ts'
@@ -31,6 +32,7 @@ interface AgainParts {
 
 interface Session {
   readonly account: Identity
+  /** Hash of what is to be done. */
   readonly what: string
 }
 
@@ -53,9 +55,10 @@ export class Again {
   /** @param what is to be done, in words that no two things have in common. @throws MatrixError unless it may be done */
   async check(
     { account }: Caller,
-    { what, request }: { readonly what: string; readonly request: HttpRequest },
+    { what: words, request }: { readonly what: string; readonly request: HttpRequest },
     given: Auth | undefined,
   ): Promise<void> {
+    const what = toHex(labelledHash('mycelium/matrix-again/1', fromUtf8(words)))
     const begun = given?.session === undefined ? undefined : this.#sessions.get(given.session)
     if (begun !== undefined && (begun.account !== account || begun.what !== what))
       throw new MatrixError('M_FORBIDDEN', 'This session was begun for something else: begin again')

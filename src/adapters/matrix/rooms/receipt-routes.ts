@@ -8,6 +8,7 @@ import { MatrixError } from '../http/matrix-error.ts'
 import type { RoomRow } from '../stream/rows.ts'
 import type { Moments } from '../sync/moments.ts'
 import { ownOnly } from '../sync/sync-route.ts'
+import { colleaguesIn } from './colleagues.ts'
 import type { Reading, ReceiptKind } from './reading.ts'
 import { joinedRoom } from './room-of.ts'
 
@@ -20,7 +21,7 @@ const eventId = z.string().max(limits.matrixIdOctetsMax)
 const kinds: ReadonlySet<string> = new Set(['m.read', 'm.read.private', 'm.fully_read'])
 
 export function receiptRoutes(api: Api, parts: ReceiptParts): void {
-  const { services, moments, names } = parts
+  const { services, moments } = parts
   const receiptBody = z.looseObject({ thread_id: z.string().min(1).max(limits.matrixIdOctetsMax).optional() })
   api.withBody(
     'POST',
@@ -60,13 +61,9 @@ export function receiptRoutes(api: Api, parts: ReceiptParts): void {
     services.signals.typing(account, conversation, body.typing)
     const ms = body.typing ? Math.min(body.timeout ?? limits.matrixTypingMs, limits.matrixTypingMs) : 0
     moments.typing(account, conversation, account, ms)
-    // accounts of this gateway tell each other at once
-    if (
-      partner.kind === 'direct' &&
-      services.accounts.has(partner.peer) &&
-      names.own(partner.peer) !== names.own(account)
-    )
-      moments.typing(partner.peer, conversation, account, ms)
+    // accounts of this gateway tell each other at once, where they tell it at all
+    if (services.conversations.settings(account).tellsPresence)
+      for (const other of colleaguesIn(services, account, partner)) moments.typing(other, conversation, account, ms)
     return {}
   })
 }

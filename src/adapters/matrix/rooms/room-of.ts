@@ -27,9 +27,10 @@ export function roomOf(
   return room
 }
 
-/** In which the account is, or was: of one to which it is only asked nothing is read. @throws MatrixError `M_FORBIDDEN` */
+/** In which the account is, or was until it forgot it: of one to which it is only asked nothing is read. @throws MatrixError `M_FORBIDDEN` */
 export function readableRoom(parts: RoomOfParts, caller: Caller, id: string, tx?: ReadTx): RoomRow {
   const room = roomOf(parts, caller, id, tx)
+  if (room.isForgotten) throw new MatrixError('M_FORBIDDEN', 'You have forgotten this room')
   if (room.membership === 'invite') throw new MatrixError('M_FORBIDDEN', 'Join this room first')
   return room
 }

@@ -5,14 +5,15 @@ import { limits } from '../../../core/limits.ts'
 import type { Store } from '../../../core/store/store.ts'
 import { type ClientEvent, inRoom, viewState, type ViewParts } from '../events/event-view.ts'
 import type { Api, Asked, Json } from '../http/api.ts'
-import { eventContent } from '../http/canonical-json.ts'
+import { eventContent, refuseLarge } from '../http/canonical-json.ts'
 import { MatrixError } from '../http/matrix-error.ts'
+import { pageNumber } from '../events/event-routes.ts'
 import { eventId } from '../names.ts'
 import type { Follower } from '../stream/follower.ts'
 import type { StateRow } from '../stream/rows.ts'
 import { createRoom, createRoomBody } from './create-room.ts'
 import type { Memberships } from './memberships.ts'
-import { readableRoom, roomOf } from './room-of.ts'
+import { joinedRoom, readableRoom, roomOf } from './room-of.ts'
 import type { Rooms } from './rooms.ts'
 import type { RoomSettings } from './room-settings.ts'
 
@@ -92,6 +93,7 @@ export function roomRoutes(api: Api, parts: RoomRouteParts): void {
         : (JSON.parse(state.content) as Json)
     })
   const setState = async ({ caller, path }: Asked, content: Json): Promise<Json> => {
+    refuseLarge(content)
     const room = roomOf(parts, caller, path['room']!)
     const standing = (): StateRow | undefined =>
       store.read((tx) => stream.stateAt(tx, caller.account, room.conversation, path['type']!, path['key'] ?? ''))
@@ -114,9 +116,12 @@ export function roomRoutes(api: Api, parts: RoomRouteParts): void {
     store.read((tx) => {
       const { conversation } = readableRoom(parts, caller, path['room']!, tx)
       const [only, not] = [query.get('membership'), query.get('not_membership')]
+      const at = query.get('at') ?? ''
+      const before = at === '' ? undefined : pageNumber(at)
       const chunk = stream
         .state(tx, caller.account, conversation)
         .filter(({ type }) => type === 'm.room.member')
+        .flatMap((row) => (before === undefined ? row : (stream.stateBefore(tx, caller.account, row, before) ?? [])))
         .map((state) => shown(parts, caller, state, conversation))
         .filter(({ content: { membership } }) => (only === null || membership === only) && membership !== not)
       return { chunk }
@@ -124,7 +129,7 @@ export function roomRoutes(api: Api, parts: RoomRouteParts): void {
   )
   api.on('GET', '/rooms/:room/joined_members', ({ caller, path }) =>
     store.read((tx) => {
-      const { conversation } = readableRoom(parts, caller, path['room']!, tx)
+      const { conversation } = joinedRoom(parts, caller, path['room']!, tx)
       const members = stream
         .state(tx, caller.account, conversation)
         .filter(({ type }) => type === 'm.room.member')

@@ -2,6 +2,7 @@
  * What a person changes of a room by state events: a group's name and who may do what. What is not the gateway's to keep
  * is refused as a whole.
  */
+import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import { isAdmin } from '../../../core/group/roster.ts'
 import type { GroupId, Identity } from '../../../core/ids.ts'
@@ -12,6 +13,7 @@ import type { Names } from '../names.ts'
 import type { MatrixServices } from '../services.ts'
 import type { RoomRow } from '../stream/rows.ts'
 import type { Memberships } from './memberships.ts'
+import { admin, powerLevels } from './room-state.ts'
 
 interface SettingsParts {
   readonly services: MatrixServices
@@ -33,6 +35,8 @@ const powers = z.looseObject({
   events_default: z.number().optional(),
   invite: z.number().optional(),
 })
+/** What a group has of power levels: who is an admin, who may speak and who may add others. */
+const changeable: ReadonlySet<string> = new Set(['users', 'events_default', 'invite'])
 const visibility = z.looseObject({ history_visibility: z.enum(['shared', 'joined', 'invited', 'world_readable']) })
 
 export class RoomSettings {
@@ -94,9 +98,13 @@ export class RoomSettings {
         return who === undefined ? [] : [[who, level] as const]
       }),
     )
-    for (const level of users.values())
-      if (level !== 0 && level !== 100)
+    for (const level of [...users.values(), wanted.events_default, wanted.invite])
+      if (level !== undefined && level !== 0 && level !== admin)
         throw new MatrixError('M_FORBIDDEN', 'There are members (0) and admins (100), and nothing between')
+    const fixed: Json = powerLevels({}, { add: 0, post: 0, change: admin })
+    for (const [field, level] of Object.entries(wanted))
+      if (!changeable.has(field) && !isDeepStrictEqual(level, fixed[field]))
+        throw new MatrixError('M_FORBIDDEN', `${field} is for admins here, and stays so`)
     await store.write((tx) => {
       const { groups } = services
       for (const [who, level] of users)

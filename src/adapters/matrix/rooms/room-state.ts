@@ -18,7 +18,7 @@ export interface Standing {
 export const roomVersion = '10'
 /** Rooms v10: nobody has it, so programs offer nothing that needs it. */
 const unattainable = 100
-const admin = 100
+export const admin = 100
 
 export interface RoomStateParts {
   readonly services: MatrixServices
@@ -122,7 +122,7 @@ function groupState(
 
 const visibilityOf = ({ policy }: Roster): string => (policy.sharesHistory ? 'shared' : 'joined')
 
-function powerLevels(
+export function powerLevels(
   users: Readonly<Record<string, number>>,
   { add, post, change }: { readonly add: number; readonly post: number; readonly change: number },
 ): Standing['content'] {

@@ -201,6 +201,22 @@ export class Stream {
     )
   }
 
+  /** What stood where a row stands, before an entry of this number; undefined where nothing did. */
+  stateBefore(tx: ReadTx, account: Identity, row: StateRow, number: number): StateRow | undefined {
+    let then: StateRow | undefined = row
+    while (then !== undefined && then.number >= number) {
+      const source: Source | undefined = this.event(tx, account, then.key)?.entry.source
+      const before: EventKey | undefined =
+        source?.kind === 'state' && source.before !== undefined ? source.before : undefined
+      const found: Numbered<TimelineEntry> | undefined = before && this.event(tx, account, before)
+      then =
+        found?.entry.source.kind === 'state'
+          ? { ...found.entry.source, key: found.entry.key, number: found.number }
+          : undefined
+    }
+    return then
+  }
+
   room(tx: ReadTx, account: Identity, room: ConversationId): RoomRow | undefined {
     const value = tx.get(tables.matrixRooms, keys.room(tx, account, room))
     return value === undefined ? undefined : decode(roomCodec, value)

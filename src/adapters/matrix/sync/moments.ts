@@ -2,6 +2,7 @@
 import type { Ambient } from '../../../core/ambient.ts'
 import type { ConversationId, Identity } from '../../../core/ids.ts'
 import { limits } from '../../../core/limits.ts'
+import { colleaguesIn } from '../rooms/colleagues.ts'
 import type { MatrixServices } from '../services.ts'
 import type { Stream } from '../stream/stream.ts'
 
@@ -75,14 +76,11 @@ export class Moments implements Disposable {
 
   /** Accounts of this gateway that share a room with one: nobody else tells them. */
   #colleagues(account: Identity): readonly Identity[] {
-    const { store, accounts, groupBook } = this.#services
-    const rooms = store.read((tx) => this.#stream.rooms(tx, account)).filter(({ membership }) => membership === 'join')
-    const people = rooms.flatMap(({ partner }) =>
-      partner.kind === 'direct'
-        ? [partner.peer]
-        : [...(groupBook.groupNow(account, partner.group)?.state.members.keys() ?? [])],
+    const rooms = this.#services.store.read((tx) => this.#stream.rooms(tx, account))
+    const people = rooms.flatMap(({ membership, partner }) =>
+      membership === 'join' ? colleaguesIn(this.#services, account, partner) : [],
     )
-    return [...new Set(people)].filter((who) => who !== account && accounts.has(who))
+    return [...new Set(people)]
   }
 
   #heardPresence(account: Identity, who: Identity): void {

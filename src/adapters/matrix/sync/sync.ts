@@ -16,7 +16,7 @@ import { type EventFilter, type Filter, isRoomWanted, isWanted } from './filter.
 import { ignoredBy } from './ignored.ts'
 import { invitedState } from './invited-state.ts'
 import type { Moments } from './moments.ts'
-import { presenceEvent } from './presence.ts'
+import { presenceEvent, presenceOf } from './presence.ts'
 import { receiptEvents } from './receipts.ts'
 import { type Summary, summaryOf } from './room-summary.ts'
 import { type Token, writeToken } from './token.ts'
@@ -141,8 +141,10 @@ class Work {
     const answer: Record<'join' | 'invite' | 'leave', Record<string, Json>> = { join: {}, invite: {}, leave: {} }
     for (const row of [...rows, ...more]) {
       const id = names.room(row.conversation)
-      if (!isRoomWanted(filter.room, id) || row.isForgotten) continue
       const of = news.get(row.conversation) ?? emptyNews()
+      // who forgets a room before a program has heard that it was left, still left it
+      const isOver = row.isForgotten && !of.isMembership
+      if (!isRoomWanted(filter.room, id) || isOver) continue
       if (row.membership === 'join') {
         const joined = this.#joined(row, of, typing.get(row.conversation))
         if (joined !== undefined) answer.join[id] = joined
@@ -150,7 +152,7 @@ class Work {
         const isNews = isInitial || fullState || of.isMembership
         if (isNews && !this.#isAskedByIgnored(row))
           answer.invite[id] = invitedState(this.#parts, this.#tx, this.#account, row)
-      } else if (of.isMembership || (isInitial && filter.room?.include_leave === true))
+      } else if (of.isMembership || ((isInitial || fullState) && filter.room?.include_leave === true))
         answer.leave[id] = this.#left(row, of)
     }
     return Object.fromEntries(Object.entries(answer).filter(([, of]) => Object.keys(of).length > 0))
@@ -322,7 +324,7 @@ class Work {
   }
 
   #left(row: RoomRow, news: RoomNews): Json {
-    const { timeline, state } = this.#timeline(row, news, false)
+    const { timeline, state } = this.#timeline(row, news, this.#asked.isInitial)
     return { timeline, state: { events: state }, account_data: { events: [] } }
   }
 
@@ -347,12 +349,39 @@ class Work {
     return isInitial || hasSome ? this.#parts.encryption.toDevice(this.#tx, this.#viewer, isInitial ? 0 : from) : []
   }
 
+  /** Of whom the program may not know whether they are there: it has heard nothing yet, or has not shared a room with them. */
+  #newPeople(): ReadonlySet<Identity> {
+    const { stream, services, names } = this.#parts
+    const { isInitial, entries } = this.#asked
+    const people = new Set<Identity>()
+    const rooms = isInitial
+      ? stream.rooms(this.#tx, this.#account)
+      : entries.flatMap(({ entry }) =>
+          entry.kind === 'room' ? (stream.room(this.#tx, this.#account, entry.room) ?? []) : [],
+        )
+    for (const { membership, partner } of rooms) {
+      if (membership !== 'join') continue
+      if (partner.kind === 'direct') people.add(partner.peer)
+      else
+        for (const who of services.groupBook.group(this.#tx, this.#account, partner.group)?.state.members.keys() ?? [])
+          people.add(who)
+    }
+    for (const { entry } of entries) {
+      if (entry.kind !== 'event' || entry.source.kind !== 'state' || entry.source.type !== 'm.room.member') continue
+      const who = names.identity(this.#account, entry.source.stateKey)
+      if (who !== undefined) people.add(who)
+    }
+    people.delete(this.#account)
+    return people
+  }
+
   presence(): readonly Json[] {
-    const { moments } = this.#parts
+    const { moments, services } = this.#parts
     const { filter, moment } = this.#asked
     if (filter.presence?.limit === 0) return []
-    return moments
-      .presenceSince(this.#account, moment)
+    const changed = moments.presenceSince(this.#account, moment)
+    const there = [...this.#newPeople()].filter((who) => presenceOf(services, this.#account, who) !== 'offline')
+    return [...new Set([...changed, ...there])]
       .map((who) => presenceEvent(this.#parts, this.#account, who))
       .filter((event) => isWanted(filter.presence, event))
   }
