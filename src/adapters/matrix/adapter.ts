@@ -12,6 +12,7 @@ import { keyRoutes } from './encryption/key-routes.ts'
 import { eventRoutes } from './events/event-routes.ts'
 import { relationRoutes } from './events/relation-routes.ts'
 import { Said } from './events/said.ts'
+import { searchRoute } from './events/search-route.ts'
 import { Sender } from './events/send.ts'
 import { Api } from './http/api.ts'
 import { serverRoutes } from './http/server-routes.ts'
@@ -34,7 +35,8 @@ import { Relations } from './stream/relations.ts'
 import { Stream } from './stream/stream.ts'
 import { Attendance } from './sync/attendance.ts'
 import { Moments } from './sync/moments.ts'
-import { syncRoutes } from './sync/sync-route.ts'
+import { slidingRoutes } from './sync/sliding/routes.ts'
+import { syncRoutes, type SyncRouteParts } from './sync/sync-route.ts'
 import { Unread } from './sync/unread.ts'
 
 export interface Matrix extends AsyncDisposable {
@@ -91,7 +93,7 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
     again,
     onLogin: (account) => void follower.caughtUp(account),
   })
-  syncRoutes(api, {
+  const syncParts: SyncRouteParts = {
     ...view,
     kept,
     moments,
@@ -101,10 +103,13 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
     onPresence: (caller, presence) => attendance.saw(caller, presence),
     onHeard: (caller, token) => encryption.heard(caller, token.number),
     closing: closing.signal,
-  })
+  }
+  syncRoutes(api, syncParts)
+  slidingRoutes(api, syncParts)
   const data = { services, store, kept, names, stream }
   eventRoutes(api, { ...view, sender })
   relationRoutes(api, view)
+  searchRoute(api, view)
   roomRoutes(api, { ...view, rooms, memberships, settings, follower })
   receiptRoutes(api, { ...data, moments })
   dataRoutes(api, data)

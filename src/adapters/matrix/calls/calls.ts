@@ -11,12 +11,13 @@ import type { Identity } from '../../../core/ids.ts'
 import type { WriteTx } from '../../../core/store/store.ts'
 import type { Said } from '../events/said.ts'
 import type { Sending } from '../events/send.ts'
-import { callEvent } from '../events/to-matrix.ts'
 import type { Caller, Json } from '../http/api.ts'
 import { MatrixError } from '../http/matrix-error.ts'
 import type { MatrixServices } from '../services.ts'
 import type { EventKey, RoomRow } from '../stream/rows.ts'
-import { derivedKey, type Stream } from '../stream/stream.ts'
+import { derivedKey, keyOfCall } from '../stream/event-keys.ts'
+import type { Stream } from '../stream/stream.ts'
+import { callEvent } from './call-event.ts'
 import { withoutHosts } from './candidates.ts'
 
 interface CallParts {
@@ -28,9 +29,6 @@ interface CallParts {
 
 export const isCall = (type: string): boolean => type.startsWith('m.call.')
 const inviteType = 'm.call.invite'
-
-/** The same in both rooms, so that the message that tells of the call is not a second event beside it. */
-export const keyOfCall = (callId: string): EventKey => derivedKey('call', callId)
 
 export class Calls implements Disposable {
   readonly #parts: CallParts

@@ -106,7 +106,7 @@ export function limitOf(query: URLSearchParams): number {
 }
 
 /** @throws MatrixError */
-export function eventFilterOf(query: URLSearchParams): EventFilter {
+function eventFilterOf(query: URLSearchParams): EventFilter {
   const text = query.get('filter')
   if (text === null || text === '') return {}
   try {

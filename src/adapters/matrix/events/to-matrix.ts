@@ -3,10 +3,9 @@ import type { MessageId } from '../../../core/ids.ts'
 import { sizeOfContent } from '../../../core/message/content.ts'
 import type { Message, Relation } from '../../../core/message/message.ts'
 import type { BodyPart, FilePart, Part } from '../../../core/message/part.ts'
-import { toUtf8 } from '../../../core/bytes.ts'
 import type { Json } from '../http/api.ts'
 import { eventId } from '../names.ts'
-import { keyOfMessage } from '../stream/follower.ts'
+import { keyOfMessage } from '../stream/event-keys.ts'
 import { readExtension } from './extension.ts'
 
 export interface Shown {
@@ -80,19 +79,6 @@ function editOf({ target, body }: Extract<Part, { readonly kind: 'edit' }>, extr
       'm.new_content': content,
       'm.relates_to': { rel_type: 'm.replace', event_id: eventIdOf(target) },
     },
-  }
-}
-
-/** An event of a call as another gateway's program wrote it. */
-export function callEvent(payload: Uint8Array): Shown | undefined {
-  try {
-    const { type, content } = JSON.parse(toUtf8(payload) ?? '') as Partial<Shown>
-    const isCall = typeof type === 'string' && /^m\.call\.[a-z_]{1,64}$/.test(type)
-    return isCall && typeof content === 'object' && content !== null && !Array.isArray(content)
-      ? { type, content }
-      : undefined
-  } catch {
-    return undefined
   }
 }
 

@@ -62,6 +62,14 @@ export function serverRoutes(api: Api, { baseUrl }: ServerParts): void {
     api.on('POST', `/account/${path}`, () => {
       throw new MatrixError('M_FORBIDDEN', 'The account is looked after with `mycelium-gateway`, not by programs')
     })
+  api.withBody('POST', '/rooms/:room/upgrade', z.looseObject({}), () => {
+    throw new MatrixError('M_FORBIDDEN', 'Rooms here need no other version')
+  })
+  for (const path of ['/rooms/:room/report', '/rooms/:room/report/:event', '/users/:user/report'])
+    api.withBody('POST', path, z.looseObject({}), () => {
+      throw new MatrixError('M_FORBIDDEN', 'There is nobody to report to: block who troubles you, or leave')
+    })
+  api.on('GET', '/directory/list/room/:room', () => ({ visibility: 'private' }))
   api.on('POST', '/knock/:room', () => {
     throw new MatrixError('M_FORBIDDEN', 'Nobody knocks here: ask a member to add you')
   })

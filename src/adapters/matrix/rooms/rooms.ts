@@ -12,7 +12,8 @@ import { markDirect } from './direct-rooms.ts'
 import type { Kept } from '../kept.ts'
 import type { MatrixServices } from '../services.ts'
 import type { RoomRow } from '../stream/rows.ts'
-import { derivedKey, type Stream } from '../stream/stream.ts'
+import { derivedKey } from '../stream/event-keys.ts'
+import type { Stream } from '../stream/stream.ts'
 import { membershipOf, type RoomStateParts, roomState, type Standing, trustType } from './room-state.ts'
 
 export interface RoomsParts extends RoomStateParts {

@@ -13,14 +13,14 @@ import type { Identity, MessageId } from '../../../core/ids.ts'
 import { limits } from '../../../core/limits.ts'
 import { decodeMessage, type Message } from '../../../core/message/message.ts'
 import type { WriteTx } from '../../../core/store/store.ts'
-import { keyOfCall } from '../calls/calls.ts'
+import { callEvent } from '../calls/call-event.ts'
 import { readExtension } from '../events/extension.ts'
-import { callEvent } from '../events/to-matrix.ts'
 import type { Rooms } from '../rooms/rooms.ts'
 import type { MatrixServices } from '../services.ts'
 import { type Relations, relationsOf } from './relations.ts'
 import type { EventKey, RoomRow } from './rows.ts'
-import { derivedKey, type Stream } from './stream.ts'
+import { derivedKey, keyOfCall, keyOfMessage, keyOfReaction, keyOfUnreaction } from './event-keys.ts'
+import type { Stream } from './stream.ts'
 
 interface FollowerParts {
   readonly services: MatrixServices
@@ -29,12 +29,6 @@ interface FollowerParts {
   readonly rooms: Rooms
   readonly ambient: Ambient
 }
-
-export const keyOfMessage = (id: MessageId): EventKey => id as string as EventKey
-export const keyOfReaction = (message: MessageId, reaction: string): EventKey =>
-  derivedKey('reaction', message, reaction)
-export const keyOfUnreaction = (message: MessageId, target: EventKey): EventKey =>
-  derivedKey('unreaction', message, target)
 
 export class Follower implements AsyncDisposable {
   readonly #parts: FollowerParts

@@ -3,11 +3,11 @@
  * for news is woken after the commit. What an entry means is told when it is read (events/event-view.ts).
  */
 import { decode, encode } from '../../../core/codec.ts'
-import { labelledHash } from '../../../core/crypto/kdf.ts'
-import { fromUtf8, toHex } from '../../../core/bytes.ts'
+import { toHex } from '../../../core/bytes.ts'
 import type { ConversationId, Identity, MessageId } from '../../../core/ids.ts'
 import type { ReadTx, Store, WriteTx } from '../../../core/store/store.ts'
 import { tables } from '../../../core/store/tables.ts'
+import { derivedKey } from './event-keys.ts'
 import {
   type Entry,
   entryCodec,
@@ -42,10 +42,6 @@ export interface Span {
 
 const nothing: Progress = { feed: 0, last: 0 }
 const numberAt = (key: Uint8Array): number => Number(Buffer.from(key).readBigUInt64BE(key.length - 8))
-
-/** An id made of what it is for, the same on every gateway that sees the same. */
-export const derivedKey = (...words: readonly string[]): EventKey =>
-  toHex(labelledHash('mycelium/matrix-event/1', fromUtf8(words.join('\u0000')))) as EventKey
 
 export class Stream {
   readonly #store: Store

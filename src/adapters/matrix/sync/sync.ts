@@ -14,8 +14,10 @@ import type { Numbered } from '../stream/stream.ts'
 import { ownRules } from '../push/rules.ts'
 import { type EventFilter, type Filter, isRoomWanted, isWanted } from './filter.ts'
 import { ignoredBy } from './ignored.ts'
+import { invitedState } from './invited-state.ts'
 import type { Moments } from './moments.ts'
 import { presenceEvent, presenceOf } from './presence.ts'
+import { type Summary, summaryOf } from './room-summary.ts'
 import { type Token, writeToken } from './token.ts'
 import type { Unread } from './unread.ts'
 
@@ -146,7 +148,8 @@ class Work {
         if (joined !== undefined) answer.join[id] = joined
       } else if (row.membership === 'invite') {
         const isNews = isInitial || fullState || of.isMembership
-        if (isNews && !this.#isAskedByIgnored(row)) answer.invite[id] = this.#invited(row)
+        if (isNews && !this.#isAskedByIgnored(row))
+          answer.invite[id] = invitedState(this.#parts, this.#tx, this.#account, row)
       } else if (of.isMembership || ((isInitial || fullState) && filter.room?.include_leave === true))
         answer.leave[id] = this.#left(row, of)
     }
@@ -194,7 +197,7 @@ class Work {
       account_data: { events: data },
       unread_notifications: this.#parts.unread.count(this.#tx, this.#viewer, row),
       ...(filter.room?.timeline?.unread_thread_notifications === true ? { unread_thread_notifications: {} } : {}),
-      summary: this.#summary(row),
+      summary: summaryJson(summaryOf(this.#parts, this.#tx, this.#account, row)),
     }
   }
 
@@ -324,46 +327,10 @@ class Work {
     })
   }
 
-  /** Client-Server API, "Room summary": who the room is called by where it has no name. */
-  #summary({ conversation, partner }: RoomRow): Json {
-    const { services, stream, names } = this.#parts
-    if (partner.kind === 'direct') {
-      const others = partner.peer === this.#account ? [] : [names.user(this.#account, partner.peer)]
-      const member = others[0] && stream.stateAt(this.#tx, this.#account, conversation, 'm.room.member', others[0])
-      const isWaiting = member !== undefined && member !== '' && /"membership":"invite"/.test(member.content)
-      return {
-        'm.heroes': others,
-        'm.joined_member_count': 1 + (isWaiting ? 0 : others.length),
-        'm.invited_member_count': isWaiting ? 1 : 0,
-      }
-    }
-    const members = services.groupBook.group(this.#tx, this.#account, partner.group)?.state.members
-    return { 'm.joined_member_count': members?.size ?? 0, 'm.invited_member_count': 0 }
-  }
-
   #isAskedByIgnored({ conversation }: RoomRow): boolean {
     const { stream, names } = this.#parts
     const own = stream.stateAt(this.#tx, this.#account, conversation, 'm.room.member', names.own(this.#account))
     return own?.by !== undefined && this.#ignored.has(names.user(this.#account, own.by))
-  }
-
-  #invited(row: RoomRow): Json {
-    const { stream, names, services } = this.#parts
-    const own = names.own(this.#account)
-    const isDirect = row.partner.kind === 'direct'
-    const events = stream
-      .state(this.#tx, this.#account, row.conversation)
-      .filter(({ type, stateKey, by }) =>
-        type === 'm.room.member'
-          ? stateKey === own || (by !== undefined && services.accounts.has(by)) || isDirect
-          : /^m\.room\.(?:create|name|join_rules|avatar|encryption)$/.test(type),
-      )
-      .map((state) => {
-        const { type, sender, content, state_key } = viewState(this.#parts, this.#account, state)
-        const isOwn = type === 'm.room.member' && state_key === own
-        return { type, sender, content: isOwn && isDirect ? { ...content, is_direct: true } : content, state_key }
-      })
-    return { invite_state: { events } }
   }
 
   #left(row: RoomRow, news: RoomNews): Json {
@@ -435,3 +402,9 @@ class Work {
 }
 
 const emptyNews = (): RoomNews => ({ events: [], receipts: [], data: new Set(), isMembership: false })
+
+const summaryJson = ({ heroes, joined, invited }: Summary): Json => ({
+  ...(heroes.length === 0 ? {} : { 'm.heroes': heroes.map(({ user_id: user }) => user) }),
+  'm.joined_member_count': joined,
+  'm.invited_member_count': invited,
+})

@@ -4,7 +4,7 @@ import { messageOf, viewEvent, type Viewer, type ViewParts } from '../events/eve
 import type { Kept } from '../kept.ts'
 import { type Actions, actionsFor } from '../push/evaluate.ts'
 import { ownRules } from '../push/rules.ts'
-import { keyOfMessage } from '../stream/follower.ts'
+import { keyOfMessage } from '../stream/event-keys.ts'
 import type { RoomRow } from '../stream/rows.ts'
 import { limits } from '../../../core/limits.ts'
 import { hasBody } from '../../../core/conversation/history.ts'

@@ -1,0 +1,61 @@
+/** Looking for words: in all rooms of the account and in no other, as the messages read now. */
+import { expect, test } from 'vitest'
+import { type Answer, openStages, type Program } from './support.ts'
+
+const look = async (program: Program, term: string, more: object = {}, query = ''): Promise<Answer> =>
+  (await program.post(`/search${query}`, { search_categories: { room_events: { search_term: term, ...more } } }))
+    .search_categories.room_events
+const bodies = ({ results }: Answer): string[] => results.map(({ result }: Answer) => result.content.body)
+
+test('words are found whatever their case, the latest first, page by page', async () => {
+  await using stages = await openStages(['alice'])
+  const alice = await stages.of('alice').logIn()
+  const { room_id: room } = await alice.post('/createRoom', { name: 'Notes' })
+  const { room_id: other } = await alice.post('/createRoom', { name: 'Other' })
+  for (let at = 0; at < 5; at += 1) await alice.say(at % 2 === 0 ? room : other, `Cup ${at} of TEA`)
+  await alice.say(room, 'Coffee')
+  expect(bodies(await look(alice, 'tea cup'))).toEqual([
+    'Cup 4 of TEA',
+    'Cup 3 of TEA',
+    'Cup 2 of TEA',
+    'Cup 1 of TEA',
+    'Cup 0 of TEA',
+  ])
+  expect(bodies(await look(alice, 'tea', { filter: { rooms: [other] } }))).toEqual(['Cup 3 of TEA', 'Cup 1 of TEA'])
+  const first = await look(alice, 'tea', { filter: { limit: 2 } })
+  const second = await look(alice, 'tea', { filter: { limit: 2 } }, `?next_batch=${first.next_batch}`)
+  expect([...bodies(first), ...bodies(second)]).toEqual([
+    'Cup 4 of TEA',
+    'Cup 3 of TEA',
+    'Cup 2 of TEA',
+    'Cup 1 of TEA',
+  ])
+  const { context } = (await look(alice, 'coffee', { event_context: { before_limit: 1, after_limit: 1 } })).results[0]
+  expect(context.events_before.map(({ content }: Answer) => content.body)).toEqual(['Cup 4 of TEA'])
+})
+
+test('what was edited is found by its new words, what was taken back by none', async () => {
+  await using stages = await openStages(['alice'])
+  const alice = await stages.of('alice').logIn()
+  const { room_id: room } = await alice.post('/createRoom', { name: 'Notes' })
+  const said = await alice.say(room, 'Apples')
+  await alice.say(room, '* Pears', {
+    'm.new_content': { msgtype: 'm.text', body: 'Pears' },
+    'm.relates_to': { rel_type: 'm.replace', event_id: said },
+  })
+  expect((await look(alice, 'apples')).results).toEqual([])
+  expect((await look(alice, 'pears')).results[0].result.event_id).toBe(said)
+  await alice.redact(room, said)
+  expect((await look(alice, 'pears')).results).toEqual([])
+})
+
+test('nothing of other people’s rooms is found', async () => {
+  await using stages = await openStages()
+  const [alice, bob] = [await stages.of('alice').logIn(), await stages.of('bob').logIn()]
+  const { room_id: room } = await alice.post('/createRoom', { name: 'Mine' })
+  await alice.say(room, 'A secret')
+  expect((await look(bob, 'secret')).results).toEqual([])
+  expect(await bob.refused('POST', '/search', { search_categories: { room_events: { search_term: ' ' } } })).toBe(
+    '400 M_INVALID_PARAM',
+  )
+})
