@@ -327,3 +327,41 @@ test('with a room comes who of its people is there', async () => {
   const anew = await alice.get('/sync')
   expect(anew.presence.events.some(({ sender }: Answer) => sender === bob.user)).toBe(true)
 })
+
+test('a context for programs that load members as they need them names who wrote in it', async () => {
+  await using office = await openOffice()
+  const { alice, bob } = office
+  const room = await sharedRoom(office)
+  const said = await alice.say(room, 'Only me')
+  await alice.say(room, 'And me again')
+  const members = async (filter: object): Promise<readonly string[]> => {
+    const query = `limit=2&filter=${encodeURIComponent(JSON.stringify(filter))}`
+    const { state } = await alice.get(`/rooms/${room}/context/${encodeURIComponent(said)}?${query}`)
+    expect(state.some(({ type }: Answer) => type === 'm.room.create')).toBe(true)
+    return state.filter(({ type }: Answer) => type === 'm.room.member').map(({ state_key: who }: Answer) => who)
+  }
+  expect((await members({})).toSorted()).toEqual([alice.user, bob.user].toSorted())
+  expect(await members({ lazy_load_members: true, senders: [alice.user] })).toEqual([alice.user])
+})
+
+test('the token before a timeline tells of members what they were when it was given', async () => {
+  await using office = await openOffice()
+  const { alice, bob } = office
+  const { room_id: room } = await alice.post('/createRoom', { name: 'Team' })
+  const at = (await alice.sync()).rooms.join[room].timeline.prev_batch
+  await alice.post(`/rooms/${room}/invite`, { user_id: bob.user })
+  const { chunk } = await alice.get(`/rooms/${room}/members?at=${at}`)
+  expect(chunk.map(({ state_key: who }: Answer) => who)).toEqual([alice.user])
+  // and it goes on being a place in the room
+  expect((await alice.get(`/rooms/${room}/messages?dir=b&from=${at}`)).chunk).toEqual([])
+  expect((await alice.get(`/sync?since=${at}`)).rooms.join[room]).toBeDefined()
+})
+
+test('push rules come with the first sync, also those that nobody has changed', async () => {
+  await using stages = await openStages(['alice'])
+  const alice = await stages.of('alice').logIn()
+  const first = await alice.sync()
+  const rules = first.account_data.events.find(({ type }: Answer) => type === 'm.push_rules').content
+  expect(rules).toEqual(await alice.get('/pushrules/'))
+  expect((await alice.sync()).account_data).toBeUndefined()
+})

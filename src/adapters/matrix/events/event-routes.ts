@@ -174,15 +174,19 @@ function context(parts: EventRouteParts, asked: Asked): Json {
     if (event === undefined) throw notFound()
     const wanted = (list: readonly Numbered<TimelineEntry>[]): readonly ClientEvent[] =>
       list.flatMap(view).filter((one) => isWanted(filter, one))
+    const [earlier, later] = [wanted(before), wanted(after)]
+    const isLazy = filter.lazy_load_members === true
+    const standing = stream
+      .state(tx, caller.account, room.conversation)
+      .filter(({ type }) => !isLazy || type !== 'm.room.member')
+      .map((state) => inRoom(parts, viewState(parts, caller.account, state), room.conversation))
     return {
       event,
-      events_before: wanted(before),
-      events_after: wanted(after),
+      events_before: earlier,
+      events_after: later,
       start: `t${before.at(-1)?.number ?? found.number}`,
       end: `t${(after.at(-1)?.number ?? found.number) + 1}`,
-      state: stream
-        .state(tx, caller.account, room.conversation)
-        .map((state) => inRoom(parts, viewState(parts, caller.account, state), room.conversation)),
+      state: [...standing, ...(isLazy ? membersOf(parts, tx, caller, room, [event, ...earlier, ...later]) : [])],
     }
   })
 }

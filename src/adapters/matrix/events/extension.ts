@@ -35,7 +35,7 @@ const roomTypes =
   'aliases|avatar|canonical_alias|create|encrypted|encryption|guest_access|history_visibility|join_rules|member|' +
   'message|name|pinned_events|policy|power_levels|redaction|server_acl|third_party_invite|tombstone|topic'
 const ownTypes = new RegExp(
-  `^m\\.(?:room\\.(?:${roomTypes})$|reaction$|call|direct|space|policy|receipt|typing|presence|key|secret|forwarded|dummy|push|tag|fully_read)`,
+  `^m\\.(?:room\\.(?:${roomTypes})$|reaction$|call|direct|space|policy|receipt|typing|presence|key|secret|forwarded|push|tag|fully_read)`,
 )
 
 /** Events that a program may send as they are: neither state, nor what has a meaning of its own here. */

@@ -117,7 +117,8 @@ export function roomRoutes(api: Api, parts: RoomRouteParts): void {
       const { conversation } = readableRoom(parts, caller, path['room']!, tx)
       const [only, not] = [query.get('membership'), query.get('not_membership')]
       const at = query.get('at') ?? ''
-      const before = at === '' ? undefined : pageNumber(at)
+      // what a program got with a page of a sync stands where that sync stood
+      const before = at === '' ? undefined : pageNumber(at.replace(/^t\d{1,15}_(?=\d)/, 's'))
       const chunk = stream
         .state(tx, caller.account, conversation)
         .filter(({ type }) => type === 'm.room.member')

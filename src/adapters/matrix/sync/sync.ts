@@ -12,6 +12,7 @@ import { eventId } from '../names.ts'
 import type { Reading } from '../rooms/reading.ts'
 import type { Entry, RoomRow, StateRow, TimelineEntry } from '../stream/rows.ts'
 import type { Numbered } from '../stream/stream.ts'
+import { ownRules } from '../push/rules.ts'
 import { type EventFilter, type Filter, isRoomWanted, isWanted } from './filter.ts'
 import { ignoredBy } from './ignored.ts'
 import { invitedState } from './invited-state.ts'
@@ -233,7 +234,7 @@ class Work {
     const { events, first, limited } = this.#lastWanted(latest, { filter, limit, last })
     const inTimeline = new Set(events.flatMap(({ event_id: id, state_key: key }) => (key === undefined ? [] : [id])))
     const state = this.#state(row, { isNew: isNew || this.#asked.fullState, events, inTimeline })
-    return { timeline: { events, limited, prev_batch: `t${first}` }, state }
+    return { timeline: { events, limited, prev_batch: `t${first}_${last}` }, state }
   }
 
   /** @param latest the last one first: the limit counts what the filter leaves (Client-Server API, "Filtering") */
@@ -329,13 +330,18 @@ class Work {
   }
 
   accountData(): readonly { readonly type: string; readonly content: Json }[] {
-    const { kept } = this.#parts
+    const { kept, names } = this.#parts
     const { isInitial, entries, filter } = this.#asked
     const types = isInitial
-      ? kept.list(this.#tx, this.#account, 'data', '').map((found) => found.names[1]!)
+      ? [...kept.list(this.#tx, this.#account, 'data', '').map((found) => found.names[1]!), 'm.push_rules']
       : entries.flatMap(({ entry }) => (entry.kind === 'data' && entry.room === undefined ? [entry.type] : []))
     return [...new Set(types)]
       .flatMap((type) => {
+        // those that nobody has changed are kept nowhere
+        if (type === 'm.push_rules') {
+          const global = ownRules(kept, this.#tx, this.#account, names.own(this.#account))
+          return [{ type, content: { global } }]
+        }
         const found = kept.get<Json>(this.#tx, this.#account, 'data', '', type)
         return found === undefined ? [] : [{ type, content: found.value }]
       })
@@ -380,7 +386,11 @@ class Work {
     const { filter, moment } = this.#asked
     if (filter.presence?.limit === 0) return []
     const changed = moments.presenceSince(this.#account, moment)
-    const there = [...this.#newPeople()].filter((who) => presenceOf(services, this.#account, who) !== 'offline')
+    // at first whoever is not told of is not there
+    const { isInitial } = this.#asked
+    const there = [...this.#newPeople()].filter(
+      (who) => !isInitial || presenceOf(services, this.#account, who) !== 'offline',
+    )
     return [...new Set([...changed, ...there])]
       .map((who) => presenceEvent(this.#parts, this.#account, who))
       .filter((event) => isWanted(filter.presence, event))

@@ -14,7 +14,7 @@ export const writeToken = ({ number, moment }: Token, run: string): string => `s
 
 /** @throws MatrixError `M_INVALID_PARAM` */
 export function readToken(text: string, run: string): Token {
-  const found = /^[st](\d{1,15})(?:_([\w-]{1,16})_(\d{1,15}))?$/.exec(text)
+  const found = /^(?:s(\d{1,15})(?:_([\w-]{1,16})_(\d{1,15}))?|t(\d{1,15})(?:_\d{1,15})?)$/.exec(text)
   if (found === null) throw new MatrixError('M_INVALID_PARAM', 'This token is none of this server')
-  return { number: Number(found[1]), moment: found[2] === run ? Number(found[3]) : 0 }
+  return { number: Number(found[1] ?? found[4]), moment: found[2] === run ? Number(found[3]) : 0 }
 }
