@@ -150,6 +150,8 @@ export const limits = {
   matrixTypingMs: 30_000, // ours: the longest that somebody types without saying so again
   matrixPushRulesMax: 500, // ours: of one kind, of one account
   matrixNoticeActionsBytesMax: 1024, // ours: of the rule by which an event is told of
+  matrixOpenIdMs: 3600_000, // ours: how long a token that shows who somebody is is good
+  matrixOpenIdTokensMax: 1000, // ours: the oldest goes
   matrixRoomsCountedMax: 10_000, // ours: rooms of all accounts of whose unread messages the number is in memory
   matrixThreadsReadMax: 1000, // ours: receipts of one's own in threads of one room; the oldest goes
   matrixThreadHopsMax: 3, // Client-Server API, "Threaded read receipts": events from one that is about another to its thread

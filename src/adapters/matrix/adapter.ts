@@ -3,6 +3,7 @@ import type { Ambient } from '../../core/ambient.ts'
 import { limits } from '../../core/limits.ts'
 import type { HttpRoute } from '../wire/http.ts'
 import { dataRoutes } from './account/data-routes.ts'
+import { openIdRoutes } from './account/openid-routes.ts'
 import { profileRoutes } from './account/profile-routes.ts'
 import { Calls } from './calls/calls.ts'
 import { turnRoute } from './calls/turn-route.ts'
@@ -23,6 +24,7 @@ import { Tokens } from './login/tokens.ts'
 import { mediaRoutes } from './media/media-routes.ts'
 import { Media } from './media/media.ts'
 import { Names } from './names.ts'
+import { noticeRoutes } from './push/notice-routes.ts'
 import { Notices } from './push/notices.ts'
 import { pushRoutes } from './push/push-routes.ts'
 import { Memberships } from './rooms/memberships.ts'
@@ -31,10 +33,12 @@ import { receiptRoutes } from './rooms/receipt-routes.ts'
 import { roomRoutes } from './rooms/room-routes.ts'
 import { RoomSettings } from './rooms/room-settings.ts'
 import { Rooms } from './rooms/rooms.ts'
+import { summaryRoutes } from './rooms/summary-routes.ts'
 import type { MatrixServices } from './services.ts'
 import { Follower } from './stream/follower.ts'
 import { Relations } from './stream/relations.ts'
 import { Stream } from './stream/stream.ts'
+import { Times } from './stream/times.ts'
 import { Attendance } from './sync/attendance.ts'
 import { Moments } from './sync/moments.ts'
 import { slidingRoutes } from './sync/sliding/routes.ts'
@@ -62,6 +66,7 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
   const attendance = scope.use(new Attendance({ signals: services.signals, ambient }))
   const moments = scope.use(new Moments({ services, stream, ambient }))
   const view = { services, store, names, stream, said, relations, fileUrl: media.fileUrl.bind(media) }
+  const times = new Times({ services, stream })
   const notices = new Notices({ ...view, kept, reading, ambient })
   const unread = new Unread({ stream, notices, reading })
   const encryption = new Encryption({ services, kept, names, stream })
@@ -112,7 +117,10 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
   syncRoutes(api, syncParts)
   slidingRoutes(api, syncParts)
   const data = { services, store, kept, names, stream }
-  eventRoutes(api, { ...view, sender })
+  eventRoutes(api, { ...view, sender, times })
+  noticeRoutes(api, { ...view, notices, reading })
+  summaryRoutes(api, view)
+  openIdRoutes(api, { services, names, ambient })
   relationRoutes(api, view)
   searchRoute(api, view)
   roomRoutes(api, { ...view, rooms, memberships, settings, follower })

@@ -102,6 +102,7 @@ const ownTables = [
   tables.matrixSaid,
   tables.matrixRelations,
   tables.matrixThreads,
+  tables.matrixTimes,
   tables.matrixNotices,
   tables.matrixToDevice,
   tables.componentSaid,

@@ -9,6 +9,7 @@ import { eventId, eventKeyOf } from '../names.ts'
 import { joinedRoom, readableRoom } from '../rooms/room-of.ts'
 import type { RoomRow, TimelineEntry } from '../stream/rows.ts'
 import type { Numbered } from '../stream/stream.ts'
+import type { Times } from '../stream/times.ts'
 import { type EventFilter, eventFilterSchema, isWanted } from '../sync/filter.ts'
 import { type ClientEvent, inRoom, viewEvent, type ViewParts, viewState } from './event-view.ts'
 import type { Sender } from './send.ts'
@@ -16,12 +17,15 @@ import type { Sender } from './send.ts'
 export interface EventRouteParts extends ViewParts {
   readonly store: Store
   readonly sender: Sender
+  readonly times: Times
 }
 
 const pageDefault = 10
+/** The last moment that a date can be (ECMA-262, "Time Values"). */
+const lastMs = 8_640_000_000_000_000
 
 export function eventRoutes(api: Api, parts: EventRouteParts): void {
-  const { store, sender, stream } = parts
+  const { store, sender, times } = parts
   api.withBody('PUT', '/rooms/:room/send/:type/:txn', eventContent, async ({ caller, path }, content) => {
     const room = joinedRoom(parts, caller, path['room']!)
     const key = await sender.send(caller, { room, type: path['type']!, content, transaction: path['txn']! })
@@ -50,18 +54,14 @@ export function eventRoutes(api: Api, parts: EventRouteParts): void {
       const room = readableRoom(parts, caller, path['room']!, tx)
       const atMs = Number(query.get('ts'))
       const isBackwards = query.get('dir') === 'b'
-      if (!Number.isFinite(atMs) || query.get('ts') === null) throw new MatrixError('M_MISSING_PARAM', 'Give ts')
-      let best: ClientEvent | undefined
-      for (const numbered of stream.timeline(tx, caller.account, room.conversation, {})) {
+      if (query.get('ts') === null) throw new MatrixError('M_MISSING_PARAM', 'Give ts, milliseconds since 1970')
+      if (!Number.isInteger(atMs) || atMs < 0 || atMs > lastMs)
+        throw new MatrixError('M_INVALID_PARAM', 'ts is no time')
+      for (const numbered of times.near(tx, caller.account, room.conversation, { atMs, isBackwards })) {
         const event = viewEvent(parts, tx, caller, numbered)
-        if (event === undefined || (isBackwards ? event.origin_server_ts > atMs : event.origin_server_ts < atMs))
-          continue
-        const isCloser =
-          best === undefined || Math.abs(event.origin_server_ts - atMs) < Math.abs(best.origin_server_ts - atMs)
-        if (isCloser) best = event
+        if (event !== undefined) return { event_id: event.event_id, origin_server_ts: event.origin_server_ts }
       }
-      if (best === undefined) throw new MatrixError('M_NOT_FOUND', 'There is no event then')
-      return { event_id: best.event_id, origin_server_ts: best.origin_server_ts }
+      throw new MatrixError('M_NOT_FOUND', 'There is no event then')
     }),
   )
 }

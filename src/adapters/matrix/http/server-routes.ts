@@ -69,7 +69,6 @@ export function serverRoutes(api: Api, { baseUrl }: ServerParts): void {
     api.withBody('POST', path, z.looseObject({}), () => {
       throw new MatrixError('M_FORBIDDEN', 'There is nobody to report to: block who troubles you, or leave')
     })
-  api.on('GET', '/directory/list/room/:room', () => ({ visibility: 'private' }))
   api.on('POST', '/knock/:room', () => {
     throw new MatrixError('M_FORBIDDEN', 'Nobody knocks here: ask a member to add you')
   })
