@@ -152,6 +152,8 @@ export const limits = {
   matrixNoticeActionsBytesMax: 1024, // ours: of the rule by which an event is told of
   matrixOpenIdMs: 3600_000, // ours: how long a token that shows who somebody is is good
   matrixOpenIdTokensMax: 1000, // ours: the oldest goes
+  matrixRelationDepthMax: 3, // Client-Server API, GET relations: at least 3
+  matrixRelatedMax: 5000, // ours: events about an event, and about those, that one request looks at
   matrixRoomsCountedMax: 10_000, // ours: rooms of all accounts of whose unread messages the number is in memory
   matrixThreadsReadMax: 1000, // ours: receipts of one's own in threads of one room; the oldest goes
   matrixThreadHopsMax: 3, // Client-Server API, "Threaded read receipts": events from one that is about another to its thread

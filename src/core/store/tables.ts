@@ -132,7 +132,7 @@ export const tables = {
   matrixProgress: table(148, 'matrix-progress'), // account → up to which step of the feed its stream goes
   matrixKept: table(149, 'matrix-kept'), // account ‖ u8 kind ‖ opaque(name) ‖ … → what programs keep here
   matrixSaid: table(150, 'matrix-said'), // account ‖ opaque(device, transaction) → event id; message id → device, transaction
-  matrixRelations: table(152, 'matrix-relations'), // account ‖ event id ‖ u64 number of an event that is about it → how
+  matrixRelations: table(152, 'matrix-relations'), // account ‖ event id ‖ u8 how ‖ u64 number of an event that is about it → how, whose
   matrixThreads: table(153, 'matrix-threads'), // account ‖ conversation ‖ id of the event that a thread hangs on → its latest, how many
   matrixTimes: table(154, 'matrix-times'), // account ‖ conversation ‖ u64 ms ‖ u64 number → nothing: when an event of this room was said
   matrixNotices: table(155, 'matrix-notices'), // account ‖ 0 ‖ conversation ‖ u64 number → event that push rules tell of; account ‖ 1 ‖ u64 number → conversation

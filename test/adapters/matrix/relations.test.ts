@@ -65,3 +65,62 @@ test('what is about an event of another room is not found in this one', async ()
     '404 M_NOT_FOUND',
   )
 })
+
+test('what is about what is about an event is found where that is asked for, and between two places', async () => {
+  await using one = await openRoom()
+  const { alice, room } = one
+  const root = await alice.say(room, 'Plans')
+  const answer = await alice.say(room, 'Answer', inThread(root))
+  const reaction = await alice.send(
+    room,
+    { 'm.relates_to': { rel_type: 'm.annotation', event_id: answer, key: '👍' } },
+    'm.reaction',
+  )
+  const edit = await alice.say(room, '* Better', {
+    'm.new_content': { msgtype: 'm.text', body: 'Better' },
+    'm.relates_to': { rel_type: 'm.replace', event_id: answer },
+  })
+  const last = await alice.say(room, 'Last', inThread(root))
+  const flat = await related(alice, room, root)
+  expect(idsIn(flat)).toEqual([last, answer])
+  expect(flat).not.toHaveProperty('recursion_depth')
+  const deep = await related(alice, room, root, '', 'recurse=true')
+  expect(idsIn(deep)).toEqual([last, edit, reaction, answer])
+  expect(deep.recursion_depth).toBe(3)
+  expect(idsIn(await related(alice, room, root, '/m.replace', 'recurse=true&dir=f'))).toEqual([edit])
+  const first = await related(alice, room, root, '', 'recurse=true&limit=2')
+  expect(idsIn(first)).toEqual([last, edit])
+  const second = await related(alice, room, root, '', `recurse=true&from=${first.next_batch}`)
+  expect([idsIn(second), second.prev_batch]).toEqual([[reaction, answer], first.next_batch])
+  expect(idsIn(await related(alice, room, root, '', `recurse=true&to=${first.next_batch}`))).toEqual([last, edit])
+  expect(
+    await alice.refused('GET', `/_matrix/client/v1/rooms/${room}/relations/${encodeURIComponent(root)}?to=x`),
+  ).toBe('400 M_INVALID_PARAM')
+})
+
+test('what refers to an event is told beside it, and the latest answer of a thread as it reads now', async () => {
+  await using one = await openRoom()
+  const { alice, room } = one
+  const root = await alice.say(room, 'Which day?')
+  const vote = (day: number) =>
+    alice.send(room, { 'm.relates_to': { rel_type: 'm.reference', event_id: root }, day }, 'org.example.vote')
+  const votes = [await vote(1), await vote(2)]
+  const answer = await alice.say(room, 'Answer', inThread(root))
+  await alice.say(room, '* Better', {
+    'm.new_content': { msgtype: 'm.text', body: 'Better' },
+    'm.relates_to': { rel_type: 'm.replace', event_id: answer },
+  })
+  const { 'm.reference': references, 'm.thread': thread } = (
+    await alice.get(`/rooms/${room}/event/${encodeURIComponent(root)}`)
+  ).unsigned['m.relations']
+  expect(idsIn(references)).toEqual(votes)
+  const edit = thread.latest_event.unsigned['m.relations']['m.replace']
+  expect([thread.latest_event.event_id, edit.content['m.new_content'].body]).toEqual([answer, 'Better'])
+  expect(
+    await alice.refused('PUT', `/rooms/${room}/send/m.room.message/x`, {
+      msgtype: 'm.text',
+      body: 'A thread in a thread',
+      ...inThread(answer),
+    }),
+  ).toBe('400 M_UNKNOWN')
+})

@@ -1,6 +1,7 @@
 /** Entries of a timeline as programs get them (Client-Server API, "Room event format"). */
 import { unreachable } from '../../../core/errors.ts'
 import type { ConversationId, Identity, MessageId } from '../../../core/ids.ts'
+import { limits } from '../../../core/limits.ts'
 import { decodeMessage, type Message } from '../../../core/message/message.ts'
 import type { ReadTx } from '../../../core/store/store.ts'
 import type { Json } from '../http/api.ts'
@@ -143,24 +144,60 @@ export function messageOf(services: MatrixServices, tx: ReadTx, account: Identit
   return row === undefined || row.encoded.length === 0 ? undefined : decodeMessage(row.encoded)
 }
 
-/** Client-Server API, "Aggregations of child events": the latest edit, and the thread that hangs on it. */
-function bundled(parts: ViewParts, tx: ReadTx, viewer: Viewer, { key, source, room }: TimelineEntry): Json | undefined {
+/**
+ * Client-Server API, "Aggregations of child events": the latest edit, the thread that hangs on it, what refers to it.
+ * @param isInner of the latest event of a thread: a thread that hangs on that one, as only a liar writes, is left out
+ */
+function bundled(
+  parts: ViewParts,
+  tx: ReadTx,
+  viewer: Viewer,
+  { key, source, room }: TimelineEntry,
+  isInner = false,
+): Json | undefined {
   if (source.kind !== 'message') return undefined
-  const { stream, relations } = parts
+  const { relations } = parts
   const { account } = viewer
-  const view = (number: number | undefined): ClientEvent | undefined => {
-    const entry = number === undefined ? undefined : stream.entry(tx, account, number)
-    const event = entry?.kind === 'event' ? viewSource(parts, tx, viewer, entry) : undefined
-    return event && inRoom(parts, event, room)
+  const entryAt = (number: number | undefined): TimelineEntry | undefined => {
+    const entry = number === undefined ? undefined : parts.stream.entry(tx, account, number)
+    return entry?.kind === 'event' && entry.room === room ? entry : undefined
   }
-  const edit = view(relations.of(tx, account, key).findLast(({ type }) => type === 'm.replace')?.number)
+  const [edit] = relations.of(tx, account, key, { type: 'm.replace', reverse: true, limit: 1 })
+  const editEntry = entryAt(edit?.number)
+  const replacement = editEntry && viewSource(parts, tx, viewer, editEntry)
+  const references = relations.of(tx, account, key, { type: 'm.reference', limit: limits.matrixTimelineMax })
+  const chunk = [...references].flatMap(({ number }) => {
+    const entry = entryAt(number)
+    return entry === undefined ? [] : [{ event_id: eventId(entry.key) }]
+  })
+  const thread = isInner ? undefined : threadOn(parts, tx, viewer, { key, source, room })
+  const all = {
+    ...(replacement === undefined ? {} : { 'm.replace': inRoom(parts, replacement, room) }),
+    ...(thread === undefined ? {} : { 'm.thread': thread }),
+    ...(chunk.length === 0 ? {} : { 'm.reference': { chunk } }),
+  }
+  return Object.keys(all).length === 0 ? undefined : all
+}
+
+/** Client-Server API, "Server-side aggregation of m.thread relationships". */
+function threadOn(
+  parts: ViewParts,
+  tx: ReadTx,
+  viewer: Viewer,
+  { key, source, room }: Pick<TimelineEntry, 'key' | 'source' | 'room'>,
+): Json | undefined {
+  const { stream, relations, services } = parts
+  const { account } = viewer
   const thread = relations.thread(tx, account, room, key)
-  const latest = view(thread?.latest)
-  if (edit === undefined && latest === undefined) return undefined
+  const entry = thread && stream.entry(tx, account, thread.latest)
+  const latest = entry?.kind === 'event' ? viewSource(parts, tx, viewer, entry) : undefined
+  if (thread === undefined || latest === undefined || entry?.kind !== 'event') return undefined
+  const inner = bundled(parts, tx, viewer, entry, true)
+  const unsigned = { ...latest.unsigned, ...(inner === undefined ? {} : { 'm.relations': inner }) }
+  const isRootOwn = source.kind === 'message' && messageOf(services, tx, account, source.message)?.author === account
   return {
-    ...(edit === undefined ? {} : { 'm.replace': edit }),
-    ...(thread === undefined || latest === undefined
-      ? {}
-      : { 'm.thread': { latest_event: latest, count: thread.count, current_user_participated: thread.isOwn } }),
+    latest_event: inRoom(parts, Object.keys(unsigned).length === 0 ? latest : { ...latest, unsigned }, room),
+    count: thread.count,
+    current_user_participated: thread.isOwn || isRootOwn,
   }
 }

@@ -13,6 +13,7 @@ import { MatrixError } from '../http/matrix-error.ts'
 import { eventKeyOf } from '../names.ts'
 import type { MatrixServices } from '../services.ts'
 import { keyOfMessage, keyOfReaction, keyOfUnreaction } from '../stream/event-keys.ts'
+import { relationsOf } from '../stream/relations.ts'
 import type { EventKey, RoomRow } from '../stream/rows.ts'
 import type { Stream } from '../stream/stream.ts'
 import { messageOf } from './event-view.ts'
@@ -60,7 +61,10 @@ export class Sender {
     const message = type === 'm.room.message' ? readMessage(content) : undefined
     using file = message?.url === undefined ? undefined : await this.#parts.fileBehind(caller.account, message.url)
     const key = await this.#write(caller, { path, transaction }, (tx) => {
-      const target = { message: (id: string) => this.#target(tx, caller.account, room, id) }
+      const target = {
+        message: (id: string) => this.#target(tx, caller.account, room, id),
+        root: (id: string) => this.#root(tx, caller.account, room, id),
+      }
       const draft =
         message === undefined ? draftOfOther(type, content, target) : draftOfMessage(message, target, file?.part)
       return keyOfMessage(this.#say(tx, caller.account, room, draft))
@@ -152,6 +156,15 @@ export class Sender {
     const row = key && services.conversations.history.message(tx, account, key as string as MessageId)
     if (key === undefined || row === undefined || row.conversation !== room.conversation) throw notFound()
     return this.#whole(tx, account, key as string as MessageId)
+  }
+
+  /** Client-Server API, "Validation of m.thread relationships". */
+  #root(tx: ReadTx, account: Identity, room: RoomRow, id: string): MessageId {
+    const root = this.#target(tx, account, room, id)
+    const message = messageOf(this.#parts.services, tx, account, root)
+    if (message !== undefined && relationsOf(message).length > 0)
+      throw new MatrixError('M_UNKNOWN', 'No thread begins at an event that relates to another one')
+    return root
   }
 
   /** Of an edit the message that it changes. */

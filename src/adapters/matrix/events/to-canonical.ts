@@ -12,6 +12,8 @@ import { extensionOf, mayPassWhole, wordsIn } from './extension.ts'
 export interface Target {
   /** The message of this room that an event is, or that an edit of it belongs to. @throws MatrixError `M_NOT_FOUND` */
   readonly message: (eventId: string) => MessageId
+  /** The same, of one on which a thread may hang. @throws MatrixError `M_NOT_FOUND`, `M_UNKNOWN` */
+  readonly root: (eventId: string) => MessageId
 }
 
 const relation = z.looseObject({
@@ -111,13 +113,13 @@ const withoutReplyFallback = (text: string, html: string | undefined): string =>
 
 function relationsOf(
   related: z.infer<typeof relation> | undefined,
-  { message: messageOf }: Target,
+  { message: messageOf, root }: Target,
 ): readonly Relation[] {
   const answered = related?.['m.in_reply_to']?.event_id
   const isThread = related?.rel_type === 'm.thread' && related.event_id !== undefined
   const isAnswer = answered !== undefined && !(isThread && related?.is_falling_back === true)
   return [
     ...(isAnswer ? [{ kind: 'reply', to: messageOf(answered) } as const] : []),
-    ...(isThread ? [{ kind: 'thread', root: messageOf(related.event_id!) } as const] : []),
+    ...(isThread ? [{ kind: 'thread', root: root(related.event_id!) } as const] : []),
   ]
 }

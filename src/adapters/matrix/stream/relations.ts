@@ -24,6 +24,8 @@ interface Relation {
 export interface Related {
   readonly number: number
   readonly type: string
+  /** The account's own. */
+  readonly isOwn: boolean
 }
 
 /** What a thread looks like from outside. */
@@ -33,6 +35,24 @@ export interface Thread {
   readonly count: number
   /** The account has said something in it. */
   readonly isOwn: boolean
+}
+
+/** ◆ Of the keys, so that edits of a message are found without its answers. */
+const kinds: Readonly<Record<string, number>> = { 'm.replace': 1, 'm.thread': 2, 'm.annotation': 3, 'm.reference': 4 }
+const otherKind = 0
+const kindOf = (type: string): number => kinds[type] ?? otherKind
+
+/** Part of what is about an event. */
+export interface RelatedSpan {
+  /** undefined: of every type. */
+  readonly type?: string | undefined
+  /** Inclusive. */
+  readonly from?: number | undefined
+  /** Exclusive. */
+  readonly to?: number | undefined
+  /** Latest first. */
+  readonly reverse?: boolean
+  readonly limit?: number
 }
 
 const relatedCodec = record<{ readonly type: string; readonly isOwn: boolean }>({
@@ -76,7 +96,7 @@ export class Relations {
       isOwn,
     }: Relation & { readonly room: ConversationId; readonly number: number; readonly isOwn: boolean },
   ): void {
-    const key = concat(keys.event(tx, account, target), encode(u64, number))
+    const key = relationKey(tx, account, target, kindOf(type), number)
     if (tx.has(tables.matrixRelations, key)) return
     tx.put(tables.matrixRelations, key, encode(relatedCodec, { type, isOwn }))
     if (type !== 'm.thread') return
@@ -87,9 +107,7 @@ export class Relations {
 
   /** One of its answers was taken back. */
   recount(tx: WriteTx, account: Identity, room: ConversationId, root: EventKey): void {
-    const left = [...this.#all(tx, account, root)].filter(
-      ({ number, type }) => type === 'm.thread' && this.#stands(tx, account, number),
-    )
+    const left = [...this.of(tx, account, root, { type: 'm.thread' })]
     const key = threadKey(tx, account, room, root)
     const last = left.at(-1)
     if (last === undefined) tx.remove(tables.matrixThreads, key)
@@ -101,9 +119,18 @@ export class Relations {
       )
   }
 
-  /** In the order in which they came, without what was taken back. */
-  of(tx: ReadTx, account: Identity, target: EventKey): readonly Related[] {
-    return [...this.#all(tx, account, target)].filter(({ number }) => this.#stands(tx, account, number))
+  /** In the order in which they came, without what was taken back; read as far as they are taken. */
+  *of(tx: ReadTx, account: Identity, target: EventKey, span: RelatedSpan = {}): Generator<Related> {
+    const { type, reverse = false, limit = Infinity } = span
+    let left = limit
+    const wanted = type === undefined ? [otherKind, ...Object.values(kinds)] : [kindOf(type)]
+    const ranges = wanted.map((kind) => this.#range(tx, account, target, kind, span))
+    for (const related of inOrder(ranges, reverse)) {
+      if (left <= 0) return
+      if ((type !== undefined && related.type !== type) || !this.#stands(tx, account, related.number)) continue
+      left -= 1
+      yield related
+    }
   }
 
   thread(tx: ReadTx, account: Identity, room: ConversationId, root: EventKey): Thread | undefined {
@@ -119,8 +146,20 @@ export class Relations {
     })).toSorted((a, b) => b.latest - a.latest)
   }
 
-  *#all(tx: ReadTx, account: Identity, target: EventKey): Generator<Related & { readonly isOwn: boolean }> {
-    for (const { key, value } of tx.range(tables.matrixRelations, { prefix: keys.event(tx, account, target) }))
+  *#range(
+    tx: ReadTx,
+    account: Identity,
+    target: EventKey,
+    kind: number,
+    { from = 0, to, reverse = false }: RelatedSpan,
+  ): Generator<Related> {
+    const range = {
+      prefix: relationKey(tx, account, target, kind),
+      from: relationKey(tx, account, target, kind, from),
+      ...(to === undefined ? {} : { to: relationKey(tx, account, target, kind, to) }),
+      reverse,
+    }
+    for (const { key, value } of tx.range(tables.matrixRelations, range))
       yield { number: numberAt(key), ...decode(relatedCodec, value) }
   }
 
@@ -132,3 +171,21 @@ export class Relations {
 
 const threadKey = (tx: ReadTx, account: Identity, room: ConversationId, root: EventKey): Uint8Array =>
   concat(keys.room(tx, account, room), Buffer.from(root, 'hex'))
+
+const relationKey = (tx: ReadTx, account: Identity, target: EventKey, kind: number, number?: number): Uint8Array =>
+  concat(keys.event(tx, account, target), Uint8Array.of(kind), ...(number === undefined ? [] : [encode(u64, number)]))
+
+/** Several in order as one in order. */
+function* inOrder(lists: readonly Generator<Related>[], isReversed: boolean): Generator<Related> {
+  const heads = lists.map((list) => ({ list, head: list.next() }))
+  for (;;) {
+    const open = heads.filter(({ head }) => head.done !== true)
+    const [first] = open.toSorted((a, b) => {
+      const order = (a.head.value as Related).number - (b.head.value as Related).number
+      return isReversed ? -order : order
+    })
+    if (first === undefined) return
+    yield first.head.value as Related
+    first.head = first.list.next()
+  }
+}
