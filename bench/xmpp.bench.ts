@@ -2,10 +2,12 @@
  * What XMPP programs cost: messages between 100 pairs of accounts of one gateway, as many as it takes beside Prosody with
  * the same users, and how soon each comes at 200 a second; logins and idle connections with TLS. Every message counted is
  * in both archives, on the disk, and acknowledged to its author. Rounds alternate, and the median round counts. At the end
- * what programs lose when both their gateways are killed again and again while they talk.
+ * what programs lose when both their gateways are killed again and again while they talk, and when the network is cut
+ * between all of them.
  */
 import type { Bench, Result } from '../scripts/bench.ts'
 import { quantile } from './support/quantile.ts'
+import { cutRun } from './xmpp/cuts.ts'
 import { killRun } from './xmpp/kills.ts'
 import { idle, Pairs } from './xmpp/measure.ts'
 import { openGateway, openProsody, type Server } from './xmpp/servers.ts'
@@ -66,6 +68,9 @@ export const bench: Bench = async ({ quick, say }) => {
   })
   const killed = await killRun(quick ? { messages: 1000, kills: 3 } : { messages: 10_000, kills: 6 })
   say(`killed: ${killed.resumed} streams went on, ${killed.disordered} out of order`)
+  const cut = await cutRun({ ...(quick ? { messages: 1000, cuts: 12 } : { messages: 10_000, cuts: 72 }), seed: 1, say })
+  say(`cut: ${cut.resumed} streams went on, ${cut.refused} did not, ${cut.begunAnew} were begun anew by their programs`)
+  for (const fault of cut.faults) say(fault)
   const compared = (name: string, unit: string, of: (side: Measured) => number, digits = 0): Result => {
     const value = rounded(of(ours!), digits)
     if (theirs === undefined) return { name, unit, value }
@@ -82,5 +87,8 @@ export const bench: Bench = async ({ quick, say }) => {
     { name: 'login_cpu', unit: 'ms', value: rounded(loginCpuMs, 1) },
     { name: 'lost', unit: 'count', value: killed.lost },
     { name: 'doubled', unit: 'count', value: killed.doubled },
+    { name: 'cut_lost', unit: 'count', value: cut.lost },
+    { name: 'cut_doubled', unit: 'count', value: cut.doubled },
+    { name: 'cut_disordered', unit: 'count', value: cut.disordered },
   ]
 }

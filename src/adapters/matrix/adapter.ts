@@ -11,7 +11,7 @@ import { Encryption } from './encryption/encryption.ts'
 import { keyRoutes } from './encryption/key-routes.ts'
 import { eventRoutes } from './events/event-routes.ts'
 import { relationRoutes } from './events/relation-routes.ts'
-import { Said } from './events/said.ts'
+import { forgetSaid, Said } from './events/said.ts'
 import { searchRoute } from './events/search-route.ts'
 import { Sender } from './events/send.ts'
 import { Api } from './http/api.ts'
@@ -121,6 +121,12 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
   profileRoutes(api, { services, names, attendance, avatarOf, setAvatar: media.setAvatar.bind(media) })
   for (const account of tokens.accounts(services.accounts.list().map(({ identity }) => identity)))
     void follower.caughtUp(account)
+  const sweep = setInterval(() => {
+    for (const { identity } of services.accounts.list())
+      forgetSaid(store, ambient.clock, identity).catch(() => ambient.log.warn('matrix.said-not-forgotten'))
+  }, limits.matrixTransactionMs / 4)
+  sweep.unref()
+  scope.defer(() => clearInterval(sweep))
   const owned = scope.move()
   const answer = api.answer.bind(api)
   const route = (path: string, bodyBytesMax: number): HttpRoute => ({

@@ -16,6 +16,8 @@ export interface Client {
   send(stanza: Element): void
   /** Ends its stream with a stream error (RFC 6120 §4.9.3). */
   close(condition: string): void
+  /** Messages that it may not have, oldest first, as XML; for one that acknowledges what it is sent (XEP-0198). */
+  unacknowledged?(): readonly string[]
   /** What parts remember of it for as long as it is bound. */
   readonly state: ClientState
 }

@@ -145,6 +145,7 @@ class Connection {
     if (session === undefined) return await this.#begin(this.#loggedIn, element)
     if (element.ns === clientNs && isPlainMessage(element)) return await this.#beginMessage(session, element)
     await session.settled()
+    if (!session.isOn(this.#transport)) return
     if (element.ns === clientNs) return await this.#stanza(session, element)
     if (element.ns === managementNs)
       return await answerManagement(element, session, this.#transport, this.#context.sessions)
@@ -190,7 +191,7 @@ class Connection {
       const resumption = await sessions.resume(login, resuming.previous, resuming.h)
       if (resumption.kind === 'failed') return transport.send(failedResumption(resumption.h))
       transport.send(resumption.element)
-      sessions.goOn(resumption.session, login, transport)
+      resumption.goOn(transport)
       this.#session = resumption.session
       return
     }
@@ -211,6 +212,8 @@ class Connection {
   /** While one waits for the disk the next ones do too, so that a program's messages share the wait. */
   async #beginMessage(session: Session, element: Element): Promise<void> {
     await session.room(limits.xmppMessagesAtOnce)
+    // the client was told, on its new connection, how far its stanzas were handled, and says this one again (XEP-0198 §5)
+    if (!session.isOn(this.#transport)) return
     this.#stanza(session, element).catch((error: unknown) => void this.sayGoodbye(error).catch(() => {}))
   }
 

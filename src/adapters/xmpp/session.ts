@@ -20,7 +20,8 @@ export interface Life {
   id: Uint8Array | undefined
   /** How long after it was lost. */
   resumeMs: number
-  isResuming: boolean
+  /** The latest of the connections by which the client has come back: those before it are lost too. */
+  returning: Promise<void> | undefined
   stopWatching: () => void
 }
 
@@ -48,7 +49,7 @@ export class Session implements Client {
       lostAtMs: 0,
       id: undefined,
       resumeMs: 0,
-      isResuming: false,
+      returning: undefined,
       stopWatching: () => {},
     }
     this.#ended = ended
@@ -118,6 +119,10 @@ export class Session implements Client {
     if (transport === undefined) return
     transport.send(stanza)
     if (transport.waitingBytes > limits.xmppOutgoingBytesMax) transport.destroy()
+  }
+
+  unacknowledged(): readonly string[] {
+    return this.#management?.unacknowledged() ?? []
   }
 
   /** XEP-0352. */

@@ -16,10 +16,16 @@ import { streamIdBytes, type StreamRow, StreamRows } from './resumption/stream-r
 import type { XmppServer } from './server.ts'
 import { Session } from './session.ts'
 import { StanzaError } from './stanza-error.ts'
-import type { Transport } from './transport.ts'
+import { StreamError, type Transport } from './transport.ts'
 
 export type Resumption =
-  | { readonly kind: 'resumed'; readonly session: Session; readonly element: Element }
+  | {
+      readonly kind: 'resumed'
+      readonly session: Session
+      readonly element: Element
+      /** The client knows that it is back: what it lacks is sent. @throws StreamError where it has come back otherwise since */
+      readonly goOn: (transport: Transport) => void
+    }
   /** `h`: what was handled of the stream that is over, where that is known. */
   | { readonly kind: 'failed'; readonly h: number | undefined }
 
@@ -51,7 +57,7 @@ export class Sessions implements AsyncDisposable {
 
   /** Before a resource is bound (RFC 6120 §7): nobody sees the client yet. @throws StanzaError */
   prepare(login: Login, resource: string): Session {
-    const { hub, names } = this.#server
+    const { hub, names, services } = this.#server
     const jid = parseJid(fullOf(withResource(names.own(login.account), resource)))
     if (jid === undefined) throw new StanzaError('bad-request', 'no such resource can be')
     const isAnother = hub.find(login.account, jid) === undefined
@@ -60,7 +66,10 @@ export class Sessions implements AsyncDisposable {
       if (lost === undefined) throw new StanzaError('resource-constraint', 'too many clients of this account')
       this.end(lost)
     }
-    return this.#newSession(login, jid)
+    const session = this.#newSession(login, jid)
+    // it is given what happens from now on: kept before anything has, so that a start of the gateway loses nothing of it
+    session.state.upTo = services.conversations.lastNumber(login.account)
+    return session
   }
 
   /** The client is bound, and knows it. */
@@ -140,7 +149,8 @@ export class Sessions implements AsyncDisposable {
   }
 
   /**
-   * XEP-0198 §5. Whatever the connection that was lost had begun is done before it is said how far the server is.
+   * XEP-0198 §5. Whatever the connection that was lost had begun is done before it is said how far the server is. That may
+   * take a while; a client that loses this connection too meanwhile comes with another one, which then counts.
    * @param h how far the client is
    * @throws StreamError when it says more than it was sent; `disk-full`, …
    */
@@ -148,28 +158,35 @@ export class Sessions implements AsyncDisposable {
     const id = fromBase64Url(previous)
     const session = id?.length === streamIdBytes ? this.#byId.get(toHex(id)) : undefined
     const management = session?.management
-    const mayResume = session?.account === login.account && !session.isClosing && !session.life.isResuming
+    const mayResume = session?.account === login.account && !session.isClosing
     if (session === undefined || management === undefined || !mayResume)
       return { kind: 'failed', h: this.#handledBefore(login, id) }
     const { life } = session
-    life.isResuming = true
+    const earlier = life.returning
     life.lostAtMs = this.#nowMs()
     session.cutOff()
-    try {
+    const isLatest = (): boolean => life.returning === returning && !session.isClosing
+    const takeUp = async (): Promise<void> => {
+      await earlier?.catch(() => {})
+      if (!isLatest()) return
       await session.settled()
       await management.takeUp(h)
       await management.settle()
-    } finally {
-      life.isResuming = false
     }
-    if (session.isClosing) return { kind: 'failed', h: management.h }
+    const returning = Promise.resolve().then(takeUp)
+    life.returning = returning
+    await returning
+    if (!isLatest()) return { kind: 'failed', h: management.h }
     const element = el(`resumed ${managementNs}`, { previd: previous, h: management.h })
-    return { kind: 'resumed', session, element }
+    const goOn = (transport: Transport): void => {
+      if (!isLatest()) throw new StreamError('conflict')
+      this.#goOn(session, login, transport)
+    }
+    return { kind: 'resumed', session, element, goOn }
   }
 
-  /** The client knows that it is back: what it lacks is sent. */
-  goOn(session: Session, login: Login, transport: Transport): void {
-    session.life.lostAtMs = 0
+  #goOn(session: Session, login: Login, transport: Transport): void {
+    Object.assign(session.life, { lostAtMs: 0, returning: undefined })
     session.attach(login, transport)
     session.setInactive(false)
     this.#watch(session)
@@ -245,8 +262,8 @@ export class Sessions implements AsyncDisposable {
   #endOverdue(): void {
     const nowMs = this.#nowMs()
     for (const session of this.#all) {
-      const { lostAtMs, resumeMs, isResuming } = session.life
-      if (lostAtMs > 0 && !isResuming && nowMs - lostAtMs > resumeMs) this.end(session)
+      const { lostAtMs, resumeMs } = session.life
+      if (lostAtMs > 0 && nowMs - lostAtMs > resumeMs) this.end(session)
     }
     if (this.#past.hasOld(nowMs)) this.#track(this.#rows.store.write((tx) => this.#past.forgetOld(tx, nowMs)))
   }
@@ -255,7 +272,8 @@ export class Sessions implements AsyncDisposable {
   #restore(): void {
     const nowMs = this.#nowMs()
     const { accounts } = this.#server.services
-    for (const { id, row } of this.#rows.all()) {
+    // of one resource the latest stays: that another took its place may not have been noted any more
+    for (const { id, row } of this.#rows.all().toSorted((a, b) => a.row.openedAtMs - b.row.openedAtMs)) {
       const lostAtMs = row.lostAtMs === 0 ? nowMs : row.lostAtMs
       const isThere = accounts.has(row.account) && row.overAtMs === 0
       if (isThere && nowMs - lostAtMs <= limits.xmppResumeAfterStartMs) this.#restoreOne(id, row, lostAtMs)

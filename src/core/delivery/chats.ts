@@ -89,15 +89,23 @@ export class Chats implements Disposable {
     return { id: arriving.id, conversation: idOfPartner(account, { kind: 'direct', peer }) }
   }
 
-  /** What this account has read; whom it may be told hears of it a little later. */
-  async markRead(account: Identity, conversation: ConversationId, upTo: MessageId): Promise<void> {
+  /**
+   * What this account has read; whom it may be told hears of it a little later.
+   * @param isPrivate nobody else hears of it, whatever the account's settings are
+   */
+  async markRead(
+    account: Identity,
+    conversation: ConversationId,
+    upTo: MessageId,
+    { isPrivate = false }: { readonly isPrivate?: boolean } = {},
+  ): Promise<void> {
     const { conversations, store } = this.#parts
     const row = conversations.get(account, conversation)
     if (row === undefined) throw new MyceliumError('no-such-message')
     const isNews = await store.write((tx) =>
       conversations.mark(tx, account, conversation, { who: account, heads: [upTo] }),
     )
-    if (isNews) this.#parts.onRead(account, conversation)
+    if (isNews && !isPrivate) this.#parts.onRead(account, conversation)
   }
 
   /** That this account has read up to there, to the other of a direct chat. */

@@ -114,6 +114,28 @@ test('what was read is told, and counts as unread no more', async () => {
   expect(Object.keys(receipt.content[said]['m.read'])).toHaveLength(1)
 })
 
+test('what is read privately is told to nobody, whatever the settings are', async () => {
+  await using chat = await openChat()
+  const { alice, bob, room, stages } = chat
+  const { knowledge, account } = stages.of('bob').gateway
+  await knowledge.store.write((tx) => knowledge.conversations.setSettings(tx, account, { tellsRead: true }))
+  const first = await alice.say(room, 'One')
+  await bob.event(({ event_id: id }) => id === first)
+  await bob.post(`/rooms/${room}/receipt/m.read.private/${first}`)
+  const seen = await bob.until((answer) => answer.rooms?.join[room])
+  expect(seen.unread_notifications.notification_count).toBe(0)
+  const second = await alice.say(room, 'Two')
+  await bob.event(({ event_id: id }) => id === second)
+  await bob.post(`/rooms/${room}/receipt/m.read/${second}`)
+  const receipts: string[] = []
+  await alice.until((answer) => {
+    for (const { content, type } of answer.rooms?.join[room]?.ephemeral.events ?? [])
+      if (type === 'm.receipt') receipts.push(...Object.keys(content))
+    return receipts.includes(second) || undefined
+  })
+  expect(receipts).toEqual([second])
+})
+
 test('who types is shown, and no more once they have stopped', async () => {
   await using chat = await openChat()
   const { alice, bob, room, stages } = chat

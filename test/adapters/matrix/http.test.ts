@@ -2,7 +2,10 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { isTooDeep } from '../../../src/adapters/matrix/http/json-depth.ts'
+import { forgetSaid } from '../../../src/adapters/matrix/events/said.ts'
+import { systemClock } from '../../../src/core/ambient.ts'
 import { limits } from '../../../src/core/limits.ts'
+import { tables } from '../../../src/core/store/tables.ts'
 import { openStages } from './support.ts'
 
 test('nothing is told or done without a token, and nothing with one that has ended', async () => {
@@ -109,6 +112,21 @@ test('another’s room, data and devices are nobody’s to read', async () => {
   const other = '@carol:localhost'
   expect(await alice.refused('GET', `/user/${other}/account_data/m.direct`)).toBe('403 M_FORBIDDEN')
   expect(await alice.refused('PUT', `/profile/${other}/displayname`, { displayname: 'x' })).toBe('403 M_FORBIDDEN')
+})
+
+test('what was said long ago is not kept to be asked for again', async () => {
+  await using stages = await openStages(['alice'])
+  const alice = await stages.of('alice').logIn()
+  const { room_id: room } = await alice.post('/createRoom', { name: 'Notes' })
+  for (let at = 0; at < 3; at += 1) await alice.say(room, `Note ${at}`)
+  const { store } = stages.of('alice').gateway.knowledge
+  const { account } = stages.of('alice').gateway
+  const rows = () => store.read((tx) => [...tx.keys(tables.matrixSaid, {})].length)
+  const clock = { ...systemClock, nowMs: () => Date.now() + 2 * limits.matrixTransactionMs }
+  await forgetSaid(store, systemClock, account)
+  expect(rows()).toBe(6)
+  await forgetSaid(store, clock, account)
+  expect(rows()).toBe(0)
 })
 
 test('depth is told of any text, and is that of its brackets', () => {

@@ -143,3 +143,62 @@ test(
     await server.xmpp[Symbol.asyncDispose]()
   },
 )
+
+test('a process that ends right after a message was kept: what was said before that message counts as said, so it is kept too', async () => {
+  await using world = await openWorld()
+  const alice = await world.gateway('alice')
+  const bob = await world.gateway('bob')
+  await world.introduce(alice, bob)
+  await expect
+    .poll(() => alice.knowledge.contacts.byIdentity(alice.account, bob.account)?.state, patience)
+    .toBe('active')
+  await using server = await openStreamServer(alice)
+  using client = await RawClient.bound(server, 'desk')
+  client.say(`<enable xmlns='${ns}' resume='true'/>`)
+  const id = /id='([^']*)'/.exec(await client.until(/<enabled [^>]*>/))![1]!
+  client.say(
+    `<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq><presence><priority>5</priority></presence><message to='${bob.address}' type='chat' id='said'><body>said</body></message>`,
+  )
+  const chat = idOfPartner(alice.account, { kind: 'direct', peer: bob.account })
+  await expect
+    .poll(() => alice.knowledge.conversations.page(alice.account, chat, { limit: 10 }), patience)
+    .toHaveLength(1)
+  // the old process is left as it stands: it hears and says nothing more
+  await using again = await openStreamServer(alice)
+  const [restored] = again.xmpp.server.hub.of(alice.account)
+  using after = await RawClient.plain(again)
+  await after.begin()
+  await after.login(server)
+  after.say(`<resume xmlns='${ns}' previd='${id}' h='0'/>`)
+  expect(await after.until(/<resumed [^>]*>|<\/failed>/)).toContain("h='3'")
+  expect(restored!.state).toMatchObject({ carbons: true, priority: 5, presence: { name: 'presence' } })
+})
+
+test('a program that was given nothing yet when the gateway ended gets the first message too, once it resumes', async () => {
+  await using world = await openWorld()
+  const alice = await world.gateway('alice')
+  const bob = await world.gateway('bob')
+  await world.introduce(alice, bob)
+  await expect
+    .poll(() => alice.knowledge.contacts.byIdentity(alice.account, bob.account)?.state, patience)
+    .toBe('active')
+  const before = await openStreamServer(alice)
+  using client = await RawClient.bound(before, 'desk')
+  client.say(`<enable xmlns='${ns}' resume='true'/>`)
+  const id = /id='([^']*)'/.exec(await client.until(/<enabled [^>]*>/))![1]!
+  client.say(`<presence/><r xmlns='${ns}'/>`)
+  await client.until(/<a [^>]*>/)
+  await before.xmpp[Symbol.asyncDispose]()
+  await bob.node.delivery.chats.say(bob.account, alice.account, { parts: [{ kind: 'text', text: 'first' }] })
+  const chat = idOfPartner(alice.account, { kind: 'direct', peer: bob.account })
+  await expect
+    .poll(() => alice.knowledge.conversations.page(alice.account, chat, { limit: 10 }), patience)
+    .toHaveLength(1)
+  await using again = await openStreamServer(alice)
+  using after = await RawClient.plain(again)
+  await after.begin()
+  await after.login(before)
+  after.say(`<resume xmlns='${ns}' previd='${id}' h='0'/>`)
+  await after.until('<resumed ')
+  expect(await after.until('<body>first</body>')).toContain("type='chat'")
+})

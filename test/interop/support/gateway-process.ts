@@ -166,7 +166,9 @@ export class Gateway implements AsyncDisposable {
     const settings = ['overlay.mdns=false', 'overlay.host=127.0.0.1', 'overlay.loopback=true', ...this.#settings]
     if (ports !== undefined) {
       settings.push(...clientListeners.map((name) => `${name}.port=${ports[name].port}`))
-      settings.push(`overlay.port=${tcpPort(ports.overlay)}`)
+      // one that was chosen stays; what is announced may lead there by another one
+      if (!settings.some((one) => one.startsWith('overlay.port=')))
+        settings.push(`overlay.port=${tcpPort(ports.overlay)}`)
     }
     return ['--ports', 'auto', ...settings.flatMap((setting) => ['--set', setting])]
   }

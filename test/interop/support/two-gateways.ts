@@ -15,11 +15,17 @@ interface ContactRow {
 /** Between two processes on one machine an invitation is answered at once; this leaves room for a loaded CI. */
 const contactMsMax = 20_000
 
-/** @param settings of both gateways, `key=value` */
-export async function twoGateways(settings: readonly string[] = []): Promise<TwoGateways> {
+/**
+ * @param settings of both gateways, `key=value`
+ * @param own of one of them
+ */
+export async function twoGateways(
+  settings: readonly string[] = [],
+  own: { readonly alice: readonly string[]; readonly bob: readonly string[] } = { alice: [], bob: [] },
+): Promise<TwoGateways> {
   await using parts = new AsyncDisposableStack()
-  const alice = parts.use(await Gateway.create('alice', settings))
-  const bob = parts.use(await Gateway.create('bob', settings))
+  const alice = parts.use(await Gateway.create('alice', [...settings, ...own.alice]))
+  const bob = parts.use(await Gateway.create('bob', [...settings, ...own.bob]))
   await Promise.all([alice.start(), bob.start()])
   const { link } = await alice.verb<{ link: string }>('invite', 'create')
   await bob.verb<Accepted>('invite', 'accept', link)

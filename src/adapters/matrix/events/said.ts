@@ -5,8 +5,9 @@
 import type { Clock } from '../../../core/ambient.ts'
 import { concat, fromUtf8 } from '../../../core/bytes.ts'
 import { decode, encode, hexId, record, text, u64 } from '../../../core/codec.ts'
+import type { Identity } from '../../../core/ids.ts'
 import { limits } from '../../../core/limits.ts'
-import type { ReadTx, WriteTx } from '../../../core/store/store.ts'
+import type { ReadTx, Store, WriteTx } from '../../../core/store/store.ts'
 import { tables } from '../../../core/store/tables.ts'
 import type { Json } from '../http/api.ts'
 import { keys, type EventKey } from '../stream/rows.ts'
@@ -51,6 +52,35 @@ export class Said {
     return said.device === device ? { transaction_id: said.transaction } : undefined
   }
 }
+
+/** Keys of transactions end in a hash of 16 octets, those of events in an id of 32. */
+const transactionKeyBytes = 32
+
+/** Of an account, what was said too long ago to be asked for again. */
+export async function forgetSaid(store: Store, clock: Clock, account: Identity): Promise<void> {
+  let from: Uint8Array | undefined
+  do {
+    const slice = store.read((tx) => {
+      const prefix = keys.account(tx, account)
+      return Array.from(tx.range(tables.matrixSaid, { prefix, from: from ?? prefix, limit: sliceRows }))
+    })
+    const last = slice.at(-1)
+    from = slice.length < sliceRows || last === undefined ? undefined : concat(last.key, Uint8Array.of(0))
+    const old = slice.flatMap(({ key, value }) => {
+      if (key.length !== transactionKeyBytes) return []
+      const row = decode(answered, value)
+      return clock.nowMs() - row.atMs > limits.matrixTransactionMs ? [{ key, of: row.key }] : []
+    })
+    if (old.length === 0) continue
+    await store.write((tx) => {
+      for (const { key, of } of old) {
+        tx.remove(tables.matrixSaid, key)
+        tx.remove(tables.matrixSaid, keys.event(tx, account, of))
+      }
+    })
+  } while (from !== undefined)
+}
+const sliceRows = 1000
 
 const transactionKey = (tx: ReadTx, { account, device }: Viewer, path: string, transaction: string): Uint8Array =>
   concat(keys.account(tx, account), tx.opaque(fromUtf8(device), fromUtf8(path), fromUtf8(transaction)))

@@ -28,7 +28,7 @@ export function receiptRoutes(api: Api, parts: ReceiptParts): void {
     const kind = path['kind']!
     if (!kinds.has(kind)) throw new MatrixError('M_INVALID_PARAM', `There are no receipts of kind ${kind}`)
     if (kind === 'm.fully_read') await fullyRead(parts, caller.account, room, path['event']!)
-    else await read(parts, caller.account, room, path['event']!)
+    else await read(parts, caller.account, room, { upTo: path['event']!, isPrivate: kind === 'm.read.private' })
     return {}
   })
   const markers = z.looseObject({
@@ -39,8 +39,9 @@ export function receiptRoutes(api: Api, parts: ReceiptParts): void {
   api.withBody('POST', '/rooms/:room/read_markers', markers, async ({ caller, path }, body) => {
     const room = joinedRoom(parts, caller, path['room']!)
     if (body['m.fully_read'] !== undefined) await fullyRead(parts, caller.account, room, body['m.fully_read'])
-    const upTo = body['m.read'] ?? body['m.read.private']
-    if (upTo !== undefined) await read(parts, caller.account, room, upTo)
+    const [known, own] = [body['m.read'], body['m.read.private']]
+    if (known !== undefined) await read(parts, caller.account, room, { upTo: known, isPrivate: false })
+    if (own !== undefined) await read(parts, caller.account, room, { upTo: own, isPrivate: true })
     return {}
   })
   const typing = z.looseObject({ typing: z.boolean(), timeout: z.number().optional() })
@@ -82,9 +83,14 @@ function messageAt(
   return undefined
 }
 
-async function read(parts: ReceiptParts, account: Identity, room: RoomRow, id: string): Promise<void> {
+async function read(
+  parts: ReceiptParts,
+  account: Identity,
+  room: RoomRow,
+  { upTo: id, isPrivate }: { readonly upTo: string; readonly isPrivate: boolean },
+): Promise<void> {
   const upTo = parts.store.read((tx) => messageAt(parts, tx, account, room, id))
-  if (upTo !== undefined) await parts.services.chats.markRead(account, room.conversation, upTo)
+  if (upTo !== undefined) await parts.services.chats.markRead(account, room.conversation, upTo, { isPrivate })
 }
 
 async function fullyRead(parts: ReceiptParts, account: Identity, room: RoomRow, id: string): Promise<void> {

@@ -368,10 +368,15 @@ class Work {
   /** Of whom the program may not know whether they are there: it has heard nothing yet, or has not shared a room with them. */
   #newPeople(): ReadonlySet<Identity> {
     const { stream, services, names } = this.#parts
-    const { isInitial, from, entries } = this.#asked
+    const { isInitial, entries } = this.#asked
     const people = new Set<Identity>()
-    for (const { membership, since, partner } of stream.rooms(this.#tx, this.#account)) {
-      if (membership !== 'join' || (!isInitial && since <= from)) continue
+    const rooms = isInitial
+      ? stream.rooms(this.#tx, this.#account)
+      : entries.flatMap(({ entry }) =>
+          entry.kind === 'room' ? (stream.room(this.#tx, this.#account, entry.room) ?? []) : [],
+        )
+    for (const { membership, partner } of rooms) {
+      if (membership !== 'join') continue
       if (partner.kind === 'direct') people.add(partner.peer)
       else
         for (const who of services.groupBook.group(this.#tx, this.#account, partner.group)?.state.members.keys() ?? [])

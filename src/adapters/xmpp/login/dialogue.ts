@@ -168,7 +168,7 @@ export class LoginDialogue {
       if (resumption.kind === 'resumed') {
         const { session, element } = resumption
         const begin = (): Session => {
-          sessions.goOn(session, login, this.#transport)
+          resumption.goOn(this.#transport)
           return session
         }
         return { session, told: [element], begin, isManaged: true }

@@ -1,16 +1,18 @@
 /**
- * What came while no program of an account was there. A program that reads the archive (XEP-0313) finds it in there and gets
- * nothing else; any other one gets it with its first presence (XEP-0160), as one does from Prosody. Which kind it is, is
- * known from when it was here before; of a new one after a moment in which it could have asked.
+ * What came while no program of an account was there, or did not arrive at the last one. A program that reads the archive
+ * (XEP-0313) finds it in there and gets nothing else; any other one gets it with its first presence (XEP-0160), as one does
+ * from Prosody. Which kind it is, is known from when it was here before; of a new one after a moment in which it could have
+ * asked.
  */
-import type { Identity } from '../../../core/ids.ts'
+import type { Identity, MessageId } from '../../../core/ids.ts'
 import { limits } from '../../../core/limits.ts'
 import { decodeMessage } from '../../../core/message/message.ts'
 import type { ReadTx, WriteTx } from '../../../core/store/store.ts'
 import type { Client } from '../client.ts'
-import { child, type Element, withAttrs, withChildren } from '../element.ts'
+import { child, childrenNamed, type Element, withAttrs, withChildren } from '../element.ts'
 import type { Server } from '../feature.ts'
-import { fullOf } from '../jid.ts'
+import { bareOf, fullOf } from '../jid.ts'
+import { elementOf } from '../xml-reader.ts'
 import { type Follower, hears } from './follow.ts'
 import { ns } from './namespaces.ts'
 import type { Progress } from './progress.ts'
@@ -27,6 +29,8 @@ export class Missed implements Disposable {
   readonly #parts: MissedParts
   /** By account: the last number that some program was given. */
   readonly #given = new Map<Identity, number>()
+  /** The same of programs that are gone and lack nothing of it. */
+  readonly #had = new Map<Identity, number>()
   /** Some of them are not kept yet. */
   #isNews = false
   readonly #timers = new Set<NodeJS.Timeout>()
@@ -49,9 +53,34 @@ export class Missed implements Disposable {
     this.#saving ??= setTimeout(() => this.#save(), limits.xmppGivenKeptMs).unref()
   }
 
-  /** The last program that hears may be gone: what comes from now on was not given to any. */
-  left(): void {
+  /**
+   * A program is gone. Where it was the last one that hears, what comes from now on was not given to any; nor was what it
+   * has not acknowledged, which is treated as if it had come now (XEP-0198 §5).
+   */
+  left(client: Client): void {
+    const { hub, services } = this.#parts.server
+    const { account } = client
+    const lacked = services.store.read((tx) => this.#firstLacked(tx, client))
+    const had = lacked === undefined ? (hears(client) ? client.state.upTo : undefined) : lacked - 1
+    if (had !== undefined) this.#had.set(account, Math.max(had, this.#had.get(account) ?? 0))
+    const given = this.#given.get(account)
+    const isLast = !hub.of(account).some(hears)
+    if (lacked !== undefined && isLast) this.given(account, Math.min(given ?? Infinity, this.#had.get(account)!))
     this.#save()
+  }
+
+  /** Number of the first message of somebody else that it may not have. */
+  #firstLacked(tx: ReadTx, client: Client): number | undefined {
+    const { names, services } = this.#parts.server
+    const { account } = client
+    const own = bareOf(names.own(account))
+    for (const xml of client.unacknowledged?.() ?? []) {
+      const ids = childrenNamed(elementOf(xml), `stanza-id ${ns.sid}`)
+      const id = ids.find(({ attrs }) => attrs.by === own)?.attrs.id
+      const row = id === undefined ? undefined : services.conversations.history.message(tx, account, id as MessageId)
+      if (row !== undefined) return row.number
+    }
+    return undefined
   }
 
   /** It has sent its first presence. */

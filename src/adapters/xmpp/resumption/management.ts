@@ -6,7 +6,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Clock } from '../../../core/ambient.ts'
 import { limits } from '../../../core/limits.ts'
-import type { WriteTx } from '../../../core/store/store.ts'
+import type { ReadTx, WriteTx } from '../../../core/store/store.ts'
 import { el, serialise } from '../element.ts'
 import { StreamError, type Transport } from '../transport.ts'
 import { Incoming, type Ticket } from './incoming.ts'
@@ -78,14 +78,21 @@ export class Management {
     return this.#incoming.begin()
   }
 
-  /** In the transaction that keeps what a stanza asks for. */
+  /**
+   * In the transaction that keeps what a stanza asks for. It counts those before it too, which the client will not say
+   * again: what came of them, such as its presence, is kept with it.
+   */
   noteHandled(tx: WriteTx, ticket: Ticket): void {
     const { durable } = this.#parts
     if (durable === undefined) return
     const handled = this.#incoming.noted(ticket)
     durable.rows.putHandled(tx, durable.id, handled)
+    // how far it was given what happens changes with every message, and may lag behind
+    const isKept = this.#saved !== undefined && isSame({ ...durable.row().state, upTo: this.#saved.upTo }, this.#saved)
+    const state = isKept ? undefined : this.#keepState(tx, durable)
     tx.afterCommit(() => {
       this.#durablyHandled = Math.max(this.#durablyHandled, handled)
+      if (state !== undefined) this.#saved = state
     })
   }
 
@@ -166,6 +173,23 @@ export class Management {
     this.#ask()
   }
 
+  /** Messages that the client may not have, oldest first. */
+  unacknowledged(): readonly string[] {
+    const { durable } = this.#parts
+    const items =
+      this.#isUnknown && durable !== undefined
+        ? durable.rows.store.read((tx) => this.#keptByAll(tx, durable))
+        : this.#outgoing.items
+    return items.flatMap(({ xml }) => (xml.startsWith('<message') ? [xml] : []))
+  }
+
+  /** What another process has sent, and what was said since. */
+  #keptByAll(tx: ReadTx, { id, rows }: Durable): readonly Item[] {
+    const before = rows.kept(tx, id)
+    const numbered = new Set(before.map(({ number }) => number))
+    return [...before, ...this.#outgoing.unsaved().filter(({ number }) => !numbered.has(number))]
+  }
+
   attach(transport: Transport): void {
     this.#transport = transport
     this.#isAsked = false
@@ -192,11 +216,8 @@ export class Management {
     this.#pending = pending
     try {
       await this.#pumping
-      const unsaved = this.#outgoing.unsaved()
       const taken = await rows.store.write((tx) => {
-        const before = rows.kept(tx, id)
-        const numbered = new Set(before.map(({ number }) => number))
-        const kept = [...before, ...unsaved.filter(({ number }) => !numbered.has(number))]
+        const kept = this.#keptByAll(tx, durable)
         const outgoing = Outgoing.takenUp(kept, low)
         const numbers = kept.map(({ number }) => number)
         rows.forget(tx, id, numbers)

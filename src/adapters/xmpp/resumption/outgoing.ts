@@ -63,6 +63,11 @@ export class Outgoing {
     if (!isKept && this.#durable === this.#items.length - 1) this.#durable += 1
   }
 
+  /** All that the peer has not acknowledged. */
+  get items(): readonly Item[] {
+    return this.#items
+  }
+
   /** Those that must be made durable before anything behind them can leave. */
   unsaved(): readonly Item[] {
     return this.#items.slice(this.#durable).filter(({ isKept }) => isKept)

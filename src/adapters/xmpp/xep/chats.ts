@@ -54,7 +54,7 @@ export function chats(server: Server): Feature {
       void moveChats(server, progress, client)
       follower.bound(client)
     },
-    gone: () => missed.left(),
+    gone: (client) => missed.left(client),
     available: (client) => missed.came(client),
     async message(message) {
       const { client, element, to, toNamed, type } = message
