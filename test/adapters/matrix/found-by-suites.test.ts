@@ -365,3 +365,36 @@ test('push rules come with the first sync, also those that nobody has changed', 
   expect(rules).toEqual(await alice.get('/pushrules/'))
   expect((await alice.sync()).account_data).toBeUndefined()
 })
+
+test('a room is made as its first state says who may read what was said before', async () => {
+  await using office = await openOffice()
+  const { alice } = office
+  const made = async (visibility: string): Promise<string> => {
+    const content = { history_visibility: visibility }
+    const { room_id: room } = await alice.post('/createRoom', {
+      initial_state: [{ type: 'm.room.history_visibility', state_key: '', content }],
+    })
+    return (await alice.get(`/rooms/${room}/state/m.room.history_visibility`)).history_visibility
+  }
+  expect([await made('shared'), await made('joined')]).toEqual(['shared', 'joined'])
+  const open = { type: 'm.room.history_visibility', content: { history_visibility: 'world_readable' } }
+  expect(await alice.refused('POST', '/createRoom', { initial_state: [open] })).toBe('403 M_FORBIDDEN')
+})
+
+test('that others have read brings no room to a program that does not want to hear it', async () => {
+  await using office = await openOffice()
+  const { alice, bob, stages } = office
+  const room = await sharedRoom(office)
+  const { knowledge } = stages.of('alice').gateway
+  const bobs = knowledge.accounts.byUser('bob')!.identity
+  await knowledge.store.write((tx) => knowledge.conversations.setSettings(tx, bobs, { tellsRead: true }))
+  const said = await alice.say(room, 'Read this')
+  await bob.event(({ event_id: id }) => id === said)
+  const { next_batch: since } = await alice.sync()
+  await bob.post(`/rooms/${room}/receipt/m.read/${encodeURIComponent(said)}`)
+  await alice.until((answer) =>
+    answer.rooms?.join?.[room]?.ephemeral.events.find(({ type }: Answer) => type === 'm.receipt'),
+  )
+  const asked = new URLSearchParams({ since, ...filtered({ room: { ephemeral: { types: [] } } }) })
+  expect((await alice.get(`/sync?${asked.toString()}`)).rooms).toBeUndefined()
+})

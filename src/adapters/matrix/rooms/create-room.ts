@@ -58,9 +58,12 @@ function refuseUnknown({
   room_alias_name: alias,
   invite_3pid,
   creation_content,
+  initial_state: state,
 }: CreateRoom): void {
   if (visibility === 'public' || preset === 'public_chat')
     throw new MatrixError('M_FORBIDDEN', 'Rooms here are for those who were invited: make a private one')
+  if (standingIn(state, 'm.room.history_visibility')?.['history_visibility'] === 'world_readable')
+    throw new MatrixError('M_FORBIDDEN', 'Nobody outside reads what is said here')
   if (version !== undefined && version !== roomVersion)
     throw new MatrixError('M_UNSUPPORTED_ROOM_VERSION', `Rooms here have version ${roomVersion}`)
   if (alias !== undefined) throw new MatrixError('M_FORBIDDEN', 'Rooms here have no aliases')
@@ -96,17 +99,24 @@ async function openChat(
   return conversation
 }
 
+const standingIn = (
+  state: CreateRoom['initial_state'],
+  wanted: string,
+): Readonly<Record<string, unknown>> | undefined => state?.findLast(({ type }) => type === wanted)?.content
+
 async function foundGroup(
   { services, store }: CreateRoomParts,
   account: Identity,
   { name, initial_state: state }: CreateRoom,
   people: readonly Identity[],
 ): Promise<ConversationId> {
-  const stated = state?.find(({ type }) => type === 'm.room.name')?.content['name']
+  const stated = standingIn(state, 'm.room.name')?.['name']
+  const isShared = standingIn(state, 'm.room.history_visibility')?.['history_visibility'] === 'shared'
   const called =
     name ?? (typeof stated === 'string' ? stated : undefined) ?? services.people.nameOf(account, account) ?? 'Group'
   const group = await store.write((tx) => {
     const made = services.groups.createIn(tx, account, called)
+    if (isShared) services.groups.setPolicyIn(tx, account, made, { sharesHistory: true })
     const others = people.filter((who) => who !== account)
     if (others.length > 0) services.groups.addIn(tx, account, made, others)
     return made

@@ -191,8 +191,9 @@ class Work {
     )
     const shown = ephemeral.filter((event) => isWanted(filter.room?.ephemeral, { ...event, sender: '' }))
     const isEmpty = timeline.events.length + state.length + shown.length + data.length === 0
-    // all that has come was filtered out; what is unread changes with receipts too
-    if (isEmpty && !timeline.limited && !isNew && !fullState && news.receipts.length === 0) return undefined
+    // all that has come was filtered out; what is unread changes with one’s own receipts too
+    const isRead = news.receipts.some(({ who }) => who === this.#account)
+    if (isEmpty && !timeline.limited && !isNew && !fullState && !isRead) return undefined
     return {
       timeline,
       ...(this.#asked.stateAfter
