@@ -150,7 +150,10 @@ export const limits = {
   matrixTypingMs: 30_000, // ours: the longest that somebody types without saying so again
   matrixPushRulesMax: 500, // ours: of one kind, of one account
   matrixPushConditionsMax: 32, // ours: conditions, and actions, of one rule
-  matrixOneTimeKeysMax: 1000, // ours: of one device
+  matrixOneTimeKeysMax: 250, // ours: of one device; programs upload 50 to 100
+  matrixFallbackKeysMax: 8, // ours: of one device, one for each algorithm
+  matrixKeysGivenKnownMax: 100, // ours: one-time keys of one device that are known again after they were claimed
+  matrixKeyBytesMax: 16 * 1024, // ours: one key with its signatures
   matrixToDeviceMax: 1000, // ours: messages that wait for one device; the oldest goes
   matrixBackupVersionsMax: 10, // ours: of one account; the oldest goes
   matrixBackupSessionsMax: 100_000, // ours: of one account

@@ -32,10 +32,10 @@ export class Encryption implements EncryptionSync {
       changed: [...changed].map((who) => names.user(account, who)),
       left: [],
     }
-    const unused = unusedFallbacks(kept, tx, account, device)
+    const unused = unusedFallbacks(kept, tx, { account, device })
     return {
       ...(changed.size === 0 || isInitial ? {} : { device_lists: lists }),
-      device_one_time_keys_count: counts(kept, tx, account, device),
+      device_one_time_keys_count: counts(kept, tx, { account, device }),
       device_unused_fallback_key_types: unused,
       'org.matrix.msc2732.device_unused_fallback_key_types': unused,
     }
@@ -64,8 +64,7 @@ export class Encryption implements EncryptionSync {
   }
 
   deviceEnded(tx: WriteTx, account: Identity, device: string): void {
-    removeDevice(this.#parts.kept, tx, account, device)
     forgetAll(tx, account, device)
-    this.changed(tx, account)
+    if (removeDevice(this.#parts.kept, tx, account, device)) this.changed(tx, account)
   }
 }

@@ -33,30 +33,35 @@ const signatures = z.record(
 const messages = z.looseObject({ messages: z.record(id, z.record(id, z.record(z.string(), z.unknown()))) })
 
 export function keyRoutes(api: Api, parts: KeyParts): void {
-  const { store, kept, names, encryption, stream, services } = parts
+  const { store, kept, names, encryption, stream, services, tokens } = parts
   api.withBody('POST', '/keys/upload', uploadSchema, async ({ caller }, body) => {
     const { account, device } = caller
-    const now = await store.write((tx) => {
-      if (body.device_keys !== undefined) encryption.changed(tx, account)
-      return upload(kept, tx, { account, device, user: names.own(account) }, body)
+    const { counts } = await store.write((tx) => {
+      if (!tokens.has(tx, account, device)) throw new MatrixError('M_UNKNOWN_TOKEN', 'This device was logged out')
+      const uploaded = upload(kept, tx, { account, device, user: names.own(account) }, body)
+      if (uploaded.isChanged) encryption.changed(tx, account)
+      return uploaded
     })
-    return { one_time_key_counts: now }
+    return { one_time_key_counts: counts }
   })
   api.withBody('POST', '/keys/query', query, ({ caller }, body) =>
     store.read((tx) => queried(parts, tx, caller.account, body.device_keys)),
   )
   api.withBody('POST', '/keys/claim', claims, async ({ caller }, body) => {
-    const found: Record<string, Record<string, Json>> = {}
-    await store.write((tx) => {
+    const keys = await store.write((tx) => {
+      const found: Record<string, Record<string, Json>> = {}
       for (const [user, devices] of Object.entries(body.one_time_keys))
         for (const [device, algorithm] of Object.entries(devices)) {
           const who = names.identity(caller.account, user)
           const key =
-            who !== undefined && services.accounts.has(who) ? claim(kept, tx, who, device, algorithm) : undefined
+            who !== undefined && services.accounts.has(who)
+              ? claim(kept, tx, { account: who, device }, algorithm)
+              : undefined
           if (key !== undefined) found[user] = { ...found[user], [device]: key }
         }
+      return found
     })
-    return { one_time_keys: found, failures: {} }
+    return { one_time_keys: keys, failures: {} }
   })
   api.on('GET', '/keys/changes', ({ caller, query: asked }) => {
     const [from, to] = [pageNumber(asked.get('from') ?? ''), pageNumber(asked.get('to') ?? '')]
