@@ -11,6 +11,7 @@ import type { Tokens } from '../login/tokens.ts'
 import { derivedKey } from '../stream/event-keys.ts'
 import { pageNumber } from '../events/event-routes.ts'
 import { crossSigningSchema, keyOf, putSignatures, signed, type Usage, usages } from './cross-signing.ts'
+import { allLists, listsAfter } from './device-lists.ts'
 import { claim, upload, uploadSchema } from './device-keys.ts'
 import type { Encryption, EncryptionParts } from './encryption.ts'
 import { send } from './to-device.ts'
@@ -64,13 +65,19 @@ export function keyRoutes(api: Api, parts: KeyParts): void {
     return { one_time_keys: keys, failures: {} }
   })
   api.on('GET', '/keys/changes', ({ caller, query: asked }) => {
-    const [from, to] = [pageNumber(asked.get('from') ?? ''), pageNumber(asked.get('to') ?? '')]
+    const span = [asked.get('from'), asked.get('to')]
+    if (span.includes(null)) throw new MatrixError('M_MISSING_PARAM', 'Say from which token, and to which')
+    const [from, to] = span.map((token) => pageNumber(token!)) as [number, number]
     return store.read((tx) => {
-      const changed = new Set<Identity>()
-      const first = Math.max(from, stream.progress(tx, caller.account).last - limits.matrixSyncEntriesMax)
-      for (const { entry } of stream.entries(tx, caller.account, { from: first, to }))
-        if (entry.kind === 'keys') changed.add(entry.who)
-      return { changed: [...changed].map((who) => names.user(caller.account, who)), left: [] }
+      const { account } = caller
+      const { last } = stream.progress(tx, account)
+      if (from > last + 1 || last - from > limits.matrixSyncEntriesMax) return allLists(parts, tx, account)
+      return (
+        listsAfter(parts, tx, account, stream.entries(tx, account, { from, to: Math.max(from, to) })) ?? {
+          changed: [],
+          left: [],
+        }
+      )
     })
   })
   api.withBody('POST', '/keys/device_signing/upload', crossSigningSchema, async (asked, body) => {
