@@ -336,6 +336,7 @@ export const limits = {
   resendMsMax: 120_000,
   inFlightMax: 900, // DESIGN §5: at most 1,000 unacknowledged frames in a session
   sealBatchMax: 128, // ours: messages sealed in one transaction
+  messageIdOctetsMax: 900, // ours: a line with it stays below 998 octets (RFC 5322 §2.1.1)
   mailHeaderBytesMax: 256 * 1024, // ours: header section of a submitted mail
   clockWarnMs: 3 * 60_000, // ours: a contact's clock so far ahead of ours is told of by doctor
   bundleAskAgeMs: 10 * 60_000, // ours: how old a contact's signed question may be

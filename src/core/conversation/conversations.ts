@@ -27,6 +27,7 @@ import {
   type Partner,
   type RenderingRow,
   renderingCodec,
+  sentAsCodec,
 } from './rows.ts'
 import { type ShownMessage, viewMessage } from './view.ts'
 
@@ -274,6 +275,16 @@ export class Conversations {
     tx.put(tables.conversationMails, this.history.keys.message(tx, account, id), encode(renderingCodec, row))
   }
 
+  /** Message-ID, without angle brackets, of the own mail that said it; `undefined` where mail programs know it by its own. */
+  sentAs(tx: ReadTx, account: Identity, id: MessageId): string | undefined {
+    const value = tx.get(tables.conversationSentAs, this.history.keys.message(tx, account, id))
+    return value === undefined ? undefined : decode(sentAsCodec, value)
+  }
+
+  setSentAs(tx: WriteTx, account: Identity, id: MessageId, messageId: string): void {
+    tx.put(tables.conversationSentAs, this.history.keys.message(tx, account, id), encode(sentAsCodec, messageId))
+  }
+
   /** A slice of all of them, from the beginning or from where the slice before ended. */
   renderings(
     tx: ReadTx,
@@ -344,6 +355,7 @@ const accountTables = [
   tables.conversationFeed,
   tables.conversationMarks,
   tables.conversationMails,
+  tables.conversationSentAs,
   tables.conversationSettings,
   tables.conversationFolders,
   tables.xmppIds,

@@ -10,6 +10,7 @@ import {
   literal,
   optional,
   record,
+  text,
   u32,
   u64,
   union,
@@ -173,6 +174,9 @@ export const renderingCodec = record<RenderingRow>({
   mailbox: hexId<MailboxId>(16),
   uid: u32 as unknown as Codec<Uid>,
 })
+
+/** Without angle brackets. */
+export const sentAsCodec = text(limits.messageIdOctetsMax)
 
 export const folderCodec = hexId<MailboxId>(16)
 

@@ -431,7 +431,7 @@ class RunningDelivery implements Delivery {
       answers: new Answers({ ...parts, groups, files: this.files }),
       chats: this.chats,
       groups,
-      onSaidAsMail: (arriving) => this.#chatMail.cameAsMail(arriving),
+      onSaidAsMail: (arriving, messageId) => this.#chatMail.cameAsMail(arriving, messageId),
       onQueued: (queued) => this.#switchboard.queued(queued),
       onHeld: () => this.#releases.nudge(),
     }

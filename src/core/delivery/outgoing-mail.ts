@@ -60,7 +60,8 @@ export async function readOutgoing(
 
 /** What stands between the angle brackets; `undefined` when nothing usable does. */
 export function messageIdText(value: string): string | undefined {
-  return /<([^<>\s]{1,900})>/.exec(value)?.[1]
+  const text = /<([^<>\s]+)>/.exec(value)?.[1]
+  return text !== undefined && text.length <= limits.messageIdOctetsMax ? text : undefined
 }
 
 function without(head: Uint8Array, gone: readonly { readonly start: number; readonly end: number }[]): Uint8Array[] {

@@ -46,7 +46,7 @@ export interface SubmitParts {
   readonly groups: Pick<ChatGroups, 'resolve' | 'mayPost' | 'postIn'>
   readonly ambient: Ambient
   /** Before it becomes history: Sent has this message as it was submitted. */
-  readonly onSaidAsMail: (arriving: Arriving) => void
+  readonly onSaidAsMail: (arriving: Arriving, messageId: string) => void
   /** Called after the commit: there is something to send. */
   readonly onQueued: (queued: QueuedRef) => void
   /** Called after the commit: there is something to release later. */
@@ -108,7 +108,7 @@ async function submit(
       : await outgoingMail(parts, account, { submission, mail, sent, nowMs, heldUntilMs })
   return await parts.writes.run((tx) => {
     keepSentCopy(tx, parts, account, mail.messageId, own)
-    const said = saySome(tx, parts, account, plan)
+    const said = saySome(tx, parts, account, plan, mail.messageId)
     if (outgoing === undefined) return { id: said! }
     const { leaving, prepared } = outgoing
     if (heldUntilMs !== undefined) {
@@ -125,12 +125,20 @@ async function submit(
 }
 
 /** What is said in conversations instead of being sent as a mail. @returns the first message's id */
-function saySome(tx: WriteTx, parts: SubmitParts, account: Identity, { groups, direct }: Plan): MessageId | undefined {
+function saySome(
+  tx: WriteTx,
+  parts: SubmitParts,
+  account: Identity,
+  { groups, direct }: Plan,
+  messageId: string,
+): MessageId | undefined {
   const ids: MessageId[] = []
   for (const { group, drafts } of groups)
     for (const draft of drafts) ids.push(parts.groups.postIn(tx, account, group, draft).id)
   for (const draft of direct?.drafts ?? [])
-    ids.push(parts.chats.sayIn(tx, account, direct!.peer, draft, (arriving) => parts.onSaidAsMail(arriving)).id)
+    ids.push(
+      parts.chats.sayIn(tx, account, direct!.peer, draft, (arriving) => parts.onSaidAsMail(arriving, messageId)).id,
+    )
   return ids[0]
 }
 

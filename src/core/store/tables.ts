@@ -88,6 +88,7 @@ export const tables = {
   conversationFeed: table(96, 'conversation-feed'), // account ‖ u64 number → step
   conversationMarks: table(97, 'conversation-marks'), // account ‖ conversation ‖ opaque(identity) → how far it has read
   conversationMails: table(98, 'conversation-mails'), // account ‖ message id → mailbox and uid in which mail programs see it
+  conversationSentAs: table(109, 'conversation-sent-as'), // account ‖ message id → Message-ID of the mail that said it, where Sent has no other
   conversationSettings: table(99, 'conversation-settings'), // account → where chats are shown in mail, receipts
   conversationFolders: table(118, 'conversation-folders'), // account ‖ conversation → mailbox in which mail programs see it
 

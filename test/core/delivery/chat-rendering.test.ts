@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { type ParsedMail, simpleParser } from 'mailparser'
 import { expect, test } from 'vitest'
 import type { ShownMessage } from '../../../src/core/conversation/view.ts'
+import { chatMessageId } from '../../../src/core/delivery/chat-mail/ids.ts'
 import { renderChat, type RenderInput } from '../../../src/core/delivery/chat-mail/rendering.ts'
 import type { Address, ConversationId, GroupId, Identity, MessageId } from '../../../src/core/ids.ts'
 import { limits } from '../../../src/core/limits.ts'
@@ -42,6 +43,7 @@ const input = (message: Partial<ShownMessage>, change: Partial<RenderInput> = {}
   subject: 'Chat with Bob',
   file: 'inside',
   nameOf: () => 'Carol',
+  mailIdOf: chatMessageId,
   ...change,
 })
 

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import MailComposer from 'nodemailer/lib/mail-composer/index.js'
 import { expect, test } from 'vitest'
 import { wordsOfMail } from '../../../src/core/delivery/chat-mail/mail-words.ts'
+import { chatMessageId } from '../../../src/core/delivery/chat-mail/ids.ts'
 import { renderChat } from '../../../src/core/delivery/chat-mail/rendering.ts'
 import type { Address, ConversationId, Identity, MessageId } from '../../../src/core/ids.ts'
 import { limits } from '../../../src/core/limits.ts'
@@ -49,6 +50,7 @@ test('a chat that was made a mail says the same when it is made a chat again', (
         subject: 'Chat with Bob',
         file: 'inside',
         nameOf: () => '',
+        mailIdOf: chatMessageId,
       })
       const again = wordsOfMail(mail)
       expect(lines(again!.text)).toBe(lines(text))

@@ -83,7 +83,6 @@ export class ElementWeb implements AsyncDisposable {
     await browser.sees('.mx_RoomHeader_heading', isShown)
   }
 
-  /** Opens an invitation in the list and accepts it. */
   /** Writes a message in the open room and sends it. */
   async say(text: string): Promise<void> {
     await this.#write('.mx_RoomView_body .mx_SendMessageComposer .mx_BasicMessageComposer_input', text)

@@ -22,10 +22,11 @@ export async function homeserver(): Promise<Homeserver> {
   // what was read and who types is told to nobody unless its person wants it
   for (const gateway of [alice, bob])
     await gateway.verb('chat', 'settings', '--read-receipts', 'on', '--presence', 'on')
-  return { alice: await person(alice, bob), bob: await person(bob, alice), [Symbol.asyncDispose]: close }
+  return { alice: await matrixPerson(alice, bob), bob: await matrixPerson(bob, alice), [Symbol.asyncDispose]: close }
 }
 
-async function person(gateway: Gateway, other: Gateway): Promise<MatrixPerson> {
+/** Somebody with a new password, and whom they know. */
+export async function matrixPerson(gateway: Gateway, other: Gateway): Promise<MatrixPerson> {
   return {
     homeserver: `http://localhost:${gateway.listeners.http.port}`,
     user: gateway.name,

@@ -23,6 +23,7 @@ import { isCallStart } from './calls.ts'
 import { copyOfRendering, type Rendered } from './copy-of-rendering.ts'
 import { freeName, safeLevel } from './folder-names.ts'
 import type { ChatGroups } from './groups.ts'
+import { mailMessageId } from './ids.ts'
 import { type Correspondent, directSubject, renderAround, renderChat, type RenderInput } from './rendering.ts'
 
 export interface ChatMailParts {
@@ -59,13 +60,16 @@ const redactedKeyword: Flag = '$MyceliumTakenBack'
 const failedKeyword: Flag = '$MyceliumFailed'
 const stateKeywords: ReadonlySet<Flag> = new Set([editedKeyword, reactionKeyword, redactedKeyword, failedKeyword])
 
+/** Anything else would put octets beyond ASCII into fields of other mails. */
+const visibleAscii = /^[\x21-\x7e]+$/
+
 /** What a mail takes besides the message in it, about: fields, and its words a second time as base64. */
 const renderingBytes = (message: number): number => 2048 + message
 
 export class ChatMail {
   readonly #parts: ChatMailParts
-  /** Own messages that a mail program has sent: Sent has them as they were sent. */
-  readonly #fromMail = new WeakSet<Arriving>()
+  /** Own messages that a mail program has sent, and in which mail: Sent has them as they were sent. */
+  readonly #fromMail = new WeakMap<Arriving, string>()
 
   constructor(parts: ChatMailParts) {
     this.#parts = parts
@@ -84,9 +88,9 @@ export class ChatMail {
     return !this.#parts.mailboxes.writer(tx, account).isFull(renderingBytes(bytes))
   }
 
-  /** To be said before it is shown: it was submitted as a mail. */
-  cameAsMail(arriving: Arriving): void {
-    this.#fromMail.add(arriving)
+  /** To be said before it is shown: it was submitted as a mail. @param messageId without angle brackets */
+  cameAsMail(arriving: Arriving, messageId: string): void {
+    this.#fromMail.set(arriving, messageId)
   }
 
   /** What a report of a chat that nobody took returns; `undefined` where a chat program shows that, or nobody could. */
@@ -115,7 +119,12 @@ export class ChatMail {
     const { bytes, author } = this.#render(tx, account, partner, shown)
     if (isAwaited(shown) && shown.file?.stored !== undefined) this.#parts.onFileHere(tx, account, id)
     const mailbox = this.#mailboxFor(tx, account, { partner, arriving, author })
-    if (mailbox === undefined) return
+    if (mailbox === undefined) {
+      const sentAs = this.#fromMail.get(arriving)
+      if (sentAs !== undefined && visibleAscii.test(sentAs))
+        this.#parts.conversations.setSentAs(tx, account, id, sentAs)
+      return
+    }
     this.#append(tx, account, { id, isWithFile: false }, mailbox, {
       ...this.#parts.mailboxes.storeInline(tx, account, bytes),
       internalDateMs: shown.receivedAtMs,
@@ -307,7 +316,8 @@ export class ChatMail {
     const nameOf = (identity: Identity): string => this.#nameOf(account, identity, partner)
     const isBlob = message.file?.part.content.kind === 'blob'
     const file = isAwaited(message) ? 'awaited' : isBlob ? 'too-long' : 'inside'
-    return { input: { message, from: author.who, trust, to, subject, file, nameOf }, author }
+    const mailIdOf = (id: MessageId): string => mailMessageId(this.#parts.conversations.sentAs(tx, account, id), id)
+    return { input: { message, from: author.who, trust, to, subject, file, nameOf, mailIdOf }, author }
   }
 
   #addressing(

@@ -5,6 +5,9 @@
 import type { ConversationId, MessageId } from '../../ids.ts'
 
 export const chatMessageId = (id: MessageId): string => `<${id}@chat.invalid>`
+/** @param sentAs of the own mail that said it, where mail programs have it under that */
+export const mailMessageId = (sentAs: string | undefined, id: MessageId): string =>
+  sentAs === undefined ? chatMessageId(id) : `<${sentAs}>`
 /** Of no mail: what all mails of a conversation refer to, so that programs show them as one thread. */
 export const threadMessageId = (id: ConversationId): string => `<${id}@conversation.invalid>`
 

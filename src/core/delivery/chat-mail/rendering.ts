@@ -4,7 +4,7 @@
  */
 import { concat, fromLatin1, fromUtf8 } from '../../bytes.ts'
 import type { ShownMessage } from '../../conversation/view.ts'
-import type { Address, GroupId, Identity } from '../../ids.ts'
+import type { Address, GroupId, Identity, MessageId } from '../../ids.ts'
 import { limits } from '../../limits.ts'
 import { sizeOfContent } from '../../message/content.ts'
 import {
@@ -41,6 +41,8 @@ export interface RenderInput {
   /** Where its file is, if it has one. */
   readonly file: 'inside' | keyof typeof fileNotes
   readonly nameOf: (identity: Identity) => string
+  /** Message-ID under which mail programs have another message. */
+  readonly mailIdOf: (id: MessageId) => string
 }
 
 /** Of a conversation between two people. @param name of the other */
@@ -70,12 +72,12 @@ export function renderAround(input: RenderInput): { readonly before: Uint8Array;
   }
 }
 
-function fields({ message, from, trust, to, subject }: RenderInput): readonly string[] {
+function fields({ message, from, trust, to, subject, mailIdOf }: RenderInput): readonly string[] {
   const answered = message.relations.find((relation) => relation.kind === 'reply')?.to
   const root = message.relations.find((relation) => relation.kind === 'thread')?.root
   const references = [
     threadMessageId(message.conversation),
-    ...new Set([root, answered].flatMap((id) => (id === undefined ? [] : [chatMessageId(id)]))),
+    ...new Set([root, answered].flatMap((id) => (id === undefined ? [] : [mailIdOf(id)]))),
   ]
   const trace =
     trust === undefined
@@ -91,7 +93,7 @@ function fields({ message, from, trust, to, subject }: RenderInput): readonly st
     `To: ${mailbox(to)}`,
     ...('group' in to ? listFields(to) : []),
     `Subject: ${fieldText(subject) || '(no name)'}`,
-    ...(answered === undefined ? [] : [`In-Reply-To: ${chatMessageId(answered)}`]),
+    ...(answered === undefined ? [] : [`In-Reply-To:\r\n ${mailIdOf(answered)}`]),
     `References: ${references.join('\r\n ')}`,
     'MIME-Version: 1.0',
   ]
