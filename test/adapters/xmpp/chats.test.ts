@@ -344,6 +344,21 @@ test('a program that is resumed after the gateway has started again gets what it
   await expect.poll(() => bodies(desk).toSorted(), patience).toEqual(['after', 'meanwhile', 'said by the phone'])
 })
 
+test('a program whose first presence the process before took with it gets what came since it was bound, in order', async () => {
+  await using stages = await openStages()
+  const [alice, bob] = [stages.of('alice'), stages.of('bob')]
+  const desk = alice.bind('desk')
+  desk.client.state.upTo = alice.gateway.knowledge.conversations.lastNumber(alice.gateway.account)
+  // as a start of the gateway restores it
+  for (const feature of alice.server.features) feature.bound?.(desk.client)
+  for (const text of ['one', 'two']) await say(bob, alice, text)
+  await expect.poll(() => history(alice, bob).length, patience).toBe(2)
+  expect(bodies(desk)).toEqual([])
+  await desk.send(el('presence'))
+  await say(bob, alice, 'three')
+  await expect.poll(() => bodies(desk), patience).toEqual(['one', 'two', 'three'])
+})
+
 test('what nobody takes comes back as an error with the id that its program gave it', async () => {
   await using stages = await openStages()
   const [alice, bob] = [stages.of('alice'), stages.of('bob')]

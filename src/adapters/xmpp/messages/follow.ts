@@ -36,6 +36,8 @@ export class Follower implements Disposable {
   readonly #stops: readonly (() => void)[]
   /** Who the other of a conversation is: it never changes. Undefined for groups. */
   readonly #peers = new Map<string, Identity | undefined>()
+  /** Of those that have not sent their first presence: where in the account's feed they were bound. */
+  readonly #awaited = new WeakMap<Client, number>()
   #isOver = false
 
   constructor(parts: FollowParts) {
@@ -59,11 +61,27 @@ export class Follower implements Disposable {
 
   /**
    * One that may resume its stream after the gateway has started again gets what it was not given before (its `upTo` is
-   * read at once: every part does the same for its own).
+   * read at once: every part does the same for its own). Its first presence may have gone with the process
+   * before, which is then sent again: until it comes nothing counts as given.
    */
   bound(client: Client): void {
-    const from = client.state.upTo
-    if (from !== undefined) queueMicrotask(() => this.#catchUp(client, from))
+    const { state } = client
+    const from = state.upTo
+    if (from === undefined) return
+    if (state.presence === undefined && !state.carbons) this.#awaited.set(client, from)
+    else queueMicrotask(() => this.#catchUp(client, from))
+  }
+
+  /** After which number all is given with the first presence; `undefined` of one that has sent it. */
+  awaitedFrom(client: Client): number | undefined {
+    return this.#awaited.get(client)
+  }
+
+  awaitedCame(client: Client): void {
+    const from = this.#awaited.get(client)
+    if (from === undefined) return
+    this.#awaited.delete(client)
+    this.#catchUp(client, from)
   }
 
   #catchUp(client: Client, from: number): void {
@@ -110,7 +128,7 @@ export class Follower implements Disposable {
     const { server, onGiven } = this.#parts
     const clients = server.hub.of(account)
     if (clients.length === 0 || this.#isOver) return
-    for (const client of clients) client.state.upTo = number
+    for (const client of clients) if (!this.#awaited.has(client)) client.state.upTo = number
     const peer = this.#peerOf(account, conversation)
     if (peer !== undefined) server.services.store.read((tx) => this.#tell(tx, account, { peer, conversation, event }))
     if (clients.some(hears)) onGiven(account, number)

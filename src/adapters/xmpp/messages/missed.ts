@@ -85,17 +85,24 @@ export class Missed implements Disposable {
 
   /** It has sent its first presence. */
   came(client: Client): void {
+    const follower = this.#parts.follower()
+    if (hears(client)) this.#giveMissed(client, follower.awaitedFrom(client))
+    follower.awaitedCame(client)
+  }
+
+  /** @param awaited what came after this number it is given in any case */
+  #giveMissed(client: Client, awaited: number | undefined): void {
     const { server, progress } = this.#parts
     const { account, login } = client
     const { store, conversations } = server.services
-    if (!hears(client)) return
     if (server.hub.of(account).some((other) => other !== client && hears(other))) return
-    const upTo = conversations.lastNumber(account)
+    const last = conversations.lastNumber(account)
+    const upTo = awaited ?? last
     const { from, readsArchive } = store.read((tx) => ({
       from: this.#given.get(account) ?? progress.given(tx, account)?.upTo,
       readsArchive: progress.readsArchive(tx, login),
     }))
-    this.given(account, upTo)
+    this.given(account, last)
     if (from === undefined || from >= upTo || readsArchive === true) return
     if (readsArchive === false) this.#give(client, from, upTo)
     else this.#later(client, () => this.#give(client, from, upTo))
