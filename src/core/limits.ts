@@ -158,7 +158,10 @@ export const limits = {
   matrixThreadsReadMax: 1000, // ours: receipts of one's own in threads of one room; the oldest goes
   matrixThreadHopsMax: 3, // Client-Server API, "Threaded read receipts": events from one that is about another to its thread
   matrixPushConditionsMax: 32, // ours: conditions, and actions, of one rule
-  matrixOneTimeKeysMax: 1000, // ours: of one device
+  matrixOneTimeKeysMax: 250, // ours: of one device; programs upload 50 to 100
+  matrixFallbackKeysMax: 8, // ours: of one device, one for each algorithm
+  matrixKeysGivenKnownMax: 100, // ours: one-time keys of one device that are known again after they were claimed
+  matrixKeyBytesMax: 16 * 1024, // ours: one key with its signatures
   matrixToDeviceMax: 1000, // ours: messages that wait for one device; the oldest goes
   matrixBackupVersionsMax: 10, // ours: of one account; the oldest goes
   matrixBackupSessionsMax: 100_000, // ours: of one account

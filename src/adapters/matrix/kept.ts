@@ -17,7 +17,7 @@ const kinds = {
   pusher: 3,
   /** Keys of a device for encryption, by device. */
   deviceKeys: 4,
-  /** One-time keys, by device, algorithm and key id. */
+  /** One-time keys, by device and name. */
   oneTimeKeys: 5,
   /** By device and algorithm. */
   fallbackKeys: 6,
@@ -31,6 +31,8 @@ const kinds = {
   signatures: 10,
   /** How far the account has read: by room, kind of receipt, and thread or ''. */
   receipt: 11,
+  /** What a device has to give away of the keys above, by device. */
+  keySupply: 12,
 } as const
 export type KeptKind = keyof typeof kinds
 
@@ -54,6 +56,10 @@ const keyOf = (tx: ReadTx, account: Identity, kind: KeptKind, names: readonly st
     ...names.map((name) => tx.opaque(fromUtf8(name))),
   )
 
+/** No kind has the number 0: below it stands how many there are of each. */
+const countKeyOf = (tx: ReadTx, account: Identity, kind: KeptKind): Uint8Array =>
+  concat(tx.opaque(Buffer.from(account, 'hex')), Uint8Array.of(0, kinds[kind]))
+
 export class Kept {
   get<T>(tx: ReadTx, account: Identity, kind: KeptKind, ...names: readonly string[]): KeptValue<T> | undefined {
     const value = tx.get(tables.matrixKept, keyOf(tx, account, kind, names))
@@ -66,8 +72,10 @@ export class Kept {
     return Array.from(tx.range(tables.matrixKept, { prefix }), ({ value }) => read<T>(value))
   }
 
-  count(tx: ReadTx, account: Identity, kind: KeptKind, ...names: readonly string[]): number {
-    return [...tx.keys(tables.matrixKept, { prefix: keyOf(tx, account, kind, names) })].length
+  /** Of one kind: from what was noted with each change, so that nobody reads every key to know. */
+  count(tx: ReadTx, account: Identity, kind: KeptKind): number {
+    const noted = tx.get(tables.matrixKept, countKeyOf(tx, account, kind))
+    return noted === undefined ? [...this.#keys(tx, account, kind, [])].length : decode(u64, noted)
   }
 
   /** @throws MatrixError `M_TOO_LARGE`, `M_RESOURCE_LIMIT_EXCEEDED` */
@@ -83,21 +91,44 @@ export class Kept {
     if (Buffer.byteLength(json) > limits.matrixKeptBytesMax)
       throw new MatrixError('M_TOO_LARGE', `More than ${limits.matrixKeptBytesMax} octets are not kept`)
     const key = keyOf(tx, account, kind, names)
-    // whoever counts by itself says so: this reads every key
-    if (max !== Infinity && !tx.has(tables.matrixKept, key) && this.count(tx, account, kind) >= max)
-      throw new MatrixError('M_RESOURCE_LIMIT_EXCEEDED', 'So many are not kept: remove some first')
+    if (!tx.has(tables.matrixKept, key)) {
+      const count = this.count(tx, account, kind)
+      if (count >= max) throw new MatrixError('M_RESOURCE_LIMIT_EXCEEDED', 'So many are not kept: remove some first')
+      this.#setCount(tx, account, kind, count + 1)
+    }
     tx.put(tables.matrixKept, key, encode(rowCodec, { names, json, number }))
   }
 
   remove(tx: WriteTx, account: Identity, kind: KeptKind, ...names: readonly string[]): void {
-    tx.remove(tables.matrixKept, keyOf(tx, account, kind, names))
+    const key = keyOf(tx, account, kind, names)
+    if (tx.has(tables.matrixKept, key)) this.#removeKeys(tx, account, kind, [key])
   }
 
-  /** All below some names. */
+  /** All below some names. @returns how many there were */
   removeAll(tx: WriteTx, account: Identity, kind: KeptKind, ...names: readonly string[]): number {
-    const found = [...tx.keys(tables.matrixKept, { prefix: keyOf(tx, account, kind, names) })]
-    for (const key of found) tx.remove(tables.matrixKept, key)
+    return this.removeSome(tx, account, kind, Infinity, ...names)
+  }
+
+  /** The same, and no more than `max`: what is many goes over several transactions. */
+  removeSome(tx: WriteTx, account: Identity, kind: KeptKind, max: number, ...names: readonly string[]): number {
+    const found = [...this.#keys(tx, account, kind, names, max)]
+    this.#removeKeys(tx, account, kind, found)
     return found.length
+  }
+
+  #removeKeys(tx: WriteTx, account: Identity, kind: KeptKind, keys: readonly Uint8Array[]): void {
+    if (keys.length === 0) return
+    this.#setCount(tx, account, kind, this.count(tx, account, kind) - keys.length)
+    for (const key of keys) tx.remove(tables.matrixKept, key)
+  }
+
+  #keys(tx: ReadTx, account: Identity, kind: KeptKind, names: readonly string[], max = Infinity): Iterable<Uint8Array> {
+    const limit = max === Infinity ? {} : { limit: max }
+    return tx.keys(tables.matrixKept, { prefix: keyOf(tx, account, kind, names), ...limit })
+  }
+
+  #setCount(tx: WriteTx, account: Identity, kind: KeptKind, count: number): void {
+    tx.put(tables.matrixKept, countKeyOf(tx, account, kind), encode(u64, count))
   }
 }
 

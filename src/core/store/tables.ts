@@ -131,7 +131,7 @@ export const tables = {
   matrixRooms: table(146, 'matrix-rooms'), // account ‖ conversation → room
   matrixReactions: table(147, 'matrix-reactions'), // account ‖ target message id ‖ opaque(author, reaction) → event id
   matrixProgress: table(148, 'matrix-progress'), // account → up to which step of the feed its stream goes
-  matrixKept: table(149, 'matrix-kept'), // account ‖ u8 kind ‖ opaque(name) ‖ … → what programs keep here
+  matrixKept: table(149, 'matrix-kept'), // account ‖ u8 kind ‖ opaque(name) ‖ … → what programs keep here; account ‖ 0 ‖ u8 kind → u64 how many of it
   matrixSaid: table(150, 'matrix-said'), // account ‖ opaque(device, transaction) → event id; message id → device, transaction
   matrixRelations: table(152, 'matrix-relations'), // account ‖ event id ‖ u8 how ‖ u64 number of an event that is about it → how, whose
   matrixThreads: table(153, 'matrix-threads'), // account ‖ conversation ‖ id of the event that a thread hangs on → its latest, how many

@@ -1,5 +1,6 @@
 /** What SyTest and Complement found: behaviour that programs count on and that nothing here showed before. */
 import { expect, test } from 'vitest'
+import { membershipOf } from '../../../src/adapters/matrix/rooms/room-state.ts'
 import { type Answer, openStages, type Program, type Stages } from './support.ts'
 
 interface Office extends AsyncDisposable {
@@ -397,4 +398,27 @@ test('that others have read brings no room to a program that does not want to he
   )
   const asked = new URLSearchParams({ since, ...filtered({ room: { ephemeral: { types: [] } } }) })
   expect((await alice.get(`/sync?${asked.toString()}`)).rooms).toBeUndefined()
+})
+
+test('a group is a room in the commit that makes it: nothing comes between its first step and the group', async () => {
+  await using stages = await openStages(['alice'])
+  const { knowledge, node, account } = stages.of('alice').gateway
+  await knowledge.store.write((tx) => {
+    const group = node.delivery.groups.createIn(tx, account, 'Team')
+    expect(membershipOf(knowledge, tx, account, { kind: 'group', group })).toBe('join')
+  })
+})
+
+test('rooms that are made all at once are all there when that is answered', async () => {
+  await using stages = await openStages(['alice'])
+  const alice = await stages.of('alice').logIn()
+  const made = await Promise.all(
+    Array.from({ length: 40 }, async (_, at) => {
+      const { room_id: room } = await alice.post('/createRoom', { name: `Room ${at}` })
+      await alice.say(room, 'It is there')
+      return room
+    }),
+  )
+  const { joined_rooms: joined } = await alice.get('/joined_rooms')
+  expect(new Set(joined)).toEqual(new Set(made))
 })

@@ -60,6 +60,74 @@ test('each one-time key is given to one asker, then the fallback key to everybod
   )
 })
 
+async function claimed(asker: Program, of: Program): Promise<string | undefined> {
+  const wanted = { one_time_keys: { [of.user]: { [of.device]: 'signed_curve25519' } } }
+  const { one_time_keys: keys } = await asker.post('/keys/claim', wanted)
+  return Object.keys(keys[of.user]?.[of.device] ?? {})[0]
+}
+
+test('one-time keys are given in the order in which they came, and not again when their upload is repeated', async () => {
+  await using world = await twoDevices()
+  const { desk, phone } = world
+  const once = Object.fromEntries(['Z', 'A', 'M'].map((name) => [`signed_curve25519:${name}`, { key: name }]))
+  await desk.post('/keys/upload', { one_time_keys: once })
+  await desk.post('/keys/upload', { one_time_keys: { 'signed_curve25519:B': { key: 'B' } } })
+  expect(await claimed(phone, desk)).toBe('signed_curve25519:Z')
+  expect(await claimed(phone, desk)).toBe('signed_curve25519:A')
+  expect(await desk.post('/keys/upload', { one_time_keys: once })).toEqual({
+    one_time_key_counts: { signed_curve25519: 2 },
+  })
+  expect(await claimed(phone, desk)).toBe('signed_curve25519:M')
+  expect(await claimed(phone, desk)).toBe('signed_curve25519:B')
+  expect(await claimed(phone, desk)).toBeUndefined()
+})
+
+test('a fallback key that was used is used still when its upload is repeated, and another one is not', async () => {
+  await using world = await twoDevices()
+  const { desk, phone } = world
+  const upload = async (name: string) =>
+    await desk.post('/keys/upload', { fallback_keys: { [`signed_curve25519:${name}`]: { key: name, fallback: true } } })
+  await upload('first')
+  await claimed(phone, desk)
+  await upload('first')
+  expect((await desk.sync()).device_unused_fallback_key_types).toEqual([])
+  await upload('second')
+  expect((await desk.sync()).device_unused_fallback_key_types).toEqual(['signed_curve25519'])
+  expect(await claimed(phone, desk)).toBe('signed_curve25519:second')
+})
+
+test('a device whose keys are others has none of the one-time keys that belonged to those before', async () => {
+  await using world = await twoDevices()
+  const { desk, phone } = world
+  await desk.post('/keys/upload', {
+    device_keys: deviceKeys(desk),
+    one_time_keys: { 'signed_curve25519:AAAA': { key: 'one' } },
+  })
+  await phone.sync()
+  await desk.post('/keys/upload', { device_keys: deviceKeys(desk) })
+  expect(await phone.sync()).not.toHaveProperty('device_lists')
+  expect((await desk.sync()).device_one_time_keys_count).toEqual({ signed_curve25519: 1 })
+  await desk.post('/keys/upload', {
+    device_keys: { ...deviceKeys(desk), keys: { [`ed25519:${desk.device}`]: 'another' } },
+  })
+  expect((await phone.sync()).device_lists.changed).toEqual([desk.user])
+  expect(await claimed(phone, desk)).toBeUndefined()
+})
+
+test('keys that are too many, too long, or of another device are refused', async () => {
+  await using world = await twoDevices()
+  const { desk, phone } = world
+  const upload = (body: object): Promise<string> => desk.refused('POST', '/keys/upload', body)
+  const many = Array.from({ length: 251 }, (_, at) => [`signed_curve25519:${at}`, { key: `${at}` }])
+  expect(await upload({ one_time_keys: Object.fromEntries(many) })).toBe('403 M_RESOURCE_LIMIT_EXCEEDED')
+  expect(await upload({ one_time_keys: { 'signed_curve25519:A': { key: 'k'.repeat(17_000) } } })).toBe(
+    '413 M_TOO_LARGE',
+  )
+  expect(await upload({ one_time_keys: { '__proto__:A': { key: 'k' } } })).toBe('400 M_BAD_JSON')
+  expect(await upload({ device_keys: deviceKeys(phone) })).toBe('400 M_INVALID_PARAM')
+  expect((await desk.sync()).device_one_time_keys_count).toEqual({ signed_curve25519: 0 })
+})
+
 test('the first cross-signing keys come without asking again, other ones with the password', async () => {
   await using world = await twoDevices()
   const { desk, phone } = world

@@ -9,6 +9,7 @@ import type { MatrixServices } from '../services.ts'
 import type { Numbered, Stream } from '../stream/stream.ts'
 import type { EncryptionSync } from '../sync/sync.ts'
 import { counts, removeDevice, unusedFallbacks } from './device-keys.ts'
+import { listsAfter, neighboursOf } from './device-lists.ts'
 import { forget, forgetAll, hasHeard, sentTo } from './to-device.ts'
 
 export interface EncryptionParts {
@@ -26,16 +27,12 @@ export class Encryption implements EncryptionSync {
   }
 
   fields(tx: ReadTx, { account, device }: Viewer, entries: readonly Numbered[], isInitial: boolean): Json {
-    const { kept, names } = this.#parts
-    const changed = new Set(entries.flatMap(({ entry }) => (entry.kind === 'keys' ? [entry.who] : [])))
-    const lists = {
-      changed: [...changed].map((who) => names.user(account, who)),
-      left: [],
-    }
-    const unused = unusedFallbacks(kept, tx, account, device)
+    const { kept } = this.#parts
+    const lists = isInitial ? undefined : listsAfter(this.#parts, tx, account, entries)
+    const unused = unusedFallbacks(kept, tx, { account, device })
     return {
-      ...(changed.size === 0 || isInitial ? {} : { device_lists: lists }),
-      device_one_time_keys_count: counts(kept, tx, account, device),
+      ...(lists === undefined ? {} : { device_lists: lists }),
+      device_one_time_keys_count: counts(kept, tx, { account, device }),
       device_unused_fallback_key_types: unused,
       'org.matrix.msc2732.device_unused_fallback_key_types': unused,
     }
@@ -52,20 +49,15 @@ export class Encryption implements EncryptionSync {
     store.write((tx) => forget(tx, account, device, upTo)).catch(() => undefined) // it is told once more, and then not
   }
 
-  /** Keys of an account's devices are others: its programs hear of it, and those of accounts here who talk to it. */
+  /** Keys of an account's devices are others: its programs hear of it, and those of accounts here that are in a room with it. */
   changed(tx: WriteTx, who: Identity): void {
-    const { stream, services } = this.#parts
-    for (const { identity } of services.accounts.list()) {
-      const isOwn = identity === who
-      const talks =
-        isOwn || stream.rooms(tx, identity).some(({ partner }) => partner.kind === 'direct' && partner.peer === who)
-      if (talks && stream.isBegun(tx, identity)) stream.append(tx, identity, { kind: 'keys', who })
-    }
+    const { stream } = this.#parts
+    for (const account of [who, ...neighboursOf(this.#parts, tx, who)])
+      if (stream.isBegun(tx, account)) stream.append(tx, account, { kind: 'keys', who })
   }
 
   deviceEnded(tx: WriteTx, account: Identity, device: string): void {
-    removeDevice(this.#parts.kept, tx, account, device)
     forgetAll(tx, account, device)
-    this.changed(tx, account)
+    if (removeDevice(this.#parts.kept, tx, account, device)) this.changed(tx, account)
   }
 }

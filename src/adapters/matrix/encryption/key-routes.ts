@@ -11,6 +11,7 @@ import type { Tokens } from '../login/tokens.ts'
 import { derivedKey } from '../stream/event-keys.ts'
 import { pageNumber } from '../events/event-routes.ts'
 import { crossSigningSchema, keyOf, putSignatures, signed, type Usage, usages } from './cross-signing.ts'
+import { allLists, listsAfter } from './device-lists.ts'
 import { claim, upload, uploadSchema } from './device-keys.ts'
 import type { Encryption, EncryptionParts } from './encryption.ts'
 import { send } from './to-device.ts'
@@ -33,39 +34,50 @@ const signatures = z.record(
 const messages = z.looseObject({ messages: z.record(id, z.record(id, z.record(z.string(), z.unknown()))) })
 
 export function keyRoutes(api: Api, parts: KeyParts): void {
-  const { store, kept, names, encryption, stream, services } = parts
+  const { store, kept, names, encryption, stream, services, tokens } = parts
   api.withBody('POST', '/keys/upload', uploadSchema, async ({ caller }, body) => {
     const { account, device } = caller
-    const now = await store.write((tx) => {
-      if (body.device_keys !== undefined) encryption.changed(tx, account)
-      return upload(kept, tx, { account, device, user: names.own(account) }, body)
+    const { counts } = await store.write((tx) => {
+      if (!tokens.has(tx, account, device)) throw new MatrixError('M_UNKNOWN_TOKEN', 'This device was logged out')
+      const uploaded = upload(kept, tx, { account, device, user: names.own(account) }, body)
+      if (uploaded.isChanged) encryption.changed(tx, account)
+      return uploaded
     })
-    return { one_time_key_counts: now }
+    return { one_time_key_counts: counts }
   })
   api.withBody('POST', '/keys/query', query, ({ caller }, body) =>
     store.read((tx) => queried(parts, tx, caller.account, body.device_keys)),
   )
   api.withBody('POST', '/keys/claim', claims, async ({ caller }, body) => {
-    const found: Record<string, Record<string, Json>> = {}
-    await store.write((tx) => {
+    const keys = await store.write((tx) => {
+      const found: Record<string, Record<string, Json>> = {}
       for (const [user, devices] of Object.entries(body.one_time_keys))
         for (const [device, algorithm] of Object.entries(devices)) {
           const who = names.identity(caller.account, user)
           const key =
-            who !== undefined && services.accounts.has(who) ? claim(kept, tx, who, device, algorithm) : undefined
+            who !== undefined && services.accounts.has(who)
+              ? claim(kept, tx, { account: who, device }, algorithm)
+              : undefined
           if (key !== undefined) found[user] = { ...found[user], [device]: key }
         }
+      return found
     })
-    return { one_time_keys: found, failures: {} }
+    return { one_time_keys: keys, failures: {} }
   })
   api.on('GET', '/keys/changes', ({ caller, query: asked }) => {
-    const [from, to] = [pageNumber(asked.get('from') ?? ''), pageNumber(asked.get('to') ?? '')]
+    const span = [asked.get('from'), asked.get('to')]
+    if (span.includes(null)) throw new MatrixError('M_MISSING_PARAM', 'Say from which token, and to which')
+    const [from, to] = span.map((token) => pageNumber(token!)) as [number, number]
     return store.read((tx) => {
-      const changed = new Set<Identity>()
-      const first = Math.max(from, stream.progress(tx, caller.account).last - limits.matrixSyncEntriesMax)
-      for (const { entry } of stream.entries(tx, caller.account, { from: first, to }))
-        if (entry.kind === 'keys') changed.add(entry.who)
-      return { changed: [...changed].map((who) => names.user(caller.account, who)), left: [] }
+      const { account } = caller
+      const { last } = stream.progress(tx, account)
+      if (from > last + 1 || last - from > limits.matrixSyncEntriesMax) return allLists(parts, tx, account)
+      return (
+        listsAfter(parts, tx, account, stream.entries(tx, account, { from, to: Math.max(from, to) })) ?? {
+          changed: [],
+          left: [],
+        }
+      )
     })
   })
   api.withBody('POST', '/keys/device_signing/upload', crossSigningSchema, async (asked, body) => {

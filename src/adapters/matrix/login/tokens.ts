@@ -183,6 +183,11 @@ export class Tokens {
     )
   }
 
+  /** Also of one that went while it was asking. */
+  has(tx: ReadTx, account: Identity, device: string): boolean {
+    return tx.has(tables.matrixDevices, deviceKey(tx, account, device))
+  }
+
   /** Accounts that have a program which has logged in. */
   accounts(among: readonly Identity[]): readonly Identity[] {
     return this.#store.read((tx) =>

@@ -2,6 +2,7 @@
 import type { Partner } from '../../../core/conversation/rows.ts'
 import { isAdmin, type Roster } from '../../../core/group/roster.ts'
 import type { Identity } from '../../../core/ids.ts'
+import type { ReadTx } from '../../../core/store/store.ts'
 import { tierWords } from '../../../core/identity/trust.ts'
 import type { Names } from '../names.ts'
 import type { MatrixServices } from '../services.ts'
@@ -27,11 +28,19 @@ export interface RoomStateParts {
   readonly avatarOf: (account: Identity, who: Identity) => string | undefined
 }
 
-/** Whether the account is in it now, or was asked; `undefined` where it has nothing to do with it. */
-export function membershipOf(services: MatrixServices, account: Identity, partner: Partner): Membership | undefined {
+/**
+ * Whether the account is in it now, or was asked; `undefined` where it has nothing to do with it.
+ * @param tx read with, and not beside it: the step that brings a group may be of the same commit as the group
+ */
+export function membershipOf(
+  services: Pick<MatrixServices, 'groupBook' | 'accounts' | 'contacts'>,
+  tx: ReadTx,
+  account: Identity,
+  partner: Partner,
+): Membership | undefined {
   if (partner.kind === 'group') {
-    const state = services.groups.row(account, partner.group)?.state
-    const isMember = services.groupBook.groupNow(account, partner.group)?.state.members.has(account) === true
+    const state = services.groupBook.row(tx, account, partner.group)?.state
+    const isMember = services.groupBook.group(tx, account, partner.group)?.state.members.has(account) === true
     if (state === undefined) return undefined
     return state === 'left' || !isMember ? 'leave' : state === 'invited' ? 'invite' : 'join'
   }
@@ -43,8 +52,10 @@ export function membershipOf(services: MatrixServices, account: Identity, partne
 }
 
 /** In the order in which a room gets it. */
-export function roomState(parts: RoomStateParts, account: Identity, partner: Partner): readonly Standing[] {
-  return partner.kind === 'direct' ? directState(parts, account, partner.peer) : groupState(parts, account, partner)
+export function roomState(parts: RoomStateParts, tx: ReadTx, account: Identity, partner: Partner): readonly Standing[] {
+  return partner.kind === 'direct'
+    ? directState(parts, tx, account, partner.peer)
+    : groupState(parts, tx, account, partner)
 }
 
 const rules = (by: Identity): readonly Standing[] => [
@@ -52,12 +63,12 @@ const rules = (by: Identity): readonly Standing[] => [
   { type: 'm.room.guest_access', stateKey: '', by, content: { guest_access: 'forbidden' } },
 ]
 
-function directState(parts: RoomStateParts, account: Identity, peer: Identity): readonly Standing[] {
+function directState(parts: RoomStateParts, tx: ReadTx, account: Identity, peer: Identity): readonly Standing[] {
   const { names, services } = parts
   const own = names.own(account)
   const powers = powerLevels({}, { add: unattainable, post: 0, change: unattainable })
   const isWaiting = services.contacts.byIdentity(account, peer)?.state === 'pending'
-  const isAsking = membershipOf(services, account, { kind: 'direct', peer }) === 'invite'
+  const isAsking = membershipOf(services, tx, account, { kind: 'direct', peer }) === 'invite'
   return [
     { type: 'm.room.create', stateKey: '', by: account, content: { creator: own, room_version: roomVersion } },
     isAsking ? member(parts, account, account, 'invite', peer) : member(parts, account, account, 'join', account),
@@ -83,12 +94,13 @@ function trustOf({ contacts }: MatrixServices, account: Identity, peer: Identity
 
 function groupState(
   parts: RoomStateParts,
+  tx: ReadTx,
   account: Identity,
   { group }: Extract<Partner, { readonly kind: 'group' }>,
 ): readonly Standing[] {
   const { names, services } = parts
-  const found = services.groupBook.groupNow(account, group)
-  const row = services.groups.row(account, group)
+  const found = services.groupBook.group(tx, account, group)
+  const row = services.groupBook.row(tx, account, group)
   if (found === undefined || row === undefined) return []
   const { state } = found
   const admins = [...state.members.keys()].filter((who) => isAdmin(state, who))

@@ -40,7 +40,7 @@ export class Rooms {
     const { stream, services } = this.#parts
     const conversation = idOfPartner(account, partner)
     const known = stream.room(tx, account, conversation)
-    const now = membershipOf(services, account, partner)
+    const now = membershipOf(services, tx, account, partner)
     const membership = known?.hasLeft === true && now !== undefined ? 'leave' : now
     if (membership === undefined || (known === undefined && membership === 'leave')) return known
     let room = known
@@ -126,7 +126,7 @@ export class Rooms {
     const atMs = ambient.clock.nowMs()
     const own = names.own(account)
     // what changes in a room that one has left is not told
-    const wanted = membership === 'leave' ? [] : roomState(this.#parts, account, partner)
+    const wanted = membership === 'leave' ? [] : roomState(this.#parts, tx, account, partner)
     const seen = new Set<string>()
     for (const { type, stateKey, by, content } of wanted) {
       if (type === 'm.room.member') seen.add(stateKey)
