@@ -168,6 +168,7 @@ export const limits = {
   matrixFileMs: 10 * 60_000, // ours: until an upload is a file of a message
   matrixListsMax: 100, // MSC4186: lists of one request; also names in one filter
   matrixConnectionsMax: 10_000, // ours: of sliding sync, over all accounts; the one unused for longest begins anew
+  matrixSearchedAtOnce: 500, // ours: of them before others are answered
   matrixSearchedMax: 20_000, // ours: entries that one request of a search looks at
   matrixAwayMs: 60_000, // ours: a program that has not asked for news for so long is gone
   matrixPollMsMax: 120_000, // ours: how long a sync is held

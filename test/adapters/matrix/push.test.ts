@@ -5,6 +5,7 @@ import type { ClientEvent } from '../../../src/adapters/matrix/events/event-view
 import { actionsOf, ruleFor } from '../../../src/adapters/matrix/push/evaluate.ts'
 import { globMatches } from '../../../src/adapters/matrix/push/glob.ts'
 import { predefinedRules } from '../../../src/adapters/matrix/push/predefined.ts'
+import type { Ruleset } from '../../../src/adapters/matrix/push/rules.ts'
 import { type Answer, openStages } from './support.ts'
 
 const user = '@anna:localhost'
@@ -13,7 +14,7 @@ const context = {
   displayName: 'Anna',
   room: '!r:localhost',
   memberCount: 3,
-  mayNotifyRoom: (who: string) => who === '@admin:x',
+  mayNotify: (who: string, what: string) => who === '@admin:x' && what === 'room',
 }
 const event = (content: Readonly<Record<string, unknown>>, more: Partial<ClientEvent> = {}): ClientEvent => ({
   type: 'm.room.message',
@@ -69,7 +70,56 @@ test('globs are as the specification’s, and cost little whatever they are', ()
       expect(globMatches(pattern, text, 'whole')).toBe(oracle.test(text))
     }),
   )
-  expect(globMatches('*a'.repeat(120), 'a'.repeat(5000), 'words')).toBe(true)
+  fc.assert(
+    fc.property(fc.stringMatching(/^[ab*?]{0,8}$/), fc.stringMatching(/^[ab -]{0,10}$/), (pattern, text) => {
+      const inner = pattern.replaceAll('*', '.*').replaceAll('?', '.')
+      const oracle = new RegExp(`(?<![a-z])(?:${inner})(?![a-z])`)
+      expect(globMatches(pattern, text, 'words')).toBe(oracle.test(text))
+    }),
+  )
+  expect(globMatches('a?c', 'a😀c', 'whole')).toBe(true)
+  const long = 'a'.repeat(60_000)
+  const began = performance.now()
+  expect(globMatches('*a'.repeat(120), long, 'words')).toBe(true)
+  expect(globMatches(`${'*a'.repeat(120)}b`, long, 'words')).toBe(false)
+  expect(globMatches('*?'.repeat(120), long, 'words')).toBe(true)
+  expect(globMatches(`*${'a'.repeat(200)}?b`, long, 'words')).toBe(false)
+  // regular expressions would not come back from these
+  expect(performance.now() - began).toBeLessThan(5000)
+})
+
+test('conditions look at any value, and no further than they say', () => {
+  const of = (condition: object, on: ClientEvent): boolean => {
+    const rule = { rule_id: 'x', default: false, enabled: true, actions: ['notify'], conditions: [condition] }
+    const rules = { override: [rule], content: [], room: [], sender: [], underride: [] } as unknown as Ruleset
+    return ruleFor(rules, on, context) !== undefined
+  }
+  const on = event(
+    { body: 'Hello', 'm.odd': { 'a\\b': null, '': 'empty', list: [1, 'x', null] }, n: 1, t: true },
+    { room_id: context.room },
+  )
+  const cases: readonly (readonly [object, boolean])[] = [
+    [{ kind: 'event_match', key: 'room_id', pattern: context.room }, true],
+    [{ kind: 'event_match', key: 'content.n', pattern: '*' }, false],
+    [{ kind: 'event_match', key: 'content.absent', pattern: '*' }, false],
+    [{ kind: 'event_match', key: 'content.__proto__.x', pattern: '*' }, false],
+    [{ kind: 'event_match', key: String.raw`content.m\.odd.`, pattern: 'empty' }, true],
+    [{ kind: 'event_property_is', key: String.raw`content.m\.odd.a\\b`, value: null }, true],
+    [{ kind: 'event_property_is', key: 'content.n', value: 1 }, true],
+    [{ kind: 'event_property_is', key: 'content.n', value: '1' }, false],
+    [{ kind: 'event_property_is', key: 'content.t', value: true }, true],
+    [{ kind: 'event_property_is', key: 'content.absent' }, false],
+    [{ kind: 'event_property_contains', key: String.raw`content.m\.odd.list`, value: null }, true],
+    [{ kind: 'event_property_contains', key: String.raw`content.m\.odd.list`, value: '1' }, false],
+    [{ kind: 'event_property_contains', key: 'content.body', value: 'H' }, false],
+    [{ kind: 'room_member_count', is: '>=3' }, true],
+    [{ kind: 'room_member_count', is: '3' }, true],
+    [{ kind: 'room_member_count', is: '<3' }, false],
+    [{ kind: 'room_member_count', is: 'many' }, false],
+    [{ kind: 'sender_notification_permission', key: 'room' }, false],
+    [{ kind: 'org.example.unknown' }, false],
+  ]
+  for (const [condition, holds] of cases) expect([condition, of(condition, on)]).toEqual([condition, holds])
 })
 
 test('a person’s own rules come first, are changed, moved and removed, and are told to their programs', async () => {

@@ -171,6 +171,17 @@ test('a mention is counted by itself, and rules of one’s own count as they sto
   expect(counts).toEqual({ notification_count: 2, highlight_count: 2 })
 })
 
+test('a room that is turned off as Element does it counts nothing', async () => {
+  await using office = await openOffice()
+  const { alice, bob, room } = office
+  await bob.put(`/pushrules/global/override/${encodeURIComponent(room)}`, {
+    conditions: [{ kind: 'event_match', key: 'room_id', pattern: room }],
+    actions: [],
+  })
+  await alice.say(room, 'Unheard')
+  expect(await unread(office)).toEqual([0])
+})
+
 test('receipts that cannot be are refused', async () => {
   await using office = await openOffice()
   const { alice, bob, room } = office

@@ -59,3 +59,43 @@ test('nothing of other people’s rooms is found', async () => {
     '400 M_INVALID_PARAM',
   )
 })
+
+test('what fits most closely comes first unless the latest are asked for, in groups where those are', async () => {
+  await using stages = await openStages(['alice'])
+  const alice = await stages.of('alice').logIn()
+  const { room_id: room } = await alice.post('/createRoom', { name: 'Notes' })
+  const { room_id: other } = await alice.post('/createRoom', { name: 'Other' })
+  const exact = await alice.say(room, 'ＴＥＡ')
+  const close = await alice.say(other, 'Tea, tea!')
+  const loose = await alice.say(room, 'There was some tea and a lot of cake on the table')
+  const ids = ({ results }: Answer): string[] => results.map(({ result }: Answer) => result.event_id)
+  expect(ids(await look(alice, 'tea'))).toEqual([exact, close, loose])
+  expect(ids(await look(alice, 'tea', { order_by: 'recent' }))).toEqual([loose, close, exact])
+  for (const order of ['rank', 'recent']) {
+    const pages: string[] = []
+    let query = ''
+    do {
+      const page = await look(alice, 'tea', { order_by: order, filter: { limit: 1 } }, query)
+      pages.push(...ids(page))
+      query = page.next_batch === undefined ? '' : `?next_batch=${page.next_batch}`
+    } while (query !== '')
+    expect(pages).toEqual(order === 'rank' ? [exact, close, loose] : [loose, close, exact])
+  }
+  const { groups, state, highlights } = await look(alice, 'tea', {
+    groupings: { group_by: [{ key: 'room_id' }, { key: 'sender' }] },
+    include_state: true,
+  })
+  expect(groups.room_id).toEqual({
+    [room]: { order: 0, results: [exact, loose] },
+    [other]: { order: 1, results: [close] },
+  })
+  expect(groups.sender[alice.user].results).toEqual([exact, close, loose])
+  expect(Object.keys(state).toSorted((a, b) => (a < b ? -1 : 1))).toEqual(
+    [room, other].toSorted((a, b) => (a < b ? -1 : 1)),
+  )
+  expect(highlights).toEqual(['tea'])
+  const { context } = (await look(alice, 'cake', { event_context: { include_profile: true } })).results[0]
+  expect(Object.keys(context.profile_info)).toContain(alice.user)
+  const wrong = { search_categories: { room_events: { search_term: 'tea' } } }
+  expect(await alice.refused('POST', '/search?next_batch=x', wrong)).toBe('400 M_INVALID_PARAM')
+})

@@ -1,18 +1,20 @@
 /**
- * Words in messages (Client-Server API, "Server-side Search"), the latest first. Each request looks at a bounded number of
- * events and says where the next one goes on, so that a search for what nobody said costs no more than one that finds.
+ * Words in messages (Client-Server API, "Server-side Search"), the latest first or those that fit most closely. Each request
+ * looks at a bounded number of events, some at a time so that others are answered meanwhile, and says where the next one
+ * goes on: a search for what nobody said costs no more than one that finds.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { z } from 'zod'
-import type { ConversationId } from '../../../core/ids.ts'
+import type { ConversationId, Identity } from '../../../core/ids.ts'
 import { limits } from '../../../core/limits.ts'
 import type { ReadTx, Store } from '../../../core/store/store.ts'
 import type { Api, Asked, Json } from '../http/api.ts'
 import { MatrixError } from '../http/matrix-error.ts'
 import type { TimelineEntry } from '../stream/rows.ts'
 import type { Numbered } from '../stream/stream.ts'
-import { eventFilterSchema, isRoomWanted, isWanted } from '../sync/filter.ts'
-import { pageNumber } from './event-routes.ts'
+import { type EventFilter, eventFilterSchema, isRoomWanted, isWanted } from '../sync/filter.ts'
 import { type ClientEvent, inRoom, viewEvent, type ViewParts, viewState } from './event-view.ts'
+import { findIn, searchedKeys, type Sought, wordsOf } from './search-words.ts'
 
 export interface SearchParts extends ViewParts {
   readonly store: Store
@@ -28,99 +30,170 @@ const searchSchema = z.looseObject({
     room_events: z
       .looseObject({
         search_term: z.string().max(limits.matrixIdOctetsMax),
-        keys: z.array(z.enum(['content.body', 'content.name', 'content.topic'])).optional(),
+        keys: z.array(z.enum(searchedKeys)).max(searchedKeys.length).optional(),
         filter: eventFilterSchema.optional(),
-        order_by: z.enum(['recent', 'rank']).optional(),
+        order_by: z.enum(['recent', 'rank']).default('rank'),
         event_context: contextSchema.optional(),
         include_state: z.boolean().optional(),
+        groupings: z
+          .looseObject({ group_by: z.array(z.looseObject({ key: z.enum(['room_id', 'sender']) })).max(2) })
+          .optional(),
       })
       .optional(),
   }),
 })
 type Wanted = NonNullable<z.infer<typeof searchSchema>['search_categories']['room_events']>
 
-const folded = (text: string): string => text.normalize('NFKC').toLowerCase()
-
 export function searchRoute(api: Api, parts: SearchParts): void {
-  api.withBody('POST', '/search', searchSchema, (asked, { search_categories: { room_events: wanted } }) => {
+  api.withBody('POST', '/search', searchSchema, async (asked, { search_categories: { room_events: wanted } }) => {
     if (wanted === undefined) return { search_categories: {} }
-    const words = folded(wanted.search_term)
-      .split(/\s+/)
-      .filter((word) => word !== '')
+    const words = wordsOf(wanted.search_term)
     if (words.length === 0) throw new MatrixError('M_INVALID_PARAM', 'Say what is looked for')
-    return { search_categories: { room_events: parts.store.read((tx) => found(parts, tx, asked, wanted, words)) } }
+    const sought = { words, keys: wanted.keys ?? searchedKeys }
+    return { search_categories: { room_events: await page(parts, asked, wanted, sought) } }
   })
 }
 
-function found(
-  parts: SearchParts,
-  tx: ReadTx,
-  { caller, query }: Asked,
-  wanted: Wanted,
-  words: readonly string[],
-): Json {
-  const { stream, names } = parts
-  const { account } = caller
-  const limit = Math.min(Math.max(1, wanted.filter?.limit ?? 10), limits.matrixTimelineMax)
-  const from = query.get('next_batch')
-  const to = from === null || from === '' ? stream.progress(tx, account).last + 1 : pageNumber(from)
-  const isIn = new Map<ConversationId, boolean>()
-  const mayRead = (room: ConversationId): boolean => {
-    const known = isIn.get(room) ?? stream.room(tx, account, room)?.membership !== 'invite'
-    isIn.set(room, known)
-    return known && isRoomWanted(wanted.filter, names.room(room))
-  }
-  const results: Json[] = []
-  let looked = 0
-  let next: number | undefined
-  const state: Record<string, readonly ClientEvent[]> = {}
-  for (const { number, entry } of stream.entries(tx, account, { to, reverse: true })) {
-    if (results.length >= limit || looked >= limits.matrixSearchedMax) {
-      next = number + 1
-      break
-    }
-    looked += 1
-    if (entry.kind !== 'event' || !mayRead(entry.room)) continue
-    const event = matching(parts, tx, caller, { number, entry }, { words, keys: wanted.keys })
-    if (event === undefined || !isWanted(wanted.filter, event)) continue
-    const result = inRoom(parts, event, entry.room)
-    if (wanted.include_state === true)
-      state[names.room(entry.room)] ??= stream
-        .state(tx, account, entry.room)
-        .map((row) => viewState(parts, account, row))
-    results.push({ rank: 1, result, ...contextOf(parts, tx, caller, { number, entry }, wanted) })
-  }
-  return {
-    count: results.length,
-    results,
-    highlights: words,
-    ...(wanted.include_state === true ? { state } : {}),
-    ...(next === undefined ? {} : { next_batch: `t${next}` }),
-  }
+/** Before an event of the stream, and how many of what fits best there were told. */
+interface Place {
+  readonly before: number
+  readonly skip: number
 }
 
-/** As it reads now: what was edited is found by its new words. */
-function matching(
+/** @throws MatrixError `M_INVALID_PARAM` */
+function placeOf(parts: SearchParts, { caller, query }: Asked): Place {
+  const text = query.get('next_batch') ?? ''
+  if (text === '') return { before: parts.stream.last(caller.account) + 1, skip: 0 }
+  const found = /^t(\d{1,15})(?:_(\d{1,9}))?$/.exec(text)
+  if (found === null) throw new MatrixError('M_INVALID_PARAM', 'This token is none of this server')
+  return { before: Number(found[1]), skip: Number(found[2] ?? 0) }
+}
+
+/** Not the event itself: many may fit, and few are told. */
+interface Hit {
+  readonly rank: number
+  readonly numbered: Numbered<TimelineEntry>
+}
+interface Shown extends Hit {
+  readonly event: ClientEvent
+}
+
+async function page(parts: SearchParts, asked: Asked, wanted: Wanted, sought: Sought): Promise<Json> {
+  const { caller } = asked
+  const limit = Math.min(Math.max(1, wanted.filter?.limit ?? 10), limits.matrixTimelineMax)
+  const place = placeOf(parts, asked)
+  const isRecent = wanted.order_by === 'recent'
+  const { hits, end } = await hitsOf(parts, asked, {
+    place,
+    filter: wanted.filter,
+    sought,
+    max: isRecent ? limit : Infinity,
+  })
+  const ordered = isRecent ? hits : hits.toSorted((a, b) => b.rank - a.rank || b.numbered.number - a.numbered.number)
+  const chosen = isRecent ? ordered : ordered.slice(place.skip, place.skip + limit)
+  const isMoreHere = !isRecent && ordered.length > place.skip + limit
+  const next = isMoreHere ? `t${place.before}_${place.skip + limit}` : end === undefined ? undefined : `t${end}`
+  return parts.store.read((tx) => {
+    const shown = chosen.flatMap((hit): readonly Shown[] => {
+      const event = viewEvent(parts, tx, caller, hit.numbered)
+      return event === undefined ? [] : [{ ...hit, event }]
+    })
+    return {
+      count: hits.length,
+      highlights: sought.words,
+      results: shown.map(({ event, rank, numbered }) => ({
+        rank,
+        result: inRoom(parts, event, numbered.entry.room),
+        ...contextOf(parts, tx, caller, numbered, wanted),
+      })),
+      ...(wanted.include_state === true ? { state: stateOf(parts, tx, caller.account, shown) } : {}),
+      ...(wanted.groupings === undefined ? {} : { groups: groupsOf(parts, wanted.groupings, shown, next) }),
+      ...(next === undefined ? {} : { next_batch: next }),
+    }
+  })
+}
+
+/** @returns what fits, the latest first, and where the next request goes on */
+async function hitsOf(
   parts: SearchParts,
-  tx: ReadTx,
-  caller: Asked['caller'],
-  numbered: Numbered<TimelineEntry>,
-  { words, keys }: { readonly words: readonly string[]; readonly keys: Wanted['keys'] },
-): ClientEvent | undefined {
-  const { source } = numbered.entry
-  if (source.kind !== 'message' && source.kind !== 'state') return undefined
-  const event = viewEvent(parts, tx, caller, numbered)
-  const isEdit = (event?.content['m.relates_to'] as Json | undefined)?.['rel_type'] === 'm.replace'
-  if (event === undefined || isEdit) return undefined
-  const edit = (event.unsigned?.['m.relations'] as Json | undefined)?.['m.replace'] as ClientEvent | undefined
-  const now = (edit?.content['m.new_content'] as Json | undefined) ?? event.content
-  const text = folded(
-    (keys ?? ['content.body', 'content.name', 'content.topic'])
-      .map((key) => now[key.slice('content.'.length)])
-      .filter((value) => typeof value === 'string')
-      .join('\n'),
+  { caller, signal }: Asked,
+  {
+    place,
+    filter,
+    sought,
+    max,
+  }: {
+    readonly place: Place
+    readonly filter: EventFilter | undefined
+    readonly sought: Sought
+    readonly max: number
+  },
+): Promise<{ readonly hits: readonly Hit[]; readonly end: number | undefined }> {
+  const { store, stream, names } = parts
+  const { account } = caller
+  const hits: Hit[] = []
+  let before = place.before
+  for (let looked = 0; looked < limits.matrixSearchedMax && !signal.aborted; looked += limits.matrixSearchedAtOnce) {
+    if (looked > 0) await nextTurn()
+    const isOver = store.read((tx) => {
+      const isIn = new Map<ConversationId, boolean>()
+      const mayRead = (room: ConversationId): boolean => {
+        const known = isIn.get(room) ?? (stream.room(tx, account, room)?.membership ?? 'invite') !== 'invite'
+        isIn.set(room, known)
+        return known && isRoomWanted(filter, names.room(room))
+      }
+      let seen = 0
+      const span = { to: before, reverse: true, limit: limits.matrixSearchedAtOnce }
+      for (const { number, entry } of stream.entries(tx, account, span)) {
+        if (hits.length >= max) return false
+        seen += 1
+        before = number
+        if (entry.kind !== 'event' || !mayRead(entry.room)) continue
+        const numbered = { number, entry }
+        const found = findIn(parts, tx, caller, numbered, sought)
+        if (found !== undefined && isWanted(filter, found.event)) hits.push({ rank: found.rank, numbered })
+      }
+      return seen < limits.matrixSearchedAtOnce
+    })
+    if (isOver) return { hits, end: undefined }
+    if (hits.length >= max) break
+  }
+  return { hits, end: before }
+}
+
+function stateOf(parts: SearchParts, tx: ReadTx, account: Identity, hits: readonly Hit[]): Json {
+  const rooms = new Set(hits.map(({ numbered }) => numbered.entry.room))
+  return Object.fromEntries(
+    Array.from(rooms, (room) => [
+      parts.names.room(room),
+      parts.stream.state(tx, account, room).map((row) => inRoom(parts, viewState(parts, account, row), room)),
+    ]),
   )
-  return words.every((word) => text.includes(word)) ? event : undefined
+}
+
+/** Of what one page has: a group goes on where the page does. */
+function groupsOf(
+  { names }: SearchParts,
+  { group_by: by }: NonNullable<Wanted['groupings']>,
+  hits: readonly Shown[],
+  next: string | undefined,
+): Json {
+  const of = (key: string): Json => {
+    const groups = Map.groupBy(hits, ({ event, numbered }) =>
+      key === 'sender' ? event.sender : names.room(numbered.entry.room),
+    )
+    return Object.fromEntries(
+      Array.from(groups, ([name, those], order) => [
+        name,
+        {
+          order,
+          results: those.map(({ event }) => event.event_id),
+          ...(next === undefined ? {} : { next_batch: next }),
+        },
+      ]),
+    )
+  }
+  return Object.fromEntries(by.map(({ key }) => [key, of(key)]))
 }
 
 function contextOf(
@@ -149,7 +222,35 @@ function contextOf(
       events_after: after.map(({ event }) => event),
       start: `t${before.at(-1)?.number ?? number}`,
       end: `t${(after.at(-1)?.number ?? number) + 1}`,
-      ...(wanted.include_profile === true ? { profile_info: {} } : {}),
+      ...(wanted.include_profile === true
+        ? { profile_info: profilesOf(parts, tx, caller.account, entry.room, [...before, ...after]) }
+        : {}),
     },
   }
+}
+
+/** Who wrote these, as the room shows them. */
+function profilesOf(
+  { stream }: SearchParts,
+  tx: ReadTx,
+  account: Identity,
+  room: ConversationId,
+  events: readonly { readonly event: ClientEvent }[],
+): Json {
+  return Object.fromEntries(
+    [...new Set(events.map(({ event }) => event.sender))].flatMap((user) => {
+      const state = stream.stateAt(tx, account, room, 'm.room.member', user)
+      if (state === undefined) return []
+      const { displayname, avatar_url: avatar } = JSON.parse(state.content) as Json
+      return [
+        [
+          user,
+          {
+            ...(displayname === undefined ? {} : { displayname }),
+            ...(avatar === undefined ? {} : { avatar_url: avatar }),
+          },
+        ],
+      ]
+    }),
+  )
 }

@@ -14,8 +14,8 @@ export interface PushContext {
   readonly displayName: string
   readonly room: string
   readonly memberCount: number
-  /** Whether who sent it may call for everybody's attention. */
-  readonly mayNotifyRoom: (sender: string) => boolean
+  /** Whether somebody's power suffices for notifications of a kind, such as `room`: everybody's attention. */
+  readonly mayNotify: (sender: string, kind: string) => boolean
 }
 
 /** One's own events never call for attention: they are not asked about. */
@@ -62,7 +62,7 @@ function holds(condition: Condition, event: ClientEvent, context: PushContext): 
       return globMatches(pattern, value, condition['key'] === 'content.body' ? 'words' : 'whole')
     }
     case 'event_property_is':
-      return value !== undefined && typeof value !== 'object' && value === condition['value']
+      return value !== undefined && (value === null || typeof value !== 'object') && value === condition['value']
     case 'event_property_contains':
       return Array.isArray(value) && value.includes(condition['value'])
     case 'contains_display_name': {
@@ -72,7 +72,7 @@ function holds(condition: Condition, event: ClientEvent, context: PushContext): 
     case 'room_member_count':
       return typeof condition['is'] === 'string' && isCount(condition['is'], context.memberCount)
     case 'sender_notification_permission':
-      return condition['key'] === 'room' && context.mayNotifyRoom(event.sender)
+      return typeof condition['key'] === 'string' && context.mayNotify(event.sender, condition['key'])
     default:
       return false
   }
@@ -80,7 +80,7 @@ function holds(condition: Condition, event: ClientEvent, context: PushContext): 
 
 /** Client-Server API, "Dot-separated property paths": `content.m\.relates_to.rel_type`. */
 function valueAt(event: ClientEvent, path: string): unknown {
-  const names = path.match(/(?:\\[.\\]|[^.])+/g)?.map((name) => name.replaceAll(/\\([.\\])/g, '$1')) ?? []
+  const names = namesIn(path)
   let value: unknown = event
   for (const name of names) {
     if (typeof value !== 'object' || value === null || Array.isArray(value) || !Object.hasOwn(value, name))
@@ -88,6 +88,19 @@ function valueAt(event: ClientEvent, path: string): unknown {
     value = (value as Readonly<Record<string, unknown>>)[name]
   }
   return value
+}
+
+function namesIn(path: string): readonly string[] {
+  const names = ['']
+  for (let at = 0; at < path.length; at += 1) {
+    const isEscape = path[at] === '\\' && (path[at + 1] === '.' || path[at + 1] === '\\')
+    if (path[at] === '.') names.push('')
+    else {
+      if (isEscape) at += 1
+      names[names.length - 1] += path[at]!
+    }
+  }
+  return names
 }
 
 function isCount(is: string, count: number): boolean {

@@ -10,7 +10,7 @@ import type { ConversationId, Identity } from '../../../core/ids.ts'
 import { limits } from '../../../core/limits.ts'
 import type { ReadTx, WriteTx } from '../../../core/store/store.ts'
 import { tables } from '../../../core/store/tables.ts'
-import { messageOf, viewEvent, type ViewParts } from '../events/event-view.ts'
+import { inRoom, messageOf, viewEvent, type ViewParts } from '../events/event-view.ts'
 import type { Kept } from '../kept.ts'
 import type { Reading } from '../rooms/reading.ts'
 import { keys, type TimelineEntry } from '../stream/rows.ts'
@@ -118,15 +118,17 @@ export class Notices {
     const { stream, kept, names, services, ambient } = this.#parts
     const { number, entry } = numbered
     const row = stream.room(tx, account, entry.room)
-    const event = viewEvent(this.#parts, tx, { account, device: '' }, numbered)
+    const viewed = viewEvent(this.#parts, tx, { account, device: '' }, numbered)
+    // programs turn a room off by a rule on `room_id`
+    const event = viewed && inRoom(this.#parts, viewed, entry.room)
     if (row === undefined || event === undefined || ignoredBy(kept, tx, account).has(event.sender)) return
     const rule = ruleFor(ownRules(kept, tx, account, names.own(account)), event, {
       user: names.own(account),
       displayName: services.people.nameOf(account, account) ?? '',
       room: names.room(entry.room),
       memberCount: summaryOf(this.#parts, tx, account, row).joined,
-      mayNotifyRoom: (sender) =>
-        mayNotify(stream.stateAt(tx, account, entry.room, 'm.room.power_levels', '')?.content, sender),
+      mayNotify: (sender, kind) =>
+        mayNotify(stream.stateAt(tx, account, entry.room, 'm.room.power_levels', '')?.content, sender, kind),
     })
     if (rule === undefined) return
     const { notify, highlight } = actionsOf(rule)
@@ -153,11 +155,13 @@ export class Notices {
   }
 }
 
-/** Client-Server API, `m.room.power_levels`: who may speak to a whole room. */
-function mayNotify(content: string | undefined, sender: string): boolean {
+/** Client-Server API, `m.room.power_levels`: whose power suffices for notifications of a kind. */
+function mayNotify(content: string | undefined, sender: string, kind: string): boolean {
   const powers = JSON.parse(content ?? '{}') as {
     readonly users?: Readonly<Record<string, number>>
-    readonly notifications?: { readonly room?: number }
+    readonly users_default?: number
+    readonly notifications?: Readonly<Record<string, number>>
   }
-  return (powers.users?.[sender] ?? 0) >= (powers.notifications?.room ?? 50)
+  const needed = new Map(Object.entries(powers.notifications ?? {})).get(kind) ?? 50
+  return (powers.users?.[sender] ?? powers.users_default ?? 0) >= needed
 }

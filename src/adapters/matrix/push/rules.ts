@@ -16,7 +16,7 @@ export type Kind = (typeof kinds)[number]
 const id = z.string().max(limits.matrixIdOctetsMax)
 const action = z.union([id, z.looseObject({ set_tweak: id })])
 export const actionsSchema = z.array(action).max(limits.matrixPushConditionsMax)
-const condition = z.looseObject({ kind: id })
+const condition = z.looseObject({ kind: id, key: id.optional(), pattern: id.optional(), is: id.optional() })
 export const newRuleSchema = z.looseObject({
   actions: actionsSchema,
   conditions: z.array(condition).max(limits.matrixPushConditionsMax).optional(),
