@@ -56,6 +56,11 @@ export class Encryption implements EncryptionSync {
       if (stream.isBegun(tx, account)) stream.append(tx, account, { kind: 'keys', who })
   }
 
+  /** This account has signed somebody's key: that concerns its own programs alone. */
+  vouched(tx: WriteTx, account: Identity, whose: Identity): void {
+    this.#parts.stream.append(tx, account, { kind: 'keys', who: whose })
+  }
+
   deviceEnded(tx: WriteTx, account: Identity, device: string): void {
     forgetAll(tx, account, device)
     if (removeDevice(this.#parts.kept, tx, account, device)) this.changed(tx, account)
