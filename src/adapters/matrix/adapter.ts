@@ -8,6 +8,7 @@ import { profileRoutes } from './account/profile-routes.ts'
 import { Calls } from './calls/calls.ts'
 import { turnRoute } from './calls/turn-route.ts'
 import { backupRoutes } from './encryption/backup-routes.ts'
+import { crossSigningRoutes } from './encryption/cross-signing-routes.ts'
 import { Encryption } from './encryption/encryption.ts'
 import { keyRoutes } from './encryption/key-routes.ts'
 import { eventRoutes } from './events/event-routes.ts'
@@ -111,7 +112,7 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
     encryption,
     run: Buffer.from(ambient.random.bytes(6)).toString('base64url'),
     onPresence: (caller, presence) => attendance.saw(caller, presence),
-    onHeard: (caller, token) => encryption.heard(caller, token.number),
+    onHeard: (caller, token) => encryption.heard(caller, token),
     closing: closing.signal,
   }
   syncRoutes(api, syncParts)
@@ -129,7 +130,8 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
   pushRoutes(api, data)
   mediaRoutes(api, media)
   turnRoute(api, services.externalServices, ambient)
-  keyRoutes(api, { ...data, tokens, said, encryption, again })
+  keyRoutes(api, { ...data, tokens, said, encryption })
+  crossSigningRoutes(api, { ...data, encryption, again })
   backupRoutes(api, data)
   profileRoutes(api, { services, names, attendance, avatarOf, setAvatar: media.setAvatar.bind(media) })
   for (const account of tokens.accounts(services.accounts.list().map(({ identity }) => identity)))

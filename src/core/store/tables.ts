@@ -137,7 +137,7 @@ export const tables = {
   matrixThreads: table(153, 'matrix-threads'), // account ‖ conversation ‖ id of the event that a thread hangs on → its latest, how many
   matrixTimes: table(154, 'matrix-times'), // account ‖ conversation ‖ u64 ms ‖ u64 number → nothing: when an event of this room was said
   matrixNotices: table(155, 'matrix-notices'), // account ‖ 0 ‖ conversation ‖ u64 number → event that push rules tell of; account ‖ 1 ‖ u64 number → conversation
-  matrixToDevice: table(151, 'matrix-to-device'), // account ‖ opaque(device id) ‖ u64 number → event for that device
+  matrixToDevice: table(151, 'matrix-to-device'), // account ‖ opaque(device id) ‖ u64 number → event for that device; without number → u64 how many wait
 
   // core/delivery, again
   chatFileMails: table(119, 'chat-file-mails'), // opaque(account) ‖ message id → account: its file is here, and not yet in its mail

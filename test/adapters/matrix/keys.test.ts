@@ -128,37 +128,6 @@ test('keys that are too many, too long, or of another device are refused', async
   expect((await desk.sync()).device_one_time_keys_count).toEqual({ signed_curve25519: 0 })
 })
 
-test('the first cross-signing keys come without asking again, other ones with the password', async () => {
-  await using world = await twoDevices()
-  const { desk, phone } = world
-  const keys = (name: string) => ({
-    master_key: { user_id: desk.user, usage: ['master'], keys: { [`ed25519:${name}`]: name } },
-  })
-  const path = '/keys/device_signing/upload'
-  await desk.post(path, keys('first'))
-  await desk.post(path, keys('first'))
-  const { status, body } = await desk.server.ask('POST', path, { token: desk.token, body: keys('second') })
-  expect([status, body.flows]).toEqual([401, [{ stages: ['m.login.password'] }]])
-  const auth = { type: 'm.login.password', session: body.session, identifier: { type: 'm.id.user', user: desk.user } }
-  expect(await desk.refused('POST', path, { ...keys('second'), auth: { ...auth, password: 'guess' } })).toBe(
-    '401 M_FORBIDDEN',
-  )
-  await desk.post(path, { ...keys('second'), auth: { ...auth, password: desk.password } })
-  const { master_keys: master } = await phone.post('/keys/query', { device_keys: { [desk.user]: [] } })
-  expect(master[desk.user].keys).toEqual({ 'ed25519:second': 'second' })
-
-  await phone.post('/keys/upload', { device_keys: deviceKeys(phone) })
-  const signature = { [desk.user]: { 'ed25519:second': 'signed' } }
-  await desk.post('/keys/signatures/upload', {
-    [desk.user]: { [phone.device]: { ...deviceKeys(phone), signatures: signature } },
-  })
-  const { device_keys: found } = await desk.post('/keys/query', { device_keys: { [desk.user]: [phone.device] } })
-  expect(found[desk.user][phone.device].signatures[desk.user]).toEqual({
-    [`ed25519:${phone.device}`]: 's',
-    'ed25519:second': 'signed',
-  })
-})
-
 test('what one device says to another comes once, also when the answer was not heard', async () => {
   await using world = await twoDevices()
   const { desk, phone } = world

@@ -27,8 +27,6 @@ export const uploadSchema = z.looseObject({
 })
 export type Upload = z.infer<typeof uploadSchema>
 
-export type Signatures = Readonly<Record<string, Readonly<Record<string, string>>>>
-
 export interface Device {
   readonly account: Identity
   readonly device: string
@@ -68,7 +66,7 @@ export function upload(
 }
 
 /** @throws MatrixError `M_TOO_LARGE` */
-function checkSize(key: unknown): void {
+export function checkSize(key: unknown): void {
   if (key !== undefined && Buffer.byteLength(JSON.stringify(key)) > limits.matrixKeyBytesMax)
     throw new MatrixError('M_TOO_LARGE', `A key has ${limits.matrixKeyBytesMax} octets at most`)
 }

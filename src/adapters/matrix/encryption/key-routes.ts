@@ -6,14 +6,15 @@ import type { ReadTx, Store } from '../../../core/store/store.ts'
 import type { Said } from '../events/said.ts'
 import type { Api, Asked, Json } from '../http/api.ts'
 import { MatrixError } from '../http/matrix-error.ts'
-import type { Again } from '../login/again.ts'
 import type { Tokens } from '../login/tokens.ts'
 import { derivedKey } from '../stream/event-keys.ts'
 import { pageNumber } from '../events/event-routes.ts'
-import { crossSigningSchema, keyOf, putSignatures, signed, type Usage, usages } from './cross-signing.ts'
+import type { Usage } from './cross-signing.ts'
 import { allLists, listsAfter } from './device-lists.ts'
 import { claim, upload, uploadSchema } from './device-keys.ts'
 import type { Encryption, EncryptionParts } from './encryption.ts'
+import { crossSigningSeen, withSignatures } from './signatures.ts'
+import type { Signed } from './signed-json.ts'
 import { send } from './to-device.ts'
 
 export interface KeyParts extends EncryptionParts {
@@ -21,16 +22,11 @@ export interface KeyParts extends EncryptionParts {
   readonly tokens: Tokens
   readonly said: Said
   readonly encryption: Encryption
-  readonly again: Again
 }
 
 const id = z.string().max(limits.matrixIdOctetsMax)
 const query = z.looseObject({ device_keys: z.record(id, z.array(id).max(limits.matrixDevicesMax)) })
 const claims = z.looseObject({ one_time_keys: z.record(id, z.record(id, id)) })
-const signatures = z.record(
-  id,
-  z.record(id, z.looseObject({ signatures: z.record(id, z.record(id, z.string())).optional() })),
-)
 const messages = z.looseObject({ messages: z.record(id, z.record(id, z.record(z.string(), z.unknown()))) })
 
 export function keyRoutes(api: Api, parts: KeyParts): void {
@@ -80,48 +76,6 @@ export function keyRoutes(api: Api, parts: KeyParts): void {
       )
     })
   })
-  api.withBody('POST', '/keys/device_signing/upload', crossSigningSchema, async (asked, body) => {
-    const { account } = asked.caller
-    const before = store.read((tx) => usages.map((usage) => keyOf(kept, tx, account, usage)))
-    const isOther = usages.some(
-      (usage, at) => body[usage] !== undefined && before[at] !== undefined && !isSameKey(body[usage], before[at]),
-    )
-    // v1.19: the first ones come without asking again
-    const { auth, ...keys } = body
-    const what = `replace cross-signing keys ${JSON.stringify(keys)}`
-    if (isOther) await parts.again.check(asked.caller, { what, request: asked.request }, auth)
-    await store.write((tx) => {
-      for (const usage of usages) {
-        const key = body[usage]
-        if (key === undefined) continue
-        if (key.user_id !== names.own(account))
-          throw new MatrixError('M_INVALID_PARAM', 'This is the key of somebody else')
-        kept.put(tx, account, 'crossSigning', [usage], key)
-      }
-      encryption.changed(tx, account)
-    })
-    return {}
-  })
-  api.withBody('POST', '/keys/signatures/upload', signatures, async ({ caller }, body) => {
-    const { account } = caller
-    const failures: Record<string, Record<string, Json>> = {}
-    await store.write((tx) => {
-      for (const [user, objects] of Object.entries(body)) {
-        const owner = names.identity(account, user)
-        for (const [name, object] of Object.entries(objects)) {
-          if (owner === undefined || !services.accounts.has(owner))
-            failures[user] = {
-              ...failures[user],
-              [name]: { errcode: 'M_NOT_FOUND', error: 'Nobody here has this key' },
-            }
-          else if (object.signatures !== undefined)
-            putSignatures(kept, tx, account, { owner, name, signatures: object.signatures })
-        }
-        if (owner !== undefined && services.accounts.has(owner)) encryption.changed(tx, owner)
-      }
-    })
-    return { failures }
-  })
   api.withBody(
     'PUT',
     '/sendToDevice/:type/:txn',
@@ -130,74 +84,59 @@ export function keyRoutes(api: Api, parts: KeyParts): void {
   )
 }
 
-const isSameKey = (one: Json, other: Json): boolean => JSON.stringify(one['keys']) === JSON.stringify(other['keys'])
-
 function queried(
   { kept, names, services, tokens }: KeyParts,
   tx: ReadTx,
   account: Identity,
   wanted: Readonly<Record<string, readonly string[]>>,
 ): Json {
-  const devices: Record<string, Record<string, Json>> = {}
-  const crossSigning: Record<Usage, Record<string, Json>> = {
-    master_key: {},
-    self_signing_key: {},
-    user_signing_key: {},
-  }
+  const devices: Record<string, Json> = {}
+  const seen: Record<Usage, Record<string, Json>> = { master_key: {}, self_signing_key: {}, user_signing_key: {} }
   for (const [user, only] of Object.entries(wanted)) {
     const who = names.identity(account, user)
+    // known, and known to have none: a program that is not told so asks again and again
+    if (who !== undefined) devices[user] = {}
     if (who === undefined || !services.accounts.has(who)) continue
-    const by = who === account ? [who] : [who, account]
-    const display = new Map(tokens.devices(who).map((one) => [one.id, one.name]))
-    devices[user] = {}
-    for (const {
-      names: [device],
-      value,
-    } of kept.list<Json>(tx, who, 'deviceKeys')) {
-      if (device === undefined || (only.length > 0 && !only.includes(device))) continue
-      const name = display.get(device)
-      const keys = signed(kept, tx, { owner: who, name: device, by }, value)
-      devices[user][device] = name === undefined ? keys : { ...keys, unsigned: { device_display_name: name } }
-    }
-    for (const usage of usages) {
-      const key = keyOf(kept, tx, who, usage)
-      // whom somebody trusts is their own affair
-      if (key === undefined || (usage === 'user_signing_key' && who !== account)) continue
-      const [publicKey = ''] = Object.values(key['keys'] as Readonly<Record<string, string>>)
-      crossSigning[usage][user] = signed(kept, tx, { owner: who, name: publicKey, by }, key)
-    }
+    // what somebody calls their devices is their own affair
+    const called = new Map(who === account ? tokens.devicesIn(tx, who).map((one) => [one.id, one.name] as const) : [])
+    const found = kept.list<Signed>(tx, who, 'deviceKeys').flatMap(({ names: [device = ''], value }) => {
+      if (only.length > 0 && !only.includes(device)) return []
+      const name = called.get(device)
+      const keys = withSignatures(kept, tx, { owner: who, name: device, by: [who] }, value)
+      return [[device, name === undefined ? keys : { ...keys, unsigned: { device_display_name: name } }] as const]
+    })
+    devices[user] = Object.fromEntries(found)
+    for (const [usage, key] of crossSigningSeen(kept, tx, who, account)) seen[usage][user] = key
   }
   return {
     device_keys: devices,
     failures: {},
-    master_keys: crossSigning.master_key,
-    self_signing_keys: crossSigning.self_signing_key,
-    user_signing_keys: crossSigning.user_signing_key,
+    master_keys: seen.master_key,
+    self_signing_keys: seen.self_signing_key,
+    user_signing_keys: seen.user_signing_key,
   }
 }
 
-/** To devices of accounts here; contacts elsewhere have none. */
+/** To devices of accounts here, unless their person has blocked the sender; contacts elsewhere have none. */
 async function sendToDevice(parts: KeyParts, { caller, path }: Asked, body: z.infer<typeof messages>): Promise<Json> {
   const { store, names, services, tokens, stream, said } = parts
-  const { account } = caller
+  const { account, device: own } = caller
   const [type, transaction] = [path['type']!, path['txn']!]
+  if (Math.max(Buffer.byteLength(type), Buffer.byteLength(transaction)) > limits.matrixIdOctetsMax)
+    throw new MatrixError('M_TOO_LARGE', `Types and transaction ids have ${limits.matrixIdOctetsMax} octets at most`)
   const sender = names.own(account)
   await store.write((tx) => {
     if (said.before(tx, caller, `to-device ${type}`, transaction) !== undefined) return
-    said.remember(
-      tx,
-      caller,
-      `to-device ${type}`,
-      transaction,
-      derivedKey('to-device', caller.device, type, transaction),
-    )
+    const key = derivedKey('to-device', own, type, transaction)
+    said.remember(tx, caller, `to-device ${type}`, transaction, key)
     for (const [user, devices] of Object.entries(body.messages)) {
       const who = names.identity(account, user)
       if (who === undefined || !services.accounts.has(who)) continue
+      if (services.contacts.byIdentity(who, account)?.blocked === true) continue
       for (const [name, content] of Object.entries(devices)) {
-        const all = tokens.devices(who).map((one) => one.id)
-        const to = name === '*' ? all : all.filter((one) => one === name)
-        for (const device of to) send(stream, tx, { account: who, device }, { type, sender, content })
+        const to = name === '*' ? tokens.devicesIn(tx, who).map(({ id: device }) => device) : [name]
+        for (const device of to)
+          if (tokens.has(tx, who, device)) send(stream, tx, { account: who, device }, { type, sender, content })
       }
     }
   })
