@@ -155,6 +155,7 @@ export const limits = {
   matrixKeysGivenKnownMax: 100, // ours: one-time keys of one device that are known again after they were claimed
   matrixKeyBytesMax: 16 * 1024, // ours: one key with its signatures
   matrixToDeviceMax: 1000, // ours: messages that wait for one device; the oldest goes
+  matrixToDeviceAtOnce: 100, // ours, as other servers: messages to a device in one answer
   matrixBackupVersionsMax: 10, // ours: of one account; the oldest goes
   matrixBackupSessionsMax: 100_000, // ours: of one account
   matrixFileMs: 10 * 60_000, // ours: until an upload is a file of a message

@@ -102,7 +102,7 @@ export async function openMatrix(services: MatrixServices, ambient: Ambient): Pr
     encryption,
     run: Buffer.from(ambient.random.bytes(6)).toString('base64url'),
     onPresence: (caller, presence) => attendance.saw(caller, presence),
-    onHeard: (caller, token) => encryption.heard(caller, token.number),
+    onHeard: (caller, token) => encryption.heard(caller, token),
     closing: closing.signal,
   }
   syncRoutes(api, syncParts)

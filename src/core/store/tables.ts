@@ -134,7 +134,7 @@ export const tables = {
   matrixSaid: table(150, 'matrix-said'), // account ‖ opaque(device, transaction) → event id; message id → device, transaction
   matrixRelations: table(152, 'matrix-relations'), // account ‖ event id ‖ u64 number of an event that is about it → how
   matrixThreads: table(153, 'matrix-threads'), // account ‖ conversation ‖ id of the event that a thread hangs on → its latest, how many
-  matrixToDevice: table(151, 'matrix-to-device'), // account ‖ opaque(device id) ‖ u64 number → event for that device
+  matrixToDevice: table(151, 'matrix-to-device'), // account ‖ opaque(device id) ‖ u64 number → event for that device; without number → u64 how many wait
 
   // core/delivery, again
   chatFileMails: table(119, 'chat-file-mails'), // opaque(account) ‖ message id → account: its file is here, and not yet in its mail

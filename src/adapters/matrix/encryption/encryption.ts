@@ -8,9 +8,10 @@ import type { Names } from '../names.ts'
 import type { MatrixServices } from '../services.ts'
 import type { Numbered, Stream } from '../stream/stream.ts'
 import type { EncryptionSync } from '../sync/sync.ts'
+import type { Token } from '../sync/token.ts'
 import { counts, removeDevice, unusedFallbacks } from './device-keys.ts'
 import { listsAfter, neighboursOf } from './device-lists.ts'
-import { forget, forgetAll, hasHeard, sentTo } from './to-device.ts'
+import { forget, forgetAll, hasHeard, sentTo, type ToDevice } from './to-device.ts'
 
 export interface EncryptionParts {
   readonly services: MatrixServices
@@ -38,15 +39,19 @@ export class Encryption implements EncryptionSync {
     }
   }
 
-  toDevice(tx: ReadTx, { account, device }: Viewer, after: number): readonly Json[] {
-    return sentTo(tx, account, device, after)
+  toDevice(tx: ReadTx, { account, device }: Viewer, after: number): ToDevice {
+    return sentTo(tx, { account, device }, after)
   }
 
   /** A program has come back with a token: what was told before it has come. */
-  heard({ account, device }: Caller, upTo: number): void {
-    const { store } = this.#parts.services
-    if (!store.read((tx) => hasHeard(tx, account, device, upTo))) return
-    store.write((tx) => forget(tx, account, device, upTo)).catch(() => undefined) // it is told once more, and then not
+  heard({ account, device }: Caller, { number, toDevice }: Token): void {
+    const { services, stream } = this.#parts
+    const { store } = services
+    const isOver = store.read(
+      (tx) => number <= stream.progress(tx, account).last && hasHeard(tx, { account, device }, toDevice),
+    )
+    if (!isOver) return
+    store.write((tx) => forget(tx, { account, device }, toDevice)).catch(() => undefined) // with the next token then
   }
 
   /** Keys of an account's devices are others: its programs hear of it, and those of accounts here that are in a room with it. */
@@ -62,7 +67,7 @@ export class Encryption implements EncryptionSync {
   }
 
   deviceEnded(tx: WriteTx, account: Identity, device: string): void {
-    forgetAll(tx, account, device)
+    forgetAll(tx, { account, device })
     if (removeDevice(this.#parts.kept, tx, account, device)) this.changed(tx, account)
   }
 }

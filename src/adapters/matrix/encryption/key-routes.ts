@@ -98,7 +98,7 @@ function queried(
     if (who !== undefined) devices[user] = {}
     if (who === undefined || !services.accounts.has(who)) continue
     // what somebody calls their devices is their own affair
-    const called = new Map(who === account ? tokens.devices(who).map((one) => [one.id, one.name] as const) : [])
+    const called = new Map(who === account ? tokens.devicesIn(tx, who).map((one) => [one.id, one.name] as const) : [])
     const found = kept.list<Signed>(tx, who, 'deviceKeys').flatMap(({ names: [device = ''], value }) => {
       if (only.length > 0 && !only.includes(device)) return []
       const name = called.get(device)
@@ -117,28 +117,26 @@ function queried(
   }
 }
 
-/** To devices of accounts here; contacts elsewhere have none. */
+/** To devices of accounts here, unless their person has blocked the sender; contacts elsewhere have none. */
 async function sendToDevice(parts: KeyParts, { caller, path }: Asked, body: z.infer<typeof messages>): Promise<Json> {
   const { store, names, services, tokens, stream, said } = parts
-  const { account } = caller
+  const { account, device: own } = caller
   const [type, transaction] = [path['type']!, path['txn']!]
+  if (Math.max(Buffer.byteLength(type), Buffer.byteLength(transaction)) > limits.matrixIdOctetsMax)
+    throw new MatrixError('M_TOO_LARGE', `Types and transaction ids have ${limits.matrixIdOctetsMax} octets at most`)
   const sender = names.own(account)
   await store.write((tx) => {
     if (said.before(tx, caller, `to-device ${type}`, transaction) !== undefined) return
-    said.remember(
-      tx,
-      caller,
-      `to-device ${type}`,
-      transaction,
-      derivedKey('to-device', caller.device, type, transaction),
-    )
+    const key = derivedKey('to-device', own, type, transaction)
+    said.remember(tx, caller, `to-device ${type}`, transaction, key)
     for (const [user, devices] of Object.entries(body.messages)) {
       const who = names.identity(account, user)
       if (who === undefined || !services.accounts.has(who)) continue
+      if (services.contacts.byIdentity(who, account)?.blocked === true) continue
       for (const [name, content] of Object.entries(devices)) {
-        const all = tokens.devices(who).map((one) => one.id)
-        const to = name === '*' ? all : all.filter((one) => one === name)
-        for (const device of to) send(stream, tx, { account: who, device }, { type, sender, content })
+        const to = name === '*' ? tokens.devicesIn(tx, who).map(({ id: device }) => device) : [name]
+        for (const device of to)
+          if (tokens.has(tx, who, device)) send(stream, tx, { account: who, device }, { type, sender, content })
       }
     }
   })

@@ -176,10 +176,12 @@ export class Tokens {
   }
 
   devices(account: Identity): readonly Device[] {
-    return this.#store.read((tx) =>
-      Array.from(tx.range(tables.matrixDevices, { prefix: accountKey(tx, account) }), ({ value }) =>
-        decode(deviceCodec, value),
-      ),
+    return this.#store.read((tx) => this.devicesIn(tx, account))
+  }
+
+  devicesIn(tx: ReadTx, account: Identity): readonly Device[] {
+    return Array.from(tx.range(tables.matrixDevices, { prefix: accountKey(tx, account) }), ({ value }) =>
+      decode(deviceCodec, value),
     )
   }
 

@@ -11,6 +11,7 @@ import type { Kept } from '../kept.ts'
 import { eventId } from '../names.ts'
 import type { Entry, RoomRow, StateRow, TimelineEntry } from '../stream/rows.ts'
 import type { Numbered } from '../stream/stream.ts'
+import type { ToDevice } from '../encryption/to-device.ts'
 import { ownRules } from '../push/rules.ts'
 import { type EventFilter, type Filter, isRoomWanted, isWanted } from './filter.ts'
 import { ignoredBy } from './ignored.ts'
@@ -34,8 +35,8 @@ export interface SyncParts extends ViewParts {
 export interface EncryptionSync {
   /** Fields of the answer. */
   fields(tx: ReadTx, viewer: Viewer, entries: readonly Numbered[], isInitial: boolean): Json
-  /** What came for the viewer's device after this number. */
-  toDevice(tx: ReadTx, viewer: Viewer, after: number): readonly Json[]
+  /** What came for the viewer's device after this number, as much as one answer holds. */
+  toDevice(tx: ReadTx, viewer: Viewer, after: number): ToDevice
 }
 
 export interface Wanted {
@@ -72,17 +73,22 @@ export function sync(parts: SyncParts, tx: ReadTx, viewer: Viewer, wanted: Wante
   const from = isInitial ? last : since.number
   const entries = [...stream.entries(tx, account, { from: from + 1, to: last + 1 })]
   const moment = isInitial ? 0 : since.moment
-  const next = { number: last, moment: moments.last }
   const work = new Work(parts, tx, viewer, { ...wanted, isInitial, from, moment, entries })
   const rooms = work.rooms()
   const accountData = work.accountData()
-  const toDevice = work.toDevice()
+  // a token of another life says nothing of what has come
+  const toDevice = parts.encryption.toDevice(
+    tx,
+    viewer,
+    since === undefined || since.number > last ? 0 : since.toDevice,
+  )
+  const next = { number: last, moment: moments.last, toDevice: toDevice.upTo ?? last }
   const presence = work.presence()
   const keys = parts.encryption.fields(tx, viewer, entries, isInitial)
   const isNews =
     isInitial ||
     Object.keys(rooms).length > 0 ||
-    accountData.length + toDevice.length + presence.length > 0 ||
+    accountData.length + toDevice.events.length + presence.length > 0 ||
     'device_lists' in keys
   return {
     isNews,
@@ -91,7 +97,7 @@ export function sync(parts: SyncParts, tx: ReadTx, viewer: Viewer, wanted: Wante
       ...(accountData.length > 0 ? { account_data: { events: accountData } } : {}),
       ...(Object.keys(rooms).length > 0 ? { rooms } : {}),
       ...(presence.length > 0 ? { presence: { events: presence } } : {}),
-      ...(toDevice.length > 0 ? { to_device: { events: toDevice } } : {}),
+      ...(toDevice.events.length > 0 ? { to_device: { events: toDevice.events } } : {}),
       ...keys,
     },
   }
@@ -355,13 +361,6 @@ class Work {
         return found === undefined ? [] : [{ type, content: found.value }]
       })
       .filter((event) => isWanted(filter.account_data, { ...event, sender: '' }))
-  }
-
-  toDevice(): readonly Json[] {
-    const { isInitial, from, entries } = this.#asked
-    const { device } = this.#viewer
-    const hasSome = entries.some(({ entry }) => entry.kind === 'to-device' && entry.device === device)
-    return isInitial || hasSome ? this.#parts.encryption.toDevice(this.#tx, this.#viewer, isInitial ? 0 : from) : []
   }
 
   /** Of whom the program may not know whether they are there: it has heard nothing yet, or has not shared a room with them. */

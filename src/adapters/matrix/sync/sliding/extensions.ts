@@ -30,8 +30,11 @@ export function extensionsOf(
   let isNews = false
   if (extensions.toDevice !== undefined) {
     const { since } = extensions.toDevice
-    const events = parts.encryption.toDevice(tx, caller, Number(/^\d{1,15}$/.exec(since ?? '')?.[0] ?? 0))
-    body['to_device'] = { next_batch: String(parts.stream.progress(tx, caller.account).last), events }
+    const { last } = parts.stream.progress(tx, caller.account)
+    const heard = Number(/^\d{1,15}$/.exec(since ?? '')?.[0] ?? 0)
+    // a number of another life says nothing of what has come
+    const { events, upTo } = parts.encryption.toDevice(tx, caller, heard > last ? 0 : heard)
+    body['to_device'] = { next_batch: String(upTo ?? last), events }
     isNews ||= events.length > 0
   }
   if (extensions.e2ee) {

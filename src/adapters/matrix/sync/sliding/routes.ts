@@ -20,7 +20,7 @@ export function slidingRoutes(api: Api, given: SyncRouteParts & { readonly store
       const before = connections.at(caller, request.connection, request.pos)
       parts.onPresence(caller, request.presence)
       const heard = Number(/^\d{1,15}$/.exec(request.extensions.toDevice?.since ?? '')?.[0] ?? 0)
-      if (heard > 0) parts.onHeard(caller, { number: heard, moment: 0 })
+      if (heard > 0) parts.onHeard(caller, { number: heard, moment: 0, toDevice: heard })
       const untilMs = performance.now() + (before === undefined ? 0 : request.timeoutMs)
       const ended = AbortSignal.any([signal, parts.closing])
       for (;;) {
