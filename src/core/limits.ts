@@ -166,6 +166,8 @@ export const limits = {
   matrixToDeviceAtOnce: 100, // ours, as other servers: messages to a device in one answer
   matrixBackupVersionsMax: 10, // ours: of one account; the oldest goes
   matrixBackupSessionsMax: 100_000, // ours: of one account
+  matrixBackedUpBytesMax: 64 * 1024, // ours: one session in a backup
+  matrixBackupBytesMax: 128 * 1024 * 1024, // ours: one backup, which is one answer: 100,000 sessions have about 120 MB
   matrixFileMs: 10 * 60_000, // ours: until an upload is a file of a message
   matrixListsMax: 100, // MSC4186: lists of one request; also names in one filter
   matrixConnectionsMax: 10_000, // ours: of sliding sync, over all accounts; the one unused for longest begins anew

@@ -72,6 +72,23 @@ export class Kept {
     return Array.from(tx.range(tables.matrixKept, { prefix }), ({ value }) => read<T>(value))
   }
 
+  /** Some of those below some names. @param after where the page before ended @returns where the next one begins */
+  page<T>(
+    tx: ReadTx,
+    account: Identity,
+    kind: KeptKind,
+    {
+      names,
+      after,
+      limit,
+    }: { readonly names: readonly string[]; readonly after?: Uint8Array | undefined; readonly limit: number },
+  ): { readonly values: readonly KeptValue<T>[]; readonly next: Uint8Array | undefined } {
+    const prefix = keyOf(tx, account, kind, names)
+    const from = after === undefined ? {} : { from: after }
+    const rows = [...tx.range(tables.matrixKept, { prefix, ...from, limit: limit + 1 })]
+    return { values: rows.slice(0, limit).map(({ value }) => read<T>(value)), next: rows[limit]?.key }
+  }
+
   /** Of one kind: from what was noted with each change, so that nobody reads every key to know. */
   count(tx: ReadTx, account: Identity, kind: KeptKind): number {
     const noted = tx.get(tables.matrixKept, countKeyOf(tx, account, kind))
