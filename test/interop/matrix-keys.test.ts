@@ -39,9 +39,9 @@ function exportedSession(room: string) {
 
 /** What both see is the same: both say so. */
 async function agree(verifier: Verifier, seen: (emoji: unknown) => void): Promise<void> {
-  verifier.on(VerifierEvent.ShowSas, ({ sas, confirm }) => {
-    seen(sas.emoji)
-    void confirm()
+  verifier.on(VerifierEvent.ShowSas, (shown) => {
+    seen(shown.sas.emoji)
+    void shown.confirm()
   })
   await verifier.verify()
 }
