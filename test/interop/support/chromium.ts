@@ -189,8 +189,15 @@ export class Chromium implements AsyncDisposable {
     await this.#ask('DOM.setFileInputFiles', { files: [path], objectId: result.objectId })
   }
 
+  /** @returns once the new page is there: questions before are about the old one, or end with it */
   async reload(): Promise<void> {
+    await this.value('void (window.isOld = true)')
     await this.#ask('Page.reload', {})
+    const deadline = performance.now() + shownMsMax
+    while (await this.value<boolean>('window.isOld === true').catch(() => true)) {
+      if (performance.now() > deadline) throw new Error('Chromium: the page was not loaded again')
+      await sleep(20)
+    }
   }
 
   async press(key: keyof typeof keys): Promise<void> {
